@@ -1,0 +1,156 @@
+/*
+ * What apply's core asks of a target: one struct of functions.
+ *
+ * Every function blocks and may be called from many worker threads at once, but the core never
+ * has two operations in flight on one node, on one place, or on one share. No function touches
+ * the ledger. Each is safe to repeat; with `doubtful` set an earlier try may or may not have
+ * happened (its answer was lost, or the applier died), so the function looks first and finishes
+ * what is missing instead of doing it twice.
+ *
+ * Errors, by kind and cause (struct ls_err.cause):
+ *   RETRY  "target-down"    no connection, UNAVAILABLE, 502-504: trouble of the whole target
+ *   RETRY  "slow-down"      429, 503, RESOURCE_EXHAUSTED: the core lowers its pace; code = wait in ms or 0
+ *   RETRY  "timeout"        outcome unknown: the core repeats with doubtful = true
+ *   RETRY  "sign-in"        token refused twice in a row
+ *   RETRY  "busy"           node locked or being processed (423, CS3 ABORTED/LOCKED, trap 20)
+ *   RETRY  "gone"           the node that the ledger knows is not there (looked up at the provider)
+ *   RETRY  "parent-gone"    the parent is not there
+ *   RETRY  "taken"          the name is held by another node; ret.id names it where known
+ *   RETRY  "quota"          507, INSUFFICIENT_STORAGE
+ *   RETRY  "content-missing", "content-mismatch", "content-changed"   of the blob, by blobs.h
+ *   POISON "name-refused"   the target cannot hold this name
+ *   POISON "outside-home"   a link or ".." leads out of the user's home
+ *   POISON "refused"        INVALID_ARGUMENT and the like, with the target's words
+ *   FATAL  "target-config"  the target cannot work with us (wrong key, method missing)
+ */
+#ifndef AP_WRITER_H
+#define AP_WRITER_H
+
+#include "apply/blobs.h"
+#include "common/config.h"
+#include "common/records.h"
+#include <stdbool.h>
+
+#define AP_ID_SIZE 128 /* opaque ids of the target, NUL-terminated text */
+
+struct ap_person_id {
+    char id[AP_ID_SIZE];  /* uuid of a user or group at the target */
+};
+
+/* A personal space, ready for use. */
+struct ap_space {
+    char storage_id[AP_ID_SIZE];
+    char space_id[AP_ID_SIZE];
+    char root_id[AP_ID_SIZE];  /* node id of its root */
+    char owner[256];           /* oC10's uid: whom the writer acts for */
+};
+
+struct ap_node {
+    char id[AP_ID_SIZE];
+    char etag[64];   /* as the target shows it, without quotes */
+    char sha1[41];   /* as the target computed it; "" for folders */
+    int64_t size;
+    int64_t mtime;
+};
+
+/* An item in a space's trash, or something below it. */
+struct ap_trash_ref {
+    const char *top_id;   /* node id of the trashed item = its recycle key */
+    const char *relative; /* path below it, "a/b"; NULL or "": the item itself */
+};
+
+struct ap_share_want {
+    const struct ap_space *space;
+    const char *node_id;
+    bool folder;
+    bool group;             /* the grantee is a group */
+    const char *grantee_id; /* at the target */
+    const char *sharer;     /* oC10 uid who acts; the owner of the space if he may not */
+    int64_t permissions;    /* CS3_PERM_* */
+    int64_t expires;        /* seconds since 1970, 0 never */
+};
+
+struct ap_link_want {
+    const struct ap_space *space;
+    const char *node_id;
+    bool folder;
+    const char *sharer;
+    int64_t permissions;
+    int64_t expires;
+    bool has_password;      /* ocis-api cannot set the hash: an unguessable password instead */
+    const char *label;
+};
+
+struct ap_writer;
+struct ap_writer_ops {
+    /* Signs in, learns storage id. FATAL when the target can never work. */
+    int (*open)(struct ap_writer *w, struct ls_err *err);
+    void (*close)(struct ap_writer *w);
+    /* Cheap call that tells whether the target answers; for /readyz and after an outage. */
+    int (*ping)(struct ap_writer *w, struct ls_err *err);
+
+    /* ---- people. Found by name first; created when mode is `create`. */
+    int (*user_ensure)(struct ap_writer *w, const struct cs3_person *person,
+                       struct ap_person_id *ret, struct ls_err *err);
+    int (*user_enable)(struct ap_writer *w, const char *user_id, bool enabled, struct ls_err *err);
+    int (*group_ensure)(struct ap_writer *w, const char *gid, struct ap_person_id *ret,
+                        struct ls_err *err);
+    int (*group_remove)(struct ap_writer *w, const char *group_id, struct ls_err *err);
+    int (*member_set)(struct ap_writer *w, const char *group_id, const char *user_id, bool member,
+                      struct ls_err *err);
+    /* CreateHome for that user, and the space's ids. */
+    int (*space_ensure)(struct ap_writer *w, const char *uid, struct ap_space *ret,
+                        struct ls_err *err);
+
+    /* ---- the tree */
+    int (*make_folder)(struct ap_writer *w, const struct ap_space *space, const char *parent_id,
+                       const char *name, bool doubtful, struct ap_node *ret, struct ls_err *err);
+    /* node_id NULL: a new file at parent_id/name (never over somebody else's: "taken"); else new
+     * content for that node. mtime_ns: nanoseconds, from the source's etag (two contents must
+     * never have the same mtime). Done only when the content is ready at the target. */
+    int (*put_file)(struct ap_writer *w, const struct ap_space *space, const char *node_id,
+                    const char *parent_id, const char *name, const struct ap_blob_want *blob,
+                    int64_t mtime, uint32_t mtime_ns, bool doubtful, struct ap_node *ret,
+                    struct ls_err *err);
+    int (*set_mtime)(struct ap_writer *w, const struct ap_space *space, const char *node_id,
+                     int64_t mtime, uint32_t mtime_ns, struct ls_err *err);
+    int (*move)(struct ap_writer *w, const struct ap_space *space, const char *node_id,
+                const char *parent_id, const char *name, bool doubtful, struct ls_err *err);
+    int (*trash)(struct ap_writer *w, const struct ap_space *space, const char *node_id,
+                 bool doubtful, struct ls_err *err);
+    int (*restore)(struct ap_writer *w, const struct ap_space *space, struct ap_trash_ref from,
+                   const char *parent_id, const char *name, bool doubtful, struct ap_node *ret,
+                   struct ls_err *err);
+    /* Gone for good; already gone is fine. */
+    int (*purge)(struct ap_writer *w, const struct ap_space *space, struct ap_trash_ref what,
+                 struct ls_err *err);
+
+    /* ---- shares. share_id "" makes a new one and fills it; else changes that one. */
+    int (*share_set)(struct ap_writer *w, const struct ap_share_want *want,
+                     char share_id[AP_ID_SIZE], bool doubtful, struct ls_err *err);
+    int (*share_remove)(struct ap_writer *w, const struct ap_space *space, const char *sharer,
+                        const char *share_id, struct ls_err *err);
+    /* State and mount point of a received share, as its recipient. */
+    int (*received_set)(struct ap_writer *w, const char *recipient, const char *share_id,
+                        enum cs3_share_state state, const char *mount_point, struct ls_err *err);
+    int (*link_set)(struct ap_writer *w, const struct ap_link_want *want,
+                    char link_id[AP_ID_SIZE], bool doubtful, struct ls_err *err);
+    int (*link_remove)(struct ap_writer *w, const struct ap_space *space, const char *sharer,
+                       const char *link_id, struct ls_err *err);
+};
+
+struct ap_writer {
+    const struct ap_writer_ops *ops;
+    const char *name; /* "ocis-api", "null" */
+};
+
+/* Share ids that end up in AP_ID_SIZE bytes. The writer owns its connections and tokens.
+ * `call_counter` (may be NULL) is told of every call: method and status word, for metrics. */
+typedef void ap_call_fn(void *arg, const char *method, const char *status, double seconds);
+int ap_ocis_api_new(const struct ls_config *config, ap_call_fn *call_counter, void *arg,
+                    struct ap_writer **ret, struct ls_err *err);
+int ap_null_new(const struct ls_config *config, ap_call_fn *call_counter, void *arg,
+                struct ap_writer **ret, struct ls_err *err);
+void ap_writer_free(struct ap_writer *writer);
+
+#endif

@@ -1,0 +1,115 @@
+/*
+ * Kafka, as Lockstep uses it: transactions, read_committed, no automatic offsets.
+ *
+ * Every producer is idempotent with acks=all. A fatal producer error (librdkafka before 2.3.0
+ * has one it should not have, confluentinc/librdkafka#4438) is LS_ERR_RETRY: the stage aborts,
+ * makes a new producer and repeats the batch. Being fenced is LS_ERR_FATAL with cause "fenced".
+ */
+#ifndef LS_KAFKA_H
+#define LS_KAFKA_H
+
+#include "common/buf.h"
+#include "common/config.h"
+#include "common/err.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define LS_MAX_HEADERS 12
+struct ls_header {
+    const char *name;
+    struct ls_str value;
+};
+
+/* ---- topics */
+struct ls_topic_spec {
+    const char *name;   /* full name */
+    int partitions;
+    bool compact;       /* cleanup.policy=compact, lags of 14 days; else delete, 14 days */
+};
+/* Makes those that are missing (option topics.create; else FATAL naming them) and compares the
+ * partition counts of those that are there (FATAL when they differ). */
+int ls_topics_ensure(const struct ls_config *config, const struct ls_topic_spec *specs, size_t n,
+                     struct ls_err *err);
+
+/* ---- producing */
+struct ls_producer;
+/* transactional_id NULL: a plain idempotent producer, else init_transactions is done (and an older
+ * holder of the id fenced) on return. */
+int ls_producer_new(const struct ls_config *config, const char *transactional_id,
+                    struct ls_producer **ret, struct ls_err *err);
+void ls_producer_free(struct ls_producer *producer);
+int ls_producer_begin(struct ls_producer *producer, struct ls_err *err);
+/* Queued; key and value are copied. value.p == NULL is a tombstone. partition -1: by key.
+ * A record larger than the broker takes is POISON with cause "too-large". */
+int ls_producer_send(struct ls_producer *producer, const char *topic, int32_t partition,
+                     struct ls_str key, struct ls_str value, const struct ls_header *headers,
+                     size_t n_headers, struct ls_err *err);
+struct ls_consumer;
+/* Puts the consumer's positions (all that was polled) into the transaction. */
+int ls_producer_send_offsets(struct ls_producer *producer, struct ls_consumer *consumer,
+                             struct ls_err *err);
+/* Returns 0 only when every record and the offsets are committed. RETRY: aborted, do it again. */
+int ls_producer_commit(struct ls_producer *producer, struct ls_err *err);
+int ls_producer_abort(struct ls_producer *producer, struct ls_err *err);
+/* For plain producers: waits until all that was sent is acknowledged. */
+int ls_producer_flush(struct ls_producer *producer, int timeout_ms, struct ls_err *err);
+
+/* ---- consuming */
+struct ls_message {
+    const char *topic;
+    int32_t partition;
+    int64_t offset;
+    int64_t timestamp_ms;
+    struct ls_str key, value; /* value.p == NULL: tombstone */
+    struct ls_header headers[LS_MAX_HEADERS];
+    size_t n_headers;
+    void *opaque; /* librdkafka's message */
+};
+const struct ls_str *ls_message_header(const struct ls_message *message, const char *name);
+void ls_message_free(struct ls_message *message);
+
+struct ls_partition {
+    const char *topic;
+    int32_t partition;
+    int64_t offset; /* where to begin; LS_OFFSET_STORED: the group's, or the beginning when it has none */
+};
+#define LS_OFFSET_STORED (-1000)
+#define LS_OFFSET_BEGINNING (-2)
+#define LS_OFFSET_END (-1)
+
+/* Called from ls_consumer_poll. `assigned`: the offsets may be changed before they are used. */
+typedef void ls_rebalance_fn(void *arg, bool assigned, struct ls_partition *parts, size_t n);
+
+/* read_committed, enable.auto.commit=false, auto.offset.reset=error. group NULL: assign only. */
+int ls_consumer_new(const struct ls_config *config, const char *group, struct ls_consumer **ret,
+                    struct ls_err *err);
+void ls_consumer_free(struct ls_consumer *consumer);
+int ls_consumer_subscribe(struct ls_consumer *consumer, const char *const *topics, size_t n,
+                          ls_rebalance_fn *on_rebalance, void *arg, struct ls_err *err);
+int ls_consumer_assign(struct ls_consumer *consumer, const struct ls_partition *parts, size_t n,
+                       struct ls_err *err);
+/* *ret is NULL when the time ran out. An offset out of range is FATAL, cause "offset-lost". */
+int ls_consumer_poll(struct ls_consumer *consumer, int timeout_ms, struct ls_message **ret,
+                     struct ls_err *err);
+int ls_consumer_pause(struct ls_consumer *consumer, bool pause, struct ls_err *err); /* all */
+/* Back to the group's committed offsets (or the ones given at assignment), after an abort. */
+int ls_consumer_rewind(struct ls_consumer *consumer, struct ls_err *err);
+/* Plain commit of these offsets for the group (apply; never used beside send_offsets). */
+int ls_consumer_commit(struct ls_consumer *consumer, const struct ls_partition *parts, size_t n,
+                       struct ls_err *err);
+/* The end of the committed part (last stable offset) and the first offset still there. */
+int ls_consumer_bounds(struct ls_consumer *consumer, const char *topic, int32_t partition,
+                       int64_t *ret_first, int64_t *ret_end, struct ls_err *err);
+int ls_consumer_partitions(struct ls_consumer *consumer, const char *topic, int *ret_n,
+                           struct ls_err *err);
+/* The committed offsets of any group, without joining it; -1 where there is none. */
+int ls_group_offsets(const struct ls_config *config, const char *group, struct ls_partition *parts,
+                     size_t n, struct ls_err *err);
+
+/* Reads a whole topic, all partitions, up to its end at the call's time; stops at -1 of `each`. */
+int ls_topic_read(const struct ls_config *config, const char *topic,
+                  int (*each)(void *arg, const struct ls_message *message, struct ls_err *err),
+                  void *arg, struct ls_err *err);
+
+#endif

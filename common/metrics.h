@@ -1,0 +1,43 @@
+/*
+ * Metrics and health over HTTP: /metrics (Prometheus text), /healthz, /readyz, /status (JSON).
+ *
+ * A stage lists its metrics in one table; a metric has at most one label, whose
+ * values are few and known (a table's name, a cause). Setting is safe from any
+ * thread. No user names, no paths in labels.
+ */
+#ifndef LS_METRICS_H
+#define LS_METRICS_H
+
+#include "common/config.h"
+#include "common/err.h"
+#include <stdbool.h>
+
+enum ls_metric_type { LS_COUNTER, LS_GAUGE, LS_HISTOGRAM };
+struct ls_metric {
+    const char *name;  /* lockstep_capture_rows_total */
+    enum ls_metric_type type;
+    const char *label; /* NULL: none */
+    const char *help;
+};
+
+struct ls_metrics;
+/* `table` ends with a NULL name; borrowed for the process's life. `stage` becomes build_info's label. */
+struct ls_metrics *ls_metrics_new(const char *stage, const struct ls_metric *table);
+void ls_metrics_free(struct ls_metrics *metrics);
+/* `id` is the row in the table; `value_of_label` NULL when the metric has none. */
+void ls_metric_add(struct ls_metrics *metrics, int id, const char *label_value, double n);
+void ls_metric_set(struct ls_metrics *metrics, int id, const char *label_value, double n);
+void ls_metric_observe(struct ls_metrics *metrics, int id, const char *label_value, double seconds);
+double ls_metric_get(struct ls_metrics *metrics, int id, const char *label_value);
+
+struct ls_http;
+/* Listens on [http] listen:port (port 0: any free one, logged and in ret_port). */
+int ls_http_start(const struct ls_config *config, struct ls_metrics *metrics, struct ls_http **ret,
+                  int *ret_port, struct ls_err *err);
+void ls_http_stop(struct ls_http *http); /* NULL is fine */
+/* /readyz answers 503 with `why` (copied) until why is NULL. Starts as "starting". */
+void ls_http_ready(struct ls_http *http, const char *why);
+/* The document /status answers (copied). */
+void ls_http_status(struct ls_http *http, const char *json);
+
+#endif

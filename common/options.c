@@ -1,0 +1,72 @@
+/*
+ * Every option of every program, in one table; docs/configuration.md is printed from it.
+ */
+#include "common/config.h"
+#include <stddef.h>
+
+#define STR(s, k, d, h) {s, k, LS_OPT_STR, d, false, 0, 0, h}
+#define SECRET(s, k, h) {s, k, LS_OPT_STR, NULL, true, 0, 0, h}
+#define INT(s, k, d, lo, hi, h) {s, k, LS_OPT_INT, d, false, lo, hi, h}
+#define BOOL(s, k, d, h) {s, k, LS_OPT_BOOL, d, false, 0, 0, h}
+
+const struct ls_option ls_options[] = {
+    STR("lockstep", "prefix", "lockstep", "Prefix of all topics and consumer groups."),
+    STR("lockstep", "instance", "1", "Name of this instance in status and logs."),
+    INT("lockstep", "partitions", "64", 1, 1024, "Partitions of the topics that are ordered by storage; fixed for a prefix's life."),
+    INT("lockstep", "replication", "1", 1, 9, "Replication factor of topics that Lockstep makes."),
+    BOOL("lockstep", "create_topics", "true", "Make missing topics."),
+    STR("log", "level", "info", "debug, info, warn or error."),
+    STR("http", "listen", "127.0.0.1", "Address of /metrics, /healthz, /readyz and /status."),
+    INT("http", "port", "0", 0, 65535, "Port of it; 0 takes any free one and logs it."),
+
+    STR("source", "host", "127.0.0.1", "ownCloud 10's database server."),
+    INT("source", "port", "3306", 1, 65535, "Its port."),
+    STR("source", "user", "lockstep", "Database user with REPLICATION SLAVE, BINLOG MONITOR and SELECT."),
+    SECRET("source", "password", "Its password."),
+    STR("source", "database", "owncloud", "ownCloud's database."),
+    STR("source", "table_prefix", "oc_", "ownCloud's dbtableprefix."),
+    INT("source", "server_id", "0", 0, 4294967295, "Replication server id, unique among the source's replicas; 0 derives one from the prefix."),
+    STR("source", "time_zone", "UTC", "Time zone of ownCloud's DATETIME columns (expiration of shares)."),
+    INT("source", "heartbeat_ms", "1000", 100, 60000, "Heartbeat of the binlog connection; the connection is given up after three without a word."),
+
+    INT("capture", "commit_ms", "20", 1, 10000, "A Kafka transaction is committed at the latest after this time."),
+    INT("capture", "commit_rows", "10000", 1, 1000000, "... or after this many rows."),
+    STR("capture", "snapshot", "initial", "initial: when there is no position; always: at each start; never."),
+    INT("capture", "snapshot_chunk", "2000", 1, 100000, "Rows read at once in a snapshot."),
+    BOOL("capture", "full_before", "false", "Carry the whole row before a change, not only the changed columns."),
+    BOOL("capture", "link_secrets", "false", "Carry tokens and password hashes of links."),
+    BOOL("capture", "user_secrets", "false", "Carry password hashes of users."),
+
+    INT("transform", "commit_ms", "20", 1, 10000, "A Kafka transaction is committed at the latest after this time."),
+    INT("transform", "commit_records", "5000", 1, 1000000, "... or after this many records."),
+
+    STR("target", "gateway", "127.0.0.1:9142", "oCIS's gateway, CS3 gRPC."),
+    STR("target", "provider", "127.0.0.1:9157", "oCIS's storage-users, CS3 gRPC."),
+    STR("target", "data", NULL, "host:port of the data server instead of what the upload endpoint names."),
+    STR("target", "graph", "https://127.0.0.1:9200/graph", "Base URL of Graph."),
+    STR("target", "graph_user", "admin", "Who signs in at Graph (basic authentication)."),
+    SECRET("target", "graph_password", "Password for Graph."),
+    BOOL("target", "tls_verify", "true", "Check the certificate of Graph."),
+    SECRET("target", "machine_key", "OCIS_MACHINE_AUTH_API_KEY, to act for users."),
+    STR("target", "storage_id", NULL, "STORAGE_USERS_MOUNT_ID; unset: asked from the gateway."),
+    INT("target", "timeout_ms", "30000", 100, 600000, "Deadline of one call."),
+
+    STR("people", "mode", "create", "create: users and groups are made through Graph where missing; match: found by name only."),
+    STR("people", "mail_domain", "invalid.example", "Domain of the mail address of users who have none."),
+    STR("people", "on_delete", "disable", "A user deleted at the source: disable or keep in oCIS."),
+
+    STR("apply", "ledger", "/var/lib/lockstep/ledger.db", "SQLite file of the ledger."),
+    STR("apply", "writer", "ocis-api", "ocis-api, or null (dry run)."),
+    INT("apply", "workers", "16", 1, 256, "Calls in flight."),
+    INT("apply", "window_ms", "200", 0, 60000, "Records of one entity that arrive within this time are taken together."),
+    INT("apply", "batch_records", "5000", 1, 1000000, "Records taken into the ledger in one transaction."),
+    INT("apply", "retry_max_ms", "30000", 10, 3600000, "Longest pause between two tries."),
+    INT("apply", "content_tries", "5", 1, 1000, "Tries before content that never matches its row is a dead letter."),
+    INT("apply", "sweep_max_percent", "5", 0, 100, "A sweep that would delete more of a space waits for a word."),
+    INT("apply", "sweep_max_items", "20", 0, 1000000, "... but this many may always go."),
+
+    STR("data", "root", NULL, "ownCloud's data directory, for homes that oc_accounts does not name."),
+
+    INT("verify", "workers", "8", 1, 64, "Calls in flight of lockstep verify."),
+    {NULL, NULL, LS_OPT_STR, NULL, false, 0, 0, NULL},
+};

@@ -1,0 +1,202 @@
+/*
+ * What travels through Kafka: row envelopes (oc10 topics) and desired states (cs3 topics).
+ *
+ * Values are Avro, single-object encoding (C3 01, CRC-64-AVRO fingerprint little endian, body);
+ * the schemas are the files in schemas/, compiled in. Reading rule: decode with the WRITER's
+ * schema (found by fingerprint: compiled in, else taught by ls_schema_learn from <p>.schemas),
+ * take fields by name, the default where one is missing, ignore those we do not know. A value
+ * that breaks its schema is LS_ERR_POISON, cause "malformed-avro".
+ */
+#ifndef LS_RECORDS_H
+#define LS_RECORDS_H
+
+#include "common/arena.h"
+#include "common/buf.h"
+#include "common/err.h"
+#include "common/tables.h"
+
+/* Order of everything capture ever wrote. Compare with ls_seq_cmp: epoch, counter, part. */
+struct ls_seq {
+    int32_t epoch;
+    int64_t counter;
+    int32_t part; /* 0; a move between storages: the delete is 0, the upsert 1 */
+};
+int ls_seq_cmp(struct ls_seq a, struct ls_seq b);
+/* "epoch.counter.part", the header `seq` of tombstones and dead letters. */
+int ls_seq_print(struct ls_seq seq, char *out, size_t size);
+int ls_seq_parse(struct ls_str text, struct ls_seq *ret);
+
+/* ---- row envelope, schemas/oc10/<table>.avsc */
+enum ls_op {
+    LS_OP_CREATE = 'c',
+    LS_OP_UPDATE = 'u',
+    LS_OP_DELETE = 'd',
+    LS_OP_READ = 'r',      /* a snapshot's row */
+    LS_OP_BEGIN = 'b',     /* bracket: a snapshot of this partition begins */
+    LS_OP_END = 'e',       /* bracket: it ends; what has an older seq than its begin is gone */
+    LS_OP_HEARTBEAT = 'h', /* the stream was read up to source_ts_us with nothing left out */
+};
+#define LS_NO_STORAGE INT64_MIN
+
+struct ls_envelope {
+    enum ls_op op;
+    struct ls_seq seq;
+    struct ls_seq begin;   /* END: the seq of its begin bracket */
+    const struct ls_table *table;
+    int64_t source_ts_us;  /* commit time at the source; 0 unknown. HEARTBEAT: how far was read */
+    int64_t capture_ts_us; /* when capture received it */
+    struct ls_str server;  /* source host:port */
+    struct ls_str gtid;    /* "" none */
+    struct ls_str file;    /* binlog file, "" in a snapshot */
+    int64_t pos;           /* end of the event in it */
+    int32_t row;           /* ordinal of the watched row in its transaction */
+    int64_t moved_from;    /* storage, on the upsert half of a move; else LS_NO_STORAGE */
+    int64_t moved_to;      /* storage, on the delete half */
+    bool has_before, has_after;
+    struct ls_value before[LS_MAX_COLUMNS]; /* changed and key columns; the others ABSENT */
+    struct ls_value after[LS_MAX_COLUMNS];
+};
+/* Keys of records that are not about a row. */
+#define LS_KEY_HEARTBEAT "!heartbeat"
+#define LS_KEY_BEGIN "!begin"
+#define LS_KEY_END "!end"
+
+int ls_envelope_encode(const struct ls_envelope *envelope, struct ls_buf *out, struct ls_err *err);
+/* Strings and *ret live in the arena. `table` is the one of the topic. */
+int ls_envelope_decode(const struct ls_table *table, struct ls_str value, struct ls_arena *arena,
+                       struct ls_envelope **ret, struct ls_err *err);
+/* The record's key: primary key columns as text, '/'-joined with '/' and '%' of a value escaped
+ * as %2F and %25. From `after`, else `before`. */
+int ls_envelope_key(const struct ls_envelope *envelope, struct ls_arena *arena, struct ls_str *ret,
+                    struct ls_err *err);
+
+/* ---- desired states, schemas/cs3/<name>.avsc; one enum of kinds for all four */
+enum cs3_kind { CS3_UPSERT, CS3_DELETE, CS3_BEGIN, CS3_END, CS3_HEARTBEAT };
+
+/* The head of every cs3 record. */
+struct cs3_head {
+    enum cs3_kind kind;
+    struct ls_seq seq;
+    struct ls_seq begin;   /* CS3_END */
+    int64_t source_ts_us, capture_ts_us;
+    bool snapshot;
+};
+
+enum cs3_class { CS3_CLASS_ROOT, CS3_CLASS_FILES, CS3_CLASS_TRASH, CS3_CLASS_VERSIONS,
+                 CS3_CLASS_OTHER };
+
+/* schemas/cs3/resource.avsc: all that one file, folder or trash entry shall be. Key: fileid as
+ * text, or "t<auto_id>" for a row of oc_files_trash. */
+enum cs3_what { CS3_NODE, CS3_TRASH_INFO };
+struct cs3_resource {
+    struct cs3_head head;
+    enum cs3_what what;
+    int64_t storage;
+    int64_t fileid;           /* CS3_NODE; CS3_TRASH_INFO: auto_id */
+    int64_t parent;           /* -1: root of its storage */
+    struct ls_str name;       /* TRASH_INFO: base name */
+    enum cs3_class class_hint; /* by the first elements of `path`; the tree decides */
+    bool folder;
+    int64_t size;             /* -1 unknown */
+    int64_t mtime;            /* seconds, as the source has it */
+    struct ls_str etag;       /* null where the source has none */
+    struct ls_str sha1, md5, adler32; /* lower-case hex or null */
+    struct ls_str mimetype;   /* null: not known */
+    bool encrypted;
+    int64_t moved_from, moved_to; /* storages or LS_NO_STORAGE */
+    struct ls_str trash_user, trash_location; /* TRASH_INFO */
+    int64_t trash_time;       /* TRASH_INFO, seconds */
+};
+
+/* schemas/cs3/space.avsc. Key: numeric storage. */
+enum cs3_space_type { CS3_SPACE_PERSONAL, CS3_SPACE_PROJECT, CS3_SPACE_IGNORED };
+struct cs3_space {
+    struct cs3_head head;
+    int64_t storage;
+    struct ls_str source_id;  /* oc_storages.id */
+    enum cs3_space_type type;
+    struct ls_str owner;      /* uid; null for none */
+    struct ls_str reason;     /* why ignored: "external", "federated", "uploads", "datadir", "unknown" */
+};
+
+/* schemas/cs3/person.avsc. Key: "u:<uid>", "g:<gid>", "m:<gid>/<uid>" ('/' and '%' escaped). */
+enum cs3_person_type { CS3_USER, CS3_GROUP, CS3_MEMBER };
+struct cs3_person {
+    struct cs3_head head;
+    enum cs3_person_type type;
+    struct ls_str uid, gid;
+    struct ls_str display_name, mail, home, backend, quota;
+    bool enabled;
+};
+
+/* CS3 ResourcePermissions as bits, in the order of the .proto's fields; names in
+ * cs3_permission_names[]. */
+enum {
+    CS3_PERM_ADD_GRANT = 1 << 0,
+    CS3_PERM_CREATE_CONTAINER = 1 << 1,
+    CS3_PERM_DELETE = 1 << 2,
+    CS3_PERM_GET_PATH = 1 << 3,
+    CS3_PERM_GET_QUOTA = 1 << 4,
+    CS3_PERM_INITIATE_FILE_DOWNLOAD = 1 << 5,
+    CS3_PERM_INITIATE_FILE_UPLOAD = 1 << 6,
+    CS3_PERM_LIST_GRANTS = 1 << 7,
+    CS3_PERM_LIST_CONTAINER = 1 << 8,
+    CS3_PERM_LIST_FILE_VERSIONS = 1 << 9,
+    CS3_PERM_LIST_RECYCLE = 1 << 10,
+    CS3_PERM_MOVE = 1 << 11,
+    CS3_PERM_REMOVE_GRANT = 1 << 12,
+    CS3_PERM_PURGE_RECYCLE = 1 << 13,
+    CS3_PERM_RESTORE_FILE_VERSION = 1 << 14,
+    CS3_PERM_RESTORE_RECYCLE_ITEM = 1 << 15,
+    CS3_PERM_STAT = 1 << 16,
+    CS3_PERM_UPDATE_GRANT = 1 << 17,
+    CS3_PERM_DENY_GRANT = 1 << 18,
+};
+extern const char *const cs3_permission_names[19];
+
+/* schemas/cs3/share.avsc. Key: share id. */
+enum cs3_share_type { CS3_SHARE_USER, CS3_SHARE_GROUP, CS3_SHARE_MEMBER, CS3_SHARE_LINK };
+enum cs3_share_state { CS3_SHARE_ACCEPTED, CS3_SHARE_PENDING, CS3_SHARE_REJECTED };
+struct cs3_share {
+    struct cs3_head head;
+    int64_t id;
+    enum cs3_share_type type; /* MEMBER: one member's own state of a group share */
+    int64_t parent;           /* MEMBER: the group share's id; else 0 */
+    int64_t fileid;           /* the shared node */
+    bool folder;
+    struct ls_str owner, creator; /* uids */
+    struct ls_str grantee;    /* uid or gid; null for links */
+    int64_t permissions;      /* CS3_PERM_* */
+    int64_t source_permissions; /* oC10's bits, for a person who looks */
+    int64_t stime;
+    enum cs3_share_state state;
+    struct ls_str mount_point; /* file_target */
+    int64_t expires;          /* last second it is valid, seconds since 1970; 0: never */
+    bool has_password;        /* links */
+    struct ls_str token, password_hash; /* only with the option; else null */
+    struct ls_str label;
+    bool mail_send;
+    struct ls_str attributes;
+};
+
+/* Generic codec for the four: the field tables stand in records.c. */
+struct cs3_type;
+extern const struct cs3_type cs3_resource_type, cs3_space_type_, cs3_person_type_, cs3_share_type_;
+int cs3_encode(const struct cs3_type *type, const void *record, struct ls_buf *out,
+               struct ls_err *err);
+/* *ret points at a struct of that type; it and its strings live in the arena. */
+int cs3_decode(const struct cs3_type *type, struct ls_str value, struct ls_arena *arena, void **ret,
+               struct ls_err *err);
+
+/* ---- schemas */
+struct ls_schema {
+    const char *name; /* "oc10/filecache" */
+    const char *json;
+    uint64_t fingerprint; /* CRC-64-AVRO of the parsing canonical form */
+};
+extern const struct ls_schema *ls_schema_all(size_t *ret_n);
+uint64_t ls_schema_fingerprint(const char *json, struct ls_err *err, int *ret_ok);
+/* A schema of <p>.schemas, for a writer newer or older than this program. */
+int ls_schema_learn(struct ls_str json, struct ls_err *err);
+
+#endif

@@ -1,0 +1,31 @@
+/*
+ * The life of a daemon: signals, clocks, back-off.
+ */
+#ifndef LS_RUN_H
+#define LS_RUN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* SIGTERM and SIGINT ask for a clean stop; SIGPIPE is ignored. A second signal exits at once. */
+void ls_run_signals(void);
+bool ls_run_stopping(void);
+void ls_run_stop(void); /* the same, asked for from inside */
+/* Sleeps, but not past a stop. */
+void ls_run_sleep_ms(int64_t ms);
+/* sd_notify READY=1 / WATCHDOG=1 where systemd is there; nothing elsewhere. */
+void ls_run_notify_ready(void);
+void ls_run_notify_alive(void);
+
+int64_t ls_now_us(void);  /* wall clock, microseconds since 1970 */
+int64_t ls_mono_ms(void); /* monotonic */
+
+/* Exponential with full jitter: 0 .. min(max, first * 2^attempt). */
+struct ls_backoff {
+    int64_t first_ms, max_ms;
+    unsigned attempt;
+};
+int64_t ls_backoff_next_ms(struct ls_backoff *backoff);
+void ls_backoff_reset(struct ls_backoff *backoff);
+
+#endif
