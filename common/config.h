@@ -14,6 +14,7 @@
 
 #include "common/err.h"
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum ls_option_type { LS_OPT_STR, LS_OPT_INT, LS_OPT_BOOL };

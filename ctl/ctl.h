@@ -1,0 +1,23 @@
+/*
+ * What the parts of the command share: how each is called, and how it prints.
+ */
+#ifndef CTL_H
+#define CTL_H
+
+#include "common/config.h"
+#include "common/err.h"
+#include <stdbool.h>
+#include <stdio.h>
+
+struct ctl_flags {
+    bool json;  /* --json: one JSON document on stdout */
+    bool watch; /* --watch: status again and again until interrupted */
+};
+
+/* Each prints to `out` and returns the exit status (enum ls_exit). */
+int ctl_check(const struct ls_config *config, const struct ctl_flags *flags, FILE *out);
+int ctl_status(const struct ls_config *config, const struct ctl_flags *flags, FILE *out);
+int ctl_lag(const struct ls_config *config, const struct ctl_flags *flags, FILE *out);
+int ctl_verify(const struct ls_config *config, const struct ctl_flags *flags, FILE *out);
+
+#endif

@@ -1,0 +1,73 @@
+/*
+ * The admins' command: finds the subcommand, loads the configuration, runs it.
+ *
+ * It only reads: check, status, lag and verify change nothing anywhere. Results go to stdout,
+ * what went wrong goes to stderr as the daemons log it; the exit status says which it was
+ * (common/err.h), so that a script needs neither.
+ */
+#include "common/log.h"
+#include "ctl/ctl.h"
+#include <string.h>
+
+static const struct {
+    const char *name;
+    int (*run)(const struct ls_config *config, const struct ctl_flags *flags, FILE *out);
+    const char *help;
+} commands[] = {
+    {"check", ctl_check, "is everything in place: source, Kafka, target, data directory"},
+    {"status", ctl_status, "every stage: ready, behind by, open, parked, dead"},
+    {"lag", ctl_lag, "how far each stage is behind, in seconds and in records"},
+    {"verify", ctl_verify, "compare ownCloud 10 with oCIS, independently of the ledger"},
+};
+
+static void
+usage(FILE *out)
+{
+    fputs("usage: lockstep COMMAND [--json] [--config FILE] [--set SECTION.KEY=VALUE]...\n\n", out);
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+        fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].help);
+    fputs(
+        "\n  --json   one JSON document instead of a table\n"
+        "  --watch  (status) again every second until interrupted\n"
+        "\nexit status: 0 fine or equal, 1 failed, 2 wrong usage, 3 different or a check failed,\n"
+        "             4 source, 6 target, 7 Kafka, 9 data directory refused\n",
+        out);
+}
+
+int
+main(int argc, char **argv)
+{
+    static const char *const extra[] = {"--json", "--watch", NULL};
+    bool given[2] = {false, false};
+    struct ls_config *config = NULL;
+    struct ls_err err = {0};
+    int status = LS_EXIT_USAGE, r;
+
+    ls_log_init("lockstep", LS_WARN);
+    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
+        usage(argc < 2 ? stderr : stdout);
+        return argc < 2 ? LS_EXIT_USAGE : LS_EXIT_OK;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        puts("lockstep " LS_VERSION);
+        return LS_EXIT_OK;
+    }
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        if (strcmp(argv[1], commands[i].name) != 0)
+            continue;
+        r = ls_config_main(argc - 1, argv + 1, "lockstep", extra, given, &config, &status, &err);
+        if (r < 0) {
+            ls_log_err(LS_ERROR, "configuration", &err);
+            return LS_EXIT_USAGE;
+        }
+        if (r == 0) {
+            struct ctl_flags flags = {.json = given[0], .watch = given[1]};
+            status = commands[i].run(config, &flags, stdout);
+        }
+        ls_config_free(config);
+        return status;
+    }
+    fprintf(stderr, "lockstep: no command '%s'\n", argv[1]);
+    usage(stderr);
+    return LS_EXIT_USAGE;
+}

@@ -1,0 +1,305 @@
+/*
+ * status and lag: what each stage last said of itself, and how old that word is.
+ *
+ * Every daemon writes a document to <p>.status once a second. A stage that has stopped says
+ * nothing more, so its lag is what it said last plus the time since: lag must keep rising when
+ * a stage is down. A document older than STALE_US is shown as "silent". Lag in records comes
+ * from the consumer groups' offsets, not from the stages.
+ */
+#include "common/kafka.h"
+#include "common/log.h"
+#include "common/run.h"
+#include "common/tables.h"
+#include "ctl/ctl.h"
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define STALE_US (10 * 1000000LL)
+
+struct status {
+    json_t *stages; /* key "<stage>/<instance>" -> document */
+};
+
+static int
+take_status(void *arg, const struct ls_message *message, struct ls_err *err)
+{
+    struct status *status = arg;
+    char key[256];
+    json_t *document;
+
+    (void)err;
+    if (!message->key.p || message->key.n >= sizeof key)
+        return 0;
+    memcpy(key, message->key.p, message->key.n);
+    key[message->key.n] = 0;
+    if (!message->value.p) {
+        json_object_del(status->stages, key);
+        return 0;
+    }
+    document = json_loadb(message->value.p, message->value.n, 0, NULL);
+    if (document && json_is_object(document))
+        json_object_set(status->stages, key, document);
+    json_decref(document);
+    return 0;
+}
+
+static json_int_t
+int_of(const json_t *document, const char *key)
+{
+    return json_integer_value(json_object_get(document, key));
+}
+
+static json_int_t
+sum_of(const json_t *document, const char *key)
+{
+    json_t *object = json_object_get(document, key), *value;
+    const char *name;
+    json_int_t sum = 0;
+
+    json_object_foreach(object, name, value) sum += json_integer_value(value);
+    return sum;
+}
+
+/* Records between a group's offsets and the ends of its topics; -1 where it cannot be told. */
+static int64_t
+group_lag(const struct ls_config *config, const char *group_suffix, const char *const *topics,
+          size_t n_topics)
+{
+    struct ls_consumer *consumer = NULL;
+    struct ls_partition *parts = NULL;
+    char group[256];
+    int64_t lag = 0;
+    struct ls_err err = {0};
+
+    snprintf(group, sizeof group, "%s-%s", ls_config_str(config, "lockstep", "prefix"),
+             group_suffix);
+    if (ls_consumer_new(config, NULL, &consumer, &err) < 0)
+        return -1;
+    for (size_t t = 0; t < n_topics && lag >= 0; t++) {
+        const char *topic = ls_config_topic(config, topics[t]);
+        int n = 0;
+
+        if (ls_consumer_partitions(consumer, topic, &n, &err) < 0 || n <= 0)
+            continue; /* a topic that is not there yet has nothing to read */
+        parts = calloc((size_t)n, sizeof *parts);
+        if (!parts) {
+            lag = -1;
+            break;
+        }
+        for (int i = 0; i < n; i++)
+            parts[i] = (struct ls_partition){topic, i, -1};
+        if (ls_group_offsets(config, group, parts, (size_t)n, &err) < 0) {
+            lag = -1;
+        } else {
+            for (int i = 0; i < n; i++) {
+                int64_t first = 0, end = 0;
+                if (ls_consumer_bounds(consumer, topic, i, &first, &end, &err) < 0) {
+                    lag = -1;
+                    break;
+                }
+                if (parts[i].offset < first)
+                    parts[i].offset = first;
+                if (end > parts[i].offset)
+                    lag += end - parts[i].offset;
+            }
+        }
+        free(parts);
+        parts = NULL;
+    }
+    if (lag < 0)
+        ls_log_err(LS_WARN, "group-lag", &err);
+    ls_consumer_free(consumer);
+    return lag;
+}
+
+/* Adds what the reader knows better than the stage: true lag, silence. */
+static void
+enrich(json_t *stages)
+{
+    const char *key;
+    json_t *document;
+    int64_t now = ls_now_us();
+
+    json_object_foreach(stages, key, document)
+    {
+        json_int_t age = now - int_of(document, "time_us");
+        bool silent = age > STALE_US;
+
+        if (age < 0)
+            age = 0;
+        json_object_set_new(document, "silent", json_boolean(silent));
+        json_object_set_new(document, "age_us", json_integer(age));
+        json_object_set_new(document, "true_lag_us",
+                            json_integer(int_of(document, "lag_us") + (silent ? age : 0)));
+    }
+}
+
+static int
+load(const struct ls_config *config, json_t **ret_stages)
+{
+    struct status status = {json_object()};
+    struct ls_err err = {0};
+
+    if (!status.stages)
+        return LS_EXIT_FAILURE;
+    if (ls_topic_read(config, ls_config_topic(config, "status"), take_status, &status, &err) < 0) {
+        ls_log_err(LS_ERROR, "status", &err);
+        json_decref(status.stages);
+        return LS_EXIT_KAFKA;
+    }
+    enrich(status.stages);
+    *ret_stages = status.stages;
+    return LS_EXIT_OK;
+}
+
+static const char *
+state_of(const json_t *document)
+{
+    if (json_is_true(json_object_get(document, "silent")))
+        return "SILENT";
+    return json_is_true(json_object_get(document, "ready")) ? "ready" : "NOT READY";
+}
+
+static void
+print_causes(FILE *out, const char *title, const json_t *causes)
+{
+    const char *name;
+    json_t *value;
+
+    json_object_foreach((json_t *)causes, name, value) if (json_integer_value(value) > 0) fprintf(
+        out, "    %s: %" JSON_INTEGER_FORMAT " %s\n", title, json_integer_value(value), name);
+}
+
+static void
+print_status(json_t *stages, FILE *out)
+{
+    const char *key;
+    json_t *document;
+
+    fprintf(out, "%-24s %-10s %10s %12s %8s %8s %8s\n", "STAGE", "STATE", "BEHIND", "PROGRESS AGO",
+            "OPEN", "PARKED", "DEAD");
+    json_object_foreach(stages, key, document)
+    {
+        json_t *snapshot = json_object_get(document, "snapshot");
+        const char *why = json_string_value(json_object_get(document, "why"));
+        json_int_t progress = int_of(document, "last_progress_us");
+
+        fprintf(out, "%-24s %-10s %9.1fs ", key, state_of(document),
+                (double)int_of(document, "true_lag_us") / 1e6);
+        if (progress > 0)
+            fprintf(out, "%11.1fs ", (double)(ls_now_us() - progress) / 1e6);
+        else
+            fprintf(out, "%12s ", "-");
+        fprintf(out,
+                "%8" JSON_INTEGER_FORMAT " %8" JSON_INTEGER_FORMAT " %8" JSON_INTEGER_FORMAT "\n",
+                int_of(document, "open"), sum_of(document, "parked"), sum_of(document, "dead"));
+        if (why && *why)
+            fprintf(out, "    why: %s\n", why);
+        if (int_of(document, "balance") != 0)
+            fprintf(out, "    COUNTERS OUT OF BALANCE by %" JSON_INTEGER_FORMAT "\n",
+                    int_of(document, "balance"));
+        print_causes(out, "parked", json_object_get(document, "parked"));
+        print_causes(out, "dead", json_object_get(document, "dead"));
+        if (snapshot && strcmp(json_string_value(json_object_get(snapshot, "state"))
+                                   ? json_string_value(json_object_get(snapshot, "state"))
+                                   : "",
+                               "running") == 0)
+            fprintf(out,
+                    "    snapshot: %" JSON_INTEGER_FORMAT " of about %" JSON_INTEGER_FORMAT
+                    " rows\n",
+                    int_of(snapshot, "rows"), int_of(snapshot, "estimate"));
+    }
+    if (json_object_size(stages) == 0)
+        fputs("no stage has written a status yet\n", out);
+}
+
+/* 0 when every stage speaks and is ready, else LS_EXIT_DIFFERENT. */
+static int
+verdict(json_t *stages)
+{
+    const char *key;
+    json_t *document;
+
+    json_object_foreach(stages, key,
+                        document) if (strcmp(state_of(document), "ready") != 0 ||
+                                      int_of(document, "balance") != 0) return LS_EXIT_DIFFERENT;
+    return json_object_size(stages) > 0 ? LS_EXIT_OK : LS_EXIT_DIFFERENT;
+}
+
+int
+ctl_status(const struct ls_config *config, const struct ctl_flags *flags, FILE *out)
+{
+    json_t *stages = NULL;
+    int r;
+
+    do {
+        r = load(config, &stages);
+        if (r != LS_EXIT_OK)
+            return r;
+        if (flags->watch && isatty(fileno(out)))
+            fputs("\033[H\033[2J", out);
+        if (flags->json) {
+            json_dumpf(stages, out, JSON_SORT_KEYS | JSON_INDENT(2));
+            fputc('\n', out);
+        } else {
+            print_status(stages, out);
+        }
+        fflush(out);
+        r = verdict(stages);
+        json_decref(stages);
+        if (flags->watch)
+            sleep(1);
+    } while (flags->watch);
+    return r;
+}
+
+int
+ctl_lag(const struct ls_config *config, const struct ctl_flags *flags, FILE *out)
+{
+    static const char *const cs3_topics[] = {"cs3.resource", "cs3.space", "cs3.person",
+                                             "cs3.share"};
+    const char *oc10_topics[LS_T_COUNT];
+    static char names[LS_T_COUNT][64];
+    json_t *stages = NULL, *document;
+    const char *key;
+    int64_t transform, apply;
+    int r = load(config, &stages);
+
+    if (r != LS_EXIT_OK)
+        return r;
+    for (size_t i = 0; i < LS_T_COUNT; i++) {
+        snprintf(names[i], sizeof names[i], "oc10.oc_%s", ls_tables[i].name);
+        oc10_topics[i] = names[i];
+    }
+    transform = group_lag(config, "transform", oc10_topics, LS_T_COUNT);
+    apply = group_lag(config, "apply", cs3_topics, 4);
+    json_object_foreach(stages, key, document)
+    {
+        int64_t records = strncmp(key, "transform/", 10) == 0 ? transform
+                          : strncmp(key, "apply/", 6) == 0
+                              ? (apply < 0 ? -1 : apply + int_of(document, "open"))
+                              : 0;
+        json_object_set_new(document, "lag_records", json_integer(records));
+    }
+    if (flags->json) {
+        json_dumpf(stages, out, JSON_SORT_KEYS | JSON_INDENT(2));
+        fputc('\n', out);
+    } else {
+        fprintf(out, "%-24s %-10s %10s %12s\n", "STAGE", "STATE", "SECONDS", "RECORDS");
+        json_object_foreach(stages, key, document)
+        {
+            fprintf(out, "%-24s %-10s %10.1f ", key, state_of(document),
+                    (double)int_of(document, "true_lag_us") / 1e6);
+            if (int_of(document, "lag_records") < 0)
+                fprintf(out, "%12s\n", "unknown");
+            else
+                fprintf(out, "%12" JSON_INTEGER_FORMAT "\n", int_of(document, "lag_records"));
+        }
+    }
+    r = verdict(stages);
+    json_decref(stages);
+    return r;
+}
