@@ -1,0 +1,146 @@
+/*
+ * Signals, clocks, back-off.
+ *
+ * What can go wrong: a signal that arrives between a look at the flag and the
+ * sleep would be slept through. So the handler also writes to an eventfd that
+ * is never read empty again: whoever sleeps polls it, in every thread, now and
+ * later. A daemon that hangs in a clean stop is ended by the second signal.
+ */
+#include "common/run.h"
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+#include <unistd.h>
+
+static atomic_int stopping;
+static int stop_fd = -1;
+static pthread_once_t stop_once = PTHREAD_ONCE_INIT;
+
+static void
+stop_fd_make(void)
+{
+    stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (stop_fd < 0)
+        abort(); /* no descriptor left at start-up: nothing else would work either */
+}
+
+static void
+stop_raise(void)
+{
+    const uint64_t one = 1;
+    int saved = errno;
+
+    atomic_store(&stopping, 1);
+    if (write(stop_fd, &one, sizeof(one)) < 0) {
+        /* The counter is full, so it is readable already. */
+    }
+    errno = saved;
+}
+
+static void
+on_signal(int sig)
+{
+    if (atomic_load(&stopping))
+        _exit(128 + sig);
+    stop_raise();
+}
+
+void
+ls_run_signals(void)
+{
+    struct sigaction stop = {.sa_handler = on_signal};
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+    pthread_once(&stop_once, stop_fd_make);
+    sigemptyset(&stop.sa_mask);
+    sigaction(SIGTERM, &stop, NULL);
+    sigaction(SIGINT, &stop, NULL);
+    sigaction(SIGPIPE, &ignore, NULL);
+}
+
+bool
+ls_run_stopping(void)
+{
+    return atomic_load(&stopping) != 0;
+}
+
+void
+ls_run_stop(void)
+{
+    pthread_once(&stop_once, stop_fd_make);
+    stop_raise();
+}
+
+void
+ls_run_sleep_ms(int64_t ms)
+{
+    int64_t until = ls_mono_ms() + ms;
+
+    pthread_once(&stop_once, stop_fd_make);
+    while (ms > 0 && !ls_run_stopping()) {
+        struct pollfd p = {.fd = stop_fd, .events = POLLIN};
+
+        poll(&p, 1, (int)(ms > 60000 ? 60000 : ms));
+        ms = until - ls_mono_ms();
+    }
+}
+
+void
+ls_run_notify_ready(void)
+{
+    sd_notify(0, "READY=1");
+}
+
+void
+ls_run_notify_alive(void)
+{
+    sd_notify(0, "WATCHDOG=1");
+}
+
+int64_t
+ls_now_us(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_REALTIME, &ts);
+    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+int64_t
+ls_mono_ms(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+int64_t
+ls_backoff_next_ms(struct ls_backoff *backoff)
+{
+    int64_t ceiling = backoff->first_ms;
+
+    for (unsigned i = 0; i < backoff->attempt && ceiling < backoff->max_ms; i++)
+        ceiling *= 2;
+    if (ceiling > backoff->max_ms)
+        ceiling = backoff->max_ms;
+    if (ceiling < backoff->max_ms)
+        backoff->attempt++;
+    if (ceiling <= 0)
+        return 0;
+    if (ceiling >= UINT32_MAX)
+        ceiling = UINT32_MAX - 1;
+    return (int64_t)arc4random_uniform((uint32_t)ceiling + 1);
+}
+
+void
+ls_backoff_reset(struct ls_backoff *backoff)
+{
+    backoff->attempt = 0;
+}
