@@ -1,6 +1,7 @@
-# Unit tests: cmocka, under ASan and UBSan. tests/unit/<folder>/test_<module>.c is one program.
-## unit          unit tests under AddressSanitizer and UndefinedBehaviorSanitizer
-UNIT_SRC  := $(wildcard tests/unit/*/test_*.c)
+# Unit tests: cmocka, under ASan and UBSan. tests/unit/<folder>/test_<module>.c is one program,
+# linked with what its folder may use.
+## unit          unit tests under AddressSanitizer and UndefinedBehaviorSanitizer (FOLDER=apply: just those)
+UNIT_SRC  := $(wildcard tests/unit/$(or $(FOLDER),*)/test_*.c)
 UNIT_BIN  := $(UNIT_SRC:tests/unit/%.c=$(B)/unit/%)
 SAN       := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
@@ -10,8 +11,19 @@ unit:
 unit-run: $(UNIT_BIN)
 	@fail=0; for t in $(UNIT_BIN); do echo "== $$t"; $$t || fail=1; done; exit $$fail
 
-$(B)/unit/%: tests/unit/%.c $(B)/lib/libctl.a $(B)/lib/libapply.a $(B)/lib/libcapture.a $(B)/lib/libtransform.a $(B)/lib/libcommon.a
-	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -Wno-missing-prototypes $(shell pkg-config --cflags cmocka) -MMD -MP -o $@ $< \
-	  $(filter %.a,$^) $(LIBS_ALL) $(shell pkg-config --libs cmocka)
+UNIT_LIBS_common    := common
+UNIT_LIBS_capture   := capture common
+UNIT_LIBS_transform := transform common
+UNIT_LIBS_apply     := apply common
+UNIT_LIBS_ctl       := ctl apply capture transform common
+
+# helper files of a folder's tests (not test_*.c) are linked into each of its programs
+define unit_folder
+UNIT_HELP_$(1) := $$(filter-out tests/unit/$(1)/test_%.c,$$(wildcard tests/unit/$(1)/*.c))
+$(B)/unit/$(1)/%: tests/unit/$(1)/%.c $$(UNIT_HELP_$(1)) $(foreach l,$(UNIT_LIBS_$(1)),$(B)/lib/lib$(l).a)
+	@mkdir -p $$(@D)
+	$$(CC) $$(CFLAGS_ALL) -Wno-missing-prototypes $$(shell pkg-config --cflags cmocka) -MMD -MP -o $$@ \
+	  $$(filter %.c,$$^) $$(filter %.a,$$^) $$(LIBS_ALL) $$(shell pkg-config --libs cmocka)
+endef
+$(foreach f,common capture transform apply ctl,$(eval $(call unit_folder,$(f))))
 .PHONY: unit unit-run
