@@ -21,6 +21,10 @@ struct ls_header {
     struct ls_str value;
 };
 
+/* 0 when librdkafka knows the option of [kafka] and takes the value, and when it is not one that
+ * Lockstep's promises rest on (acks, isolation.level, ...); else -1 and `why`. */
+int ls_kafka_option_check(const char *key, const char *value, char *why, size_t size);
+
 /* ---- topics */
 struct ls_topic_spec {
     const char *name;   /* full name */

@@ -1,0 +1,23 @@
+/*
+ * What the files about Kafka share. Private to common/.
+ */
+#ifndef LS_KAFKA_PARTS_H
+#define LS_KAFKA_PARTS_H
+
+#include "common/kafka.h"
+#include <librdkafka/rdkafka.h>
+
+/* A configuration with [kafka] in it and librdkafka's log going to ours. */
+int kafka_conf_new(const struct ls_config *config, rd_kafka_conf_t **ret, struct ls_err *err);
+/* Sets an option of ours; one that is not taken is a bug and aborts. */
+void kafka_conf_set(rd_kafka_conf_t *conf, const char *key, const char *value);
+/* A client; takes `conf` in any case. */
+int kafka_client_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, rd_kafka_t **ret,
+                     struct ls_err *err);
+
+/* Fills `err` from a code: what may pass is RETRY, the rest FATAL with a cause. Returns -1. */
+int kafka_fail(struct ls_err *err, rd_kafka_resp_err_t code, const char *what);
+/* The same from an error object, which is destroyed. */
+int kafka_fail_error(struct ls_err *err, rd_kafka_error_t *error, const char *what);
+
+#endif
