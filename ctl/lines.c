@@ -71,10 +71,9 @@ ctl_lines_print(const struct ctl_lines *lines, bool json, FILE *out)
     size_t i;
 
     if (json) {
-        json_t *document = json_pack("{s:O, s:i, s:i, s:i}", "lines", lines->array, "pass",
-                                     (int)lines->count[CTL_PASS], "warn",
-                                     (int)lines->count[CTL_WARN], "fail",
-                                     (int)lines->count[CTL_FAIL]);
+        json_t *document = json_pack(
+            "{s:O, s:i, s:i, s:i}", "lines", lines->array, "pass", (int)lines->count[CTL_PASS],
+            "warn", (int)lines->count[CTL_WARN], "fail", (int)lines->count[CTL_FAIL]);
         json_dumpf(document, out, JSON_INDENT(2));
         fputc('\n', out);
         json_decref(document);

@@ -10,6 +10,7 @@
 #include "ctl/side.h"
 #include "apply/blobs.h"
 #include <openssl/evp.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -249,9 +250,9 @@ side_load(const struct ls_config *config, struct ctl_source *source, struct side
         free(side);
         return no_memory(err);
     }
+    pthread_mutex_init(&side->lock, NULL);
     if (ctl_source_freeze(source, err) < 0 ||
-        ctl_source_each(source,
-                        "SELECT id FROM {p}mimetypes WHERE mimetype='httpd/unix-directory'",
+        ctl_source_each(source, "SELECT id FROM {p}mimetypes WHERE mimetype='httpd/unix-directory'",
                         take_folder_type, &load, err) < 0 ||
         ctl_source_each(source, "SELECT user_id, home, state FROM {p}accounts WHERE state<>3",
                         take_user, &load, err) < 0 ||
@@ -285,6 +286,7 @@ side_free(struct side *side)
     HASH_CLEAR(hh, side->nodes);
     HASH_CLEAR(hh, side->users);
     ls_arena_free(side->arena);
+    pthread_mutex_destroy(&side->lock);
     free(side);
 }
 
@@ -313,13 +315,30 @@ side_child(const struct side_node *parent, const char *name)
     return found;
 }
 
+char *
+side_printf(struct side *side, const char *fmt, ...)
+{
+    va_list args;
+    char *text = NULL, *copy;
+
+    va_start(args, fmt);
+    if (vasprintf(&text, fmt, args) < 0)
+        text = NULL;
+    va_end(args);
+    pthread_mutex_lock(&side->lock);
+    copy = text ? ls_arena_strndup(side->arena, text, strlen(text)) : NULL;
+    pthread_mutex_unlock(&side->lock);
+    free(text);
+    return copy;
+}
+
 const char *
 side_place(struct side *side, const struct side_node *node)
 {
     const char *place = "";
 
     for (size_t depth = 0; node && node->up && depth < 4096; node = node->up, depth++) {
-        place = *place ? ls_arena_printf(side->arena, "%s/%s", node->name, place) : node->name;
+        place = *place ? side_printf(side, "%s/%s", node->name, place) : node->name;
         if (!place)
             return "(out of memory)";
     }

@@ -9,6 +9,7 @@
 
 #include "common/arena.h"
 #include "ctl/source.h"
+#include <pthread.h>
 #include <stdbool.h>
 #include <uthash.h>
 
@@ -48,6 +49,7 @@ struct side_member {
 
 struct side {
     struct ls_arena *arena; /* all of the above lives here */
+    pthread_mutex_t lock;   /* of the arena, while several threads compare */
     struct side_node *nodes;   /* hash by fileid */
     struct side_user *users;   /* hash by uid */
     struct side_member *members;
@@ -61,7 +63,9 @@ void side_free(struct side *side);
 
 /* The child by name, or NULL; of two rows of one place the one whose path agrees. */
 struct side_node *side_child(const struct side_node *parent, const char *name);
-/* "files/a/b" below the storage's root; in the arena. */
+/* Text that lives as long as the side; NULL when memory is out. Thread-safe, as is side_place. */
+char *side_printf(struct side *side, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* "files/a/b" below the storage's root. */
 const char *side_place(struct side *side, const struct side_node *node);
 /* The user in whose home the node lies live (below `files`), NULL when it does not. */
 struct side_user *side_owner(const struct side *side, const struct side_node *node);
