@@ -1,0 +1,63 @@
+"""
+Reading and writing Lockstep's topics from a test, by confluent-kafka (in build/venv).
+
+Records are read committed and whole topics at a time: tests are small. A record is a dict with
+topic, partition, offset, key (text), value (bytes or None) and headers (name -> text).
+"""
+
+import time
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from .process import BedError
+
+
+def names(bootstrap):
+    """The topics there are: name -> number of partitions."""
+    found = AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=10).topics
+    return {name: len(topic.partitions) for name, topic in found.items()}
+
+
+def read(bootstrap, topic, seconds=30):
+    """All records of a topic up to its end now; an unknown topic has none."""
+    partitions = names(bootstrap).get(topic, 0)
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "test",
+                         "enable.auto.commit": False, "isolation.level": "read_committed",
+                         "enable.partition.eof": True, "auto.offset.reset": "earliest"})
+    out, left, end = [], set(), time.monotonic() + seconds
+    try:
+        parts = [TopicPartition(topic, p, 0) for p in range(partitions)]
+        left = {p.partition for p in parts}
+        if parts:
+            consumer.assign(parts)
+        while left:
+            if time.monotonic() > end:
+                raise BedError(f"reading {topic} took more than {seconds} s")
+            message = consumer.poll(0.2)
+            if message is None:
+                continue
+            if message.error():
+                left.discard(message.partition())
+                continue
+            out.append({
+                "topic": topic, "partition": message.partition(), "offset": message.offset(),
+                "key": (message.key() or b"").decode(errors="replace"), "value": message.value(),
+                "headers": {k: (v or b"").decode(errors="replace")
+                            for k, v in message.headers() or []}})
+    finally:
+        consumer.close()
+    return out
+
+
+def dead_letters(bootstrap, prefix="lockstep"):
+    return read(bootstrap, f"{prefix}.dlq")
+
+
+def send(bootstrap, topic, key, value, partition=0, headers=None):
+    """Puts one record of any bytes into a topic."""
+    producer = Producer({"bootstrap.servers": bootstrap})
+    producer.produce(topic, key=key, value=value, partition=partition,
+                     headers=list((headers or {}).items()))
+    if producer.flush(10):
+        raise BedError(f"could not send to {topic}")
