@@ -1,0 +1,41 @@
+"""
+Runs pytest in build/venv (made when it is missing), with tests/ on the module path.
+
+    python3 tests/pytest_venv.py tests/recordings [--not-below] [-k ...]
+
+--not-below leaves out the folders below the given one: they are suites of their own. A folder
+without tests is a skipped one, and says so.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests"))
+
+from bed import fetch  # noqa: E402
+
+NO_TESTS_COLLECTED = 5
+
+
+def main():
+    args = sys.argv[1:]
+    where = [a for a in args if not a.startswith("-") and (ROOT / a.split("::")[0]).exists()]
+    if "--not-below" in args:
+        args.remove("--not-below")
+        args += [f"--ignore={p}" for w in where for p in (ROOT / w).iterdir() if p.is_dir()]
+    python = fetch.venv_python()
+    env = dict(os.environ, PYTHONPATH=str(ROOT / "tests"), PYTHONDONTWRITEBYTECODE="1")
+    argv = [str(python), "-m", "pytest", "-p", "no:cacheprovider", "--rootdir", str(ROOT),
+            "-rs", "--durations=5", "--import-mode=importlib", *args]
+    status = os.spawnve(os.P_WAIT, str(python), argv, env)
+    if status == NO_TESTS_COLLECTED:
+        print(f"no tests in {' '.join(where)}: skipped")
+        print("=== 1 skipped in 0.00s ===")
+        return 0
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,118 @@
+"""
+Runs the test suites: each with its budget of time, one after another, none hidden by another.
+
+    python3 tests/run.py             everything that CI runs
+    python3 tests/run.py unit apply  just these
+
+A suite fails when its command fails, or when it takes longer than its budget. What passed, failed
+and was skipped is read from the closing lines of cmocka and pytest; a suite without such lines
+counts as one. The last line is the sum: "N passed, N failed, N skipped".
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+MAKE = ["make", "--no-print-directory", "-j2"]
+
+
+def pytest(*where, alone=False):
+    """A suite of pytest; `alone`: not what lies in folders below."""
+    return [sys.executable, "tests/pytest_venv.py", *where] + (["--not-below"] if alone else [])
+
+
+# name: seconds it may take on two cores, cold; command; whether it is part of `make test`
+SUITES = {
+    "format": (30, MAKE + ["check-format"]),
+    "build": (180, MAKE + ["all"]),
+    "clang": (180, MAKE + ["check-clang"]),
+    "cppcheck": (120, MAKE + ["check-cppcheck"]),
+    "tidy": (300, MAKE + ["check-tidy"]),
+    "unit": (360, MAKE + ["unit"]),
+    "contract": (180, pytest("tests/contract")),
+    "workload": (60, pytest("tests/workload")),
+    "capture": (150, pytest("tests/scenarios/capture")),
+    "transform": (120, pytest("tests/scenarios/transform")),
+    "apply": (180, pytest("tests/scenarios/apply")),
+    "scenarios": (420, pytest("tests/scenarios", alone=True)),
+    "recordings": (180, pytest("tests/recordings")),
+}
+COUNTS = (
+    (re.compile(r"\[  PASSED  \] (\d+) test"), 0),
+    (re.compile(r"\[  FAILED  \] (\d+) test"), 1),
+    (re.compile(r"\[  SKIPPED \] (\d+) test"), 2),
+)
+
+
+def count(text, status):
+    """(passed, failed, skipped) of a suite, from what it printed."""
+    sums = [0, 0, 0]
+    for pattern, column in COUNTS:
+        sums[column] += sum(int(n) for n in pattern.findall(text))
+    for line in re.findall(r"^=+ (.*) in [\d.:]+s.* =+$", text, re.M):
+        for n, word in re.findall(r"(\d+) (passed|failed|error|skipped)", line):
+            sums[{"passed": 0, "failed": 1, "error": 1, "skipped": 2}[word]] += int(n)
+    if not any(sums):
+        sums[0 if status == 0 else 1] = 1
+    if status != 0 and not sums[1]:
+        sums[1] = 1
+    return sums
+
+
+def run(name):
+    """Runs one suite; returns its counts, its seconds and a remark."""
+    budget, command = SUITES[name]
+    print(f"\n==== {name} (at most {budget} s): {' '.join(command)}", flush=True)
+    start, text, late = time.monotonic(), [], False
+    child = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                             stderr=subprocess.STDOUT, start_new_session=True)
+
+    def too_late(*_):
+        nonlocal late
+        late = True
+        os.killpg(child.pid, signal.SIGTERM)
+
+    signal.signal(signal.SIGALRM, too_late)
+    signal.alarm(budget)
+    for line in child.stdout:
+        sys.stdout.buffer.write(line)
+        sys.stdout.flush()
+        text.append(line.decode(errors="replace"))
+    status = child.wait()
+    signal.alarm(0)
+    counts = count("".join(text), status)
+    remark = f"over its budget of {budget} s" if late else f"status {status}" if status else ""
+    return counts, time.monotonic() - start, remark
+
+
+def main():
+    names = sys.argv[1:]
+    if names == ["--list"]:
+        print("\n".join(SUITES))
+        return 0
+    unknown = [n for n in names if n not in SUITES]
+    if unknown:
+        print(f"no suite {unknown[0]}; there are: {', '.join(SUITES)}", file=sys.stderr)
+        return 2
+    rows, total = [], [0, 0, 0]
+    start = time.monotonic()
+    for name in names or SUITES:
+        counts, seconds, remark = run(name)
+        rows.append((name, counts, seconds, remark))
+        total = [a + b for a, b in zip(total, counts)]
+    print(f"\n{'suite':<12}{'passed':>8}{'failed':>8}{'skipped':>8}{'seconds':>9}{'budget':>8}")
+    for name, counts, seconds, remark in rows:
+        print(f"{name:<12}{counts[0]:>8}{counts[1]:>8}{counts[2]:>8}{seconds:>9.0f}"
+              f"{SUITES[name][0]:>8}  {remark}")
+    print(f"{'all':<12}{'':>24}{time.monotonic() - start:>9.0f}")
+    print(f"\n{total[0]} passed, {total[1]} failed, {total[2]} skipped", flush=True)
+    return 1 if total[1] or any(remark for *_, remark in rows) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
