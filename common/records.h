@@ -5,7 +5,9 @@
  * the schemas are the files in schemas/, compiled in. Reading rule: decode with the WRITER's
  * schema (found by fingerprint: compiled in, else taught by ls_schema_learn from <p>.schemas),
  * take fields by name, the default where one is missing, ignore those we do not know. A value
- * that breaks its schema is LS_ERR_POISON, cause "malformed-avro".
+ * that breaks its schema is LS_ERR_POISON, cause "malformed-avro"; one whose schema nobody knows
+ * is POISON, cause "unknown-schema". Encoding is safe from any thread; decoding, and everything
+ * about schemas, belongs to one thread of a process.
  */
 #ifndef LS_RECORDS_H
 #define LS_RECORDS_H
@@ -198,5 +200,17 @@ extern const struct ls_schema *ls_schema_all(size_t *ret_n);
 uint64_t ls_schema_fingerprint(const char *json, struct ls_err *err, int *ret_ok);
 /* A schema of <p>.schemas, for a writer newer or older than this program. */
 int ls_schema_learn(struct ls_str json, struct ls_err *err);
+/* Called by decoding, once for each fingerprint that nobody knows; calls ls_schema_learn with what
+ * it finds. Finding nothing is 0, -1 makes decoding fail with its error. */
+typedef int ls_schema_learner_fn(void *arg, uint64_t fingerprint, struct ls_err *err);
+void ls_schema_set_learner(ls_schema_learner_fn *fn, void *arg);
+
+struct ls_config;
+/* For programs that read only: decoding looks for unknown schemas on <p>.schemas. The config is
+ * borrowed for the process's life. */
+void ls_schemas_attach(const struct ls_config *config);
+/* For capture and transform, at start: the same, and puts on <p>.schemas (which must be there)
+ * the compiled-in schemas that are not yet on it. */
+int ls_schemas_publish(const struct ls_config *config, struct ls_err *err);
 
 #endif

@@ -1,0 +1,413 @@
+/*
+ * Reading records: avro-c with the writer's schema, then by name into ours.
+ *
+ * avro-c cannot resolve an added field, so the writer's schema is the one it
+ * reads with, and a plan says once for each pair of schemas which field goes
+ * where. What can go wrong: bytes that are cut or claim more than is there.
+ * avro-c allocates what a length claims, and does not give it back when the
+ * bytes end early; therefore a skip over the body checks all lengths before
+ * anything is read, and all bytes must be used up.
+ */
+#include "common/fields.h"
+#include "common/records.h"
+#include "common/schema.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_FIELDS 64
+#define MAX_PLANS 256
+
+struct rec_plan {
+    uint64_t fingerprint;
+    const struct rec_type *type;
+    avro_schema_t schema;
+    avro_value_iface_t *iface;
+    avro_value_t value;
+    size_t n_fields;         /* the writer's */
+    int16_t map[MAX_FIELDS]; /* writer's field -> ours, or -1 */
+};
+
+static struct rec_plan *plans[MAX_PLANS];
+static size_t n_plans;
+static avro_reader_t reader;
+
+int
+rec_malformed(struct ls_err *err, const char *what)
+{
+    return ls_fail_cause(err, LS_ERR_POISON, EBADMSG, "malformed-avro", "malformed Avro: %s", what);
+}
+
+static int
+plan_map(struct rec_plan *plan, struct ls_err *err)
+{
+    const struct rec_type *type = plan->type;
+    bool found[MAX_FIELDS] = {false};
+
+    if (!is_avro_record(plan->schema) || strcmp(avro_schema_name(plan->schema), type->record) != 0)
+        return rec_malformed(err, "the value is another kind of record");
+    plan->n_fields = avro_schema_record_size(plan->schema);
+    if (plan->n_fields > MAX_FIELDS)
+        return rec_malformed(err, "the writer's schema has too many fields");
+    for (size_t w = 0; w < plan->n_fields; w++) {
+        const char *name = avro_schema_record_field_name(plan->schema, (int)w);
+
+        plan->map[w] = -1;
+        for (size_t i = 0; i < type->n_fields; i++) {
+            if (strcmp(type->fields[i].name, name) == 0) {
+                plan->map[w] = (int16_t)i;
+                found[i] = true;
+            }
+        }
+    }
+    for (size_t i = 0; i < type->n_fields; i++) {
+        if (type->fields[i].required && !found[i])
+            return rec_malformed(err, "the writer's schema lacks a field that has no default");
+    }
+    return 0;
+}
+
+static int
+plan_new(const struct rec_type *type, uint64_t fingerprint, struct rec_plan **ret,
+         struct ls_err *err)
+{
+    struct rec_plan *plan = NULL;
+
+    if (n_plans == MAX_PLANS)
+        return rec_malformed(err, "too many schemas in use");
+    plan = calloc(1, sizeof(*plan));
+    if (!plan)
+        return ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
+    plan->fingerprint = fingerprint;
+    plan->type = type;
+    if (schema_by_fingerprint(fingerprint, &plan->schema, err) < 0 || plan_map(plan, err) < 0)
+        goto fail;
+    plan->iface = avro_generic_class_from_schema(plan->schema);
+    if (!plan->iface || avro_generic_value_new(plan->iface, &plan->value) != 0) {
+        ls_fail(err, LS_ERR_FATAL, ENOMEM, "avro-c: %.200s", avro_strerror());
+        goto fail;
+    }
+    plans[n_plans++] = plan;
+    *ret = plan;
+    return 0;
+fail:
+    if (plan->iface)
+        avro_value_iface_decref(plan->iface);
+    free(plan);
+    return -1;
+}
+
+static int
+plan_get(const struct rec_type *type, uint64_t fingerprint, struct rec_plan **ret,
+         struct ls_err *err)
+{
+    for (size_t i = 0; i < n_plans; i++) {
+        if (plans[i]->fingerprint == fingerprint && plans[i]->type == type) {
+            *ret = plans[i];
+            return 0;
+        }
+    }
+    return plan_new(type, fingerprint, ret, err);
+}
+
+int
+rec_open(const struct rec_type *type, struct ls_str value, struct rec_plan **ret,
+         struct ls_err *err)
+{
+    const uint8_t *p = (const uint8_t *)value.p;
+    struct rec_plan *plan = NULL;
+    uint64_t fingerprint = 0;
+    const char *body;
+    int64_t n;
+
+    if (!p || value.n < REC_HEADER || p[0] != 0xc3 || p[1] != 0x01)
+        return rec_malformed(err, "no single-object header");
+    for (int i = 7; i >= 0; i--)
+        fingerprint = fingerprint << 8 | p[2 + i];
+    if (plan_get(type, fingerprint, &plan, err) < 0)
+        return -1;
+    body = value.p + REC_HEADER;
+    n = (int64_t)(value.n - REC_HEADER);
+    if (!reader && !(reader = avro_reader_memory(body, n)))
+        return ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
+    avro_reader_memory_set_source(reader, body, n);
+    if (avro_skip_data(reader, plan->schema) != 0)
+        return rec_malformed(err, avro_strerror());
+    /* Nothing may be left; asking for one byte more is the way to find out. */
+    if (avro_skip(reader, 1) == 0)
+        return rec_malformed(err, "bytes are left over");
+    avro_reader_memory_set_source(reader, body, n);
+    avro_value_reset(&plan->value);
+    if (avro_value_read(reader, &plan->value) != 0)
+        return rec_malformed(err, avro_strerror());
+    *ret = plan;
+    return 0;
+}
+
+/* ---- one value, as the writer wrote it */
+
+struct seen {
+    enum { SEEN_NULL, SEEN_INT, SEEN_TEXT, SEEN_BOOL, SEEN_SYMBOL, SEEN_OTHER } kind;
+    int64_t i;
+    const char *text;
+    size_t n;
+};
+
+static int
+see_enum(avro_value_t *v, struct seen *s)
+{
+    avro_schema_t schema = avro_value_get_schema(v);
+    int symbol;
+
+    if (avro_value_get_enum(v, &symbol) != 0 || symbol < 0 ||
+        symbol >= avro_schema_enum_number_of_symbols(schema))
+        return -1;
+    s->kind = SEEN_SYMBOL;
+    s->text = avro_schema_enum_get(schema, symbol);
+    return s->text ? 0 : -1;
+}
+
+static int
+see(avro_value_t *v, struct seen *s)
+{
+    avro_value_t branch;
+    int32_t i;
+    int b;
+
+    *s = (struct seen){.kind = SEEN_OTHER};
+    if (avro_value_get_type(v) == AVRO_UNION) {
+        if (avro_value_get_current_branch(v, &branch) != 0)
+            return -1;
+        v = &branch;
+    }
+    switch (avro_value_get_type(v)) {
+    case AVRO_NULL:
+        s->kind = SEEN_NULL;
+        return 0;
+    case AVRO_INT32:
+        s->kind = SEEN_INT;
+        if (avro_value_get_int(v, &i) != 0)
+            return -1;
+        s->i = i;
+        return 0;
+    case AVRO_INT64:
+        s->kind = SEEN_INT;
+        return avro_value_get_long(v, &s->i) == 0 ? 0 : -1;
+    case AVRO_BOOLEAN:
+        s->kind = SEEN_BOOL;
+        if (avro_value_get_boolean(v, &b) != 0)
+            return -1;
+        s->i = b != 0;
+        return 0;
+    case AVRO_STRING:
+        s->kind = SEEN_TEXT;
+        if (avro_value_get_string(v, &s->text, &s->n) != 0 || s->n == 0)
+            return -1;
+        s->n--; /* avro-c counts the NUL */
+        return 0;
+    case AVRO_ENUM:
+        return see_enum(v, s);
+    default:
+        return 0;
+    }
+}
+
+/* ---- into our struct */
+
+static void *
+at(void *record, const struct rec_field *f)
+{
+    return (char *)record + f->offset;
+}
+
+static void
+set_default(const struct rec_field *f, void *record)
+{
+    int value = (int)f->fallback;
+
+    switch (f->kind) {
+    case REC_INT:
+        *(int32_t *)at(record, f) = value;
+        break;
+    case REC_LONG:
+        *(int64_t *)at(record, f) = f->fallback;
+        break;
+    case REC_BOOL:
+        *(bool *)at(record, f) = f->fallback != 0;
+        break;
+    case REC_STR:
+        *(struct ls_str *)at(record, f) = LS_STR("");
+        break;
+    case REC_OPT_STR:
+        *(struct ls_str *)at(record, f) = LS_STR_NULL;
+        break;
+    case REC_OPT_LONG:
+        *(int64_t *)at(record, f) = LS_NO_STORAGE;
+        break;
+    case REC_ENUM:
+        memcpy(at(record, f), &value, sizeof(value));
+        break;
+    }
+}
+
+static int
+take_text(struct ls_arena *arena, const char *p, size_t n, struct ls_str *ret, struct ls_err *err)
+{
+    char *copy = ls_arena_strndup(arena, p, n);
+
+    if (!copy)
+        return ls_fail_cause(err, LS_ERR_RETRY, ENOMEM, "batch-memory",
+                             "the records of one batch do not fit into its memory");
+    *ret = (struct ls_str){copy, n};
+    return 0;
+}
+
+static int
+take_symbol(const struct rec_field *f, const struct seen *s, void *record, struct ls_err *err)
+{
+    for (size_t i = 0; i < f->n_symbols; i++) {
+        if (strcmp(f->symbols[i].name, s->text) == 0) {
+            memcpy(at(record, f), &f->symbols[i].value, sizeof(int));
+            return 0;
+        }
+    }
+    return rec_malformed(err, "an enum has a symbol that this program does not know");
+}
+
+static int
+take_field(const struct rec_field *f, const struct seen *s, struct ls_arena *arena, void *record,
+           struct ls_err *err)
+{
+    bool ok = true;
+
+    if (s->kind == SEEN_NULL)
+        return 0; /* the default stays */
+    switch (f->kind) {
+    case REC_INT:
+        ok = s->kind == SEEN_INT && s->i >= INT32_MIN && s->i <= INT32_MAX;
+        if (ok)
+            *(int32_t *)at(record, f) = (int32_t)s->i;
+        break;
+    case REC_LONG:
+    case REC_OPT_LONG:
+        ok = s->kind == SEEN_INT;
+        if (ok)
+            *(int64_t *)at(record, f) = s->i;
+        break;
+    case REC_BOOL:
+        ok = s->kind == SEEN_BOOL;
+        if (ok)
+            *(bool *)at(record, f) = s->i != 0;
+        break;
+    case REC_STR:
+    case REC_OPT_STR:
+        ok = s->kind == SEEN_TEXT;
+        if (ok)
+            return take_text(arena, s->text, s->n, at(record, f), err);
+        break;
+    case REC_ENUM:
+        ok = s->kind == SEEN_SYMBOL;
+        if (ok)
+            return take_symbol(f, s, record, err);
+        break;
+    }
+    return ok ? 0 : rec_malformed(err, "a field is of another type");
+}
+
+int
+rec_take(struct rec_plan *plan, struct ls_arena *arena, void *record, struct ls_err *err)
+{
+    const struct rec_type *type = plan->type;
+
+    for (size_t i = 0; i < type->n_fields; i++)
+        set_default(&type->fields[i], record);
+    for (size_t w = 0; w < plan->n_fields; w++) {
+        avro_value_t v;
+        struct seen s;
+
+        if (plan->map[w] < 0)
+            continue;
+        if (avro_value_get_by_index(&plan->value, w, &v, NULL) != 0 || see(&v, &s) < 0)
+            return rec_malformed(err, "a field cannot be read");
+        if (take_field(&type->fields[plan->map[w]], &s, arena, record, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* ---- rows */
+
+static int
+take_column(const struct ls_column *c, const struct seen *s, struct ls_arena *arena,
+            struct ls_value *ret, struct ls_err *err)
+{
+    char digits[24];
+
+    if (s->kind == SEEN_NULL) {
+        ret->kind = LS_V_NULL;
+        return 0;
+    }
+    if (c->type == LS_V_INT && s->kind == SEEN_INT) {
+        *ret = (struct ls_value){.kind = LS_V_INT, .i = s->i};
+        return 0;
+    }
+    if (c->type != LS_V_TEXT || (s->kind != SEEN_TEXT && s->kind != SEEN_INT))
+        return rec_malformed(err, "a column is of another type");
+    ret->kind = LS_V_TEXT;
+    if (s->kind == SEEN_TEXT)
+        return take_text(arena, s->text, s->n, &ret->s, err);
+    snprintf(digits, sizeof(digits), "%" PRId64, s->i);
+    return take_text(arena, digits, strlen(digits), &ret->s, err);
+}
+
+static int
+column_index(const struct ls_table *table, const char *name)
+{
+    for (size_t i = 0; i < table->n_columns; i++) {
+        if (strcmp(table->columns[i].name, name) == 0)
+            return (int)i;
+    }
+    return -1;
+}
+
+int
+rec_take_row(struct rec_plan *plan, const char *field, const char *bitmap,
+             const struct ls_table *table, struct ls_arena *arena, bool *ret_has,
+             struct ls_value *values, struct ls_err *err)
+{
+    avro_value_t v, row;
+    struct seen s;
+    uint64_t bits;
+    size_t n;
+
+    *ret_has = false;
+    if (avro_value_get_by_name(&plan->value, field, &v, NULL) != 0)
+        return 0; /* a writer without this field has no such rows */
+    if (avro_value_get_type(&v) != AVRO_UNION || avro_value_get_current_branch(&v, &row) != 0)
+        return rec_malformed(err, "a row is of another type");
+    if (avro_value_get_type(&row) == AVRO_NULL)
+        return 0;
+    if (avro_value_get_type(&row) != AVRO_RECORD || avro_value_get_size(&row, &n) != 0 || n > 63)
+        return rec_malformed(err, "a row is of another type");
+    if (avro_value_get_by_name(&plan->value, bitmap, &v, NULL) != 0 || see(&v, &s) < 0 ||
+        s.kind != SEEN_INT)
+        return rec_malformed(err, "a row has no bitmap of its columns");
+    bits = (uint64_t)s.i;
+    if (bits >> n)
+        return rec_malformed(err, "a row's bitmap names columns that are not there");
+    for (size_t w = 0; w < n; w++) {
+        const char *name;
+        int i;
+
+        if (!(bits >> w & 1))
+            continue;
+        if (avro_value_get_by_index(&row, w, &v, &name) != 0 || see(&v, &s) < 0)
+            return rec_malformed(err, "a column cannot be read");
+        i = column_index(table, name);
+        if (i >= 0 && take_column(&table->columns[i], &s, arena, &values[i], err) < 0)
+            return -1;
+    }
+    *ret_has = true;
+    return 0;
+}

@@ -1,0 +1,191 @@
+/*
+ * Desired states: the field tables of schemas/cs3/<name>.avsc.
+ *
+ * Each row is a field of the schema, in its order, with its default; a unit test
+ * holds both against each other. What can go wrong: an enum gets a new symbol,
+ * and an older program meets it: that is POISON there, so a new kind of record
+ * needs readers first.
+ */
+#include "common/records.h"
+#include "common/fields.h"
+#include "common/records_parts.h"
+#include "common/schema.h"
+#include <errno.h>
+
+#define COUNT(a) (sizeof(a) / sizeof(*(a)))
+
+/* clang-format off */
+static const struct rec_symbol kinds[] = {
+    {"UPSERT", CS3_UPSERT}, {"DELETE", CS3_DELETE}, {"BEGIN", CS3_BEGIN}, {"END", CS3_END},
+    {"HEARTBEAT", CS3_HEARTBEAT}};
+static const struct rec_symbol whats[] = {
+    {"NODE", CS3_NODE}, {"TRASH_INFO", CS3_TRASH_INFO}};
+static const struct rec_symbol classes[] = {
+    {"ROOT", CS3_CLASS_ROOT}, {"FILES", CS3_CLASS_FILES}, {"TRASH", CS3_CLASS_TRASH},
+    {"VERSIONS", CS3_CLASS_VERSIONS}, {"OTHER", CS3_CLASS_OTHER}};
+static const struct rec_symbol space_types[] = {
+    {"PERSONAL", CS3_SPACE_PERSONAL}, {"PROJECT", CS3_SPACE_PROJECT},
+    {"IGNORED", CS3_SPACE_IGNORED}};
+static const struct rec_symbol person_types[] = {
+    {"USER", CS3_USER}, {"GROUP", CS3_GROUP}, {"MEMBER", CS3_MEMBER}};
+static const struct rec_symbol share_types[] = {
+    {"USER", CS3_SHARE_USER}, {"GROUP", CS3_SHARE_GROUP}, {"MEMBER", CS3_SHARE_MEMBER},
+    {"LINK", CS3_SHARE_LINK}};
+static const struct rec_symbol share_states[] = {
+    {"ACCEPTED", CS3_SHARE_ACCEPTED}, {"PENDING", CS3_SHARE_PENDING},
+    {"REJECTED", CS3_SHARE_REJECTED}};
+
+#define LONG(T, f, fallback) {#f, REC_LONG, offsetof(struct T, f), false, fallback, NULL, 0}
+#define BOOL(T, f, fallback) {#f, REC_BOOL, offsetof(struct T, f), false, fallback, NULL, 0}
+#define TEXT(T, f) {#f, REC_OPT_STR, offsetof(struct T, f), false, 0, NULL, 0}
+#define PLACE(T, f) {#f, REC_OPT_LONG, offsetof(struct T, f), false, 0, NULL, 0}
+#define ENUM(T, f, symbols, fallback) \
+    {#f, REC_ENUM, offsetof(struct T, f), false, fallback, symbols, COUNT(symbols)}
+#define HEAD(T) \
+    {"kind", REC_ENUM, offsetof(struct T, head.kind), true, 0, kinds, COUNT(kinds)}, \
+    {"seq_epoch", REC_INT, offsetof(struct T, head.seq.epoch), true, 0, NULL, 0}, \
+    {"seq_counter", REC_LONG, offsetof(struct T, head.seq.counter), true, 0, NULL, 0}, \
+    {"part", REC_INT, offsetof(struct T, head.seq.part), true, 0, NULL, 0}, \
+    {"begin_epoch", REC_INT, offsetof(struct T, head.begin.epoch), false, 0, NULL, 0}, \
+    {"begin_counter", REC_LONG, offsetof(struct T, head.begin.counter), false, 0, NULL, 0}, \
+    {"begin_part", REC_INT, offsetof(struct T, head.begin.part), false, 0, NULL, 0}, \
+    {"source_ts_us", REC_LONG, offsetof(struct T, head.source_ts_us), false, 0, NULL, 0}, \
+    {"capture_ts_us", REC_LONG, offsetof(struct T, head.capture_ts_us), false, 0, NULL, 0}, \
+    {"snapshot", REC_BOOL, offsetof(struct T, head.snapshot), false, 0, NULL, 0}
+
+static const struct rec_field resource_fields[] = {
+    HEAD(cs3_resource),
+    ENUM(cs3_resource, what, whats, CS3_NODE),
+    LONG(cs3_resource, storage, 0),
+    LONG(cs3_resource, fileid, 0),
+    LONG(cs3_resource, parent, -1),
+    TEXT(cs3_resource, name),
+    ENUM(cs3_resource, class_hint, classes, CS3_CLASS_OTHER),
+    BOOL(cs3_resource, folder, false),
+    LONG(cs3_resource, size, -1),
+    LONG(cs3_resource, mtime, 0),
+    TEXT(cs3_resource, etag),
+    TEXT(cs3_resource, sha1),
+    TEXT(cs3_resource, md5),
+    TEXT(cs3_resource, adler32),
+    TEXT(cs3_resource, mimetype),
+    BOOL(cs3_resource, encrypted, false),
+    PLACE(cs3_resource, moved_from),
+    PLACE(cs3_resource, moved_to),
+    TEXT(cs3_resource, trash_user),
+    TEXT(cs3_resource, trash_location),
+    LONG(cs3_resource, trash_time, 0),
+};
+
+static const struct rec_field space_fields[] = {
+    HEAD(cs3_space),
+    LONG(cs3_space, storage, 0),
+    TEXT(cs3_space, source_id),
+    ENUM(cs3_space, type, space_types, CS3_SPACE_IGNORED),
+    TEXT(cs3_space, owner),
+    TEXT(cs3_space, reason),
+};
+
+static const struct rec_field person_fields[] = {
+    HEAD(cs3_person),
+    ENUM(cs3_person, type, person_types, CS3_USER),
+    TEXT(cs3_person, uid),
+    TEXT(cs3_person, gid),
+    TEXT(cs3_person, display_name),
+    TEXT(cs3_person, mail),
+    TEXT(cs3_person, home),
+    TEXT(cs3_person, backend),
+    TEXT(cs3_person, quota),
+    BOOL(cs3_person, enabled, true),
+};
+
+static const struct rec_field share_fields[] = {
+    HEAD(cs3_share),
+    LONG(cs3_share, id, 0),
+    ENUM(cs3_share, type, share_types, CS3_SHARE_USER),
+    LONG(cs3_share, parent, 0),
+    LONG(cs3_share, fileid, 0),
+    BOOL(cs3_share, folder, false),
+    TEXT(cs3_share, owner),
+    TEXT(cs3_share, creator),
+    TEXT(cs3_share, grantee),
+    LONG(cs3_share, permissions, 0),
+    LONG(cs3_share, source_permissions, 0),
+    LONG(cs3_share, stime, 0),
+    ENUM(cs3_share, state, share_states, CS3_SHARE_ACCEPTED),
+    TEXT(cs3_share, mount_point),
+    LONG(cs3_share, expires, 0),
+    BOOL(cs3_share, has_password, false),
+    TEXT(cs3_share, token),
+    TEXT(cs3_share, password_hash),
+    TEXT(cs3_share, label),
+    BOOL(cs3_share, mail_send, false),
+    TEXT(cs3_share, attributes),
+};
+
+#define TYPE(name, record, fields) \
+    {{"cs3/" #name, record, sizeof(struct cs3_##name), fields, COUNT(fields)}}
+
+const struct cs3_type cs3_resource_type = TYPE(resource, "Resource", resource_fields);
+const struct cs3_type cs3_space_type_ = TYPE(space, "Space", space_fields);
+const struct cs3_type cs3_person_type_ = TYPE(person, "Person", person_fields);
+const struct cs3_type cs3_share_type_ = TYPE(share, "Share", share_fields);
+/* clang-format on */
+
+const char *const cs3_permission_names[19] = {
+    "add_grant",
+    "create_container",
+    "delete",
+    "get_path",
+    "get_quota",
+    "initiate_file_download",
+    "initiate_file_upload",
+    "list_grants",
+    "list_container",
+    "list_file_versions",
+    "list_recycle",
+    "move",
+    "remove_grant",
+    "purge_recycle",
+    "restore_file_version",
+    "restore_recycle_item",
+    "stat",
+    "update_grant",
+    "deny_grant",
+};
+
+int
+cs3_encode(const struct cs3_type *type, const void *record, struct ls_buf *out, struct ls_err *err)
+{
+    size_t start = out->n;
+    uint8_t *o = ls_buf_room(out, REC_HEADER + rec_bound(&type->rec, record));
+
+    if (!o)
+        return ls_fail_cause(err, LS_ERR_POISON, EMSGSIZE, "too-large",
+                             "a %s record is too large for its buffer", type->rec.schema);
+    o = rec_put_header(o, schema_fingerprint_of(type->rec.schema));
+    o = rec_put(o, &type->rec, record);
+    if (!o) {
+        out->n = start;
+        return ls_fail_cause(err, LS_ERR_POISON, EINVAL, "record-enum",
+                             "a %s record holds a value without a name", type->rec.schema);
+    }
+    out->n = (size_t)(o - out->p);
+    return 0;
+}
+
+int
+cs3_decode(const struct cs3_type *type, struct ls_str value, struct ls_arena *arena, void **ret,
+           struct ls_err *err)
+{
+    void *record = ls_arena_alloc(arena, type->rec.size);
+    struct rec_plan *plan = NULL;
+
+    if (!record)
+        return ls_fail_cause(err, LS_ERR_RETRY, ENOMEM, "batch-memory",
+                             "the records of one batch do not fit into its memory");
+    if (rec_open(&type->rec, value, &plan, err) < 0 || rec_take(plan, arena, record, err) < 0)
+        return -1;
+    *ret = record;
+    return 0;
+}
