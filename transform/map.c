@@ -1,0 +1,135 @@
+/*
+ * What the mappings share: columns as values, keys, heads.
+ *
+ * A column may be ABSENT (an older release does not have it, or only keys of a deleted row are
+ * carried), NULL, or of another type than expected (a number in a text column). Each of these has
+ * a plain answer here, so that no mapping reads a value without looking at its kind.
+ */
+#include "transform/map.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+const char *const tf_topic_names[TF_TOPICS] = {"resource", "space", "person", "share"};
+
+const struct ls_value *
+tf_value(const struct ls_envelope *e, int column)
+{
+    if (e->has_after && e->after[column].kind != LS_V_ABSENT)
+        return &e->after[column];
+    if (e->has_before && (!e->has_after || e->op == LS_OP_DELETE))
+        return &e->before[column];
+    return &e->after[column];
+}
+
+static int64_t
+parse_int(struct ls_str s, int64_t fallback)
+{
+    bool negative = s.n > 0 && s.p[0] == '-';
+    size_t i = negative ? 1 : 0;
+    int64_t n = 0;
+
+    if (i == s.n)
+        return fallback;
+    for (; i < s.n; i++) {
+        if (s.p[i] < '0' || s.p[i] > '9' || __builtin_mul_overflow(n, 10, &n) ||
+            __builtin_add_overflow(n, s.p[i] - '0', &n))
+            return fallback;
+    }
+    return negative ? -n : n;
+}
+
+int64_t
+tf_int(const struct ls_envelope *e, int column, int64_t fallback)
+{
+    const struct ls_value *v = tf_value(e, column);
+
+    if (v->kind == LS_V_INT)
+        return v->i;
+    if (v->kind == LS_V_TEXT)
+        return parse_int(v->s, fallback);
+    return fallback;
+}
+
+struct ls_str
+tf_text(const struct ls_envelope *e, int column)
+{
+    const struct ls_value *v = tf_value(e, column);
+
+    if (v->kind != LS_V_TEXT)
+        return LS_STR_NULL;
+    return v->s.p ? v->s : LS_STR("");
+}
+
+struct ls_str
+tf_or_null(struct ls_str s)
+{
+    return s.n ? s : LS_STR_NULL;
+}
+
+struct cs3_head
+tf_head(const struct ls_envelope *e, enum cs3_kind kind)
+{
+    return (struct cs3_head){
+        .kind = kind,
+        .seq = e->seq,
+        .begin = e->begin,
+        .source_ts_us = e->source_ts_us,
+        .capture_ts_us = e->capture_ts_us,
+        .snapshot = e->op == LS_OP_READ,
+    };
+}
+
+void *
+tf_alloc(struct ls_arena *arena, size_t size, struct ls_err *err)
+{
+    void *p = ls_arena_alloc(arena, size);
+
+    if (!p)
+        ls_fail_cause(err, LS_ERR_FATAL, 0, "memory", "the arena of one record is full");
+    return p;
+}
+
+int
+tf_key(struct ls_arena *arena, const char *prefix, struct ls_str key, struct ls_str *ret,
+       struct ls_err *err)
+{
+    size_t n = strlen(prefix);
+    char *out = tf_alloc(arena, n + 3 * key.n + 1, err);
+
+    if (!out)
+        return -1;
+    memcpy(out, prefix, n);
+    for (size_t i = 0; i < key.n; i++) {
+        if (key.p[i] == '/' || key.p[i] == '%') {
+            memcpy(out + n, key.p[i] == '/' ? "%2F" : "%25", 3);
+            n += 3;
+        } else {
+            out[n++] = key.p[i];
+        }
+    }
+    *ret = (struct ls_str){out, n};
+    return 0;
+}
+
+int
+tf_key_int(struct ls_arena *arena, const char *prefix, int64_t number, struct ls_str *ret,
+           struct ls_err *err)
+{
+    char *s = ls_arena_printf(arena, "%s%" PRId64, prefix, number);
+
+    if (!s)
+        return ls_fail_cause(err, LS_ERR_FATAL, 0, "memory", "the arena of one record is full");
+    *ret = ls_str_of(s);
+    return 0;
+}
+
+void
+tf_emit(struct tf_result *result, enum tf_topic topic, int32_t partition, struct ls_str key,
+        const void *record)
+{
+    if (result->n == TF_MAX_EMITS)
+        return;
+    result->emits[result->n++] = (struct tf_emit){topic, partition, key, record, true};
+}

@@ -1,0 +1,92 @@
+/*
+ * The mapping: one row of ownCloud 10 in, desired states out. No I/O.
+ *
+ * A mapping function returns -1 with POISON (and a cause) for a row that has no counterpart; a row
+ * that is left out on purpose sets `filtered` to a static word. All memory is the arena's, that
+ * is until the loop resets it; strings may also be borrowed from the envelope and from `known`.
+ */
+#ifndef TF_MAP_H
+#define TF_MAP_H
+
+#include "common/records.h"
+#include "transform/known.h"
+#include "transform/zone.h"
+
+enum tf_topic { TF_RESOURCE, TF_SPACE, TF_PERSON, TF_SHARE, TF_TOPICS };
+extern const char *const tf_topic_names[TF_TOPICS]; /* "resource", ... */
+
+#define TF_ALL_PARTITIONS (-1)
+/* One record to be sent. */
+struct tf_emit {
+    enum tf_topic topic;
+    int32_t partition; /* TF_ALL_PARTITIONS: a copy to each */
+    struct ls_str key;
+    const void *record; /* cs3_* of this topic; NULL: a tombstone */
+    bool counted;       /* one of `records out`; the others are brackets, copies and the like */
+};
+
+#define TF_MAX_EMITS 8
+struct tf_result {
+    const char *filtered; /* static word: left out, and why */
+    const char *warning;  /* static word: mapped, but something was not as it should be */
+    size_t n;
+    struct tf_emit emits[TF_MAX_EMITS];
+};
+
+/* What a mapping may look at beside the row. */
+struct tf_world {
+    const struct tf_known *known;
+    const struct tf_zone *zone;
+    int partitions;    /* of cs3.resource */
+    int32_t partition; /* where the row was read */
+};
+
+typedef int tf_map_fn(const struct tf_world *world, const struct ls_envelope *envelope,
+                      struct ls_arena *arena, struct tf_result *ret, struct ls_err *err);
+
+tf_map_fn tf_file_map;   /* oc_filecache, files.c */
+tf_map_fn tf_trash_map;  /* oc_files_trash, trash.c */
+tf_map_fn tf_share_map;  /* oc_share, shares.c */
+tf_map_fn tf_space_map;  /* oc_storages, spaces.c */
+tf_map_fn tf_user_map;   /* oc_accounts, people.c; also spaces of which the owner is known now */
+tf_map_fn tf_group_map;  /* oc_groups, people.c */
+tf_map_fn tf_member_map; /* oc_group_user, people.c */
+
+/* True when the row refers to something that `known` does not have (and so the small topics should
+ * be read to their end before it is mapped). */
+typedef bool tf_asks_fn(const struct tf_known *known, const struct ls_envelope *envelope);
+tf_asks_fn tf_file_asks, tf_trash_asks, tf_space_asks, tf_user_asks;
+
+/* ---- shared by the mappings, map.c */
+
+/* A column of the row's present state, or of the deleted row where it is carried. */
+const struct ls_value *tf_value(const struct ls_envelope *envelope, int column);
+/* A number (also one in a text column); `fallback` for NULL, ABSENT and what is no number. */
+int64_t tf_int(const struct ls_envelope *envelope, int column, int64_t fallback);
+/* LS_STR_NULL for NULL and ABSENT. */
+struct ls_str tf_text(const struct ls_envelope *envelope, int column);
+/* Null for the empty string. */
+struct ls_str tf_or_null(struct ls_str s);
+struct cs3_head tf_head(const struct ls_envelope *envelope, enum cs3_kind kind);
+/* A zeroed piece of the arena; FATAL when it is full. */
+void *tf_alloc(struct ls_arena *arena, size_t size, struct ls_err *err);
+/* "<prefix><key>" with '/' and '%' of `key` as %2F and %25. */
+int tf_key(struct ls_arena *arena, const char *prefix, struct ls_str key, struct ls_str *ret,
+           struct ls_err *err);
+int tf_key_int(struct ls_arena *arena, const char *prefix, int64_t number, struct ls_str *ret,
+               struct ls_err *err);
+void tf_emit(struct tf_result *result, enum tf_topic topic, int32_t partition, struct ls_str key,
+             const void *record);
+/* A space record of a storage, with the head of the row that tells it. */
+int tf_space_emit(const struct tf_known *known, const struct ls_envelope *envelope, int64_t storage,
+                  struct tf_storage what, struct ls_arena *arena, struct tf_result *ret,
+                  struct ls_err *err);
+/* The spaces of md5 storages that this account tells the owner of (spaces.c); not counted. */
+int tf_spaces_of_account(const struct tf_world *world, const struct ls_envelope *envelope,
+                         struct ls_str uid, struct ls_str home, struct ls_arena *arena,
+                         struct tf_result *ret, struct ls_err *err);
+
+/* oC10's bits (1 read, 2 update, 4 create, 8 delete, 16 share) as CS3_PERM_*; shares.c. */
+int64_t tf_permissions(int64_t bits, bool folder);
+
+#endif
