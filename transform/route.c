@@ -12,8 +12,8 @@
 #include <string.h>
 
 static const struct route {
-    tf_map_fn *map;        /* NULL: the row is counted as `filtered` */
-    tf_asks_fn *asks;      /* NULL: needs nothing from memory */
+    tf_map_fn *map;   /* NULL: the row is counted as `filtered` */
+    tf_asks_fn *asks; /* NULL: needs nothing from memory */
     const char *filtered;
     enum tf_topic topic;
     const char *suffix;    /* of the brackets' keys; NULL: brackets go nowhere */
@@ -78,14 +78,13 @@ bare_record(const struct route *route, struct cs3_head head, struct ls_arena *ar
     case TF_SPACE:
         space = tf_alloc(arena, sizeof(*space), err);
         if (space)
-            *space = (struct cs3_space){
-                .head = head, .storage = LS_NO_STORAGE, .source_id = LS_STR("")};
+            *space =
+                (struct cs3_space){.head = head, .storage = LS_NO_STORAGE, .source_id = LS_STR("")};
         return space;
     case TF_PERSON:
         person = tf_alloc(arena, sizeof(*person), err);
         if (person)
-            *person =
-                (struct cs3_person){.head = head, .type = (enum cs3_person_type)route->type};
+            *person = (struct cs3_person){.head = head, .type = (enum cs3_person_type)route->type};
         return person;
     default:
         share = tf_alloc(arena, sizeof(*share), err);
@@ -200,7 +199,7 @@ tf_route_tombstone(const struct tf_world *world, const struct tf_route_state *st
     }
     if (table->id == LS_T_FILES_TRASH)
         partition = key_int(key) == state->trash_id && state->trash_id > 0 ? state->trash_partition
-                                                                          : TF_ALL_PARTITIONS;
+                                                                           : TF_ALL_PARTITIONS;
     tf_emit(ret, route->topic, partition, out, NULL);
     ret->emits[0].counted = false;
     return 0;

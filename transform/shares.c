@@ -37,13 +37,10 @@ static const struct {
     enum cs3_share_type type;
     const char *filtered;
 } types[] = {
-    {0, CS3_SHARE_USER, NULL},
-    {1, CS3_SHARE_GROUP, NULL},
-    {2, CS3_SHARE_MEMBER, NULL},
-    {3, CS3_SHARE_LINK, NULL},
+    {0, CS3_SHARE_USER, NULL},        {1, CS3_SHARE_GROUP, NULL},
+    {2, CS3_SHARE_MEMBER, NULL},      {3, CS3_SHARE_LINK, NULL},
     {4, CS3_SHARE_USER, NULL}, /* guests are users */
-    {6, CS3_SHARE_USER, "federated"},
-    {7, CS3_SHARE_GROUP, "federated"},
+    {6, CS3_SHARE_USER, "federated"}, {7, CS3_SHARE_GROUP, "federated"},
 };
 
 int64_t
@@ -183,8 +180,8 @@ tf_share_map(const struct tf_world *world, const struct ls_envelope *e, struct l
             return 0;
     } else if (e->op != LS_OP_DELETE) {
         return ls_fail_cause(err, LS_ERR_POISON, 0, "share-type",
-                             "share %lld has type %lld, which has no counterpart",
-                             (long long)s->id, (long long)type);
+                             "share %lld has type %lld, which has no counterpart", (long long)s->id,
+                             (long long)type);
     }
     if (e->op != LS_OP_DELETE && fill(world, e, s, ret, err) < 0)
         return -1;

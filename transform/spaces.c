@@ -78,8 +78,8 @@ space_of_id(const struct tf_world *world, const struct ls_envelope *e, const cha
     storage = tf_known_storage_by_id(world->known, ls_str_of(id));
     if (storage == LS_NO_STORAGE)
         return 0;
-    if (tf_space_emit(world->known, e, storage, tf_known_storage(world->known, storage), arena,
-                      ret, err) < 0)
+    if (tf_space_emit(world->known, e, storage, tf_known_storage(world->known, storage), arena, ret,
+                      err) < 0)
         return -1;
     ret->emits[ret->n - 1].counted = false;
     return 0;
@@ -104,8 +104,8 @@ tf_spaces_of_account(const struct tf_world *world, const struct ls_envelope *e, 
         n--;
     if (!home.p || n < 2)
         return 0;
-    if (space_of_id(world, e, ls_arena_printf(arena, "local::%.*s/uploads/", (int)n, home.p),
-                    arena, ret, err) < 0)
+    if (space_of_id(world, e, ls_arena_printf(arena, "local::%.*s/uploads/", (int)n, home.p), arena,
+                    ret, err) < 0)
         return -1;
     while (n > 1 && home.p[n - 1] != '/')
         n--;

@@ -54,7 +54,7 @@ client_new(const struct ls_config *config, const char *isolation, rd_kafka_t **r
 {
     rd_kafka_conf_t *conf = NULL;
 
-    if (kafka_conf_new(config, &conf, err) < 0)
+    if (kafka_conf_new(config, NULL, &conf, err) < 0)
         return -1;
     kafka_conf_set(conf, "isolation.level", isolation);
     kafka_conf_set(conf, "enable.auto.commit", "false");
@@ -143,7 +143,8 @@ take_row(struct tf_tail *tail, size_t which, const rd_kafka_message_t *m, struct
 
     if (!m->payload)
         return 0;
-    if (ls_envelope_decode(&ls_tables[small[which].table], value, tail->arena, &envelope, &why) < 0) {
+    if (ls_envelope_decode(&ls_tables[small[which].table], value, tail->arena, &envelope, &why) <
+        0) {
         /* The group's consumer of this topic makes a dead letter of it. */
         if (why.kind != LS_ERR_POISON) {
             *err = why;

@@ -56,10 +56,10 @@ tf_trash_map(const struct tf_world *world, const struct ls_envelope *e, struct l
     r->storage = tf_known_home(world->known, tf_text(e, FT_USER));
     if (r->fileid <= 0)
         return ls_fail_cause(err, LS_ERR_POISON, 0, "fileid", "a trash entry without a number");
-    if (!delete && trash_fill(e, r, err) < 0)
+    if (!delete &&trash_fill(e, r, err) < 0)
         return -1;
     /* Nobody's home: the files of this trash did not travel either. */
-    if (!delete && r->storage == LS_NO_STORAGE && tf_known_storages_complete(world->known)) {
+    if (!delete &&r->storage == LS_NO_STORAGE && tf_known_storages_complete(world->known)) {
         ret->filtered = "storage-unknown";
         return 0;
     }

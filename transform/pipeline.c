@@ -1,0 +1,570 @@
+/*
+ * The loop of lockstep-transform, the only place with policy.
+ *
+ * A batch is one Kafka transaction: the records made, the dead letters, the counters and the
+ * offsets of what was read. It is committed after commit_ms or commit_records. Whatever fails with
+ * RETRY throws the whole batch away: abort, counters back to the committed ones, the consumer back
+ * to the committed offsets, and the same rows come again. A producer that cannot even abort (or
+ * fails again at once) is replaced; then the counters are read back, as at a start, because its
+ * last commit may have succeeded without telling us.
+ *
+ * When the group takes partitions away, the batch is committed first, inside the rebalance: later
+ * the offsets of those partitions could no longer be part of it and their records would be sent
+ * twice. If that fails, the batch is thrown away as ever.
+ */
+#include "transform/pipeline.h"
+
+#include "common/kafka.h"
+#include "common/log.h"
+#include "common/run.h"
+#include "transform/route.h"
+#include "transform/store.h"
+#include "transform/tail.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define ARENA_CAP (64u << 20)
+#define RECORD_CAP (16u << 20)
+
+static const struct cs3_type *const cs3_types[TF_TOPICS] = {
+    [TF_RESOURCE] = &cs3_resource_type,
+    [TF_SPACE] = &cs3_space_type_,
+    [TF_PERSON] = &cs3_person_type_,
+    [TF_SHARE] = &cs3_share_type_,
+};
+
+/* How far the source has been read in one partition. */
+struct reach {
+    bool held;
+    int64_t source_ts_us; /* 0: nothing seen since it was assigned */
+};
+
+struct tf_pipeline {
+    const struct ls_config *config;
+    struct tf_status *status;
+    struct tf_known *known;
+    struct tf_tail *tail;
+    struct ls_consumer *consumer;
+    struct ls_producer *producer;
+    struct ls_arena *arena;
+    struct ls_buf record;
+    struct tf_zone zone;
+    struct tf_route_state route;
+    char producer_id[160];
+    const char *in_topics[LS_T_COUNT];
+    const char *out_topics[TF_TOPICS];
+    const char *dlq;
+    int partitions;
+    int64_t commit_ms, commit_records;
+
+    bool open; /* a transaction is */
+    int64_t opened_ms;
+    int64_t in_batch;
+    struct ls_err broken; /* a rebalance could not commit; kind NONE: all is well */
+    struct tf_counts counts, committed;
+    struct ls_backoff backoff;
+
+    struct reach *reach[LS_T_COUNT];
+    struct tf_facts facts;
+};
+
+/* ---- sending */
+
+static int
+send_copies(struct tf_pipeline *p, const struct tf_emit *emit, struct ls_str value,
+            const struct ls_header *headers, size_t n_headers, struct ls_err *err)
+{
+    bool all = emit->partition == TF_ALL_PARTITIONS;
+    int32_t first = all ? 0 : emit->partition;
+    int32_t last = all ? p->partitions - 1 : first;
+
+    for (int32_t i = first; i <= last; i++) {
+        if (ls_producer_send(p->producer, p->out_topics[emit->topic], i, emit->key, value, headers,
+                             n_headers, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int
+send_result(struct tf_pipeline *p, const struct tf_result *result, const struct ls_message *m,
+            struct ls_err *err)
+{
+    const struct ls_str *seq = ls_message_header(m, "seq");
+    struct ls_header header = {"seq", seq ? *seq : LS_STR_NULL};
+
+    for (size_t i = 0; i < result->n; i++) {
+        const struct tf_emit *emit = &result->emits[i];
+        struct ls_str value = LS_STR_NULL;
+
+        if (emit->record) {
+            ls_buf_clear(&p->record);
+            if (cs3_encode(cs3_types[emit->topic], emit->record, &p->record, err) < 0)
+                return -1;
+            value = (struct ls_str){(const char *)p->record.p, p->record.n};
+        }
+        if (send_copies(p, emit, value, &header, !emit->record && seq ? 1 : 0, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int
+dead_letter(struct tf_pipeline *p, const struct ls_message *m, const struct ls_envelope *e,
+            const struct ls_err *why, struct ls_err *err)
+{
+    char seq[64] = "", partition[16], offset[32], now[40];
+    time_t t = (time_t)(ls_now_us() / 1000000);
+    struct tm tm;
+    struct ls_str value = m->value.p ? m->value : LS_STR("");
+    int r;
+
+    if (e)
+        ls_seq_print(e->seq, seq, sizeof(seq));
+    snprintf(partition, sizeof(partition), "%d", (int)m->partition);
+    snprintf(offset, sizeof(offset), "%lld", (long long)m->offset);
+    gmtime_r(&t, &tm);
+    strftime(now, sizeof(now), "%Y-%m-%dT%H:%M:%SZ", &tm);
+
+    const struct ls_header headers[] = {
+        {"stage", LS_STR("transform")},
+        {"cause", ls_str_of(why->cause)},
+        {"message", ls_str_of(why->msg)},
+        {"attempts", LS_STR("1")},
+        {"seq", ls_str_of(seq)},
+        {"topic", ls_str_of(m->topic)},
+        {"partition", ls_str_of(partition)},
+        {"offset", ls_str_of(offset)},
+        {"time", ls_str_of(now)},
+    };
+    const size_t n = sizeof(headers) / sizeof(headers[0]);
+
+    ls_log(LS_WARN, "dead-letter", LS_S("cause", why->cause), LS_S("message", why->msg),
+           LS_S("topic", m->topic), LS_I("partition", m->partition), LS_I("offset", m->offset));
+    r = ls_producer_send(p->producer, p->dlq, -1, m->key, value, headers, n, err);
+    /* Too large even as it came: then at least where it is. */
+    if (r < 0 && err->kind == LS_ERR_POISON)
+        r = ls_producer_send(p->producer, p->dlq, -1, m->key, LS_STR(""), headers, n, err);
+    if (r < 0)
+        return -1;
+    tf_count(&p->counts, TF_COUNT_DEAD, why->cause);
+    return 0;
+}
+
+/* ---- one record */
+
+static void
+note_reach(struct tf_pipeline *p, const struct ls_envelope *e, int32_t partition)
+{
+    struct reach *reach = p->reach[e->table->id];
+
+    if (reach && partition < (e->table->by_storage ? p->partitions : 1) &&
+        e->source_ts_us > reach[partition].source_ts_us)
+        reach[partition].source_ts_us = e->source_ts_us;
+    if (e->table->id != LS_T_FILECACHE)
+        return;
+    if (e->op == LS_OP_READ)
+        p->facts.snapshot_rows++;
+    if (e->op == LS_OP_BEGIN)
+        p->facts.snapshots_open++;
+    if (e->op == LS_OP_END && p->facts.snapshots_open > 0)
+        p->facts.snapshots_open--;
+    if (e->op == LS_OP_END)
+        p->facts.snapshot_done = true;
+}
+
+static int
+map_envelope(struct tf_pipeline *p, const struct tf_world *world, const struct ls_envelope *e,
+             struct tf_result *ret, enum tf_sort *ret_sort, struct ls_err *err)
+{
+    tf_tail_note(p->tail, e->seq);
+    if (tf_route_asks(p->known, e)) {
+        ls_metric_add(tf_status_metrics(p->status), TF_M_BARRIERS, NULL, 1);
+        if (tf_tail_catch_up(p->tail, err) < 0)
+            return -1;
+    }
+    return tf_route_envelope(world, &p->route, e, p->arena, ret, ret_sort, err);
+}
+
+static void
+count_row(struct tf_pipeline *p, const struct tf_result *result)
+{
+    if (result->filtered)
+        tf_count(&p->counts, TF_COUNT_FILTERED, result->filtered);
+    for (size_t i = 0; i < result->n; i++) {
+        if (result->emits[i].counted)
+            tf_count(&p->counts, TF_COUNT_OUT, tf_topic_names[result->emits[i].topic]);
+    }
+    if (result->warning)
+        tf_count(&p->counts, TF_COUNT_WARNING, result->warning);
+}
+
+static int
+take_tombstone(struct tf_pipeline *p, const struct tf_world *world, const struct ls_table *table,
+               const struct ls_message *m, struct ls_err *err)
+{
+    struct tf_result result = {0};
+
+    if (tf_route_tombstone(world, &p->route, table, m->key, p->arena, &result, err) < 0)
+        return -1;
+    return send_result(p, &result, m, err);
+}
+
+static int
+take(struct tf_pipeline *p, const struct ls_table *table, const struct ls_message *m,
+     struct ls_err *err)
+{
+    struct tf_world world = {p->known, &p->zone, p->partitions, m->partition};
+    struct ls_envelope *e = NULL;
+    struct tf_result result = {0};
+    enum tf_sort sort = TF_ROW;
+    struct ls_err why = {0};
+
+    if (!m->value.p)
+        return take_tombstone(p, &world, table, m, err);
+    if (ls_envelope_decode(table, m->value, p->arena, &e, &why) < 0 ||
+        map_envelope(p, &world, e, &result, &sort, &why) < 0 ||
+        send_result(p, &result, m, &why) < 0) {
+        if (why.kind != LS_ERR_POISON) {
+            *err = why;
+            return -1;
+        }
+        if (sort == TF_ROW)
+            p->counts.in++;
+        return sort == TF_ROW ? dead_letter(p, m, e, &why, err) : 0;
+    }
+    note_reach(p, e, m->partition);
+    if (sort == TF_ROW) {
+        p->counts.in++;
+        count_row(p, &result);
+    }
+    return 0;
+}
+
+/* ---- the transaction */
+
+static int
+batch_begin(struct tf_pipeline *p, struct ls_err *err)
+{
+    if (tf_tail_poll(p->tail, err) < 0 || ls_producer_begin(p->producer, err) < 0)
+        return -1;
+    p->open = true;
+    p->opened_ms = ls_mono_ms();
+    p->in_batch = 0;
+    return 0;
+}
+
+/* The one place where the position moves. */
+static int
+batch_commit(struct tf_pipeline *p, struct ls_err *err)
+{
+    int64_t start = ls_mono_ms();
+    struct ls_metrics *metrics = tf_status_metrics(p->status);
+
+    if (!p->open)
+        return 0;
+    if (tf_store_put(p->config, p->producer, &p->counts, err) < 0 ||
+        ls_producer_send_offsets(p->producer, p->consumer, err) < 0 ||
+        ls_producer_commit(p->producer, err) < 0)
+        return -1;
+    p->open = false;
+    p->committed = p->counts;
+    p->facts.last_progress_us = ls_now_us();
+    ls_metric_add(metrics, TF_M_COMMITS, NULL, 1);
+    ls_metric_observe(metrics, TF_M_COMMIT_SECONDS, NULL, (double)(ls_mono_ms() - start) / 1000.0);
+    return 0;
+}
+
+static void
+on_rebalance(void *arg, bool assigned, struct ls_partition *parts, size_t n)
+{
+    struct tf_pipeline *p = arg;
+    struct ls_err why = {0};
+
+    if (!assigned && batch_commit(p, &why) < 0)
+        p->broken = why;
+    for (size_t i = 0; i < n; i++) {
+        for (size_t t = 0; t < LS_T_COUNT; t++) {
+            int parts_here = ls_tables[t].by_storage ? p->partitions : 1;
+
+            if (!p->reach[t] || strcmp(parts[i].topic, p->in_topics[t]) != 0 ||
+                parts[i].partition >= parts_here)
+                continue;
+            p->reach[t][parts[i].partition] = (struct reach){.held = assigned};
+        }
+    }
+    p->facts.partitions += assigned ? (int)n : -(int)n;
+    if (p->facts.partitions < 0)
+        p->facts.partitions = 0;
+    p->facts.assigned = assigned;
+    ls_log(LS_INFO, assigned ? "partitions-assigned" : "partitions-revoked", LS_I("partitions", n));
+}
+
+static int
+producer_renew(struct tf_pipeline *p, struct ls_err *err)
+{
+    if (p->producer)
+        ls_producer_free(p->producer);
+    p->producer = NULL;
+    if (ls_producer_new(p->config, p->producer_id, &p->producer, err) < 0)
+        return -1;
+    return tf_store_get(p->config, p->producer, &p->committed, err);
+}
+
+/* Back to the last commit. Returns -1 only when that is impossible for good. */
+static int
+batch_throw_away(struct tf_pipeline *p, const struct ls_err *why, struct ls_err *err)
+{
+    bool renew = p->backoff.attempt >= 2 || !p->producer;
+    struct ls_err trouble = {0};
+
+    ls_log_err(LS_WARN, "batch-aborted", why);
+    ls_metric_add(tf_status_metrics(p->status), TF_M_ABORTS, NULL, 1);
+    if (p->open && p->producer && ls_producer_abort(p->producer, &trouble) < 0) {
+        if (trouble.kind == LS_ERR_FATAL) {
+            *err = trouble;
+            return -1;
+        }
+        renew = true;
+    }
+    p->open = false;
+    p->broken = (struct ls_err){0};
+    for (;;) {
+        ls_run_sleep_ms(ls_backoff_next_ms(&p->backoff));
+        if (ls_run_stopping())
+            return 0;
+        trouble = (struct ls_err){0};
+        if ((!renew || producer_renew(p, &trouble) == 0) &&
+            ls_consumer_rewind(p->consumer, &trouble) == 0)
+            break;
+        if (trouble.kind == LS_ERR_FATAL) {
+            *err = trouble;
+            return -1;
+        }
+        ls_log_err(LS_WARN, "retry", &trouble);
+    }
+    p->counts = p->committed;
+    return 0;
+}
+
+/* ---- the loop */
+
+static const struct ls_table *
+table_of(const struct tf_pipeline *p, const char *topic)
+{
+    for (size_t i = 0; i < LS_T_COUNT; i++) {
+        if (strcmp(p->in_topics[i], topic) == 0)
+            return &ls_tables[i];
+    }
+    return NULL;
+}
+
+static bool
+batch_is_due(const struct tf_pipeline *p)
+{
+    return p->open &&
+           (p->in_batch >= p->commit_records || ls_mono_ms() - p->opened_ms >= p->commit_ms);
+}
+
+/* Takes one record, or waits for one; commits when it is time. */
+static int
+step(struct tf_pipeline *p, struct ls_err *err)
+{
+    struct ls_message *m = NULL;
+    const struct ls_table *table;
+    int64_t wait = 100;
+    int r = -1;
+
+    if (p->open) {
+        wait = p->opened_ms + p->commit_ms - ls_mono_ms();
+        wait = wait < 0 ? 0 : wait;
+    }
+    if (ls_consumer_poll(p->consumer, (int)wait, &m, err) < 0)
+        goto out;
+    if (p->broken.kind != LS_ERR_NONE) {
+        *err = p->broken;
+        goto out;
+    }
+    table = m ? table_of(p, m->topic) : NULL;
+    if (table) {
+        if (!p->open && batch_begin(p, err) < 0)
+            goto out;
+        ls_arena_reset(p->arena);
+        if (take(p, table, m, err) < 0)
+            goto out;
+        p->in_batch++;
+    }
+    if (batch_is_due(p) && batch_commit(p, err) < 0)
+        goto out;
+    ls_backoff_reset(&p->backoff);
+    r = 0;
+out:
+    if (m)
+        ls_message_free(m);
+    return r;
+}
+
+static void
+tell(struct tf_pipeline *p)
+{
+    int64_t oldest = 0;
+
+    for (size_t t = 0; t < LS_T_COUNT; t++) {
+        for (int i = 0; p->reach[t] && i < (ls_tables[t].by_storage ? p->partitions : 1); i++) {
+            const struct reach *reach = &p->reach[t][i];
+
+            if (reach->held && reach->source_ts_us > 0 &&
+                (oldest == 0 || reach->source_ts_us < oldest))
+                oldest = reach->source_ts_us;
+        }
+    }
+    p->facts.lag_us = oldest ? ls_now_us() - oldest : 0;
+    if (p->facts.lag_us < 0)
+        p->facts.lag_us = 0;
+    tf_status_tick(p->status, &p->facts);
+}
+
+int
+tf_pipeline_run(struct tf_pipeline *p, struct ls_err *err)
+{
+    struct ls_err why = {0};
+
+    while (!ls_run_stopping()) {
+        if (step(p, &why) < 0) {
+            if (why.kind != LS_ERR_RETRY) {
+                *err = why;
+                return -1;
+            }
+            if (batch_throw_away(p, &why, err) < 0)
+                return -1;
+        }
+        tell(p);
+    }
+    if (p->producer && batch_commit(p, &why) < 0) {
+        /* Nothing is lost: the next start takes the same rows again. */
+        ls_log_err(LS_WARN, "last-batch-aborted", &why);
+        ls_producer_abort(p->producer, NULL);
+        p->open = false;
+    }
+    return 0;
+}
+
+/* ---- start */
+
+static int
+topics_make(struct tf_pipeline *p, struct ls_err *err)
+{
+    static const char *const others[] = {"position", "schemas", "dlq", "status"};
+    struct ls_topic_spec specs[LS_T_COUNT + TF_TOPICS + 4];
+    char name[64];
+    size_t n = 0;
+
+    for (size_t i = 0; i < LS_T_COUNT; i++) {
+        snprintf(name, sizeof(name), "oc10.oc_%s", ls_tables[i].name);
+        p->in_topics[i] = ls_config_topic(p->config, name);
+        specs[n++] = (struct ls_topic_spec){p->in_topics[i],
+                                            ls_tables[i].by_storage ? p->partitions : 1, true};
+    }
+    for (size_t i = 0; i < TF_TOPICS; i++) {
+        snprintf(name, sizeof(name), "cs3.%s", tf_topic_names[i]);
+        p->out_topics[i] = ls_config_topic(p->config, name);
+        specs[n++] =
+            (struct ls_topic_spec){p->out_topics[i], i == TF_RESOURCE ? p->partitions : 1, true};
+    }
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        specs[n++] = (struct ls_topic_spec){ls_config_topic(p->config, others[i]), 1,
+                                            strcmp(others[i], "dlq") != 0};
+    p->dlq = ls_config_topic(p->config, "dlq");
+    return ls_topics_ensure(p->config, specs, n, err);
+}
+
+static int
+reach_make(struct tf_pipeline *p, struct ls_err *err)
+{
+    /* The topics that carry heartbeats. */
+    static const enum ls_table_id tables[] = {LS_T_FILECACHE, LS_T_SHARE, LS_T_ACCOUNTS,
+                                              LS_T_STORAGES};
+
+    for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+        size_t n = ls_tables[tables[i]].by_storage ? (size_t)p->partitions : 1;
+
+        p->reach[tables[i]] = calloc(n, sizeof(struct reach));
+        if (!p->reach[tables[i]])
+            return ls_fail_cause(err, LS_ERR_FATAL, 0, "memory", "out of memory");
+    }
+    return 0;
+}
+
+/* The order matters: fence first, then read what the fenced one has committed. */
+static int
+connect_all(struct tf_pipeline *p, struct ls_err *err)
+{
+    char group[160];
+
+    snprintf(group, sizeof(group), "%s-transform", ls_config_str(p->config, "lockstep", "prefix"));
+    if (producer_renew(p, err) < 0)
+        return -1;
+    p->counts = p->committed;
+    if (ls_schemas_publish(p->config, err) < 0 ||
+        tf_tail_new(p->config, p->known, &p->tail, err) < 0 || tf_tail_catch_up(p->tail, err) < 0)
+        return -1;
+    if (ls_consumer_new(p->config, group, &p->consumer, err) < 0)
+        return -1;
+    return ls_consumer_subscribe(p->consumer, p->in_topics, LS_T_COUNT, on_rebalance, p, err);
+}
+
+int
+tf_pipeline_new(const struct ls_config *config, struct tf_status *status, struct tf_pipeline **ret,
+                struct ls_err *err)
+{
+    struct tf_pipeline *p = calloc(1, sizeof(*p));
+
+    if (!p)
+        return ls_fail_cause(err, LS_ERR_FATAL, 0, "memory", "out of memory");
+    p->config = config;
+    p->status = status;
+    p->partitions = (int)ls_config_int(config, "lockstep", "partitions");
+    p->commit_ms = ls_config_int(config, "transform", "commit_ms");
+    p->commit_records = ls_config_int(config, "transform", "commit_records");
+    p->backoff = (struct ls_backoff){.first_ms = 50, .max_ms = 10000};
+    p->facts.counts = &p->committed;
+    snprintf(p->producer_id, sizeof(p->producer_id), "%s-transform-%s",
+             ls_config_str(config, "lockstep", "prefix"),
+             ls_config_str(config, "lockstep", "instance"));
+    ls_buf_init(&p->record, RECORD_CAP);
+    p->known = tf_known_new();
+    p->arena = ls_arena_new(ARENA_CAP);
+    if (!p->known || !p->arena) {
+        ls_fail_cause(err, LS_ERR_FATAL, 0, "memory", "out of memory");
+        goto fail;
+    }
+    if (tf_zone_set(ls_config_str(config, "source", "time_zone"), &p->zone, err) < 0 ||
+        reach_make(p, err) < 0 || topics_make(p, err) < 0 || connect_all(p, err) < 0)
+        goto fail;
+    *ret = p;
+    return 0;
+fail:
+    tf_pipeline_free(p);
+    return -1;
+}
+
+void
+tf_pipeline_free(struct tf_pipeline *p)
+{
+    if (!p)
+        return;
+    if (p->consumer)
+        ls_consumer_free(p->consumer);
+    if (p->producer)
+        ls_producer_free(p->producer);
+    tf_tail_free(p->tail);
+    tf_known_free(p->known);
+    for (size_t i = 0; i < LS_T_COUNT; i++)
+        free(p->reach[i]);
+    ls_buf_free(&p->record);
+    ls_arena_free(p->arena);
+    free(p);
+}

@@ -1,0 +1,184 @@
+/*
+ * Once a second: the committed counters as metrics and as one JSON document.
+ *
+ * Only committed numbers are shown, so that an aborted batch is never counted twice. The document
+ * also goes to <p>.status by a producer of its own: it must not depend on the transaction's fate.
+ * What can go wrong there (no broker) is not this stage's trouble: the reader sees the age of the
+ * last document.
+ */
+#include "transform/status.h"
+
+#include "common/kafka.h"
+#include "common/log.h"
+#include "common/run.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const struct ls_metric tf_metrics[] = {
+    [TF_M_ROWS] = {"lockstep_transform_rows_total", LS_COUNTER, NULL, "Rows read."},
+    [TF_M_RECORDS] = {"lockstep_transform_records_total", LS_COUNTER, "kind",
+                      "Desired states sent."},
+    [TF_M_FILTERED] = {"lockstep_transform_filtered_total", LS_COUNTER, "reason",
+                       "Rows left out on purpose."},
+    [TF_M_DEAD] = {"lockstep_transform_dead_letters_total", LS_COUNTER, "cause",
+                   "Rows that have no counterpart."},
+    [TF_M_WARNINGS] = {"lockstep_transform_warnings_total", LS_COUNTER, "what",
+                       "Rows mapped although something in them was wrong."},
+    [TF_M_BALANCE] = {"lockstep_transform_balance", LS_GAUGE, NULL,
+                      "Rows minus records, filtered and dead letters; anything but 0 is a bug."},
+    [TF_M_LAG] = {"lockstep_transform_lag_seconds", LS_GAUGE, NULL,
+                  "Age of the oldest change that this stage has not passed on."},
+    [TF_M_PARTITIONS] = {"lockstep_transform_partitions", LS_GAUGE, NULL, "Partitions held."},
+    [TF_M_COMMITS] = {"lockstep_transform_commits_total", LS_COUNTER, NULL,
+                      "Transactions committed."},
+    [TF_M_ABORTS] = {"lockstep_transform_aborts_total", LS_COUNTER, NULL, "Transactions aborted."},
+    [TF_M_BARRIERS] = {"lockstep_transform_barriers_total", LS_COUNTER, NULL,
+                       "Times the small topics were read to their end for an unknown storage, "
+                       "mimetype or account."},
+    [TF_M_COMMIT_SECONDS] = {"lockstep_transform_commit_seconds", LS_HISTOGRAM, NULL,
+                             "Time of a commit."},
+    [TF_M_COUNT] = {NULL, LS_COUNTER, NULL, NULL},
+};
+
+struct tf_status {
+    struct ls_metrics *metrics;
+    struct ls_http *http;
+    struct ls_producer *producer;
+    const char *topic;
+    const char *instance;
+    char key[96];
+    int64_t started_us;
+    int64_t next_ms;
+    int64_t last_rows;
+    int64_t last_ms;
+};
+
+int
+tf_status_new(const struct ls_config *config, struct tf_status **ret, struct ls_err *err)
+{
+    struct tf_status *s = calloc(1, sizeof(*s));
+    int port = 0;
+
+    if (!s)
+        return ls_fail_cause(err, LS_ERR_FATAL, 0, "memory", "out of memory");
+    s->topic = ls_config_topic(config, "status");
+    s->instance = ls_config_str(config, "lockstep", "instance");
+    snprintf(s->key, sizeof(s->key), "transform/%s", s->instance);
+    s->started_us = ls_now_us();
+    s->last_ms = ls_mono_ms();
+    s->metrics = ls_metrics_new("transform", tf_metrics);
+    if (!s->metrics) {
+        tf_status_free(s);
+        return ls_fail_cause(err, LS_ERR_FATAL, 0, "memory", "out of memory");
+    }
+    if (ls_http_start(config, s->metrics, &s->http, &port, err) < 0 ||
+        ls_producer_new(config, NULL, &s->producer, err) < 0) {
+        tf_status_free(s);
+        return -1;
+    }
+    *ret = s;
+    return 0;
+}
+
+void
+tf_status_free(struct tf_status *s)
+{
+    if (!s)
+        return;
+    ls_http_stop(s->http);
+    if (s->producer)
+        ls_producer_free(s->producer);
+    ls_metrics_free(s->metrics);
+    free(s);
+}
+
+struct ls_metrics *
+tf_status_metrics(struct tf_status *s)
+{
+    return s->metrics;
+}
+
+static void
+set_metrics(struct tf_status *s, const struct tf_facts *f)
+{
+    static const int ids[TF_COUNT_GROUPS] = {
+        [TF_COUNT_OUT] = TF_M_RECORDS,
+        [TF_COUNT_FILTERED] = TF_M_FILTERED,
+        [TF_COUNT_DEAD] = TF_M_DEAD,
+        [TF_COUNT_WARNING] = TF_M_WARNINGS,
+    };
+
+    for (int g = 0; g < TF_COUNT_GROUPS; g++) {
+        for (size_t i = 0; i < TF_COUNT_NAMES && f->counts->by_name[g][i].name[0]; i++)
+            ls_metric_set(s->metrics, ids[g], f->counts->by_name[g][i].name,
+                          (double)f->counts->by_name[g][i].n);
+    }
+    ls_metric_set(s->metrics, TF_M_ROWS, NULL, (double)f->counts->in);
+    ls_metric_set(s->metrics, TF_M_BALANCE, NULL, (double)tf_counts_balance(f->counts));
+    ls_metric_set(s->metrics, TF_M_LAG, NULL, (double)f->lag_us / 1e6);
+    ls_metric_set(s->metrics, TF_M_PARTITIONS, NULL, f->partitions);
+}
+
+/* NULL when memory is out. */
+static char *
+document(struct tf_status *s, const struct tf_facts *f, double rate)
+{
+    json_t *counts = tf_counts_json(f->counts);
+    json_t *doc = json_pack(
+        "{s:s, s:s, s:s, s:I, s:I, s:b, s:s, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I}, s:I, s:{}, "
+        "s:{s:s, s:I, s:I}, s:f, s:i}",
+        "stage", "transform", "instance", s->instance, "version", LS_VERSION, "time_us",
+        (json_int_t)ls_now_us(), "started_us", (json_int_t)s->started_us, "ready", f->assigned,
+        "why", f->assigned ? "" : "waiting for partitions", "lag_us", (json_int_t)f->lag_us,
+        "last_progress_us", (json_int_t)f->last_progress_us, "counters", "in",
+        (json_int_t)f->counts->in, "out", (json_int_t)tf_counts_sum(f->counts, TF_COUNT_OUT),
+        "filtered", (json_int_t)tf_counts_sum(f->counts, TF_COUNT_FILTERED), "dead",
+        (json_int_t)tf_counts_sum(f->counts, TF_COUNT_DEAD), "warnings",
+        (json_int_t)tf_counts_sum(f->counts, TF_COUNT_WARNING), "balance",
+        (json_int_t)tf_counts_balance(f->counts), "parked", "snapshot", "state",
+        f->snapshots_open > 0 ? "running"
+        : f->snapshot_done    ? "done"
+                              : "none",
+        "rows", (json_int_t)f->snapshot_rows, "estimate", (json_int_t)0, "rate", rate, "partitions",
+        f->partitions);
+    char *text = NULL;
+
+    if (doc && counts) {
+        for (int g = 0; g < TF_COUNT_GROUPS; g++)
+            json_object_set(doc, tf_count_group_names[g],
+                            json_object_get(counts, tf_count_group_names[g]));
+        text = json_dumps(doc, JSON_COMPACT);
+    }
+    json_decref(doc);
+    json_decref(counts);
+    return text;
+}
+
+void
+tf_status_tick(struct tf_status *s, const struct tf_facts *f)
+{
+    int64_t now = ls_mono_ms();
+    double rate;
+    struct ls_err ignored;
+    char *text;
+
+    if (now < s->next_ms)
+        return;
+    s->next_ms = now + 1000;
+    rate = now > s->last_ms
+               ? (double)(f->counts->in - s->last_rows) * 1000.0 / (double)(now - s->last_ms)
+               : 0;
+    s->last_rows = f->counts->in;
+    s->last_ms = now;
+    set_metrics(s, f);
+    ls_http_ready(s->http, f->assigned ? NULL : "waiting for partitions");
+    ls_run_notify_alive();
+    text = document(s, f, rate);
+    if (!text)
+        return;
+    ls_http_status(s->http, text);
+    ls_producer_send(s->producer, s->topic, 0, ls_str_of(s->key), ls_str_of(text), NULL, 0,
+                     &ignored);
+    free(text);
+}

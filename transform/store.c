@@ -1,0 +1,105 @@
+/*
+ * The counters' record on <p>.position, key "transform/<instance>".
+ *
+ * What can go wrong when reading: the topic is capture's too, and an open transaction of capture
+ * hides everything behind it for a moment, also our own last record; the end of the committed part
+ * would then be too early. So a mark is written and committed first, and the topic is read up to
+ * that mark: what was committed before it has then been seen.
+ */
+#include "transform/store.h"
+
+#include "common/run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define READ_MS 90000 /* longer than a dead producer's transaction is kept open */
+
+static void
+key_print(const struct ls_config *config, const char *suffix, char *out, size_t size)
+{
+    snprintf(out, size, "transform/%s%s", ls_config_str(config, "lockstep", "instance"), suffix);
+}
+
+int
+tf_store_put(const struct ls_config *config, struct ls_producer *producer,
+             const struct tf_counts *counts, struct ls_err *err)
+{
+    json_t *doc = tf_counts_json(counts);
+    char *text = doc ? json_dumps(doc, JSON_COMPACT) : NULL;
+    char key[96];
+    int r;
+
+    json_decref(doc);
+    if (!text)
+        return ls_fail_cause(err, LS_ERR_FATAL, 0, "memory", "out of memory");
+    key_print(config, "", key, sizeof(key));
+    r = ls_producer_send(producer, ls_config_topic(config, "position"), 0, ls_str_of(key),
+                         ls_str_of(text), NULL, 0, err);
+    free(text);
+    return r;
+}
+
+static int
+write_mark(const struct ls_config *config, struct ls_producer *producer, const char *key,
+           const char *mark, struct ls_err *err)
+{
+    if (ls_producer_begin(producer, err) < 0)
+        return -1;
+    if (ls_producer_send(producer, ls_config_topic(config, "position"), 0, ls_str_of(key),
+                         ls_str_of(mark), NULL, 0, err) < 0) {
+        ls_producer_abort(producer, NULL);
+        return -1;
+    }
+    return ls_producer_commit(producer, err);
+}
+
+int
+tf_store_get(const struct ls_config *config, struct ls_producer *producer, struct tf_counts *ret,
+             struct ls_err *err)
+{
+    struct ls_partition from = {ls_config_topic(config, "position"), 0, LS_OFFSET_BEGINNING};
+    struct ls_consumer *consumer = NULL;
+    struct tf_counts counts = {0};
+    char key[96], mark_key[104], mark[64];
+    int64_t deadline = ls_mono_ms() + READ_MS;
+    bool found = false;
+    int r = -1;
+
+    key_print(config, "", key, sizeof(key));
+    key_print(config, "/mark", mark_key, sizeof(mark_key));
+    snprintf(mark, sizeof(mark), "{\"mark\":\"%lld-%d\"}", (long long)ls_now_us(), (int)getpid());
+    if (write_mark(config, producer, mark_key, mark, err) < 0 ||
+        ls_consumer_new(config, NULL, &consumer, err) < 0 ||
+        ls_consumer_assign(consumer, &from, 1, err) < 0)
+        goto out;
+    while (!found) {
+        struct ls_message *m = NULL;
+
+        if (ls_run_stopping() || ls_mono_ms() > deadline) {
+            ls_fail_cause(err, LS_ERR_RETRY, 0, "position",
+                          "the counters cannot be read: an unfinished transaction is in the way");
+            goto out;
+        }
+        if (ls_consumer_poll(consumer, 100, &m, err) < 0)
+            goto out;
+        if (!m)
+            continue;
+        r = 0;
+        if (ls_str_is(m->key, key) && m->value.p)
+            r = tf_counts_parse(m->value, &counts, err);
+        found = ls_str_is(m->key, mark_key) && ls_str_is(m->value, mark);
+        ls_message_free(m);
+        if (r < 0)
+            goto out;
+        r = -1;
+    }
+    *ret = counts;
+    r = 0;
+out:
+    if (consumer)
+        ls_consumer_free(consumer);
+    return r;
+}
