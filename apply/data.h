@@ -1,0 +1,28 @@
+/*
+ * Content to and from oCIS's data server, over HTTP.
+ */
+#ifndef AP_DATA_H
+#define AP_DATA_H
+
+#include "apply/blobs.h"
+#include "apply/cs3.h"
+#include "apply/http.h"
+
+struct ap_data;
+/* Borrows both for its life. Option target.data replaces host and port of every endpoint. */
+int ap_data_new(const struct ls_config *config, struct ap_http *http, struct cs3_client *cs3,
+                struct ap_data **ret, struct ls_err *err);
+void ap_data_free(struct ap_data *data);
+
+/*
+ * PUT of all of the blob to an upload's endpoint, once. 0: the server has all of it, which does
+ * not mean that it is ready. ret_id (may be NULL) gets the node's id, or "".
+ * RETRY content-*: broken off before the last byte, and the upload session given up.
+ */
+int ap_data_put(struct ap_data *data, const char *as, const char *url, struct ap_blob *blob,
+                char ret_id[AP_ID_SIZE], struct ls_err *err);
+/* GET of a download's endpoint, piece by piece. */
+int ap_data_get(struct ap_data *data, const char *as, const char *url, ap_http_write_fn *each,
+                void *arg, struct ls_err *err);
+
+#endif
