@@ -1,0 +1,46 @@
+/*
+ * Users, groups and members over oCIS's Graph.
+ *
+ * Signs in as target.graph_user: with target.graph_password over basic authentication (the
+ * proxy's address), without one by impersonation and x-access-token (the graph service's own
+ * address, http://host:9120/graph). Names are found without regard to case, as oCIS does.
+ */
+#ifndef AP_GRAPH_H
+#define AP_GRAPH_H
+
+#include "apply/cs3.h"
+#include "apply/http.h"
+
+struct ap_graph;
+/* Borrows both for its life. */
+int ap_graph_new(const struct ls_config *config, struct ap_http *http, struct cs3_client *cs3,
+                 struct ap_graph **ret, struct ls_err *err);
+void ap_graph_free(struct ap_graph *graph);
+
+struct ap_graph_user {
+    char id[AP_ID_SIZE];
+    char display_name[512];
+    bool enabled;
+};
+/* RETRY grantee-missing when there is none of that name. */
+int ap_graph_user_get(struct ap_graph *graph, const char *name, struct ap_graph_user *ret,
+                      struct ls_err *err);
+/* With a random password nobody knows. A mail address that the target refuses is left out.
+ * RETRY taken when the name exists; POISON name-refused. */
+int ap_graph_user_create(struct ap_graph *graph, const char *name, const char *display_name,
+                         const char *mail, struct ap_graph_user *ret, struct ls_err *err);
+/* display_name NULL: left alone. */
+int ap_graph_user_update(struct ap_graph *graph, const char *user_id, const char *display_name,
+                         struct ls_err *err);
+int ap_graph_user_enable(struct ap_graph *graph, const char *user_id, bool enabled,
+                         struct ls_err *err);
+int ap_graph_group_get(struct ap_graph *graph, const char *name, char ret_id[AP_ID_SIZE],
+                       struct ls_err *err);
+int ap_graph_group_create(struct ap_graph *graph, const char *name, char ret_id[AP_ID_SIZE],
+                          struct ls_err *err);
+/* Already gone is fine; so is a member who is or is not one already. */
+int ap_graph_group_remove(struct ap_graph *graph, const char *group_id, struct ls_err *err);
+int ap_graph_member_set(struct ap_graph *graph, const char *group_id, const char *user_id,
+                        bool member, struct ls_err *err);
+
+#endif
