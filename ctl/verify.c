@@ -253,7 +253,8 @@ ctl_verify(const struct ls_config *config, const struct ctl_flags *flags, FILE *
     verify.differences = json_array();
     if (!verify.differences)
         return LS_EXIT_FAILURE;
-    if (ctl_source_open(config, &source, &err) < 0 ||
+    if (tf_zone_set(ls_config_str(config, "source", "time_zone"), &verify.zone, &err) < 0 ||
+        ctl_source_open(config, &source, &err) < 0 ||
         side_load(config, source, &verify.side, &err) < 0)
         goto out;
     status = LS_EXIT_TARGET;

@@ -6,6 +6,7 @@
 
 #include "ctl/side.h"
 #include "ctl/target.h"
+#include "transform/zone.h"
 #include <jansson.h>
 #include <pthread.h>
 
@@ -28,6 +29,7 @@ struct verify_live {
 struct verify {
     const struct ls_config *config;
     struct side *side;
+    struct tf_zone zone; /* of the source's DATETIME columns */
     struct target *target;
     pthread_mutex_t lock;   /* of all below */
     json_t *differences;    /* [{user, what, place, source, target}] */

@@ -11,7 +11,7 @@
 #include "common/records.h"
 #include "common/run.h"
 #include "ctl/verify.h"
-#include "transform/shares.h"
+#include "transform/map.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,8 +58,7 @@ expires_at(const struct verify *verify, const struct side_share *share)
     struct ls_err err = {0};
 
     if (!share->expiration ||
-        tf_share_expires(ls_str_of(share->expiration),
-                         ls_config_str(verify->config, "source", "time_zone"), &expires, &err) < 0)
+        tf_zone_end_of_day(&verify->zone, ls_str_of(share->expiration), &expires, &err) < 0)
         return 0;
     return expires;
 }
@@ -100,7 +99,7 @@ add_effect(struct received *received, struct side_node *node, int64_t bits, int6
         HASH_ADD_KEYPTR(hh, received->effects, node->target_id, strlen(node->target_id), effect);
     }
     if (accepted == 0) {
-        effect->accepted |= tf_share_permissions(bits, node->folder, false);
+        effect->accepted |= tf_permissions(bits, node->folder);
         effect->any_accepted = true;
     } else if (accepted == 1) {
         effect->any_pending = true;
@@ -286,7 +285,7 @@ compare_link(struct verify *verify, const struct side_share *share, struct seen_
 
     if (!node || !owner || !user || !node->target_id || has_expired(verify, share))
         return;
-    permissions = tf_share_permissions(share->permissions, node->folder, true);
+    permissions = tf_permissions(share->permissions, node->folder);
     user->count[VC_LINKS]++;
     verify->link_tokens++;
     verify->link_passwords += share->has_password;
