@@ -64,6 +64,10 @@ on_log(const rd_kafka_t *rk, int severity, const char *facility, const char *tex
                               : severity <= 6 ? LS_INFO
                                               : LS_DEBUG;
 
+    /* [kafka] is one section for producers and consumers; that each leaves out the other's options
+     * is what we want. */
+    if (strcmp(facility, "CONFWARN") == 0)
+        level = LS_DEBUG;
     ls_log(level, "librdkafka", LS_S("client", rd_kafka_name(rk)), LS_S("facility", facility),
            LS_S("text", text));
 }
@@ -86,12 +90,15 @@ pass_through(void *arg, const char *key, const char *value)
 }
 
 int
-kafka_conf_new(const struct ls_config *config, rd_kafka_conf_t **ret, struct ls_err *err)
+kafka_conf_new(const struct ls_config *config, const char *const *defaults, rd_kafka_conf_t **ret,
+               struct ls_err *err)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
 
     kafka_conf_set(conf, "client.id", "lockstep");
     kafka_conf_set(conf, "log.connection.close", "false");
+    for (; defaults && *defaults; defaults += 2)
+        kafka_conf_set(conf, defaults[0], defaults[1]);
     if (ls_config_each(config, "kafka", pass_through, conf) != 0) {
         rd_kafka_conf_destroy(conf);
         return ls_fail_cause(err, LS_ERR_FATAL, EINVAL, "config", "[kafka] is not taken");
@@ -148,7 +155,9 @@ static const struct {
     {RD_KAFKA_RESP_ERR_POLICY_VIOLATION, LS_ERR_FATAL, "kafka-policy"},
     {RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE, LS_ERR_FATAL, "kafka-version"},
     {RD_KAFKA_RESP_ERR__INVALID_ARG, LS_ERR_FATAL, "kafka-use"},
-    {RD_KAFKA_RESP_ERR__STATE, LS_ERR_FATAL, "kafka-use"},
+    {RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, LS_ERR_RETRY, "no-topic"},
+    {RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC, LS_ERR_RETRY, "no-topic"},
+    {RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION, LS_ERR_RETRY, "no-topic"},
 };
 
 int

@@ -7,8 +7,10 @@
 #include "common/kafka.h"
 #include <librdkafka/rdkafka.h>
 
-/* A configuration with [kafka] in it and librdkafka's log going to ours. */
-int kafka_conf_new(const struct ls_config *config, rd_kafka_conf_t **ret, struct ls_err *err);
+/* A configuration with `defaults` (pairs of key and value, then NULL; may be NULL), over them
+ * [kafka], and librdkafka's log going to ours. */
+int kafka_conf_new(const struct ls_config *config, const char *const *defaults,
+                   rd_kafka_conf_t **ret, struct ls_err *err);
 /* Sets an option of ours; one that is not taken is a bug and aborts. */
 void kafka_conf_set(rd_kafka_conf_t *conf, const char *key, const char *value);
 /* A client; takes `conf` in any case. */
@@ -19,5 +21,12 @@ int kafka_client_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, rd_kafka_t **r
 int kafka_fail(struct ls_err *err, rd_kafka_resp_err_t code, const char *what);
 /* The same from an error object, which is destroyed. */
 int kafka_fail_error(struct ls_err *err, rd_kafka_error_t *error, const char *what);
+
+struct ls_producer;
+struct ls_consumer;
+rd_kafka_t *consumer_handle(struct ls_consumer *consumer);
+/* Where the consumer stands: behind what was polled, or at the end of the committed part. Entries
+ * that nothing is known of are RD_KAFKA_OFFSET_INVALID. Borrowed. */
+const rd_kafka_topic_partition_list_t *consumer_positions(const struct ls_consumer *consumer);
 
 #endif

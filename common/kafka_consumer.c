@@ -1,0 +1,462 @@
+/*
+ * The consumer: read_committed, no offsets committed by itself.
+ *
+ * The position of each partition is kept here, not asked from librdkafka: it moves
+ * with each record that was handed out, and with each end-of-partition event over
+ * the markers of transactions, which take offsets but are no records. So a group's
+ * offset reaches the end of its topic, and "read up to the end" can end.
+ * What can go wrong: offsets that are gone (FATAL: going on would leave rows out);
+ * a partition without a committed offset starts at the beginning, said explicitly,
+ * because auto.offset.reset=error cannot tell the two apart.
+ */
+#include "common/kafka_parts.h"
+#include "common/log.h"
+#include "common/run.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CALL_MS 10000
+#define RESOLVE_MS 30000
+
+typedef rd_kafka_topic_partition_list_t plist;
+typedef rd_kafka_topic_partition_t pentry;
+
+struct ls_consumer {
+    rd_kafka_t *rk;
+    bool has_group, paused;
+    plist *positions; /* of what is assigned; never NULL */
+    plist *starts;    /* where the assignment began, for a rewind without a commit */
+    int last;         /* the entry that was found last: records come in runs of a partition */
+    ls_rebalance_fn *on_rebalance;
+    void *arg;
+    struct ls_err pending; /* from the rebalance callback, given out by the next poll */
+};
+
+rd_kafka_t *
+consumer_handle(struct ls_consumer *consumer)
+{
+    return consumer->rk;
+}
+
+const rd_kafka_topic_partition_list_t *
+consumer_positions(const struct ls_consumer *consumer)
+{
+    return consumer->positions;
+}
+
+/* ---- assignment */
+
+/* Replaces LS_OFFSET_STORED by the group's offset, or the beginning. */
+static int
+resolve(struct ls_consumer *c, plist *list, struct ls_err *err)
+{
+    int64_t until = ls_mono_ms() + RESOLVE_MS;
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
+    plist *ask = rd_kafka_topic_partition_list_new(list->cnt);
+
+    for (int i = 0; i < list->cnt; i++) {
+        if (list->elems[i].offset == LS_OFFSET_STORED)
+            rd_kafka_topic_partition_list_add(ask, list->elems[i].topic, list->elems[i].partition);
+    }
+    while (c->has_group && ask->cnt > 0 && (code = rd_kafka_committed(c->rk, ask, CALL_MS))) {
+        if (ls_mono_ms() >= until || ls_run_stopping())
+            break;
+        ls_run_sleep_ms(200);
+    }
+    for (int i = 0; i < ask->cnt; i++) {
+        pentry *a = &ask->elems[i];
+        pentry *p = rd_kafka_topic_partition_list_find(list, a->topic, a->partition);
+
+        if (!code)
+            code = a->err;
+        if (p)
+            p->offset = c->has_group && a->offset >= 0 ? a->offset : RD_KAFKA_OFFSET_BEGINNING;
+    }
+    rd_kafka_topic_partition_list_destroy(ask);
+    return code ? kafka_fail(err, code, "the group's offsets") : 0;
+}
+
+static void
+positions_set(struct ls_consumer *c, const plist *starts)
+{
+    plist *positions = rd_kafka_topic_partition_list_copy(starts);
+    plist *copy = rd_kafka_topic_partition_list_copy(starts);
+
+    for (int i = 0; i < positions->cnt; i++) {
+        if (positions->elems[i].offset < 0)
+            positions->elems[i].offset = RD_KAFKA_OFFSET_INVALID;
+    }
+    rd_kafka_topic_partition_list_destroy(c->positions);
+    rd_kafka_topic_partition_list_destroy(c->starts);
+    c->positions = positions;
+    c->starts = copy;
+    c->last = 0;
+}
+
+static int
+assign(struct ls_consumer *c, const plist *list, struct ls_err *err)
+{
+    rd_kafka_resp_err_t code = rd_kafka_assign(c->rk, list);
+
+    if (!code && c->paused) {
+        plist *copy = rd_kafka_topic_partition_list_copy(list);
+
+        code = rd_kafka_pause_partitions(c->rk, copy);
+        rd_kafka_topic_partition_list_destroy(copy);
+    }
+    return code ? kafka_fail(err, code, "assign") : 0;
+}
+
+static struct ls_partition *
+partitions_of(const plist *list)
+{
+    struct ls_partition *parts = calloc((size_t)list->cnt + 1, sizeof(*parts));
+
+    for (int i = 0; parts && i < list->cnt; i++)
+        parts[i] = (struct ls_partition){list->elems[i].topic, list->elems[i].partition,
+                                         list->elems[i].offset};
+    return parts;
+}
+
+static int
+assigned(struct ls_consumer *c, plist *list, struct ls_err *err)
+{
+    struct ls_partition *parts = NULL;
+    int r = -1;
+
+    for (int i = 0; i < list->cnt; i++)
+        list->elems[i].offset = LS_OFFSET_STORED;
+    if (resolve(c, list, err) < 0)
+        goto out;
+    parts = partitions_of(list);
+    if (!parts) {
+        ls_fail(err, LS_ERR_FATAL, ENOMEM, "out of memory");
+        goto out;
+    }
+    if (c->on_rebalance)
+        c->on_rebalance(c->arg, true, parts, (size_t)list->cnt);
+    for (int i = 0; i < list->cnt; i++) {
+        if (parts[i].offset != LS_OFFSET_STORED)
+            list->elems[i].offset = parts[i].offset;
+    }
+    r = assign(c, list, err);
+    if (r == 0)
+        positions_set(c, list);
+out:
+    free(parts);
+    return r;
+}
+
+static void
+revoked(struct ls_consumer *c, const plist *list)
+{
+    struct ls_partition *parts = partitions_of(list);
+    plist *none = rd_kafka_topic_partition_list_new(0);
+
+    if (c->on_rebalance && parts)
+        c->on_rebalance(c->arg, false, parts, (size_t)list->cnt);
+    positions_set(c, none);
+    rd_kafka_assign(c->rk, NULL);
+    rd_kafka_topic_partition_list_destroy(none);
+    free(parts);
+}
+
+static void
+on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t what, plist *list, void *arg)
+{
+    struct ls_consumer *c = arg;
+
+    (void)rk;
+    ls_log(LS_INFO, "rebalance", LS_I("partitions", list->cnt),
+           LS_S("what", what == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS ? "assigned" : "revoked"));
+    if (what != RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
+        revoked(c, list);
+    } else if (assigned(c, list, &c->pending) < 0) {
+        /* Nobody would ask a second time, so this process must begin again. */
+        c->pending.kind = LS_ERR_FATAL;
+        rd_kafka_assign(c->rk, NULL);
+    }
+}
+
+int
+ls_consumer_new(const struct ls_config *config, const char *group, struct ls_consumer **ret,
+                struct ls_err *err)
+{
+    static const char *const defaults[] = {"queued.max.messages.kbytes", "16384",
+                                           "fetch.wait.max.ms", "100", NULL};
+    struct ls_consumer *c = calloc(1, sizeof(*c));
+    char reader[256];
+    rd_kafka_conf_t *conf;
+
+    if (!c)
+        return ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
+    if (kafka_conf_new(config, defaults, &conf, err) < 0)
+        goto fail;
+    /* librdkafka wants a group for a consumer that never joins one, too. */
+    snprintf(reader, sizeof(reader), "%s-reader", ls_config_str(config, "lockstep", "prefix"));
+    kafka_conf_set(conf, "group.id", group ? group : reader);
+    kafka_conf_set(conf, "isolation.level", "read_committed");
+    kafka_conf_set(conf, "enable.auto.commit", "false");
+    kafka_conf_set(conf, "enable.auto.offset.store", "false");
+    kafka_conf_set(conf, "enable.partition.eof", "true");
+    kafka_conf_set(conf, "auto.offset.reset", "error");
+    kafka_conf_set(conf, "partition.assignment.strategy", "range");
+    rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
+    rd_kafka_conf_set_opaque(conf, c);
+    c->positions = rd_kafka_topic_partition_list_new(0);
+    c->starts = rd_kafka_topic_partition_list_new(0);
+    c->has_group = group != NULL;
+    if (kafka_client_new(RD_KAFKA_CONSUMER, conf, &c->rk, err) < 0)
+        goto fail;
+    rd_kafka_poll_set_consumer(c->rk);
+    *ret = c;
+    return 0;
+fail:
+    ls_consumer_free(c);
+    return -1;
+}
+
+void
+ls_consumer_free(struct ls_consumer *consumer)
+{
+    if (!consumer)
+        return;
+    consumer->on_rebalance = NULL;
+    if (consumer->rk) {
+        rd_kafka_consumer_close(consumer->rk);
+        rd_kafka_destroy(consumer->rk);
+    }
+    if (consumer->positions)
+        rd_kafka_topic_partition_list_destroy(consumer->positions);
+    if (consumer->starts)
+        rd_kafka_topic_partition_list_destroy(consumer->starts);
+    free(consumer);
+}
+
+int
+ls_consumer_subscribe(struct ls_consumer *consumer, const char *const *topics, size_t n,
+                      ls_rebalance_fn *rebalance, void *arg, struct ls_err *err)
+{
+    plist *list = rd_kafka_topic_partition_list_new((int)n);
+    rd_kafka_resp_err_t code;
+
+    for (size_t i = 0; i < n; i++)
+        rd_kafka_topic_partition_list_add(list, topics[i], RD_KAFKA_PARTITION_UA);
+    consumer->on_rebalance = rebalance;
+    consumer->arg = arg;
+    code = rd_kafka_subscribe(consumer->rk, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    return code ? kafka_fail(err, code, "subscribe") : 0;
+}
+
+int
+ls_consumer_assign(struct ls_consumer *consumer, const struct ls_partition *parts, size_t n,
+                   struct ls_err *err)
+{
+    plist *list = rd_kafka_topic_partition_list_new((int)n);
+    int r;
+
+    for (size_t i = 0; i < n; i++)
+        rd_kafka_topic_partition_list_add(list, parts[i].topic, parts[i].partition)->offset =
+            parts[i].offset;
+    r = resolve(consumer, list, err);
+    if (r == 0)
+        r = assign(consumer, list, err);
+    if (r == 0)
+        positions_set(consumer, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    return r;
+}
+
+int
+ls_consumer_rewind(struct ls_consumer *consumer, struct ls_err *err)
+{
+    plist *starts = rd_kafka_topic_partition_list_copy(consumer->starts);
+    plist *list = rd_kafka_topic_partition_list_copy(consumer->starts);
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
+    int r;
+
+    if (consumer->has_group && list->cnt > 0)
+        code = rd_kafka_committed(consumer->rk, list, RESOLVE_MS);
+    for (int i = 0; i < list->cnt; i++) {
+        pentry *p = &list->elems[i];
+
+        if (!consumer->has_group || p->offset < 0)
+            p->offset = starts->elems[i].offset;
+        if (!code)
+            code = p->err;
+    }
+    r = code ? kafka_fail(err, code, "the group's offsets") : assign(consumer, list, err);
+    if (r == 0)
+        positions_set(consumer, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    rd_kafka_topic_partition_list_destroy(starts);
+    return r;
+}
+
+int
+ls_consumer_pause(struct ls_consumer *consumer, bool pause, struct ls_err *err)
+{
+    plist *list = rd_kafka_topic_partition_list_copy(consumer->positions);
+    rd_kafka_resp_err_t code = pause ? rd_kafka_pause_partitions(consumer->rk, list)
+                                     : rd_kafka_resume_partitions(consumer->rk, list);
+
+    rd_kafka_topic_partition_list_destroy(list);
+    if (code)
+        return kafka_fail(err, code, pause ? "pause" : "resume");
+    consumer->paused = pause;
+    return 0;
+}
+
+/* ---- polling */
+
+static void
+position_move(struct ls_consumer *c, const char *topic, int32_t partition, int64_t offset)
+{
+    plist *list = c->positions;
+
+    for (int i = 0; i < list->cnt; i++) {
+        int at = (c->last + i) % list->cnt;
+        pentry *p = &list->elems[at];
+
+        if (p->partition == partition && strcmp(p->topic, topic) == 0) {
+            c->last = at;
+            p->offset = offset;
+            return;
+        }
+    }
+}
+
+static int
+message_take(rd_kafka_message_t *m, struct ls_message **ret, struct ls_err *err)
+{
+    struct ls_message *message = calloc(1, sizeof(*message));
+    rd_kafka_headers_t *headers;
+
+    if (!message) {
+        rd_kafka_message_destroy(m);
+        return ls_fail(err, LS_ERR_FATAL, ENOMEM, "out of memory");
+    }
+    message->topic = rd_kafka_topic_name(m->rkt);
+    message->partition = m->partition;
+    message->offset = m->offset;
+    message->timestamp_ms = rd_kafka_message_timestamp(m, NULL);
+    message->key = (struct ls_str){m->key, m->key_len};
+    message->value = (struct ls_str){m->payload, m->len};
+    message->opaque = m;
+    if (rd_kafka_message_headers(m, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        struct ls_header *h = message->headers;
+        const void *p;
+        size_t n;
+
+        while (message->n_headers < LS_MAX_HEADERS &&
+               rd_kafka_header_get_all(headers, message->n_headers, &h->name, &p, &n) ==
+                   RD_KAFKA_RESP_ERR_NO_ERROR) {
+            h->value = (struct ls_str){p, n};
+            h++;
+            message->n_headers++;
+        }
+    }
+    *ret = message;
+    return 0;
+}
+
+const struct ls_str *
+ls_message_header(const struct ls_message *message, const char *name)
+{
+    for (size_t i = 0; i < message->n_headers; i++) {
+        if (strcmp(message->headers[i].name, name) == 0)
+            return &message->headers[i].value;
+    }
+    return NULL;
+}
+
+void
+ls_message_free(struct ls_message *message)
+{
+    if (!message)
+        return;
+    rd_kafka_message_destroy(message->opaque);
+    free(message);
+}
+
+/* 0: go on polling. */
+static int
+event_handle(struct ls_consumer *c, rd_kafka_message_t *m, struct ls_err *err)
+{
+    rd_kafka_resp_err_t code = m->err;
+    char text[160];
+    int r = 0;
+
+    if (code == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        position_move(c, rd_kafka_topic_name(m->rkt), m->partition, m->offset);
+    } else if (code == RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED) {
+        /* The group takes the partitions away, which the rebalance callback tells. */
+        ls_log(LS_WARN, "poll-late", LS_S("text", rd_kafka_message_errstr(m)));
+    } else if (code == RD_KAFKA_RESP_ERR__FATAL) {
+        code = rd_kafka_fatal_error(c->rk, text, sizeof(text));
+        r = ls_fail_cause(err, LS_ERR_FATAL, code, "kafka", "the consumer failed: %s", text);
+    } else {
+        snprintf(text, sizeof(text), "poll of %s [%d] at %lld",
+                 m->rkt ? rd_kafka_topic_name(m->rkt) : "-", (int)m->partition,
+                 (long long)m->offset);
+        r = kafka_fail(err, code, text);
+    }
+    rd_kafka_message_destroy(m);
+    return r;
+}
+
+int
+ls_consumer_poll(struct ls_consumer *consumer, int timeout_ms, struct ls_message **ret,
+                 struct ls_err *err)
+{
+    int64_t until = ls_mono_ms() + timeout_ms;
+    int64_t left = timeout_ms;
+
+    for (;;) {
+        rd_kafka_message_t *m = rd_kafka_consumer_poll(consumer->rk, (int)left);
+
+        if (consumer->pending.kind != LS_ERR_NONE) {
+            struct ls_err pending = consumer->pending;
+
+            consumer->pending = (struct ls_err){0};
+            if (m)
+                rd_kafka_message_destroy(m);
+            if (err)
+                *err = pending;
+            return -1;
+        }
+        if (m && !m->err) {
+            position_move(consumer, rd_kafka_topic_name(m->rkt), m->partition, m->offset + 1);
+            return message_take(m, ret, err);
+        }
+        if (m && event_handle(consumer, m, err) < 0)
+            return -1;
+        left = until - ls_mono_ms();
+        if (left <= 0 && !m) {
+            *ret = NULL;
+            return 0;
+        }
+        if (left < 0)
+            left = 0;
+    }
+}
+
+int
+ls_consumer_commit(struct ls_consumer *consumer, const struct ls_partition *parts, size_t n,
+                   struct ls_err *err)
+{
+    plist *list = rd_kafka_topic_partition_list_new((int)n);
+    rd_kafka_resp_err_t code;
+
+    for (size_t i = 0; i < n; i++)
+        rd_kafka_topic_partition_list_add(list, parts[i].topic, parts[i].partition)->offset =
+            parts[i].offset;
+    code = rd_kafka_commit(consumer->rk, list, 0);
+    for (int i = 0; i < list->cnt && !code; i++)
+        code = list->elems[i].err;
+    rd_kafka_topic_partition_list_destroy(list);
+    return code ? kafka_fail(err, code, "commit of offsets") : 0;
+}

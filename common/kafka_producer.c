@@ -1,0 +1,334 @@
+/*
+ * The producer: idempotent, acks=all, transactional where an id is given.
+ *
+ * What can go wrong, and what it means here. Fenced: another instance took over;
+ * FATAL, and nothing more may be sent. An error that asks for an abort, or a
+ * record that was not delivered: the transaction is aborted, RETRY. A fatal error
+ * of librdkafka (2.0.2 has one it should not have): this producer is done for, but
+ * the same batch goes through a new one, RETRY; aborting then fails, which tells
+ * the stage. A record that the broker refuses for its size cannot be named after
+ * the fact, so that is FATAL with the option to set, not a retry without end.
+ */
+#include "common/kafka_parts.h"
+#include "common/run.h"
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_TOPICS 64
+#define INIT_MS 60000
+#define QUEUE_MS 30000
+#define OFFSETS_MS 30000
+#define COMMIT_TRIES 5
+
+struct ls_producer {
+    rd_kafka_t *rk;
+    bool transactional, open;
+    atomic_long undelivered;
+    atomic_int undelivered_code;
+    unsigned sent;
+    size_t n_topics;
+    struct {
+        char *name;
+        rd_kafka_topic_t *rkt;
+    } topics[MAX_TOPICS];
+};
+
+static void
+on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void *arg)
+{
+    struct ls_producer *p = arg;
+
+    (void)rk;
+    if (message->err) {
+        atomic_fetch_add(&p->undelivered, 1);
+        atomic_store(&p->undelivered_code, (int)message->err);
+    }
+}
+
+/* What the error means for a stage; the error object is destroyed. */
+static int
+producer_fail(struct ls_producer *p, rd_kafka_error_t *error, const char *what, struct ls_err *err)
+{
+    rd_kafka_resp_err_t code = rd_kafka_error_code(error);
+    char text[160];
+    bool abortable = rd_kafka_error_txn_requires_abort(error) != 0;
+
+    if (rd_kafka_error_is_fatal(error) || code == RD_KAFKA_RESP_ERR__FATAL) {
+        rd_kafka_resp_err_t origin = rd_kafka_fatal_error(p->rk, text, sizeof(text));
+
+        if (origin)
+            code = origin;
+    }
+    /* An epoch that is old can be an aborted transaction's; only outside of that it is a rival. */
+    if (code == RD_KAFKA_RESP_ERR__FENCED || code == RD_KAFKA_RESP_ERR_PRODUCER_FENCED ||
+        (code == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH && !abortable)) {
+        rd_kafka_error_destroy(error);
+        return ls_fail_cause(err, LS_ERR_FATAL, code, "fenced",
+                             "%s: another instance with this transactional id has taken over",
+                             what);
+    }
+    return kafka_fail_error(err, error, what);
+}
+
+static int
+transactions_init(struct ls_producer *p, struct ls_err *err)
+{
+    int64_t until = ls_mono_ms() + INIT_MS;
+    rd_kafka_error_t *error;
+
+    while ((error = rd_kafka_init_transactions(p->rk, 5000))) {
+        if (!rd_kafka_error_is_retriable(error) || ls_mono_ms() >= until || ls_run_stopping())
+            return producer_fail(p, error, "init_transactions", err);
+        rd_kafka_error_destroy(error);
+        ls_run_sleep_ms(100);
+    }
+    return 0;
+}
+
+int
+ls_producer_new(const struct ls_config *config, const char *transactional_id,
+                struct ls_producer **ret, struct ls_err *err)
+{
+    static const char *const defaults[] = {"linger.ms", "5", "queue.buffering.max.kbytes", "131072",
+                                           NULL};
+    struct ls_producer *p = calloc(1, sizeof(*p));
+    rd_kafka_conf_t *conf;
+
+    if (!p)
+        return ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
+    if (kafka_conf_new(config, defaults, &conf, err) < 0)
+        goto fail;
+    kafka_conf_set(conf, "enable.idempotence", "true");
+    kafka_conf_set(conf, "acks", "all");
+    if (transactional_id)
+        kafka_conf_set(conf, "transactional.id", transactional_id);
+    rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
+    rd_kafka_conf_set_opaque(conf, p);
+    if (kafka_client_new(RD_KAFKA_PRODUCER, conf, &p->rk, err) < 0)
+        goto fail;
+    p->transactional = transactional_id != NULL;
+    if (p->transactional && transactions_init(p, err) < 0)
+        goto fail;
+    *ret = p;
+    return 0;
+fail:
+    ls_producer_free(p);
+    return -1;
+}
+
+void
+ls_producer_free(struct ls_producer *producer)
+{
+    if (!producer)
+        return;
+    for (size_t i = 0; i < producer->n_topics; i++) {
+        rd_kafka_topic_destroy(producer->topics[i].rkt);
+        free(producer->topics[i].name);
+    }
+    if (producer->rk) {
+        rd_kafka_purge(producer->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+        rd_kafka_poll(producer->rk, 0);
+        rd_kafka_destroy(producer->rk);
+    }
+    free(producer);
+}
+
+int
+ls_producer_begin(struct ls_producer *producer, struct ls_err *err)
+{
+    rd_kafka_error_t *error = rd_kafka_begin_transaction(producer->rk);
+
+    if (error)
+        return producer_fail(producer, error, "begin_transaction", err);
+    atomic_store(&producer->undelivered, 0);
+    producer->open = true;
+    return 0;
+}
+
+/* librdkafka looks topics up by name under a lock for each record; a stage has a few dozen. */
+static rd_kafka_topic_t *
+topic_get(struct ls_producer *p, const char *name)
+{
+    rd_kafka_topic_t *rkt;
+
+    for (size_t i = 0; i < p->n_topics; i++) {
+        if (strcmp(p->topics[i].name, name) == 0)
+            return p->topics[i].rkt;
+    }
+    if (p->n_topics == MAX_TOPICS)
+        return NULL;
+    rkt = rd_kafka_topic_new(p->rk, name, NULL);
+    if (!rkt)
+        return NULL;
+    p->topics[p->n_topics].name = strdup(name);
+    if (!p->topics[p->n_topics].name) {
+        rd_kafka_topic_destroy(rkt);
+        return NULL;
+    }
+    p->topics[p->n_topics++].rkt = rkt;
+    return rkt;
+}
+
+static rd_kafka_resp_err_t
+produce(struct ls_producer *p, rd_kafka_topic_t *rkt, int32_t partition, struct ls_str key,
+        struct ls_str value, const struct ls_header *headers, size_t n)
+{
+    rd_kafka_headers_t *list;
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
+
+    if (n == 0) {
+        if (rd_kafka_produce(rkt, partition, RD_KAFKA_MSG_F_COPY, (void *)value.p, value.n, key.p,
+                             key.n, NULL) < 0)
+            code = rd_kafka_last_error();
+        return code;
+    }
+    list = rd_kafka_headers_new(n);
+    for (size_t i = 0; i < n && !code; i++)
+        code = rd_kafka_header_add(list, headers[i].name, -1, headers[i].value.p,
+                                   (ssize_t)headers[i].value.n);
+    if (!code)
+        code = rd_kafka_producev(
+            p->rk, RD_KAFKA_V_RKT(rkt), RD_KAFKA_V_PARTITION(partition),
+            RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_VALUE((void *)value.p, value.n),
+            RD_KAFKA_V_KEY(key.p, key.n), RD_KAFKA_V_HEADERS(list), RD_KAFKA_V_END);
+    if (code)
+        rd_kafka_headers_destroy(list);
+    return code;
+}
+
+int
+ls_producer_send(struct ls_producer *producer, const char *topic, int32_t partition,
+                 struct ls_str key, struct ls_str value, const struct ls_header *headers,
+                 size_t n_headers, struct ls_err *err)
+{
+    rd_kafka_topic_t *rkt = topic_get(producer, topic);
+    int64_t until = 0;
+    rd_kafka_resp_err_t code;
+
+    if (!rkt)
+        return ls_fail(err, LS_ERR_RETRY, ENOMEM, "too many topics, or out of memory");
+    for (;;) {
+        code = produce(producer, rkt, partition, key, value, headers, n_headers);
+        if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL)
+            break;
+        if (until == 0)
+            until = ls_mono_ms() + QUEUE_MS;
+        else if (ls_mono_ms() >= until)
+            return ls_fail_cause(err, LS_ERR_RETRY, code, "kafka-slow",
+                                 "Kafka took nothing for %d s", QUEUE_MS / 1000);
+        rd_kafka_poll(producer->rk, 50);
+    }
+    if (++producer->sent % 256 == 0)
+        rd_kafka_poll(producer->rk, 0);
+    if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
+        return ls_fail_cause(err, LS_ERR_POISON, code, "too-large",
+                             "a record of %zu bytes is larger than [kafka] message.max.bytes",
+                             key.n + value.n);
+    if (code == RD_KAFKA_RESP_ERR__FATAL || code == RD_KAFKA_RESP_ERR__FENCED)
+        return producer_fail(producer, rd_kafka_error_new(code, "%s", rd_kafka_err2str(code)),
+                             "produce", err);
+    return code ? kafka_fail(err, code, "produce") : 0;
+}
+
+int
+ls_producer_send_offsets(struct ls_producer *producer, struct ls_consumer *consumer,
+                         struct ls_err *err)
+{
+    rd_kafka_consumer_group_metadata_t *group =
+        rd_kafka_consumer_group_metadata(consumer_handle(consumer));
+    const rd_kafka_topic_partition_list_t *positions = consumer_positions(consumer);
+    int64_t until = ls_mono_ms() + OFFSETS_MS;
+    rd_kafka_error_t *error;
+
+    if (!group)
+        return ls_fail_cause(err, LS_ERR_FATAL, EINVAL, "kafka-use", "the consumer has no group");
+    while ((error = rd_kafka_send_offsets_to_transaction(producer->rk, positions, group, 10000))) {
+        if (!rd_kafka_error_is_retriable(error) || ls_mono_ms() >= until)
+            break;
+        rd_kafka_error_destroy(error);
+        ls_run_sleep_ms(20);
+    }
+    rd_kafka_consumer_group_metadata_destroy(group);
+    return error ? producer_fail(producer, error, "send_offsets_to_transaction", err) : 0;
+}
+
+/* The reason why a record was not delivered, when there is such a one. */
+static int
+undelivered_fail(struct ls_producer *p, struct ls_err *err)
+{
+    rd_kafka_resp_err_t code = (rd_kafka_resp_err_t)atomic_load(&p->undelivered_code);
+    long n = atomic_load(&p->undelivered);
+
+    if (n == 0)
+        return 0;
+    if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
+        return ls_fail_cause(err, LS_ERR_FATAL, code, "too-large",
+                             "the broker refuses a record for its size: set [kafka] "
+                             "message.max.bytes to the topics' max.message.bytes");
+    kafka_fail(err, code, "a record was not delivered");
+    return -1;
+}
+
+int
+ls_producer_commit(struct ls_producer *producer, struct ls_err *err)
+{
+    struct ls_err lost = {0};
+    rd_kafka_error_t *error = NULL;
+
+    for (int i = 0; i < COMMIT_TRIES; i++) {
+        error = rd_kafka_commit_transaction(producer->rk, -1);
+        if (!error) {
+            producer->open = false;
+            return 0;
+        }
+        if (!rd_kafka_error_is_retriable(error) || rd_kafka_error_txn_requires_abort(error))
+            break;
+        if (i < COMMIT_TRIES - 1) {
+            rd_kafka_error_destroy(error);
+            ls_run_sleep_ms(100);
+        }
+    }
+    producer_fail(producer, error, "commit_transaction", err);
+    if (undelivered_fail(producer, &lost) < 0 && err && err->kind != LS_ERR_FATAL)
+        *err = lost;
+    /* Whether it can be used again is for ls_producer_begin to say. */
+    ls_producer_abort(producer, NULL);
+    return -1;
+}
+
+int
+ls_producer_abort(struct ls_producer *producer, struct ls_err *err)
+{
+    rd_kafka_error_t *error = NULL;
+
+    if (!producer->open)
+        return 0;
+    producer->open = false;
+    for (int i = 0; i < COMMIT_TRIES; i++) {
+        error = rd_kafka_abort_transaction(producer->rk, -1);
+        if (!error)
+            return 0;
+        if (!rd_kafka_error_is_retriable(error))
+            break;
+        if (i < COMMIT_TRIES - 1) {
+            rd_kafka_error_destroy(error);
+            ls_run_sleep_ms(100);
+        }
+    }
+    return producer_fail(producer, error, "abort_transaction", err);
+}
+
+int
+ls_producer_flush(struct ls_producer *producer, int timeout_ms, struct ls_err *err)
+{
+    rd_kafka_resp_err_t code = rd_kafka_flush(producer->rk, timeout_ms);
+    int r;
+
+    if (code)
+        return kafka_fail(err, code, "flush");
+    r = undelivered_fail(producer, err);
+    atomic_store(&producer->undelivered, 0);
+    return r;
+}

@@ -1,0 +1,208 @@
+/*
+ * Making topics, and refusing those that have another shape.
+ *
+ * The number of partitions decides which partition a storage is in, so it may
+ * never change in a prefix's life; a topic that has another number is FATAL, not
+ * something to mend. Records of compacted topics, deletions too, stay for at
+ * least 14 days, which is how long a stage may be away. What can go wrong: two
+ * stages make the same topic at once (the later finds it there), and a new topic
+ * is not known to the whole cluster yet (so it is waited for).
+ */
+#include "common/kafka_parts.h"
+#include "common/log.h"
+#include "common/run.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CALL_MS 30000
+#define KEPT_MS "1209600000" /* 14 days */
+
+/* ret_counts[i]: partitions of specs[i], 0 when it is not there. Asking for all topics, not for one
+ * by name, never makes a topic by itself. */
+static int
+counts_get(rd_kafka_t *rk, const struct ls_topic_spec *specs, size_t n, int *ret_counts,
+           struct ls_err *err)
+{
+    const struct rd_kafka_metadata *md;
+    rd_kafka_resp_err_t code = rd_kafka_metadata(rk, 1, NULL, &md, CALL_MS);
+
+    if (code)
+        return kafka_fail(err, code, "the list of topics");
+    for (size_t i = 0; i < n; i++) {
+        ret_counts[i] = 0;
+        for (int t = 0; t < md->topic_cnt; t++) {
+            if (strcmp(md->topics[t].topic, specs[i].name) == 0 && !md->topics[t].err)
+                ret_counts[i] = md->topics[t].partition_cnt;
+        }
+    }
+    rd_kafka_metadata_destroy(md);
+    return 0;
+}
+
+static rd_kafka_NewTopic_t *
+new_topic(const struct ls_topic_spec *spec, int replication)
+{
+    char why[160];
+    rd_kafka_NewTopic_t *t =
+        rd_kafka_NewTopic_new(spec->name, spec->partitions, replication, why, sizeof(why));
+
+    if (!t)
+        return NULL;
+    rd_kafka_NewTopic_set_config(t, "cleanup.policy", spec->compact ? "compact" : "delete");
+    if (spec->compact) {
+        rd_kafka_NewTopic_set_config(t, "min.compaction.lag.ms", KEPT_MS);
+        rd_kafka_NewTopic_set_config(t, "delete.retention.ms", KEPT_MS);
+    } else {
+        rd_kafka_NewTopic_set_config(t, "retention.ms", KEPT_MS);
+    }
+    return t;
+}
+
+static int
+results_check(rd_kafka_event_t *event, struct ls_err *err)
+{
+    const rd_kafka_topic_result_t **results;
+    const rd_kafka_CreateTopics_result_t *all;
+    size_t n;
+
+    if (!event)
+        return kafka_fail(err, RD_KAFKA_RESP_ERR__TIMED_OUT, "making topics");
+    if (rd_kafka_event_error(event))
+        return kafka_fail(err, rd_kafka_event_error(event), "making topics");
+    all = rd_kafka_event_CreateTopics_result(event);
+    results = rd_kafka_CreateTopics_result_topics(all, &n);
+    for (size_t i = 0; i < n; i++) {
+        rd_kafka_resp_err_t code = rd_kafka_topic_result_error(results[i]);
+        char what[200];
+
+        if (code == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
+            continue;
+        if (code) {
+            snprintf(what, sizeof(what), "making topic %s", rd_kafka_topic_result_name(results[i]));
+            return kafka_fail(err, code, what);
+        }
+        ls_log(LS_INFO, "topic-made", LS_S("topic", rd_kafka_topic_result_name(results[i])));
+    }
+    return 0;
+}
+
+static int
+topics_make(const struct ls_config *config, rd_kafka_t *rk, const struct ls_topic_spec *specs,
+            size_t n, const int *counts, struct ls_err *err)
+{
+    int replication = (int)ls_config_int(config, "lockstep", "replication");
+    rd_kafka_AdminOptions_t *options =
+        rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_CREATETOPICS);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
+    rd_kafka_NewTopic_t **list = calloc(n + 1, sizeof(*list));
+    rd_kafka_event_t *event = NULL;
+    char why[160];
+    size_t made = 0;
+    int r = -1;
+
+    if (!list) {
+        ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
+        goto out;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (counts[i] > 0)
+            continue;
+        list[made] = new_topic(&specs[i], replication);
+        if (!list[made]) {
+            ls_fail_cause(err, LS_ERR_FATAL, EINVAL, "topics", "topic %s cannot be made",
+                          specs[i].name);
+            goto out;
+        }
+        made++;
+    }
+    rd_kafka_AdminOptions_set_request_timeout(options, CALL_MS, why, sizeof(why));
+    rd_kafka_AdminOptions_set_operation_timeout(options, CALL_MS, why, sizeof(why));
+    rd_kafka_CreateTopics(rk, list, made, options, queue);
+    event = rd_kafka_queue_poll(queue, CALL_MS + 5000);
+    r = results_check(event, err);
+out:
+    if (event)
+        rd_kafka_event_destroy(event);
+    if (list)
+        rd_kafka_NewTopic_destroy_array(list, made);
+    free(list);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_AdminOptions_destroy(options);
+    return r;
+}
+
+static size_t
+missing(const struct ls_topic_spec *specs, size_t n, const int *counts, char *names, size_t size)
+{
+    size_t m = 0, used = 0;
+
+    names[0] = '\0';
+    for (size_t i = 0; i < n; i++) {
+        if (counts[i] > 0)
+            continue;
+        if (used < size)
+            used +=
+                (size_t)snprintf(names + used, size - used, "%s%s", m ? ", " : "", specs[i].name);
+        m++;
+    }
+    return m;
+}
+
+static int
+counts_check(const struct ls_topic_spec *specs, size_t n, const int *counts, struct ls_err *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (counts[i] != specs[i].partitions)
+            return ls_fail_cause(err, LS_ERR_FATAL, EINVAL, "topics",
+                                 "topic %s has %d partitions, not %d: see lockstep.partitions",
+                                 specs[i].name, counts[i], specs[i].partitions);
+    }
+    return 0;
+}
+
+int
+ls_topics_ensure(const struct ls_config *config, const struct ls_topic_spec *specs, size_t n,
+                 struct ls_err *err)
+{
+    int64_t until = ls_mono_ms() + CALL_MS;
+    int *counts = calloc(n + 1, sizeof(*counts));
+    rd_kafka_conf_t *conf;
+    rd_kafka_t *rk = NULL;
+    char names[160];
+    int r = -1;
+
+    if (!counts) {
+        ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
+        goto out;
+    }
+    if (kafka_conf_new(config, NULL, &conf, err) < 0 ||
+        kafka_client_new(RD_KAFKA_CONSUMER, conf, &rk, err) < 0 ||
+        counts_get(rk, specs, n, counts, err) < 0)
+        goto out;
+    if (missing(specs, n, counts, names, sizeof(names)) > 0) {
+        if (!ls_config_bool(config, "lockstep", "create_topics")) {
+            ls_fail_cause(err, LS_ERR_FATAL, ENOENT, "topics", "missing topics: %s", names);
+            goto out;
+        }
+        if (topics_make(config, rk, specs, n, counts, err) < 0)
+            goto out;
+    }
+    while (missing(specs, n, counts, names, sizeof(names)) > 0) {
+        if (ls_mono_ms() >= until || ls_run_stopping()) {
+            ls_fail_cause(err, LS_ERR_RETRY, ETIMEDOUT, "no-topic", "topics do not appear: %s",
+                          names);
+            goto out;
+        }
+        ls_run_sleep_ms(50);
+        if (counts_get(rk, specs, n, counts, err) < 0)
+            goto out;
+    }
+    r = counts_check(specs, n, counts, err);
+out:
+    if (rk)
+        rd_kafka_destroy(rk);
+    free(counts);
+    return r;
+}
