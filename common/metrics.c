@@ -1,0 +1,279 @@
+/*
+ * Counters, gauges and histograms, and their text form.
+ *
+ * A metric's series are made when a label value is first seen. What can go wrong:
+ * a label value that is not from a small known set would grow this without end,
+ * so at a bound all further values of a metric share the value "other". Label
+ * values are escaped, a name of a table or cause never has a reason to need it.
+ */
+#include "common/metrics.h"
+#include "common/metrics_parts.h"
+#include <math.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SERIES_MAX 200 /* label values of one metric */
+
+static const double bounds[] = {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1,
+                                2.5,   5,    10,    30,   60,  120,  300, 600};
+#define N_BOUNDS (sizeof(bounds) / sizeof(*bounds))
+
+struct series {
+    struct series *next;
+    char *label_value; /* NULL: the metric has no label */
+    double value;      /* of a histogram: the sum */
+    uint64_t buckets[N_BOUNDS + 1];
+};
+
+struct family {
+    struct series *first;
+    size_t n;
+};
+
+struct ls_metrics {
+    const char *stage;
+    const struct ls_metric *table;
+    size_t n;
+    struct family *families;
+    pthread_mutex_t lock;
+};
+
+struct ls_metrics *
+ls_metrics_new(const char *stage, const struct ls_metric *table)
+{
+    struct ls_metrics *m = calloc(1, sizeof(*m));
+
+    if (!m)
+        return NULL;
+    m->stage = stage;
+    m->table = table;
+    while (table[m->n].name)
+        m->n++;
+    m->families = calloc(m->n + 1, sizeof(*m->families));
+    if (!m->families) {
+        free(m);
+        return NULL;
+    }
+    pthread_mutex_init(&m->lock, NULL);
+    return m;
+}
+
+void
+ls_metrics_free(struct ls_metrics *metrics)
+{
+    if (!metrics)
+        return;
+    for (size_t i = 0; i < metrics->n; i++) {
+        struct series *s = metrics->families[i].first;
+
+        while (s) {
+            struct series *next = s->next;
+
+            free(s->label_value);
+            free(s);
+            s = next;
+        }
+    }
+    free(metrics->families);
+    pthread_mutex_destroy(&metrics->lock);
+    free(metrics);
+}
+
+static struct series *
+series_find(const struct family *f, const char *label_value)
+{
+    for (struct series *s = f->first; s; s = s->next) {
+        if (!label_value ? !s->label_value
+                         : s->label_value && strcmp(s->label_value, label_value) == 0)
+            return s;
+    }
+    return NULL;
+}
+
+/* Called under the lock. NULL when memory is out: the number is lost, nothing else. */
+static struct series *
+series_get(struct ls_metrics *m, int id, const char *label_value)
+{
+    struct family *f = &m->families[id];
+    struct series *s, **at = &f->first;
+
+    if (!m->table[id].label)
+        label_value = NULL;
+    else if (!label_value)
+        label_value = "";
+    s = series_find(f, label_value);
+    if (!s && label_value && f->n >= SERIES_MAX) {
+        label_value = "other";
+        s = series_find(f, label_value);
+    }
+    if (s)
+        return s;
+    s = calloc(1, sizeof(*s));
+    if (!s)
+        return NULL;
+    if (label_value && !(s->label_value = strdup(label_value))) {
+        free(s);
+        return NULL;
+    }
+    while (*at)
+        at = &(*at)->next;
+    *at = s;
+    f->n++;
+    return s;
+}
+
+void
+ls_metric_add(struct ls_metrics *metrics, int id, const char *label_value, double n)
+{
+    struct series *s;
+
+    pthread_mutex_lock(&metrics->lock);
+    s = series_get(metrics, id, label_value);
+    if (s)
+        s->value += n;
+    pthread_mutex_unlock(&metrics->lock);
+}
+
+void
+ls_metric_set(struct ls_metrics *metrics, int id, const char *label_value, double n)
+{
+    struct series *s;
+
+    pthread_mutex_lock(&metrics->lock);
+    s = series_get(metrics, id, label_value);
+    if (s)
+        s->value = n;
+    pthread_mutex_unlock(&metrics->lock);
+}
+
+void
+ls_metric_observe(struct ls_metrics *metrics, int id, const char *label_value, double seconds)
+{
+    struct series *s;
+    size_t b = 0;
+
+    while (b < N_BOUNDS && seconds > bounds[b])
+        b++;
+    pthread_mutex_lock(&metrics->lock);
+    s = series_get(metrics, id, label_value);
+    if (s) {
+        s->buckets[b]++;
+        s->value += seconds;
+    }
+    pthread_mutex_unlock(&metrics->lock);
+}
+
+double
+ls_metric_get(struct ls_metrics *metrics, int id, const char *label_value)
+{
+    struct series *s;
+    double ret;
+
+    pthread_mutex_lock(&metrics->lock);
+    s = series_get(metrics, id, label_value);
+    ret = s ? s->value : 0;
+    pthread_mutex_unlock(&metrics->lock);
+    return ret;
+}
+
+/* ---- text */
+
+static void
+escaped_put(struct ls_buf *out, const char *s, bool quotes)
+{
+    for (; *s; s++) {
+        if (*s == '\\')
+            ls_buf_append(out, "\\\\", 2);
+        else if (*s == '\n')
+            ls_buf_append(out, "\\n", 2);
+        else if (quotes && *s == '"')
+            ls_buf_append(out, "\\\"", 2);
+        else
+            ls_buf_append(out, s, 1);
+    }
+}
+
+static void
+labels_put(struct ls_buf *out, const char *label, const char *value, const char *le)
+{
+    if (!label && !le)
+        return;
+    ls_buf_append(out, "{", 1);
+    if (label) {
+        ls_buf_printf(out, "%s=\"", label);
+        escaped_put(out, value ? value : "", true);
+        ls_buf_append(out, "\"", 1);
+    }
+    if (le)
+        ls_buf_printf(out, "%sle=\"%s\"", label ? "," : "", le);
+    ls_buf_append(out, "}", 1);
+}
+
+static void
+number_put(struct ls_buf *out, double v)
+{
+    if (isnan(v))
+        ls_buf_printf(out, " NaN\n");
+    else if (isinf(v))
+        ls_buf_printf(out, v > 0 ? " +Inf\n" : " -Inf\n");
+    else
+        ls_buf_printf(out, " %.16g\n", v);
+}
+
+static void
+histogram_put(struct ls_buf *out, const struct ls_metric *metric, const struct series *s)
+{
+    uint64_t count = 0;
+    char le[32];
+
+    for (size_t b = 0; b <= N_BOUNDS; b++) {
+        count += s->buckets[b];
+        if (b < N_BOUNDS)
+            snprintf(le, sizeof(le), "%g", bounds[b]);
+        ls_buf_printf(out, "%s_bucket", metric->name);
+        labels_put(out, metric->label, s->label_value, b < N_BOUNDS ? le : "+Inf");
+        number_put(out, (double)count);
+    }
+    ls_buf_printf(out, "%s_sum", metric->name);
+    labels_put(out, metric->label, s->label_value, NULL);
+    number_put(out, s->value);
+    ls_buf_printf(out, "%s_count", metric->name);
+    labels_put(out, metric->label, s->label_value, NULL);
+    number_put(out, (double)count);
+}
+
+void
+metrics_print(struct ls_metrics *metrics, struct ls_buf *out)
+{
+    static const char *const types[] = {"counter", "gauge", "histogram"};
+
+    ls_buf_printf(out,
+                  "# HELP lockstep_build_info Version of this program.\n"
+                  "# TYPE lockstep_build_info gauge\n"
+                  "lockstep_build_info{stage=\"%s\",version=\"%s\"} 1\n",
+                  metrics->stage, LS_VERSION);
+    pthread_mutex_lock(&metrics->lock);
+    for (size_t i = 0; i < metrics->n; i++) {
+        const struct ls_metric *metric = &metrics->table[i];
+
+        /* A series without a label is there from the start, at zero. */
+        if (!metric->label)
+            series_get(metrics, (int)i, NULL);
+        ls_buf_printf(out, "# HELP %s ", metric->name);
+        escaped_put(out, metric->help, false);
+        ls_buf_printf(out, "\n# TYPE %s %s\n", metric->name, types[metric->type]);
+        for (struct series *s = metrics->families[i].first; s; s = s->next) {
+            if (metric->type == LS_HISTOGRAM) {
+                histogram_put(out, metric, s);
+                continue;
+            }
+            ls_buf_printf(out, "%s", metric->name);
+            labels_put(out, metric->label, s->label_value, NULL);
+            number_put(out, s->value);
+        }
+    }
+    pthread_mutex_unlock(&metrics->lock);
+}
