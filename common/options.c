@@ -4,6 +4,7 @@
 #include "common/config.h"
 #include <stddef.h>
 
+/* clang-format off */
 #define STR(s, k, d, h) {s, k, LS_OPT_STR, d, false, 0, 0, h}
 #define SECRET(s, k, h) {s, k, LS_OPT_STR, NULL, true, 0, 0, h}
 #define INT(s, k, d, lo, hi, h) {s, k, LS_OPT_INT, d, false, lo, hi, h}
@@ -70,3 +71,4 @@ const struct ls_option ls_options[] = {
     INT("verify", "workers", "8", 1, 64, "Calls in flight of lockstep verify."),
     {NULL, NULL, LS_OPT_STR, NULL, false, 0, 0, NULL},
 };
+/* clang-format on */
