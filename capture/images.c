@@ -1,0 +1,130 @@
+/*
+ * Questions about row images that decide what becomes of a row.
+ *
+ * What can go wrong here goes wrong silently, so it is kept apart and without I/O: a change called
+ * "none" is a change lost (so the comparison is made on the values as the source has them, not on
+ * masked ones), a mask forgotten is a password hash in Kafka.
+ */
+#include "capture/images.h"
+#include "common/utf8.h"
+#include <string.h>
+
+#define SHARE_TYPE_LINK 3
+
+static bool
+same(const struct ls_value *a, const struct ls_value *b)
+{
+    if (a->kind != b->kind)
+        return false;
+    if (a->kind == LS_V_INT)
+        return a->i == b->i;
+    return a->kind != LS_V_TEXT || ls_str_eq(a->s, b->s);
+}
+
+bool
+cap_image_equal(const struct ls_table *table, const struct ls_value *a, const struct ls_value *b)
+{
+    for (size_t i = 0; i < table->n_columns; i++)
+        if (!same(&a[i], &b[i]))
+            return false;
+    return true;
+}
+
+bool
+cap_image_key_differs(const struct ls_table *table, const struct ls_value *a,
+                      const struct ls_value *b)
+{
+    for (size_t i = 0; i < table->n_columns; i++)
+        if (table->columns[i].key && !same(&a[i], &b[i]))
+            return true;
+    return false;
+}
+
+bool
+cap_preference_watched(const struct cap_image *image)
+{
+    return image && image->values[PF_APPID].kind == LS_V_TEXT &&
+           ls_str_is(image->values[PF_APPID].s, "files") &&
+           image->values[PF_CONFIGKEY].kind == LS_V_TEXT &&
+           ls_str_is(image->values[PF_CONFIGKEY].s, "quota");
+}
+
+void
+cap_image_mask(const struct ls_table *table, struct ls_value *values)
+{
+    for (size_t i = 0; i < table->n_columns; i++) {
+        if (table->columns[i].secret != LS_SECRET_LINK || values[i].kind != LS_V_TEXT)
+            continue;
+        /* of a share that is no link the same column names the recipient */
+        if (values[SH_SHARE_TYPE].kind == LS_V_INT && values[SH_SHARE_TYPE].i != SHARE_TYPE_LINK)
+            continue;
+        if (values[i].s.n > 0)
+            values[i].s = LS_STR(LS_MASKED);
+    }
+}
+
+void
+cap_image_leave_changed(const struct ls_table *table, const struct ls_value *before,
+                        const struct ls_value *after, struct ls_value *out)
+{
+    for (size_t i = 0; i < table->n_columns; i++)
+        if (!table->columns[i].key && same(&before[i], &after[i]))
+            out[i].kind = LS_V_ABSENT;
+}
+
+int
+cap_image_check_text(const struct ls_table *table, const struct ls_value *values,
+                     struct ls_err *err)
+{
+    for (size_t i = 0; i < table->n_columns; i++)
+        if (values[i].kind == LS_V_TEXT && !ls_utf8_valid(values[i].s.p, values[i].s.n))
+            return ls_fail_cause(err, LS_ERR_POISON, 0, "invalid-utf8",
+                                 "%s.%s holds bytes that are not UTF-8", table->name,
+                                 table->columns[i].name);
+    return 0;
+}
+
+static int
+escape_text(struct ls_str *s, struct ls_arena *arena)
+{
+    static const char hex[] = "0123456789abcdef";
+    char *out = ls_arena_alloc(arena, s->n * 4 + 1);
+    size_t n = 0;
+
+    if (!out)
+        return -1;
+    for (size_t i = 0; i < s->n;) {
+        size_t len = ls_utf8_len(s->p + i, s->n - i);
+        if (len == 0) {
+            unsigned char byte = (unsigned char)s->p[i++];
+            out[n++] = '\\';
+            out[n++] = 'x';
+            out[n++] = hex[byte >> 4];
+            out[n++] = hex[byte & 15];
+            continue;
+        }
+        memcpy(out + n, s->p + i, len);
+        n += len;
+        i += len;
+    }
+    *s = (struct ls_str){out, n};
+    return 0;
+}
+
+int
+cap_image_escape(const struct ls_table *table, struct ls_value *values, struct ls_arena *arena)
+{
+    for (size_t i = 0; i < table->n_columns; i++)
+        if (values[i].kind == LS_V_TEXT && !ls_utf8_valid(values[i].s.p, values[i].s.n) &&
+            escape_text(&values[i].s, arena) < 0)
+            return -1;
+    return 0;
+}
+
+void
+cap_image_keys_only(const struct ls_table *table, struct ls_value *before, struct ls_value *after)
+{
+    for (size_t i = 0; i < table->n_columns; i++)
+        if (!table->columns[i].key)
+            before[i].kind = after[i].kind = LS_V_ABSENT;
+}

@@ -1,0 +1,30 @@
+/*
+ * What is asked of row images: equal, key changed, secret, fit to be sent. No I/O.
+ */
+#ifndef CAP_IMAGES_H
+#define CAP_IMAGES_H
+
+#include "capture/decode.h"
+#include "common/arena.h"
+
+/* All carried columns are the same, as the source holds them (before any mask). */
+bool cap_image_equal(const struct ls_table *table, const struct ls_value *a,
+                     const struct ls_value *b);
+bool cap_image_key_differs(const struct ls_table *table, const struct ls_value *a,
+                           const struct ls_value *b);
+/* oc_preferences: only files/quota is carried. NULL is not watched. */
+bool cap_preference_watched(const struct cap_image *image);
+/* A link's password hash becomes LS_MASKED. */
+void cap_image_mask(const struct ls_table *table, struct ls_value *values);
+/* Makes ABSENT in `out` what is neither key nor different between the two images. */
+void cap_image_leave_changed(const struct ls_table *table, const struct ls_value *before,
+                             const struct ls_value *after, struct ls_value *out);
+/* POISON, cause "invalid-utf8", naming the column. */
+int cap_image_check_text(const struct ls_table *table, const struct ls_value *values,
+                         struct ls_err *err);
+/* Text that is not UTF-8 becomes text in which the odd bytes stand as \xNN. */
+int cap_image_escape(const struct ls_table *table, struct ls_value *values, struct ls_arena *arena);
+void cap_image_keys_only(const struct ls_table *table, struct ls_value *before,
+                         struct ls_value *after);
+
+#endif

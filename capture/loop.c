@@ -1,0 +1,424 @@
+/*
+ * The loop: start, follow, and what becomes of a failure.
+ *
+ *  - RETRY from the source: what was read is committed, then a new connection is made at the
+ *    position, for ever, with a back-off; /readyz says why meanwhile.
+ *  - RETRY from Kafka: what was not acknowledged is thrown away with its producer, the position is
+ *    read back from its topic, and the source is asked for everything behind it again.
+ *  - FATAL: logged, the open transaction aborted, the exit status says the cause.
+ * POISON never comes this far: publish.c puts the row into the dead letters.
+ *
+ * The order at a start matters: the transactional id first (it fences another capture), then the
+ * position, for only then nobody else moves it.
+ */
+#include "capture/loop.h"
+#include "capture/publish.h"
+#include "capture/schema.h"
+#include "capture/session.h"
+#include "capture/snapshot.h"
+#include "capture/status.h"
+#include "capture/stream.h"
+#include "common/kafka.h"
+#include "common/log.h"
+#include "common/run.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define TICK_MS 1000
+#define TOPICS (LS_T_COUNT + 4)
+
+struct capture {
+    const struct ls_config *config;
+    struct cap_schema *schema;
+    struct cap_publisher *publisher;
+    struct cap_stream *stream;
+    struct cap_snapshot *snapshot;
+    struct cap_session *session;
+    struct cap_status *status;
+    struct ls_backoff backoff;
+    bool new_snapshot;   /* asked for by option, not yet begun */
+    bool publisher_lost; /* its transaction failed: connect again before anything else */
+    int64_t tick_ms, read_us, last_progress_us, last_counter, reconnects;
+};
+
+/* Exit statuses by the cause of a FATAL failure. */
+static const struct {
+    const char *cause;
+    enum ls_exit status;
+} exit_table[] = {
+    {"source-auth", LS_EXIT_SOURCE},
+    {"source-settings", LS_EXIT_SOURCE},
+    {"source-grants", LS_EXIT_SOURCE},
+    {"source-tables", LS_EXIT_SOURCE},
+    {"purged", LS_EXIT_PURGED},
+    {"fenced", LS_EXIT_FENCED},
+    {"kafka-authentication", LS_EXIT_KAFKA},
+    {"kafka-authorization", LS_EXIT_KAFKA},
+    {"kafka-policy", LS_EXIT_KAFKA},
+    {"kafka-version", LS_EXIT_KAFKA},
+    {"topics", LS_EXIT_KAFKA},
+    {"topic-missing", LS_EXIT_KAFKA},
+    {"topic-partitions", LS_EXIT_KAFKA},
+};
+
+static int
+exit_status(const struct ls_err *err)
+{
+    for (size_t i = 0; i < sizeof(exit_table) / sizeof(exit_table[0]); i++)
+        if (!strcmp(exit_table[i].cause, err->cause))
+            return exit_table[i].status;
+    return strncmp(err->cause, "topic", 5) == 0 ? LS_EXIT_KAFKA : LS_EXIT_FAILURE;
+}
+
+static void
+tell(struct capture *c)
+{
+    const struct cap_position *position = cap_publisher_position(c->publisher);
+    struct cap_facts facts = {.position = position, .table = cap_snapshot_table(position)};
+
+    facts.read_us = c->read_us;
+    facts.last_progress_us = c->last_progress_us;
+    facts.events = cap_stream_events(c->stream);
+    facts.rows = cap_publisher_rows(c->publisher);
+    facts.commits = cap_publisher_commits(c->publisher);
+    facts.reconnects = c->reconnects;
+    cap_status_tick(c->status, &facts);
+    ls_run_notify_alive();
+}
+
+static int
+make_topics(struct capture *c, struct ls_err *err)
+{
+    struct ls_topic_spec specs[TOPICS];
+    int partitions = (int)ls_config_int(c->config, "lockstep", "partitions");
+    size_t n = 0;
+
+    for (size_t i = 0; i < LS_T_COUNT; i++) {
+        char suffix[64];
+        (void)snprintf(suffix, sizeof(suffix), "oc10.oc_%s", ls_tables[i].name);
+        specs[n++] = (struct ls_topic_spec){ls_config_topic(c->config, suffix),
+                                            ls_tables[i].by_storage ? partitions : 1, true};
+    }
+    specs[n++] = (struct ls_topic_spec){ls_config_topic(c->config, "position"), 1, true};
+    specs[n++] = (struct ls_topic_spec){ls_config_topic(c->config, "schemas"), 1, true};
+    specs[n++] = (struct ls_topic_spec){ls_config_topic(c->config, "status"), 1, true};
+    specs[n++] = (struct ls_topic_spec){ls_config_topic(c->config, "dlq"), 1, false};
+    return ls_topics_ensure(c->config, specs, n, err);
+}
+
+/* The source's settings and tables, as they are now. */
+static int
+look_at_source(struct capture *c, struct ls_err *err)
+{
+    MYSQL *mysql = NULL;
+    int r;
+
+    if (cap_connect(c->config, &mysql, err) < 0)
+        return -1;
+    r = cap_source_check(mysql, err);
+    if (r == 0)
+        r = cap_schema_load(c->schema, mysql, err);
+    mysql_close(mysql);
+    return r;
+}
+
+/* A first start has no position: it begins where the source is now. */
+static int
+begin_first(struct capture *c, struct ls_err *err)
+{
+    const char *mode = ls_config_str(c->config, "capture", "snapshot");
+
+    if (cap_snapshot_place(c->config, cap_publisher_position(c->publisher), err) < 0)
+        return -1;
+    if (strcmp(mode, "never") != 0) {
+        c->new_snapshot = true;
+        return 0;
+    }
+    ls_log(LS_WARN, "no-snapshot",
+           LS_S("why", "there is no position and capture.snapshot=never: the stream begins now"));
+    return 0;
+}
+
+/* Producer, position, and a snapshot where one is due; committed as the first thing. */
+static int
+connect_publisher(struct capture *c, struct ls_err *err)
+{
+    const struct cap_position *position = cap_publisher_position(c->publisher);
+    char gtids[CAP_GTID_SET_TEXT];
+    bool found;
+
+    c->publisher_lost = true;
+    if (cap_publisher_connect(c->publisher, &found, err) < 0)
+        return -1;
+    if (!found && begin_first(c, err) < 0)
+        return -1;
+    if (c->new_snapshot && position->snapshot.phase == CAP_SNAPSHOT_RUNNING)
+        c->new_snapshot = false; /* it goes on where it was */
+    if (c->new_snapshot && position->row == 0) {
+        if (cap_snapshot_begin(c->snapshot, err) < 0)
+            return -1;
+        c->new_snapshot = false;
+    }
+    if (cap_publisher_commit(c->publisher, err) < 0)
+        return -1;
+    c->publisher_lost = false;
+    cap_gtid_set_print(&position->gtids, gtids);
+    ls_log(LS_INFO, "position", LS_S("gtid", gtids), LS_S("file", position->file),
+           LS_I("pos", position->pos), LS_I("row", position->row), LS_I("epoch", position->epoch),
+           LS_I("counter", position->counter),
+           LS_S("snapshot", cap_phase_names[position->snapshot.phase]));
+    return 0;
+}
+
+static int
+connect_session(struct capture *c, struct ls_err *err)
+{
+    const struct cap_position *position = cap_publisher_position(c->publisher);
+    struct cap_start start = {.gtids = position->gtids, .pos = position->pos};
+
+    memcpy(start.file, position->file, sizeof(start.file));
+    cap_snapshot_drop(c->snapshot);
+    cap_stream_restart(c->stream);
+    if (cap_session_open(c->config, &start, &c->session, err) < 0)
+        return -1;
+    return 0;
+}
+
+/* Everything between two packets: the snapshot's next step, a repair, the commit. */
+static int
+at_boundary(struct capture *c, bool *ret_busy, struct ls_err *err)
+{
+    struct cap_position *position = cap_publisher_position(c->publisher);
+
+    *ret_busy = false;
+    if (!cap_stream_at_boundary(c->stream))
+        return cap_publisher_due(c->publisher, true) ? cap_publisher_commit(c->publisher, err) : 0;
+    if ((cap_stream_lost_rows(c->stream) &&
+         strcmp(ls_config_str(c->config, "capture", "snapshot"), "never") != 0) ||
+        c->new_snapshot) {
+        if (cap_schema_stale(c->schema) && look_at_source(c, err) < 0)
+            return -1;
+        if (cap_snapshot_begin(c->snapshot, err) < 0)
+            return -1;
+        c->new_snapshot = false;
+    }
+    if (position->snapshot.phase == CAP_SNAPSHOT_RUNNING) {
+        if (cap_schema_stale(c->schema) && look_at_source(c, err) < 0)
+            return -1;
+        if (cap_snapshot_step(c->snapshot, cap_stream_coords(c->stream), ret_busy, err) < 0)
+            return -1;
+    }
+    return cap_publisher_due(c->publisher, false) ? cap_publisher_commit(c->publisher, err) : 0;
+}
+
+static int
+take_packet(struct capture *c, const struct cap_packet *packet, struct ls_err *err)
+{
+    struct ls_err why = {0};
+
+    if (cap_stream_take(c->stream, packet, &why) == 0)
+        return 0;
+    if (strcmp(why.cause, "schema-stale") != 0) {
+        *err = why;
+        return -1;
+    }
+    if (look_at_source(c, err) < 0)
+        return -1;
+    return cap_stream_take(c->stream, packet, err);
+}
+
+/* Once a second: heartbeats, which also keep the position young, and the status. */
+static int
+tick(struct capture *c, struct ls_err *err)
+{
+    const struct cap_position *position = cap_publisher_position(c->publisher);
+    int64_t read_us = cap_stream_read_us(c->stream);
+
+    if (position->counters.watched != c->last_counter) {
+        c->last_counter = position->counters.watched;
+        c->last_progress_us = ls_now_us();
+    }
+    c->read_us = read_us;
+    tell(c);
+    if (read_us > 0 && cap_publish_heartbeat(c->publisher, read_us, err) < 0)
+        return -1;
+    return 0;
+}
+
+/* Milliseconds the loop may wait for the next packet. */
+static int
+wait_ms(const struct capture *c)
+{
+    int64_t until_tick = c->tick_ms + TICK_MS - ls_mono_ms();
+    int commit = cap_publisher_wait_ms(c->publisher);
+
+    if (until_tick < 0)
+        until_tick = 0;
+    return commit >= 0 && commit < until_tick ? commit : (int)until_tick;
+}
+
+/* Follows the source until a stop (0) or a failure. */
+static int
+follow(struct capture *c, struct ls_err *err)
+{
+    bool first = true, busy = false;
+
+    while (!ls_run_stopping()) {
+        struct cap_packet packet;
+        int r = cap_session_next(c->session, busy ? 0 : wait_ms(c), &packet, err);
+        if (r < 0)
+            return -1;
+        if (r > 0) {
+            if (first) {
+                cap_status_ready(c->status, NULL);
+                ls_run_notify_ready();
+                ls_backoff_reset(&c->backoff);
+                ls_log(LS_INFO, "following");
+                first = false;
+            }
+            if (take_packet(c, &packet, err) < 0)
+                return -1;
+        }
+        if (at_boundary(c, &busy, err) < 0)
+            return -1;
+        if (ls_mono_ms() - c->tick_ms >= TICK_MS) {
+            c->tick_ms = ls_mono_ms();
+            if (tick(c, err) < 0)
+                return -1;
+        }
+    }
+    return cap_publisher_commit(c->publisher, err);
+}
+
+/* Where the binlogs begin and end, for the message about a purged position. */
+static void
+log_purged(const struct capture *c)
+{
+    const struct cap_position *position = cap_publisher_position(c->publisher);
+    char gtids[CAP_GTID_SET_TEXT], first[512] = "?", last[512] = "?", now[CAP_GTID_SET_TEXT] = "?";
+    MYSQL *mysql = NULL;
+    MYSQL_RES *rows = NULL;
+    MYSQL_ROW row;
+
+    cap_gtid_set_print(&position->gtids, gtids);
+    if (cap_connect(c->config, &mysql, NULL) == 0) {
+        if (cap_query_rows(mysql, "SHOW BINARY LOGS", &rows, NULL) == 0) {
+            for (bool is_first = true; (row = mysql_fetch_row(rows)); is_first = false) {
+                if (is_first)
+                    (void)snprintf(first, sizeof(first), "%s", row[0]);
+                (void)snprintf(last, sizeof(last), "%s", row[0]);
+            }
+            mysql_free_result(rows);
+        }
+        (void)cap_query_text(mysql, "SELECT @@gtid_binlog_pos", now, sizeof(now), NULL, 0, NULL);
+        mysql_close(mysql);
+    }
+    ls_log(LS_ERROR, "position-purged", LS_S("position_gtid", gtids),
+           LS_S("position_file", position->file), LS_I("position_pos", position->pos),
+           LS_S("source_first_file", first), LS_S("source_last_file", last),
+           LS_S("source_gtid", now),
+           LS_S("do", "changes are missing: delete the record of the position topic "
+                      "(a tombstone for the key 'source') and start again; capture then takes a "
+                      "new snapshot, whose sweep repairs what was missed"));
+}
+
+/* Everything that must be there before packets can flow. */
+static int
+prepare(struct capture *c, struct ls_err *err)
+{
+    if (cap_schema_stale(c->schema) && look_at_source(c, err) < 0)
+        return -1;
+    if (c->publisher_lost && connect_publisher(c, err) < 0)
+        return -1;
+    return connect_session(c, err);
+}
+
+/* After a RETRY: keeps what is whole, or throws it away with its producer. */
+static void
+fall_back(struct capture *c, const struct ls_err *why)
+{
+    struct ls_err err = {0};
+    bool of_source = !strncmp(why->cause, "source", 6) || !strncmp(why->cause, "binlog", 6);
+
+    cap_session_close(c->session);
+    c->session = NULL;
+    cap_snapshot_drop(c->snapshot);
+    c->reconnects++;
+    if (of_source && !c->publisher_lost && cap_publisher_commit(c->publisher, &err) == 0)
+        return;
+    c->publisher_lost = true;
+}
+
+static void
+wait_and_tell(struct capture *c, const struct ls_err *why)
+{
+    int64_t until = ls_mono_ms() + ls_backoff_next_ms(&c->backoff);
+
+    cap_status_ready(c->status, why->msg);
+    ls_log_err(LS_WARN, "retry", why);
+    do {
+        int64_t left = until - ls_mono_ms();
+        tell(c);
+        ls_run_sleep_ms(left > TICK_MS ? TICK_MS : left > 0 ? left : 1);
+    } while (ls_mono_ms() < until && !ls_run_stopping());
+}
+
+static int
+run(struct capture *c)
+{
+    struct ls_err err = {0};
+    bool topics = false;
+
+    while (!ls_run_stopping()) {
+        memset(&err, 0, sizeof(err));
+        if (!topics && make_topics(c, &err) == 0 && cap_status_topic(c->status, &err) == 0)
+            topics = true;
+        if (topics && prepare(c, &err) == 0 && follow(c, &err) == 0)
+            break;
+        if (err.kind != LS_ERR_RETRY) {
+            if (!strcmp(err.cause, "purged"))
+                log_purged(c);
+            cap_status_ready(c->status, err.msg);
+            ls_log_err(LS_ERROR, "stop", &err);
+            return exit_status(&err);
+        }
+        fall_back(c, &err);
+        wait_and_tell(c, &err);
+    }
+    ls_log(LS_INFO, "stopped");
+    return LS_EXIT_OK;
+}
+
+int
+cap_run(const struct ls_config *config, bool new_snapshot)
+{
+    struct capture c = {.config = config, .publisher_lost = true};
+    struct ls_err err = {0};
+    int status = LS_EXIT_FAILURE;
+
+    c.backoff = (struct ls_backoff){.first_ms = 200, .max_ms = 15000};
+    c.new_snapshot =
+        new_snapshot || !strcmp(ls_config_str(config, "capture", "snapshot"), "always");
+    c.schema = cap_schema_new(config);
+    if (!c.schema || cap_publisher_new(config, &c.publisher, &err) < 0)
+        goto out;
+    c.stream = cap_stream_new(c.schema, c.publisher);
+    c.snapshot = cap_snapshot_new(config, c.schema, c.publisher);
+    if (!c.stream || !c.snapshot)
+        goto out;
+    if (cap_status_new(config, &c.status, &err) < 0) {
+        ls_log_err(LS_ERROR, "stop", &err);
+        status = LS_EXIT_USAGE;
+        goto out;
+    }
+    status = run(&c);
+out:
+    cap_session_close(c.session);
+    cap_snapshot_free(c.snapshot);
+    cap_stream_free(c.stream);
+    cap_publisher_free(c.publisher);
+    cap_status_free(c.status);
+    cap_schema_free(c.schema);
+    return status;
+}

@@ -1,0 +1,72 @@
+/*
+ * How far capture has come: what stands in <p>.position, as JSON, under the key "source".
+ */
+#ifndef CAP_POSITION_H
+#define CAP_POSITION_H
+
+#include "capture/gtid.h"
+#include "common/records.h"
+#include "common/tables.h"
+
+#define CAP_POSITION_KEY "source"
+
+enum cap_filter { CAP_FILTER_UNWATCHED_COLUMNS, CAP_FILTER_PREFERENCES, CAP_FILTER_COUNT };
+extern const char *const cap_filter_names[CAP_FILTER_COUNT];
+
+enum cap_dead {
+    CAP_DEAD_UTF8,
+    CAP_DEAD_NUMBER,
+    CAP_DEAD_TOO_LARGE,
+    CAP_DEAD_OTHER,
+    CAP_DEAD_COUNT
+};
+extern const char *const cap_dead_names[CAP_DEAD_COUNT]; /* the cause words */
+
+struct cap_counters {
+    int64_t watched, published;
+    int64_t dead[CAP_DEAD_COUNT];
+    int64_t filtered[CAP_FILTER_COUNT];
+    int64_t tables[LS_T_COUNT]; /* watched rows by table */
+    int64_t gtid_gaps;
+    int64_t snapshots; /* completed */
+};
+
+enum cap_snapshot_phase { CAP_SNAPSHOT_NONE, CAP_SNAPSHOT_RUNNING, CAP_SNAPSHOT_DONE };
+extern const char *const cap_phase_names[3]; /* none, running, done */
+#define CAP_KEY_COLUMNS 4
+#define CAP_KEY_TEXT 1100 /* 255 characters of four bytes, and more */
+struct cap_snapshot_state {
+    enum cap_snapshot_phase phase;
+    struct ls_seq begin;
+    int step;                                /* which table of the order, see snapshot.c */
+    int n_key;                               /* 0: the table's beginning */
+    char key[CAP_KEY_COLUMNS][CAP_KEY_TEXT]; /* primary key of the last row that was emitted */
+    int64_t rows, estimate;
+    int64_t started_us, ended_us;
+};
+
+struct cap_position {
+    int32_t epoch;
+    int64_t counter;           /* the last one given */
+    struct cap_gtid_set gtids; /* all transactions up to here */
+    char file[512];
+    uint64_t pos;  /* end of the last whole transaction */
+    int64_t row;   /* watched rows of the next transaction that are published already */
+    int64_t ts_us; /* commit time of the last transaction */
+    struct cap_snapshot_state snapshot;
+    struct cap_counters counters;
+};
+
+int64_t cap_counters_dead(const struct cap_counters *counters);
+int64_t cap_counters_filtered(const struct cap_counters *counters);
+/* watched - published - filtered - dead: 0, or rows were lost. */
+int64_t cap_counters_balance(const struct cap_counters *counters);
+
+/* A beginning with an epoch that is higher than any before: made from the clock. */
+void cap_position_first(struct cap_position *ret);
+/* The JSON text, malloc'ed; NULL without memory. `source` is host:port, for people who look. */
+char *cap_position_print(const struct cap_position *position, const char *source);
+/* FATAL cause "position" for a record that is not whole. */
+int cap_position_parse(struct ls_str json, struct cap_position *ret, struct ls_err *err);
+
+#endif

@@ -1,0 +1,577 @@
+/*
+ * From row images to records.
+ *
+ * Everything that is sent gets the next number of one sequence, and everything, also the position
+ * that holds that number, goes in one Kafka transaction: after a crash the numbers go on where
+ * readers of committed records saw them end. What can go wrong:
+ *  - a transaction fails or its outcome is unknown: the caller connects again, which fences us off,
+ *    reads the position back and repeats from there;
+ *  - a row that can never be sent: it alone goes to the dead letters, in the same transaction;
+ *  - a change that touches none of our columns (oc_accounts.last_login is 99 % of that table's
+ *    traffic): filtered and counted, never silently dropped.
+ *
+ * A row that changes its storage changes its partition: a delete there and an upsert here, with the
+ * same counter, so that the two halves can be told to belong together.
+ */
+#include "capture/publish.h"
+#include "capture/images.h"
+#include "common/kafka.h"
+#include "common/log.h"
+#include "common/records.h"
+#include "common/run.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define RECORD_CAP ((size_t)64 << 20)
+#define ARENA_CAP ((size_t)256 << 20)
+
+struct cap_publisher {
+    const struct ls_config *config;
+    struct ls_producer *producer;
+    struct ls_arena *arena; /* keys of one row */
+    struct ls_buf value;
+    const char *topics[LS_T_COUNT];
+    const char *position_topic, *dlq_topic, *schemas_topic;
+    char transactional_id[256];
+    char source[280];
+    int partitions;
+    bool full_before, link_secrets;
+    int64_t commit_ms, commit_rows;
+    struct cap_position now, committed;
+    bool open;
+    int64_t open_since_ms, open_rows;
+    int64_t heartbeat_us; /* the last one sent */
+    int64_t commits, rows;
+};
+
+int
+cap_publisher_new(const struct ls_config *config, struct cap_publisher **ret, struct ls_err *err)
+{
+    struct cap_publisher *p = calloc(1, sizeof(*p));
+
+    if (!p || !(p->arena = ls_arena_new(ARENA_CAP))) {
+        free(p);
+        return ls_fail(err, LS_ERR_FATAL, 0, "no memory");
+    }
+    p->config = config;
+    ls_buf_init(&p->value, RECORD_CAP);
+    for (size_t i = 0; i < LS_T_COUNT; i++) {
+        char suffix[64];
+        (void)snprintf(suffix, sizeof(suffix), "oc10.oc_%s", ls_tables[i].name);
+        p->topics[i] = ls_config_topic(config, suffix);
+    }
+    p->position_topic = ls_config_topic(config, "position");
+    p->dlq_topic = ls_config_topic(config, "dlq");
+    p->schemas_topic = ls_config_topic(config, "schemas");
+    (void)snprintf(p->source, sizeof(p->source), "%.255s:%" PRId64,
+                   ls_config_str(config, "source", "host"),
+                   ls_config_int(config, "source", "port"));
+    (void)snprintf(p->transactional_id, sizeof(p->transactional_id), "%.240s-capture",
+                   ls_config_str(config, "lockstep", "prefix"));
+    p->partitions = (int)ls_config_int(config, "lockstep", "partitions");
+    p->full_before = ls_config_bool(config, "capture", "full_before");
+    p->link_secrets = ls_config_bool(config, "capture", "link_secrets");
+    p->commit_ms = ls_config_int(config, "capture", "commit_ms");
+    p->commit_rows = ls_config_int(config, "capture", "commit_rows");
+    *ret = p;
+    return 0;
+}
+
+void
+cap_publisher_free(struct cap_publisher *p)
+{
+    if (!p)
+        return;
+    if (p->open)
+        (void)ls_producer_abort(p->producer, NULL);
+    ls_producer_free(p->producer);
+    ls_buf_free(&p->value);
+    ls_arena_free(p->arena);
+    free(p);
+}
+
+struct read_position {
+    struct cap_position position;
+    bool found;
+};
+
+static int
+take_position(void *arg, const struct ls_message *message, struct ls_err *err)
+{
+    struct read_position *read = arg;
+
+    if (!ls_str_is(message->key, CAP_POSITION_KEY))
+        return 0;
+    if (!message->value.p) {
+        read->found = false;
+        return 0;
+    }
+    if (cap_position_parse(message->value, &read->position, err) < 0)
+        return -1;
+    read->found = true;
+    return 0;
+}
+
+static int
+open_transaction(struct cap_publisher *p, struct ls_err *err)
+{
+    if (p->open)
+        return 0;
+    if (ls_producer_begin(p->producer, err) < 0)
+        return -1;
+    p->open = true;
+    p->open_since_ms = ls_mono_ms();
+    p->open_rows = 0;
+    return 0;
+}
+
+/* Whoever reads our records can read them with the schemas beside them. */
+static int
+send_schemas(struct cap_publisher *p, struct ls_err *err)
+{
+    size_t n;
+    const struct ls_schema *all = ls_schema_all(&n);
+
+    if (open_transaction(p, err) < 0)
+        return -1;
+    for (size_t i = 0; i < n; i++) {
+        char key[17];
+        if (strncmp(all[i].name, "oc10/", 5) != 0)
+            continue;
+        (void)snprintf(key, sizeof(key), "%016" PRIx64, all[i].fingerprint);
+        if (ls_producer_send(p->producer, p->schemas_topic, 0, ls_str_of(key),
+                             ls_str_of(all[i].json), NULL, 0, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int
+cap_publisher_connect(struct cap_publisher *p, bool *ret_found, struct ls_err *err)
+{
+    struct read_position *read;
+    int r = -1;
+
+    if (p->open)
+        (void)ls_producer_abort(p->producer, NULL);
+    p->open = false;
+    ls_producer_free(p->producer);
+    p->producer = NULL;
+    read = calloc(1, sizeof(*read));
+    if (!read)
+        return ls_fail(err, LS_ERR_RETRY, 0, "no memory");
+    /* the id first: from here on nobody else can move the position that is read next */
+    if (ls_producer_new(p->config, p->transactional_id, &p->producer, err) < 0 ||
+        ls_topic_read(p->config, p->position_topic, take_position, read, err) < 0)
+        goto out;
+    if (read->found)
+        p->now = read->position;
+    else
+        cap_position_first(&p->now);
+    p->committed = p->now;
+    *ret_found = read->found;
+    r = send_schemas(p, err);
+out:
+    free(read);
+    return r;
+}
+
+struct cap_position *
+cap_publisher_position(struct cap_publisher *p)
+{
+    return &p->now;
+}
+
+const struct cap_position *
+cap_publisher_committed(const struct cap_publisher *p)
+{
+    return &p->committed;
+}
+
+static struct ls_seq
+next_seq(struct cap_publisher *p)
+{
+    return (struct ls_seq){p->now.epoch, ++p->now.counter, 0};
+}
+
+static void
+now_text(char out[32])
+{
+    time_t t = (time_t)(ls_now_us() / 1000000);
+    struct tm tm;
+
+    (void)strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&t, &tm));
+}
+
+static enum cap_dead
+dead_cause(const char *cause)
+{
+    for (int i = 0; i < CAP_DEAD_COUNT; i++)
+        if (!strcmp(cause, cap_dead_names[i]))
+            return (enum cap_dead)i;
+    return CAP_DEAD_OTHER;
+}
+
+/* The record as far as it can be sent at all, with why in the headers. */
+static int
+send_dead(struct cap_publisher *p, const struct ls_envelope *envelope, int32_t partition,
+          const struct ls_err *why, struct ls_err *err)
+{
+    char seq[64], part[16], time_now[32], offset[600];
+    struct ls_envelope *printable = ls_arena_alloc(p->arena, sizeof(*printable));
+    struct ls_str key = LS_STR(""), value = LS_STR("");
+    const char *cause = why->cause[0] ? why->cause : "poison";
+    struct ls_err ignored = {0};
+
+    if (!printable)
+        return ls_fail(err, LS_ERR_FATAL, 0, "no memory for a dead letter");
+    *printable = *envelope;
+    /* a value that was too large once would be so again: then the key has to do */
+    if (!strcmp(cause, "too-large"))
+        cap_image_keys_only(envelope->table, printable->before, printable->after);
+    if (cap_image_escape(envelope->table, printable->before, p->arena) < 0 ||
+        cap_image_escape(envelope->table, printable->after, p->arena) < 0)
+        return ls_fail(err, LS_ERR_FATAL, 0, "no memory for a dead letter");
+    (void)ls_envelope_key(printable, p->arena, &key, &ignored);
+    ls_buf_clear(&p->value);
+    if (ls_envelope_encode(printable, &p->value, &ignored) == 0)
+        value = (struct ls_str){(const char *)p->value.p, p->value.n};
+    (void)ls_seq_print(envelope->seq, seq, sizeof(seq));
+    (void)snprintf(part, sizeof(part), "%" PRId32, partition);
+    (void)snprintf(offset, sizeof(offset), "%.*s:%" PRId64 "/%" PRId32, (int)envelope->file.n,
+                   envelope->file.p ? envelope->file.p : "", envelope->pos, envelope->row);
+    now_text(time_now);
+    struct ls_header headers[] = {
+        {"stage", LS_STR("capture")},     {"cause", ls_str_of(cause)},
+        {"message", ls_str_of(why->msg)}, {"attempts", LS_STR("1")},
+        {"seq", ls_str_of(seq)},          {"topic", ls_str_of(p->topics[envelope->table->id])},
+        {"partition", ls_str_of(part)},   {"offset", ls_str_of(offset)},
+        {"time", ls_str_of(time_now)},
+    };
+    if (ls_producer_send(p->producer, p->dlq_topic, 0, key, value, headers,
+                         sizeof(headers) / sizeof(headers[0]), err) < 0)
+        return -1;
+    p->now.counters.dead[dead_cause(cause)]++;
+    ls_log(LS_WARN, "dead-letter", LS_S("table", envelope->table->name), LS_S("cause", cause),
+           LS_S("why", why->msg), LS_S("seq", seq), LS_S("at", offset));
+    return 0;
+}
+
+/* A delete's record is followed by a tombstone, so that compaction may forget the key one day. */
+static int
+send_tombstone(struct cap_publisher *p, const struct ls_envelope *envelope, int32_t partition,
+               struct ls_str key, struct ls_err *err)
+{
+    char seq[64];
+    struct ls_header header = {"seq", LS_STR_NULL};
+
+    (void)ls_seq_print(envelope->seq, seq, sizeof(seq));
+    header.value = ls_str_of(seq);
+    return ls_producer_send(p->producer, p->topics[envelope->table->id], partition, key,
+                            LS_STR_NULL, &header, 1, err);
+}
+
+static int
+send_envelope(struct cap_publisher *p, const struct ls_envelope *envelope, struct ls_err *err)
+{
+    const struct ls_value *image = envelope->has_after ? envelope->after : envelope->before;
+    struct ls_err why = {0};
+    struct ls_str key;
+    int32_t partition = 0;
+
+    p->now.counters.watched++;
+    p->now.counters.tables[envelope->table->id]++;
+    if (open_transaction(p, err) < 0)
+        return -1;
+    if (envelope->table->by_storage)
+        partition = ls_partition_of_storage(image[FC_STORAGE].i, p->partitions);
+    ls_buf_clear(&p->value);
+    if (cap_image_check_text(envelope->table, envelope->before, &why) < 0 ||
+        cap_image_check_text(envelope->table, envelope->after, &why) < 0 ||
+        ls_envelope_encode(envelope, &p->value, &why) < 0 ||
+        ls_envelope_key(envelope, p->arena, &key, &why) < 0 ||
+        ls_producer_send(p->producer, p->topics[envelope->table->id], partition, key,
+                         (struct ls_str){(const char *)p->value.p, p->value.n}, NULL, 0,
+                         &why) < 0) {
+        if (why.kind == LS_ERR_POISON)
+            return send_dead(p, envelope, partition, &why, err);
+        if (err)
+            *err = why;
+        return -1;
+    }
+    p->open_rows++;
+    p->rows++;
+    p->now.counters.published++;
+    if (envelope->op == LS_OP_DELETE)
+        return send_tombstone(p, envelope, partition, key, err);
+    return 0;
+}
+
+static void
+filtered(struct cap_publisher *p, const struct ls_table *table, enum cap_filter why)
+{
+    p->now.counters.watched++;
+    p->now.counters.tables[table->id]++;
+    p->now.counters.filtered[why]++;
+}
+
+/* The head that all envelopes of a row share. */
+static void
+envelope_init(const struct cap_publisher *p, const struct cap_origin *origin,
+              const struct ls_table *table, struct ls_envelope *e)
+{
+    memset(e, 0, sizeof(*e));
+    e->table = table;
+    e->source_ts_us = origin->ts_us;
+    e->capture_ts_us = origin->received_us;
+    e->server = ls_str_of(p->source);
+    e->gtid = ls_str_of(origin->gtid);
+    e->file = ls_str_of(origin->file);
+    e->pos = (int64_t)origin->pos;
+    e->row = origin->row > INT32_MAX ? INT32_MAX : (int32_t)origin->row;
+    e->moved_from = e->moved_to = LS_NO_STORAGE;
+}
+
+static void
+put_before(const struct cap_publisher *p, struct ls_envelope *e, const struct cap_image *before)
+{
+    e->has_before = true;
+    memcpy(e->before, before->values, sizeof(e->before[0]) * e->table->n_columns);
+    if (!p->link_secrets)
+        cap_image_mask(e->table, e->before);
+}
+
+static void
+put_after(const struct cap_publisher *p, struct ls_envelope *e, const struct cap_image *after)
+{
+    e->has_after = true;
+    memcpy(e->after, after->values, sizeof(e->after[0]) * e->table->n_columns);
+    if (!p->link_secrets)
+        cap_image_mask(e->table, e->after);
+}
+
+static int
+publish_update(struct cap_publisher *p, struct ls_envelope *e, const struct cap_image *before,
+               const struct cap_image *after, struct ls_err *err)
+{
+    bool rekeyed = cap_image_key_differs(e->table, before->values, after->values);
+    bool moved = !rekeyed && e->table->by_storage &&
+                 before->values[FC_STORAGE].i != after->values[FC_STORAGE].i;
+
+    if (rekeyed || moved) {
+        struct ls_envelope *gone = ls_arena_alloc(p->arena, sizeof(*gone));
+        if (!gone)
+            return ls_fail(err, LS_ERR_FATAL, 0, "no memory for a row");
+        *gone = *e;
+        gone->op = LS_OP_DELETE;
+        gone->seq = next_seq(p);
+        put_before(p, gone, before);
+        if (moved)
+            gone->moved_to = after->values[FC_STORAGE].i;
+        if (send_envelope(p, gone, err) < 0)
+            return -1;
+        e->seq = gone->seq;
+        e->seq.part = 1;
+    }
+    if (!moved)
+        e->seq = next_seq(p);
+    else
+        e->moved_from = before->values[FC_STORAGE].i;
+    e->op = rekeyed ? LS_OP_CREATE : LS_OP_UPDATE;
+    put_after(p, e, after);
+    if (!rekeyed) {
+        put_before(p, e, before);
+        if (!p->full_before)
+            cap_image_leave_changed(e->table, before->values, after->values, e->before);
+    }
+    return send_envelope(p, e, err);
+}
+
+static int
+publish_poison(struct cap_publisher *p, struct ls_envelope *e, const struct cap_image *before,
+               const struct cap_image *after, struct ls_err *err)
+{
+    const struct cap_image *bad = after && after->poison ? after : before;
+    struct ls_err why = {0};
+
+    e->seq = next_seq(p);
+    e->op = !after ? LS_OP_DELETE : before ? LS_OP_UPDATE : LS_OP_CREATE;
+    if (before)
+        put_before(p, e, before);
+    if (after)
+        put_after(p, e, after);
+    p->now.counters.watched++;
+    p->now.counters.tables[e->table->id]++;
+    (void)ls_fail_cause(&why, LS_ERR_POISON, 0, "number-range",
+                        "%s.%s holds a number above 9223372036854775807", e->table->name,
+                        e->table->columns[bad->poison_column].name);
+    return open_transaction(p, err) < 0 ? -1 : send_dead(p, e, 0, &why, err);
+}
+
+int
+cap_publish_row(struct cap_publisher *p, const struct cap_origin *origin,
+                const struct ls_table *table, const struct cap_image *before,
+                const struct cap_image *after, struct ls_err *err)
+{
+    struct ls_envelope *e;
+
+    if (table->id == LS_T_PREFERENCES && !cap_preference_watched(before) &&
+        !cap_preference_watched(after)) {
+        filtered(p, table, CAP_FILTER_PREFERENCES);
+        return 0;
+    }
+    if (before && after && cap_image_equal(table, before->values, after->values)) {
+        filtered(p, table, CAP_FILTER_UNWATCHED_COLUMNS);
+        return 0;
+    }
+    ls_arena_reset(p->arena);
+    e = ls_arena_alloc(p->arena, sizeof(*e));
+    if (!e)
+        return ls_fail(err, LS_ERR_FATAL, 0, "no memory for a row");
+    envelope_init(p, origin, table, e);
+    if ((before && before->poison) || (after && after->poison))
+        return publish_poison(p, e, before, after, err);
+    if (before && after)
+        return publish_update(p, e, before, after, err);
+    e->seq = next_seq(p);
+    if (after) {
+        e->op = origin->snapshot ? LS_OP_READ : LS_OP_CREATE;
+        put_after(p, e, after);
+    } else {
+        e->op = LS_OP_DELETE;
+        put_before(p, e, before);
+    }
+    return send_envelope(p, e, err);
+}
+
+/* A record that is not about a row, to all partitions of one watched topic. */
+static int
+send_to_all(struct cap_publisher *p, const struct ls_table *table, enum ls_op op, const char *key,
+            struct ls_seq seq, struct ls_seq begin, int64_t source_ts_us, struct ls_err *err)
+{
+    struct ls_envelope *e;
+    int partitions = table->by_storage ? p->partitions : 1;
+
+    ls_arena_reset(p->arena);
+    e = ls_arena_alloc(p->arena, sizeof(*e));
+    if (!e)
+        return ls_fail(err, LS_ERR_FATAL, 0, "no memory for a record");
+    e->op = op;
+    e->seq = seq;
+    e->begin = begin;
+    e->table = table;
+    e->source_ts_us = source_ts_us;
+    e->capture_ts_us = ls_now_us();
+    e->server = ls_str_of(p->source);
+    e->gtid = LS_STR("");
+    e->file = ls_str_of(p->now.file);
+    e->pos = (int64_t)p->now.pos;
+    e->moved_from = e->moved_to = LS_NO_STORAGE;
+    ls_buf_clear(&p->value);
+    if (open_transaction(p, err) < 0 || ls_envelope_encode(e, &p->value, err) < 0)
+        return -1;
+    for (int i = 0; i < partitions; i++)
+        if (ls_producer_send(p->producer, p->topics[table->id], i, ls_str_of(key),
+                             (struct ls_str){(const char *)p->value.p, p->value.n}, NULL, 0,
+                             err) < 0)
+            return -1;
+    return 0;
+}
+
+int
+cap_publish_begin(struct cap_publisher *p, struct ls_seq *ret_begin, struct ls_err *err)
+{
+    struct ls_seq seq = next_seq(p);
+
+    for (size_t i = 0; i < LS_T_COUNT; i++)
+        if (send_to_all(p, &ls_tables[i], LS_OP_BEGIN, LS_KEY_BEGIN, seq, seq, ls_now_us(), err) <
+            0)
+            return -1;
+    *ret_begin = seq;
+    return 0;
+}
+
+int
+cap_publish_end(struct cap_publisher *p, struct ls_seq begin, struct ls_err *err)
+{
+    struct ls_seq seq = next_seq(p);
+
+    for (size_t i = 0; i < LS_T_COUNT; i++)
+        if (send_to_all(p, &ls_tables[i], LS_OP_END, LS_KEY_END, seq, begin, ls_now_us(), err) < 0)
+            return -1;
+    return 0;
+}
+
+int
+cap_publish_heartbeat(struct cap_publisher *p, int64_t read_us, struct ls_err *err)
+{
+    static const enum ls_table_id tables[] = {LS_T_FILECACHE, LS_T_SHARE, LS_T_ACCOUNTS,
+                                              LS_T_STORAGES};
+    struct ls_seq seq = next_seq(p), none = {0};
+
+    if (read_us < p->heartbeat_us)
+        read_us = p->heartbeat_us;
+    for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
+        if (send_to_all(p, &ls_tables[tables[i]], LS_OP_HEARTBEAT, LS_KEY_HEARTBEAT, seq, none,
+                        read_us, err) < 0)
+            return -1;
+    p->heartbeat_us = read_us;
+    return 0;
+}
+
+bool
+cap_publisher_due(const struct cap_publisher *p, bool rows_only)
+{
+    if (!p->open)
+        return false;
+    return p->open_rows >= p->commit_rows ||
+           (!rows_only && ls_mono_ms() - p->open_since_ms >= p->commit_ms);
+}
+
+int
+cap_publisher_wait_ms(const struct cap_publisher *p)
+{
+    int64_t left;
+
+    if (!p->open)
+        return -1;
+    left = p->commit_ms - (ls_mono_ms() - p->open_since_ms);
+    return left < 0 ? 0 : (int)left;
+}
+
+int
+cap_publisher_commit(struct cap_publisher *p, struct ls_err *err)
+{
+    char *json;
+    int r;
+
+    if (!p->open)
+        return 0;
+    json = cap_position_print(&p->now, p->source);
+    if (!json)
+        return ls_fail(err, LS_ERR_RETRY, 0, "no memory for the position");
+    r = ls_producer_send(p->producer, p->position_topic, 0, LS_STR(CAP_POSITION_KEY),
+                         ls_str_of(json), NULL, 0, err);
+    free(json);
+    if (r < 0 || ls_producer_commit(p->producer, err) < 0)
+        return -1;
+    p->open = false;
+    p->committed = p->now;
+    p->commits++;
+    return 0;
+}
+
+int64_t
+cap_publisher_commits(const struct cap_publisher *p)
+{
+    return p->commits;
+}
+
+int64_t
+cap_publisher_rows(const struct cap_publisher *p)
+{
+    return p->rows;
+}

@@ -1,0 +1,66 @@
+/*
+ * Rows into Kafka: envelopes with seq, filters, dead letters, and the position in one transaction.
+ */
+#ifndef CAP_PUBLISH_H
+#define CAP_PUBLISH_H
+
+#include "capture/decode.h"
+#include "capture/position.h"
+#include "common/config.h"
+#include "common/err.h"
+
+/* Where a row stands at the source. */
+struct cap_origin {
+    int64_t ts_us;       /* commit time */
+    int64_t received_us; /* when we received it */
+    const char *gtid;    /* "" none */
+    const char *file;    /* "" in a snapshot */
+    uint64_t pos;
+    int64_t row; /* ordinal of the watched row in its transaction */
+    bool snapshot;
+};
+
+struct cap_publisher;
+int cap_publisher_new(const struct ls_config *config, struct cap_publisher **ret,
+                      struct ls_err *err);
+void cap_publisher_free(struct cap_publisher *publisher); /* aborts what is open */
+
+/*
+ * A new producer (an older holder of the id is fenced), then the position as the topic has it;
+ * *ret_found says whether there was one, else it is a beginning with a new epoch. To be called
+ * before anything else, and again after any failure of the calls below but a dead letter.
+ */
+int cap_publisher_connect(struct cap_publisher *publisher, bool *ret_found, struct ls_err *err);
+
+/* The position as of the last event taken in; the stream moves it, the next commit keeps it. */
+struct cap_position *cap_publisher_position(struct cap_publisher *publisher);
+/* The position that Kafka has acknowledged. */
+const struct cap_position *cap_publisher_committed(const struct cap_publisher *publisher);
+
+/*
+ * One watched row. Filters, masks, numbers and sends it: as one record, or two for a move between
+ * storages and for a changed key. What can never be sent (text that is not UTF-8, a number too
+ * large, a value the broker refuses) goes to the dead letters instead and counts as such.
+ * `before` is NULL for an insert or a snapshot's row, `after` for a delete.
+ */
+int cap_publish_row(struct cap_publisher *publisher, const struct cap_origin *origin,
+                    const struct ls_table *table, const struct cap_image *before,
+                    const struct cap_image *after, struct ls_err *err);
+/* A begin bracket (its seq in *ret_begin) or the end of the one that `begin` names, to every
+ * partition of every watched topic. */
+int cap_publish_begin(struct cap_publisher *publisher, struct ls_seq *ret_begin,
+                      struct ls_err *err);
+int cap_publish_end(struct cap_publisher *publisher, struct ls_seq begin, struct ls_err *err);
+/* "Read up to read_us, nothing left out". Never goes back in time. */
+int cap_publish_heartbeat(struct cap_publisher *publisher, int64_t read_us, struct ls_err *err);
+
+/* Whether the open transaction has its rows or its age; `rows_only` asks for the rows alone. */
+bool cap_publisher_due(const struct cap_publisher *publisher, bool rows_only);
+/* Milliseconds until it is due by age, -1 when nothing is open. */
+int cap_publisher_wait_ms(const struct cap_publisher *publisher);
+/* Sends the position and commits. Nothing happens when nothing is open. */
+int cap_publisher_commit(struct cap_publisher *publisher, struct ls_err *err);
+int64_t cap_publisher_commits(const struct cap_publisher *publisher);
+int64_t cap_publisher_rows(const struct cap_publisher *publisher); /* sent since the start */
+
+#endif

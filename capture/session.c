@@ -1,0 +1,480 @@
+/*
+ * Connections to the source.
+ *
+ * libmariadb signs in and frames packets; the dump command goes through its own method table,
+ * because its replication functions cannot start by GTID on every server and lose events. What can
+ * go wrong: the server is away (RETRY for ever), refuses us (FATAL, exit 4), no longer has our
+ * position (FATAL, exit 5), or is silent: it promises a heartbeat, so three missed ones mean that
+ * the connection is dead, whatever TCP thinks.
+ *
+ * A thread reads ahead into one of two buffers while the loop works on the other: the loop can wait
+ * with a timeout without guessing what libmariadb and TLS still hold in their own buffers, and a
+ * transaction's rows are encoded while the next ones come in. The thread owns the MYSQL handle
+ * between open and close.
+ */
+#include "capture/session.h"
+#include "common/log.h"
+#include "common/run.h"
+#include <errmsg.h>
+#include <errno.h>
+#include <mysqld_error.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <zlib.h>
+
+#define READ_AHEAD ((size_t)8 << 20)
+#define KEEP_AT_MOST ((size_t)32 << 20) /* a larger buffer is given back after its use */
+#define LARGEST_PACKET ((size_t)1 << 30)
+#define CONNECT_TIMEOUT_S 10
+#define QUERY_TIMEOUT_S 600
+
+/* Packets one behind another: size, time, bytes, padded to 8. */
+struct packet_head {
+    uint64_t n;
+    int64_t received_us;
+};
+
+struct cap_session {
+    MYSQL *mysql;
+    pthread_t thread;
+    bool started;
+    pthread_mutex_t mutex;
+    pthread_cond_t filled, drained;
+    struct ls_buf buffers[2];
+    int filling; /* the buffer that the thread appends to */
+    bool closing;
+    bool ended;
+    struct ls_err end; /* why the thread ended */
+    size_t at;         /* read position in the other buffer */
+};
+
+static int
+fail_mysql(MYSQL *mysql, const char *what, struct ls_err *err)
+{
+    unsigned code = mysql_errno(mysql);
+    const char *text = mysql_error(mysql);
+
+    switch (code) {
+    case ER_ACCESS_DENIED_ERROR:
+    case ER_DBACCESS_DENIED_ERROR:
+    case ER_HOST_NOT_PRIVILEGED:
+    case ER_BAD_DB_ERROR:
+    case ER_ACCESS_DENIED_NO_PASSWORD_ERROR:
+    case ER_MUST_CHANGE_PASSWORD:
+    case CR_AUTH_PLUGIN_CANNOT_LOAD:
+    case CR_SSL_CONNECTION_ERROR:
+        return ls_fail_cause(err, LS_ERR_FATAL, (int)code, "source-auth", "%s: %s", what, text);
+    case ER_SPECIFIC_ACCESS_DENIED_ERROR:
+    case ER_TABLEACCESS_DENIED_ERROR:
+    case ER_COLUMNACCESS_DENIED_ERROR:
+        return ls_fail_cause(err, LS_ERR_FATAL, (int)code, "source-grants", "%s: %s", what, text);
+    case ER_NO_SUCH_TABLE:
+    case ER_BAD_FIELD_ERROR:
+    case ER_PARSE_ERROR:
+        return ls_fail_cause(err, LS_ERR_FATAL, (int)code, "source", "%s: %s", what, text);
+    default:
+        return ls_fail_cause(err, LS_ERR_RETRY, (int)code, "source", "%s: %s", what,
+                             *text ? text : "the connection was closed");
+    }
+}
+
+static unsigned
+silence_seconds(const struct ls_config *config)
+{
+    int64_t ms = 3 * ls_config_int(config, "source", "heartbeat_ms");
+
+    return (unsigned)((ms + 999) / 1000);
+}
+
+static int
+connect_with(const struct ls_config *config, unsigned read_timeout, MYSQL **ret, struct ls_err *err)
+{
+    const char *host = ls_config_str(config, "source", "host"),
+               *user = ls_config_str(config, "source", "user"),
+               *password = ls_config_str(config, "source", "password"),
+               *database = ls_config_str(config, "source", "database");
+    unsigned port = (unsigned)ls_config_int(config, "source", "port");
+    unsigned connect_timeout = CONNECT_TIMEOUT_S;
+    unsigned long largest = LARGEST_PACKET;
+    my_bool off = 0;
+    MYSQL *mysql = mysql_init(NULL);
+    char what[160];
+
+    if (!mysql)
+        return ls_fail(err, LS_ERR_RETRY, ENOMEM, "no memory for a connection");
+    mysql_options(mysql, MYSQL_OPT_CONNECT_TIMEOUT, &connect_timeout);
+    mysql_options(mysql, MYSQL_OPT_READ_TIMEOUT, &read_timeout);
+    mysql_options(mysql, MYSQL_OPT_WRITE_TIMEOUT, &read_timeout);
+    mysql_options(mysql, MYSQL_OPT_RECONNECT, &off);
+    mysql_options(mysql, MYSQL_OPT_MAX_ALLOWED_PACKET, &largest);
+    mysql_options(mysql, MYSQL_SET_CHARSET_NAME, "utf8mb4");
+    mysql_options4(mysql, MYSQL_OPT_CONNECT_ATTR_ADD, "program_name", "lockstep-capture");
+    if (!mysql_real_connect(mysql, host, user, password, database, port, NULL, 0)) {
+        (void)snprintf(what, sizeof(what), "connecting to %.60s:%u as %.40s", host, port, user);
+        (void)fail_mysql(mysql, what, err);
+        mysql_close(mysql);
+        return -1;
+    }
+    *ret = mysql;
+    return 0;
+}
+
+int
+cap_connect(const struct ls_config *config, MYSQL **ret, struct ls_err *err)
+{
+    return connect_with(config, QUERY_TIMEOUT_S, ret, err);
+}
+
+int
+cap_query(MYSQL *mysql, const char *sql, struct ls_err *err)
+{
+    char what[100];
+
+    if (mysql_query(mysql, sql) == 0)
+        return 0;
+    (void)snprintf(what, sizeof(what), "%.80s", sql);
+    return fail_mysql(mysql, what, err);
+}
+
+int
+cap_query_rows(MYSQL *mysql, const char *sql, MYSQL_RES **ret, struct ls_err *err)
+{
+    MYSQL_RES *rows;
+
+    if (cap_query(mysql, sql, err) < 0)
+        return -1;
+    rows = mysql_store_result(mysql);
+    if (!rows)
+        return fail_mysql(mysql, "reading rows", err);
+    *ret = rows;
+    return 0;
+}
+
+int
+cap_query_text(MYSQL *mysql, const char *sql, char *first, size_t first_size, char *second,
+               size_t second_size, struct ls_err *err)
+{
+    MYSQL_RES *rows = NULL;
+    MYSQL_ROW row;
+
+    if (cap_query_rows(mysql, sql, &rows, err) < 0)
+        return -1;
+    first[0] = '\0';
+    if (second)
+        second[0] = '\0';
+    row = mysql_fetch_row(rows);
+    if (row) {
+        (void)snprintf(first, first_size, "%s", row[0] ? row[0] : "");
+        if (second && mysql_num_fields(rows) > 1)
+            (void)snprintf(second, second_size, "%s", row[1] ? row[1] : "");
+    }
+    mysql_free_result(rows);
+    return 0;
+}
+
+/* A global variable; "" when the server has none of that name. */
+static int
+variable(MYSQL *mysql, const char *name, char *value, size_t size, struct ls_err *err)
+{
+    char sql[128], ignored[128];
+
+    (void)snprintf(sql, sizeof(sql), "SHOW GLOBAL VARIABLES LIKE '%s'", name);
+    return cap_query_text(mysql, sql, ignored, sizeof(ignored), value, size, err);
+}
+
+static int
+fail_setting(struct ls_err *err, const char *name, const char *value, const char *wanted)
+{
+    return ls_fail_cause(err, LS_ERR_FATAL, 0, "source-settings",
+                         "the source has %s=%s, Lockstep needs %s: set it in the server's "
+                         "configuration, also for sessions that are open",
+                         name, *value ? value : "(none)", wanted);
+}
+
+int
+cap_source_check(MYSQL *mysql, struct ls_err *err)
+{
+    const char *version = mysql_get_server_info(mysql);
+    char value[64], ignored[512];
+
+    if (!strstr(version, "MariaDB"))
+        return ls_fail_cause(err, LS_ERR_FATAL, 0, "source-settings",
+                             "the source is MySQL %s, which is not supported yet: MariaDB only",
+                             version);
+    if (variable(mysql, "log_bin", value, sizeof(value), err) < 0)
+        return -1;
+    if (strcmp(value, "ON") != 0)
+        return fail_setting(err, "log_bin", value, "ON (log_bin=...)");
+    if (variable(mysql, "binlog_format", value, sizeof(value), err) < 0)
+        return -1;
+    if (strcmp(value, "ROW") != 0 && strcmp(value, "MIXED") != 0)
+        return fail_setting(err, "binlog_format", value, "ROW (or MIXED)");
+    if (variable(mysql, "binlog_row_image", value, sizeof(value), err) < 0)
+        return -1;
+    if (strcmp(value, "FULL") != 0)
+        return fail_setting(err, "binlog_row_image", value, "FULL");
+    if (variable(mysql, "binlog_row_metadata", value, sizeof(value), err) < 0)
+        return -1;
+    if (strcmp(value, "FULL") != 0)
+        ls_log(LS_WARN, "source-metadata", LS_S("binlog_row_metadata", value),
+               LS_S("do", "set it to FULL: until then columns come from information_schema"));
+    /* the grants that the dump and the snapshot will need, asked for by using them */
+    return cap_query_text(mysql, "SHOW MASTER STATUS", ignored, sizeof(ignored), NULL, 0, err);
+}
+
+uint32_t
+cap_server_id(const struct ls_config *config)
+{
+    int64_t id = ls_config_int(config, "source", "server_id");
+    const char *prefix = ls_config_topic(config, "capture"),
+               *database = ls_config_str(config, "source", "database");
+    uint32_t hash;
+
+    if (id > 0)
+        return (uint32_t)id;
+    hash = (uint32_t)crc32(0, (const Bytef *)prefix, (uInt)strlen(prefix));
+    hash = (uint32_t)crc32(hash, (const Bytef *)database, (uInt)strlen(database));
+    /* the upper half: people number their own replicas from 1 */
+    return hash | 0x80000000U;
+}
+
+/* Error 1236 says in words whether the position is gone or something else is wrong. */
+static int
+fail_dump(MYSQL *mysql, struct ls_err *err)
+{
+    unsigned code = mysql_errno(mysql);
+    const char *text = mysql_error(mysql);
+
+    if (code == ER_MASTER_FATAL_ERROR_READING_BINLOG) {
+        static const char *const gone[] = {"Could not find first log file", "purged",
+                                           "not in the master's binlog", "could not find next log",
+                                           NULL};
+        for (size_t i = 0; gone[i]; i++)
+            if (strstr(text, gone[i]))
+                return ls_fail_cause(err, LS_ERR_FATAL, (int)code, "purged", "%s", text);
+        return ls_fail_cause(err, LS_ERR_FATAL, (int)code, "binlog", "%s", text);
+    }
+    return fail_mysql(mysql, "reading the binlog", err);
+}
+
+static int
+reserve_head(struct ls_buf *buf, size_t n, uint8_t **ret)
+{
+    struct packet_head head = {n, ls_now_us()};
+    uint8_t *p = ls_buf_room(buf, sizeof(head) + ((n + 7) & ~(size_t)7));
+
+    if (!p)
+        return -1;
+    memcpy(p, &head, sizeof(head));
+    *ret = p + sizeof(head);
+    return 0;
+}
+
+static void *
+read_ahead(void *arg)
+{
+    struct cap_session *s = arg;
+    struct ls_err err = {0};
+
+    mysql_thread_init();
+    for (;;) {
+        unsigned long n = mysql_net_read_packet(s->mysql);
+        const uint8_t *p = s->mysql->net.read_pos;
+        uint8_t *room;
+        if (n == packet_error || n == (unsigned long)-1) {
+            (void)fail_dump(s->mysql, &err);
+            break;
+        }
+        if (n == 0 || (p[0] == 0xfe && n < 9)) {
+            (void)ls_fail_cause(&err, LS_ERR_RETRY, 0, "source",
+                                "the source ended the binlog dump");
+            break;
+        }
+        (void)pthread_mutex_lock(&s->mutex);
+        while (s->buffers[s->filling].n > READ_AHEAD && !s->closing)
+            (void)pthread_cond_wait(&s->drained, &s->mutex);
+        if (s->closing || reserve_head(&s->buffers[s->filling], n - 1, &room) < 0) {
+            if (!s->closing)
+                (void)ls_fail_cause(&err, LS_ERR_FATAL, ENOMEM, "event-too-large",
+                                    "no memory for an event of %lu bytes", n);
+            (void)pthread_mutex_unlock(&s->mutex);
+            break;
+        }
+        memcpy(room, p + 1, n - 1);
+        (void)pthread_cond_signal(&s->filled);
+        (void)pthread_mutex_unlock(&s->mutex);
+    }
+    (void)pthread_mutex_lock(&s->mutex);
+    s->ended = true;
+    s->end = err;
+    (void)pthread_cond_signal(&s->filled);
+    (void)pthread_mutex_unlock(&s->mutex);
+    mysql_thread_end();
+    return NULL;
+}
+
+static int
+session_settings(struct cap_session *s, const struct ls_config *config,
+                 const struct cap_start *start, struct ls_err *err)
+{
+    char sql[CAP_GTID_SET_TEXT + 64], gtids[CAP_GTID_SET_TEXT];
+    int64_t heartbeat_ns = ls_config_int(config, "source", "heartbeat_ms") * 1000000;
+
+    (void)snprintf(sql, sizeof(sql), "SET @master_heartbeat_period=%lld", (long long)heartbeat_ns);
+    if (cap_query(s->mysql, "SET @master_binlog_checksum=@@global.binlog_checksum", err) < 0 ||
+        cap_query(s->mysql, "SET @mariadb_slave_capability=4", err) < 0 ||
+        cap_query(s->mysql, sql, err) < 0)
+        return -1;
+    if (start->gtids.n == 0)
+        return 0;
+    cap_gtid_set_print(&start->gtids, gtids);
+    (void)snprintf(sql, sizeof(sql), "SET @slave_connect_state='%s'", gtids);
+    if (cap_query(s->mysql, sql, err) < 0 ||
+        cap_query(s->mysql, "SET @slave_gtid_strict_mode=1", err) < 0 ||
+        cap_query(s->mysql, "SET @slave_gtid_ignore_duplicates=0", err) < 0)
+        return -1;
+    return 0;
+}
+
+static void
+put_le32(uint8_t *p, uint32_t v)
+{
+    for (int i = 0; i < 4; i++)
+        p[i] = (uint8_t)(v >> (8 * i));
+}
+
+static int
+send_dump(struct cap_session *s, const struct ls_config *config, const struct cap_start *start,
+          struct ls_err *err)
+{
+    /* position 4, flags 2, server id 4, file name; with GTIDs the server finds the file itself */
+    uint8_t command[10 + sizeof(start->file)] = {0};
+    bool by_gtid = start->gtids.n > 0;
+    size_t name = by_gtid ? 0 : strlen(start->file);
+
+    put_le32(command, by_gtid || start->pos < 4 ? 4 : (uint32_t)start->pos);
+    put_le32(command + 6, cap_server_id(config));
+    memcpy(command + 10, start->file, name);
+    if (s->mysql->methods->db_command(s->mysql, COM_BINLOG_DUMP, (const char *)command, 10 + name,
+                                      1, NULL))
+        return fail_dump(s->mysql, err);
+    return 0;
+}
+
+int
+cap_session_open(const struct ls_config *config, const struct cap_start *start,
+                 struct cap_session **ret, struct ls_err *err)
+{
+    struct cap_session *s = calloc(1, sizeof(*s));
+    pthread_condattr_t attr;
+
+    if (!s)
+        return ls_fail(err, LS_ERR_RETRY, ENOMEM, "no memory for a session");
+    (void)pthread_mutex_init(&s->mutex, NULL);
+    (void)pthread_condattr_init(&attr);
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&s->filled, &attr);
+    (void)pthread_cond_init(&s->drained, NULL);
+    (void)pthread_condattr_destroy(&attr);
+    ls_buf_init(&s->buffers[0], LARGEST_PACKET + 2 * READ_AHEAD);
+    ls_buf_init(&s->buffers[1], LARGEST_PACKET + 2 * READ_AHEAD);
+    if (connect_with(config, silence_seconds(config), &s->mysql, err) < 0)
+        goto fail;
+    if (session_settings(s, config, start, err) < 0 || send_dump(s, config, start, err) < 0)
+        goto fail;
+    if (pthread_create(&s->thread, NULL, read_ahead, s) != 0) {
+        (void)ls_fail(err, LS_ERR_RETRY, errno, "no thread to read the binlog");
+        goto fail;
+    }
+    s->started = true;
+    *ret = s;
+    return 0;
+fail:
+    cap_session_close(s);
+    return -1;
+}
+
+void
+cap_session_close(struct cap_session *s)
+{
+    if (!s)
+        return;
+    if (s->started) {
+        (void)pthread_mutex_lock(&s->mutex);
+        s->closing = true;
+        (void)pthread_cond_signal(&s->drained);
+        (void)pthread_mutex_unlock(&s->mutex);
+        (void)shutdown(mysql_get_socket(s->mysql), SHUT_RDWR);
+        (void)pthread_join(s->thread, NULL);
+    }
+    if (s->mysql)
+        mysql_close(s->mysql);
+    ls_buf_free(&s->buffers[0]);
+    ls_buf_free(&s->buffers[1]);
+    (void)pthread_cond_destroy(&s->filled);
+    (void)pthread_cond_destroy(&s->drained);
+    (void)pthread_mutex_destroy(&s->mutex);
+    free(s);
+}
+
+/* Swaps the buffers once the loop's own one is read to its end. */
+static int
+swap_buffers(struct cap_session *s, int timeout_ms, struct ls_err *err)
+{
+    struct ls_buf *mine = &s->buffers[!s->filling];
+    struct timespec until;
+    int r = 0;
+
+    ls_buf_clear(mine);
+    s->at = 0;
+    if (mine->size > KEEP_AT_MOST) {
+        size_t cap = mine->cap;
+        ls_buf_free(mine);
+        ls_buf_init(mine, cap);
+    }
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += timeout_ms / 1000;
+    until.tv_nsec += (timeout_ms % 1000) * 1000000L;
+    if (until.tv_nsec >= 1000000000L) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000L;
+    }
+    (void)pthread_mutex_lock(&s->mutex);
+    while (s->buffers[s->filling].n == 0 && !s->ended)
+        if (pthread_cond_timedwait(&s->filled, &s->mutex, &until) == ETIMEDOUT)
+            break;
+    if (s->buffers[s->filling].n > 0) {
+        s->filling = !s->filling;
+        (void)pthread_cond_signal(&s->drained);
+        r = 1;
+    } else if (s->ended) {
+        if (err)
+            *err = s->end;
+        r = -1;
+    }
+    (void)pthread_mutex_unlock(&s->mutex);
+    return r;
+}
+
+int
+cap_session_next(struct cap_session *s, int timeout_ms, struct cap_packet *ret, struct ls_err *err)
+{
+    struct ls_buf *mine = &s->buffers[!s->filling];
+    struct packet_head head;
+
+    if (s->at == mine->n) {
+        int r = swap_buffers(s, timeout_ms, err);
+        if (r <= 0)
+            return r;
+        mine = &s->buffers[!s->filling];
+    }
+    memcpy(&head, mine->p + s->at, sizeof(head));
+    ret->p = mine->p + s->at + sizeof(head);
+    ret->n = (size_t)head.n;
+    ret->received_us = head.received_us;
+    s->at += sizeof(head) + (((size_t)head.n + 7) & ~(size_t)7);
+    return 1;
+}

@@ -1,0 +1,35 @@
+/*
+ * Snapshots in the stream: chunk by chunk, exact, without a lock.
+ */
+#ifndef CAP_SNAPSHOT_H
+#define CAP_SNAPSHOT_H
+
+#include "capture/publish.h"
+#include "capture/schema.h"
+#include "capture/stream.h"
+
+struct cap_snapshot;
+/* All borrowed. NULL without memory. */
+struct cap_snapshot *cap_snapshot_new(const struct ls_config *config, struct cap_schema *schema,
+                                      struct cap_publisher *publisher);
+void cap_snapshot_free(struct cap_snapshot *snapshot);
+
+/* Where a first stream begins, when there is no position yet: the source's place now. */
+int cap_snapshot_place(const struct ls_config *config, struct cap_position *position,
+                       struct ls_err *err);
+/* Begin brackets, and the state in the publisher's position: the next steps read chunks. A snapshot
+ * that is running begins anew. */
+int cap_snapshot_begin(struct cap_snapshot *snapshot, struct ls_err *err);
+/*
+ * To be called when the stream is between two transactions. Reads a chunk, or emits the one it
+ * holds once the stream has come to its place, or ends the snapshot. *ret_busy: call again at the
+ * next boundary without waiting. Nothing happens when no snapshot is running.
+ */
+int cap_snapshot_step(struct cap_snapshot *snapshot, const struct cap_coords *at, bool *ret_busy,
+                      struct ls_err *err);
+/* After a reconnect: the chunk in memory is read again. */
+void cap_snapshot_drop(struct cap_snapshot *snapshot);
+/* The table it is at, or "". */
+const char *cap_snapshot_table(const struct cap_position *position);
+
+#endif

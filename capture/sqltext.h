@@ -1,0 +1,38 @@
+/*
+ * Statements in the binlog: what they are, and whether they name a watched table.
+ */
+#ifndef CAP_SQLTEXT_H
+#define CAP_SQLTEXT_H
+
+#include "common/buf.h"
+#include <stdbool.h>
+
+enum cap_sql_kind {
+    CAP_SQL_BEGIN,
+    CAP_SQL_COMMIT,
+    CAP_SQL_ROLLBACK, /* also ROLLBACK TO */
+    CAP_SQL_DML,      /* INSERT, UPDATE, DELETE, REPLACE, LOAD: rows as a statement */
+    CAP_SQL_REPLACED, /* DDL after which the rows of a table are others: TRUNCATE, DROP, RENAME */
+    CAP_SQL_DDL,      /* CREATE, ALTER: columns may be others */
+    CAP_SQL_OTHER,
+};
+
+struct cap_sql {
+    enum cap_sql_kind kind;
+    bool watched; /* names a watched table of our database, or drops the database */
+};
+
+struct cap_sql_names {
+    const char *database;
+    const char *prefix;
+};
+
+/*
+ * Looks at words, not at grammar: a table counts as named when its identifier stands in the text
+ * outside of strings and comments, bare, in backticks, or with the database before it. So it may
+ * say "watched" of a column of that name, but never misses a table.
+ */
+struct cap_sql cap_sql_look(struct ls_str text, struct ls_str db, bool ansi_quotes,
+                            const struct cap_sql_names *names);
+
+#endif

@@ -1,0 +1,283 @@
+/*
+ * Status and metrics, from the position and a few facts of the loop.
+ *
+ * Counters come from the position, so a crash does not reset them; the rate and what is called
+ * "since the start" are this process's own. What can go wrong: the status topic's producer fails.
+ * That never stops capture, the next second tries again.
+ */
+#include "capture/status.h"
+#include "common/kafka.h"
+#include "common/log.h"
+#include "common/metrics.h"
+#include "common/run.h"
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    M_ROWS,
+    M_PUBLISHED,
+    M_FILTERED,
+    M_DEAD,
+    M_LAG,
+    M_EVENTS,
+    M_COMMITS,
+    M_RECONNECTS,
+    M_SNAPSHOT_ROWS,
+    M_SNAPSHOT_ESTIMATE,
+    M_SNAPSHOT_RUNNING,
+    M_BINLOG_FILE,
+    M_BINLOG_POSITION,
+    M_TRANSACTION_AGE,
+    M_GTID_GAPS,
+    M_BALANCE,
+};
+
+static const struct ls_metric metric_table[] = {
+    [M_ROWS] = {"lockstep_capture_rows_total", LS_COUNTER, "table", "Watched rows seen."},
+    [M_PUBLISHED] = {"lockstep_capture_published_total", LS_COUNTER, NULL, "Records published."},
+    [M_FILTERED] = {"lockstep_capture_filtered_total", LS_COUNTER, "reason",
+                    "Rows left out on purpose."},
+    [M_DEAD] = {"lockstep_capture_dead_total", LS_COUNTER, "cause", "Rows in the dead letters."},
+    [M_LAG] = {"lockstep_capture_lag_seconds", LS_GAUGE, NULL,
+               "Now minus how far the source was read."},
+    [M_EVENTS] = {"lockstep_capture_events_total", LS_COUNTER, NULL,
+                  "Binlog events since the start."},
+    [M_COMMITS] = {"lockstep_capture_commits_total", LS_COUNTER, NULL,
+                   "Kafka transactions since the start."},
+    [M_RECONNECTS] = {"lockstep_capture_reconnects_total", LS_COUNTER, NULL,
+                      "Connections to the source that were made again."},
+    [M_SNAPSHOT_ROWS] = {"lockstep_capture_snapshot_rows", LS_GAUGE, NULL,
+                         "Rows of the last snapshot so far."},
+    [M_SNAPSHOT_ESTIMATE] = {"lockstep_capture_snapshot_estimate", LS_GAUGE, NULL,
+                             "Rows the source expected it to have."},
+    [M_SNAPSHOT_RUNNING] = {"lockstep_capture_snapshot_running", LS_GAUGE, NULL,
+                            "1 while a snapshot is running."},
+    [M_BINLOG_FILE] = {"lockstep_capture_binlog_file", LS_GAUGE, NULL,
+                       "Number at the end of the binlog file's name."},
+    [M_BINLOG_POSITION] = {"lockstep_capture_binlog_position_bytes", LS_GAUGE, NULL,
+                           "End of the last transaction in it."},
+    [M_TRANSACTION_AGE] = {"lockstep_capture_last_transaction_age_seconds", LS_GAUGE, NULL,
+                           "Age of the last transaction that was read."},
+    [M_GTID_GAPS] = {"lockstep_capture_gtid_gaps_total", LS_COUNTER, NULL,
+                     "Numbers left out in a domain's GTIDs."},
+    [M_BALANCE] = {"lockstep_capture_balance", LS_GAUGE, NULL,
+                   "Watched - published - filtered - dead; not 0: rows were lost."},
+    {NULL, LS_COUNTER, NULL, NULL},
+};
+
+struct cap_status {
+    const struct ls_config *config;
+    struct ls_metrics *metrics;
+    struct ls_http *http;
+    struct ls_producer *producer;
+    char key[128];
+    char why[256]; /* "" ready */
+    int64_t started_us;
+    int64_t rate_rows, rate_us;
+    double rate;
+};
+
+int
+cap_status_new(const struct ls_config *config, struct cap_status **ret, struct ls_err *err)
+{
+    struct cap_status *s = calloc(1, sizeof(*s));
+
+    if (!s)
+        return ls_fail(err, LS_ERR_FATAL, 0, "no memory");
+    s->config = config;
+    s->started_us = s->rate_us = ls_now_us();
+    (void)snprintf(s->key, sizeof(s->key), "capture/%.100s",
+                   ls_config_str(config, "lockstep", "instance"));
+    (void)snprintf(s->why, sizeof(s->why), "starting");
+    s->metrics = ls_metrics_new("capture", metric_table);
+    if (!s->metrics) {
+        free(s);
+        return ls_fail(err, LS_ERR_FATAL, 0, "no memory");
+    }
+    if (ls_http_start(config, s->metrics, &s->http, NULL, err) < 0) {
+        ls_metrics_free(s->metrics);
+        free(s);
+        return -1;
+    }
+    *ret = s;
+    return 0;
+}
+
+void
+cap_status_free(struct cap_status *s)
+{
+    if (!s)
+        return;
+    ls_http_stop(s->http);
+    if (s->producer)
+        (void)ls_producer_flush(s->producer, 1000, NULL);
+    ls_producer_free(s->producer);
+    ls_metrics_free(s->metrics);
+    free(s);
+}
+
+int
+cap_status_topic(struct cap_status *s, struct ls_err *err)
+{
+    if (s->producer)
+        return 0;
+    return ls_producer_new(s->config, NULL, &s->producer, err);
+}
+
+void
+cap_status_ready(struct cap_status *s, const char *why)
+{
+    (void)snprintf(s->why, sizeof(s->why), "%s", why ? why : "");
+    ls_http_ready(s->http, why);
+}
+
+/* Counters of metrics.h only go up; the difference to what the position says is added. */
+static void
+set_counter(struct cap_status *s, int id, const char *label, int64_t value)
+{
+    double difference = (double)value - ls_metric_get(s->metrics, id, label);
+
+    if (difference > 0)
+        ls_metric_add(s->metrics, id, label, difference);
+}
+
+static int64_t
+file_number(const char *file)
+{
+    const char *dot = strrchr(file, '.');
+
+    return dot ? strtoll(dot + 1, NULL, 10) : 0;
+}
+
+static int64_t
+lag_us(const struct cap_status *s, const struct cap_facts *facts, int64_t now)
+{
+    int64_t from = facts->read_us ? facts->read_us : facts->position->ts_us;
+
+    if (!from)
+        from = s->started_us;
+    return from < now ? now - from : 0;
+}
+
+static void
+set_metrics(struct cap_status *s, const struct cap_facts *facts, int64_t now)
+{
+    const struct cap_position *p = facts->position;
+    const struct cap_counters *c = &p->counters;
+
+    for (int i = 0; i < LS_T_COUNT; i++)
+        set_counter(s, M_ROWS, ls_tables[i].name, c->tables[i]);
+    for (int i = 0; i < CAP_FILTER_COUNT; i++)
+        set_counter(s, M_FILTERED, cap_filter_names[i], c->filtered[i]);
+    for (int i = 0; i < CAP_DEAD_COUNT; i++)
+        set_counter(s, M_DEAD, cap_dead_names[i], c->dead[i]);
+    set_counter(s, M_PUBLISHED, NULL, c->published);
+    set_counter(s, M_EVENTS, NULL, facts->events);
+    set_counter(s, M_COMMITS, NULL, facts->commits);
+    set_counter(s, M_RECONNECTS, NULL, facts->reconnects);
+    set_counter(s, M_GTID_GAPS, NULL, c->gtid_gaps);
+    ls_metric_set(s->metrics, M_LAG, NULL, (double)lag_us(s, facts, now) / 1e6);
+    ls_metric_set(s->metrics, M_SNAPSHOT_ROWS, NULL, (double)p->snapshot.rows);
+    ls_metric_set(s->metrics, M_SNAPSHOT_ESTIMATE, NULL, (double)p->snapshot.estimate);
+    ls_metric_set(s->metrics, M_SNAPSHOT_RUNNING, NULL, p->snapshot.phase == CAP_SNAPSHOT_RUNNING);
+    ls_metric_set(s->metrics, M_BINLOG_FILE, NULL, (double)file_number(p->file));
+    ls_metric_set(s->metrics, M_BINLOG_POSITION, NULL, (double)p->pos);
+    ls_metric_set(s->metrics, M_TRANSACTION_AGE, NULL,
+                  p->ts_us ? (double)(now - p->ts_us) / 1e6 : 0);
+    ls_metric_set(s->metrics, M_BALANCE, NULL, (double)cap_counters_balance(c));
+}
+
+static json_t *
+counters_json(const struct cap_facts *facts)
+{
+    const struct cap_counters *c = &facts->position->counters;
+    json_t *o = json_object();
+
+    json_object_set_new(o, "in", json_integer(c->watched));
+    json_object_set_new(o, "published", json_integer(c->published));
+    json_object_set_new(o, "filtered", json_integer(cap_counters_filtered(c)));
+    json_object_set_new(o, "dead", json_integer(cap_counters_dead(c)));
+    for (int i = 0; i < CAP_FILTER_COUNT; i++) {
+        char key[64];
+        (void)snprintf(key, sizeof(key), "filtered:%s", cap_filter_names[i]);
+        json_object_set_new(o, key, json_integer(c->filtered[i]));
+    }
+    json_object_set_new(o, "events", json_integer(facts->events));
+    json_object_set_new(o, "commits", json_integer(facts->commits));
+    json_object_set_new(o, "reconnects", json_integer(facts->reconnects));
+    json_object_set_new(o, "gtid_gaps", json_integer(c->gtid_gaps));
+    json_object_set_new(o, "snapshots", json_integer(c->snapshots));
+    return o;
+}
+
+static char *
+document(const struct cap_status *s, const struct cap_facts *facts, int64_t now)
+{
+    const struct cap_position *p = facts->position;
+    char gtids[CAP_GTID_SET_TEXT], *text;
+    json_t *root = json_object(), *dead = json_object();
+
+    cap_gtid_set_print(&p->gtids, gtids);
+    for (int i = 0; i < CAP_DEAD_COUNT; i++)
+        if (p->counters.dead[i])
+            json_object_set_new(dead, cap_dead_names[i], json_integer(p->counters.dead[i]));
+    json_object_set_new(root, "stage", json_string("capture"));
+    json_object_set_new(root, "instance",
+                        json_string(ls_config_str(s->config, "lockstep", "instance")));
+    json_object_set_new(root, "version", json_string(LS_VERSION));
+    json_object_set_new(root, "time_us", json_integer(now));
+    json_object_set_new(root, "started_us", json_integer(s->started_us));
+    json_object_set_new(root, "ready", json_boolean(!s->why[0]));
+    json_object_set_new(root, "why", json_string(s->why));
+    json_object_set_new(root, "lag_us", json_integer(lag_us(s, facts, now)));
+    json_object_set_new(root, "last_progress_us", json_integer(facts->last_progress_us));
+    json_object_set_new(root, "counters", counters_json(facts));
+    json_object_set_new(root, "balance", json_integer(cap_counters_balance(&p->counters)));
+    json_object_set_new(root, "parked", json_object());
+    json_object_set_new(root, "dead", dead);
+    json_object_set_new(root, "snapshot",
+                        json_pack("{s:s, s:s, s:I, s:I}", "state",
+                                  cap_phase_names[p->snapshot.phase], "table", facts->table, "rows",
+                                  (json_int_t)p->snapshot.rows, "estimate",
+                                  (json_int_t)p->snapshot.estimate));
+    json_object_set_new(root, "rate", json_real(s->rate));
+    json_object_set_new(root, "gtid", json_string(gtids));
+    json_object_set_new(root, "file", json_string(p->file));
+    json_object_set_new(root, "pos", json_integer((json_int_t)p->pos));
+    json_object_set_new(root, "epoch", json_integer(p->epoch));
+    json_object_set_new(root, "counter", json_integer(p->counter));
+    text = json_dumps(root, JSON_COMPACT);
+    json_decref(root);
+    return text;
+}
+
+void
+cap_status_tick(struct cap_status *s, const struct cap_facts *facts)
+{
+    int64_t now = ls_now_us();
+    struct ls_err err = {0};
+    char *text;
+
+    if (now > s->rate_us) {
+        s->rate = (double)(facts->rows - s->rate_rows) * 1e6 / (double)(now - s->rate_us);
+        s->rate_rows = facts->rows;
+        s->rate_us = now;
+    }
+    set_metrics(s, facts, now);
+    text = document(s, facts, now);
+    if (!text)
+        return;
+    ls_http_status(s->http, text);
+    if (s->producer && ls_producer_send(s->producer, ls_config_topic(s->config, "status"), 0,
+                                        ls_str_of(s->key), ls_str_of(text), NULL, 0, &err) < 0) {
+        ls_log_err(LS_WARN, "status-not-sent", &err);
+        if (err.kind != LS_ERR_POISON) {
+            ls_producer_free(s->producer);
+            s->producer = NULL;
+            (void)ls_producer_new(s->config, NULL, &s->producer, NULL);
+        }
+    }
+    free(text);
+}

@@ -1,0 +1,31 @@
+/*
+ * What capture tells about itself: metrics, /readyz, the status document and its topic.
+ */
+#ifndef CAP_STATUS_H
+#define CAP_STATUS_H
+
+#include "capture/position.h"
+#include "common/config.h"
+#include "common/err.h"
+
+/* What the loop knows at a tick. */
+struct cap_facts {
+    const struct cap_position *position;
+    const char *table; /* the snapshot's, "" none */
+    int64_t read_us;   /* 0: not known */
+    int64_t last_progress_us;
+    int64_t events, rows, commits, reconnects; /* since the start */
+};
+
+struct cap_status;
+/* Starts the HTTP server. The status topic's producer comes with cap_status_topic. */
+int cap_status_new(const struct ls_config *config, struct cap_status **ret, struct ls_err *err);
+void cap_status_free(struct cap_status *status);
+/* From here on the document also goes to <p>.status. */
+int cap_status_topic(struct cap_status *status, struct ls_err *err);
+/* NULL: ready. Else why not, copied. */
+void cap_status_ready(struct cap_status *status, const char *why);
+/* Once a second. A status record that cannot be sent is logged and given up. */
+void cap_status_tick(struct cap_status *status, const struct cap_facts *facts);
+
+#endif

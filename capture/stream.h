@@ -1,0 +1,45 @@
+/*
+ * Events in their order: transactions, table maps, rows, statements, and how far was read.
+ *
+ * No I/O but through the publisher; information_schema is read by the caller when asked for.
+ */
+#ifndef CAP_STREAM_H
+#define CAP_STREAM_H
+
+#include "capture/publish.h"
+#include "capture/schema.h"
+#include "capture/session.h"
+
+/* A place in the binlog files. */
+struct cap_coords {
+    char file[512]; /* "" not known yet */
+    uint64_t pos;
+};
+/* <0, 0, >0; by the number at the end of the file names, then by position. */
+int cap_coords_cmp(const struct cap_coords *a, const struct cap_coords *b);
+
+struct cap_stream;
+/* `schema` and `publisher` are borrowed. NULL without memory. */
+struct cap_stream *cap_stream_new(struct cap_schema *schema, struct cap_publisher *publisher);
+void cap_stream_free(struct cap_stream *stream);
+/* A new dump begins at the publisher's position; what was known of the old one is forgotten. */
+void cap_stream_restart(struct cap_stream *stream);
+
+/*
+ * Takes one event. FATAL with the place in the message; when the event needs information_schema
+ * and that is stale: -1, RETRY, cause "schema-stale": load it and give the same packet again.
+ */
+int cap_stream_take(struct cap_stream *stream, const struct cap_packet *packet, struct ls_err *err);
+
+/* Between transactions, and no transaction published in part. */
+bool cap_stream_at_boundary(const struct cap_stream *stream);
+const struct cap_coords *cap_stream_coords(const struct cap_stream *stream);
+/* How far the source was read with nothing left out: the time of the source's last word that it
+ * had no more, else the last transaction's commit time; 0: not known yet. */
+int64_t cap_stream_read_us(const struct cap_stream *stream);
+/* Since the last call: rows went by that the stream cannot show (TRUNCATE, DROP, a rollback behind
+ * rows): only a snapshot repairs that. */
+bool cap_stream_lost_rows(struct cap_stream *stream);
+int64_t cap_stream_events(const struct cap_stream *stream);
+
+#endif
