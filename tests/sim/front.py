@@ -1,0 +1,125 @@
+"""A TCP front before every public port.
+
+The servers themselves listen on private ports. Standing in between, one asyncio thread can do
+what no server library offers: refuse connections (`down`), and cut the one connection on which
+a certain call is travelling (`cut`), before or after the call had its effect.
+"""
+import asyncio
+import socket
+import threading
+
+
+class Half(asyncio.Protocol):
+    """One side of a forwarded connection."""
+
+    def __init__(self, other=None):
+        self.other, self.transport, self.waiting = other, None, []
+
+    def connection_made(self, transport):
+        self.transport = transport
+        sock = transport.get_extra_info("socket")
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for data in self.waiting:
+            transport.write(data)
+        self.waiting = []
+
+    def data_received(self, data):
+        if self.other.transport is None:
+            self.other.waiting.append(data)
+        else:
+            self.other.transport.write(data)
+
+    def pause_writing(self):
+        if self.other.transport:
+            self.other.transport.pause_reading()
+
+    def resume_writing(self):
+        if self.other.transport:
+            self.other.transport.resume_reading()
+
+    def connection_lost(self, exc):
+        if self.other and self.other.transport:
+            self.other.transport.close()
+
+
+class Front:
+    def __init__(self, host="127.0.0.1"):
+        self.host = host
+        self.loop = asyncio.new_event_loop()
+        self.ports = {}  # name -> (public, private)
+        self.servers = {}
+        self.pairs = {}  # local port of the inner connection -> outer Half
+        self.outer = {}  # name -> set of outer halves
+        threading.Thread(target=self.loop.run_forever, daemon=True).start()
+
+    def _run(self, coroutine):
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result()
+
+    def add(self, name, public, private):
+        """Opens the public port (0: a free one) and returns its number."""
+        self.ports[name] = (public, private)
+        self.outer[name] = set()
+        self._run(self._open(name))
+        return self.ports[name][0]
+
+    async def _open(self, name):
+        public, private = self.ports[name]
+        server = await self.loop.create_server(lambda: self._outer(name), self.host, public,
+                                               backlog=512)
+        self.servers[name] = server
+        self.ports[name] = (server.sockets[0].getsockname()[1], private)
+
+    def _outer(self, name):
+        front, private = self, self.ports[name][1]
+
+        class Outer(Half):
+            def connection_made(self, transport):
+                super().connection_made(transport)
+                front.outer[name].add(self)
+                self.inner_port = None
+                front.loop.create_task(self.reach())
+
+            async def reach(self):
+                try:
+                    t, _ = await front.loop.create_connection(
+                        lambda: self.other, "127.0.0.1", private)
+                    self.inner_port = t.get_extra_info("sockname")[1]
+                    front.pairs[self.inner_port] = self
+                    if self.transport.is_closing():
+                        t.close()
+                except OSError:
+                    self.transport.abort()
+
+            def connection_lost(self, exc):
+                front.outer[name].discard(self)
+                front.pairs.pop(self.inner_port, None)
+                super().connection_lost(exc)
+
+        outer = Outer()
+        outer.other = Half(outer)
+        return outer
+
+    def cut(self, inner_port):
+        """Cuts the connection whose inner side has this local port."""
+        def do():
+            outer = self.pairs.get(inner_port)
+            if outer:
+                outer.transport.abort()
+        self.loop.call_soon_threadsafe(do)
+
+    def down(self, names=None):
+        async def do():
+            for name in names or self.ports:
+                server = self.servers.pop(name, None)
+                if server:
+                    server.close()
+                for outer in list(self.outer[name]):
+                    outer.transport.abort()
+        self._run(do())
+
+    def up(self, names=None):
+        async def do():
+            for name in names or self.ports:
+                if name not in self.servers:
+                    await self._open(name)
+        self._run(do())

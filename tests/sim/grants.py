@@ -1,0 +1,123 @@
+"""Grants on nodes: ListGrants, AddGrant, UpdateGrant, RemoveGrant.
+
+Trap 12 lives here: a change reads all grants of a node and writes them all back, so that two at
+once on one node lose one of the two, and both answer OK. `Store.window` is the time in between.
+"""
+import time
+
+import cs3.rpc.v1beta1.code_pb2 as code
+import cs3.storage.provider.v1beta1.provider_api_pb2 as api
+import cs3.storage.provider.v1beta1.resources_pb2 as resources
+import values
+from errors import AlreadyExists, NotFound, OK, PermissionDenied, SimError, status, status_of
+
+USER = resources.GRANTEE_TYPE_USER
+GROUP = resources.GRANTEE_TYPE_GROUP
+
+
+def key_of(grantee):
+    if grantee.type == GROUP:
+        return "g:" + grantee.group_id.opaque_id
+    return "u:" + grantee.user_id.opaque_id
+
+
+class Grants:
+    """Mixed into Provider."""
+
+    def _grant_node(self, ref):
+        place = self.store.find(ref)
+        if place.node is None:
+            raise place.missing()
+        return place.node
+
+    def _may(self, user, node, name, ref):
+        have = self.store.permissions(user, node.space, node)
+        if name not in have:
+            about = values.ref_text(ref)
+            raise PermissionDenied(about) if "stat" in have else NotFound(about)
+
+    def _write_back(self, node, grants):
+        """The second half of a change: what others wrote in between is gone."""
+        time.sleep(self.store.window)
+        with self.store.lock:
+            node.grants = grants
+            self.store.propagate(node)
+
+    def add_grant(self, user, ref, grant):
+        with self.store.lock:
+            node = self._grant_node(ref)
+            grants = dict(node.grants)
+            if key_of(grant.grantee) in grants:
+                raise AlreadyExists(values.joined(node.parent.id if node.parent else "",
+                                                  node.name))
+            self._may(user, node, "add_grant", ref)
+            stored = resources.Grant()
+            stored.CopyFrom(grant)
+            if not grant.HasField("creator"):
+                stored.creator.CopyFrom(self.people.user_id(user.uid))
+            grants[key_of(grant.grantee)] = stored
+        self._write_back(node, grants)
+
+    def update_grant(self, user, ref, grant):
+        with self.store.lock:
+            node = self._grant_node(ref)
+            grants = dict(node.grants)
+            old = grants.get(key_of(grant.grantee))
+            if old is None:
+                raise NotFound(grant.grantee.user_id.opaque_id)
+            if old.creator.opaque_id != user.uid:
+                self._may(user, node, "update_grant", ref)
+            stored = resources.Grant()
+            stored.CopyFrom(grant)
+            if not grant.HasField("creator"):
+                stored.creator.CopyFrom(old.creator)
+            grants[key_of(grant.grantee)] = stored
+        self._write_back(node, grants)
+
+    def remove_grant(self, user, ref, grant):
+        with self.store.lock:
+            node = self._grant_node(ref)
+            grants = dict(node.grants)
+            old = grants.pop(key_of(grant.grantee), None)
+            if old is None:
+                raise NotFound("grant not found")
+            if old.creator.opaque_id != user.uid:
+                self._may(user, node, "remove_grant", ref)
+        self._write_back(node, grants)
+
+    # ---- calls
+    def ListGrants(self, req, call):
+        try:
+            with self.store.lock:
+                node = self._grant_node(req.ref)
+                have = self.store.permissions(call.user, node.space, node)
+                if "list_grants" not in have and "stat" not in have:
+                    raise NotFound(values.ref_text(req.ref))
+                mine = call.user.uid
+                grants = [g for g in node.grants.values()
+                          if "list_grants" in have or mine in (
+                              g.creator.opaque_id, g.grantee.user_id.opaque_id)]
+                return api.ListGrantsResponse(status=OK, grants=grants)
+        except SimError as e:
+            return api.ListGrantsResponse(
+                status=self._listing(e, "path", "grants", "error listing grants"))
+
+    def _change(self, req, call, answer, words, change):
+        if req.grant.grantee.type not in (USER, GROUP):
+            return answer(status=status(code.CODE_INVALID_ARGUMENT, "grantee type is invalid"))
+        try:
+            change(call.user, req.ref, req.grant)
+            return answer(status=OK)
+        except SimError as e:
+            return answer(status=status_of(words, e))
+
+    def AddGrant(self, req, call):
+        return self._change(req, call, api.AddGrantResponse, "add grant", self.add_grant)
+
+    def UpdateGrant(self, req, call):
+        return self._change(req, call, api.UpdateGrantResponse, "update grant",
+                            self.update_grant)
+
+    def RemoveGrant(self, req, call):
+        return self._change(req, call, api.RemoveGrantResponse, "remove grant",
+                            self.remove_grant)

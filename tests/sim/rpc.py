@@ -1,0 +1,157 @@
+"""gRPC servers over plain objects.
+
+A service is an object with a method `Name(request, call)` for each RPC it has; what it lacks is
+UNIMPLEMENTED. Around each call: token, counters, faults, and the gateway's habit to answer
+NOT_FOUND when it should say that it failed.
+"""
+import time
+from concurrent import futures
+
+import cs3.rpc.v1beta1.code_pb2 as code
+import grpc
+from google.protobuf import message_factory
+
+from errors import status
+
+OPEN = ("Authenticate", "WhoAmI")
+HOP = 0.002  # seconds that the gateway needs for its own way to the provider
+
+
+class Call:
+    """What a method may know and do about the call it serves."""
+
+    def __init__(self, user, context):
+        self.user, self.context = user, context
+
+    def abort(self, name, words):
+        self.context.abort(grpc.StatusCode[name], words)
+
+    def hang(self):
+        """Never answers: as a server that runs in a circle."""
+        left = self.context.time_remaining()
+        time.sleep(min(left + 1 if left is not None else 30, 30))
+
+
+class Handler(grpc.GenericRpcHandler):
+    def __init__(self, server, descriptor, service):
+        self.server, self.methods = server, {}
+        for method in descriptor.methods:
+            inner = getattr(service, method.name, None)
+            if inner is None:
+                continue
+            request = message_factory.GetMessageClass(method.input_type)
+            answer = message_factory.GetMessageClass(method.output_type)
+            path = "/%s/%s" % (descriptor.full_name, method.name)
+            make = grpc.unary_unary_rpc_method_handler
+            run = self._unary(method.name, inner, answer)
+            if method.server_streaming:
+                make, run = grpc.unary_stream_rpc_method_handler, self._stream(method.name, inner)
+            self.methods[path] = make(run, request.FromString, answer.SerializeToString)
+
+    def service_name(self):
+        return None
+
+    def service(self, details):
+        return self.methods.get(details.method)
+
+    def _user(self, name, context):
+        """(caller, status word and text that refuse him)"""
+        token = next((v for k, v in context.invocation_metadata() if k == "x-access-token"), "")
+        user = self.server.people.user_of(token)
+        if user is not None or name in OPEN:
+            return user, None
+        if not token:
+            return None, ("UNAUTHENTICATED", "auth: core access token not found")
+        return None, ("PERMISSION_DENIED", "auth: core access token is invalid")
+
+    def _unary(self, name, inner, answer):
+        server, is_gateway = self.server, self.server.is_gateway
+        counted = server.name + "." + name
+
+        def not_found(words):
+            return answer(status=status(code.CODE_NOT_FOUND, words))
+
+        def run(req, context):
+            after = []
+            for fault in server.desk.note(counted):
+                done = self._fault(fault, context, answer, after)
+                if done is not None:
+                    return done
+            if server.mode() == "stopping":
+                if is_gateway:
+                    return not_found("gateway could not find space for ref=")
+                context.abort(grpc.StatusCode.UNAVAILABLE, "server is stopping")
+            left = context.time_remaining()
+            if is_gateway and left is not None and left < HOP and name not in OPEN:
+                return not_found("gateway could not find space for ref=")
+            user, refused = self._user(name, context)
+            if refused and is_gateway and name in server.through_registry:
+                return not_found("gateway could not find space for ref=")
+            if refused:
+                context.abort(grpc.StatusCode[refused[0]], refused[1])
+            result = inner(req, Call(user, context))
+            for cut in after:
+                cut()
+            return result
+        return run
+
+    def _stream(self, name, inner):
+        def run(req, context):
+            self.server.desk.note(self.server.name + "." + name)
+            user, refused = self._user(name, context)
+            if refused:
+                context.abort(grpc.StatusCode[refused[0]], refused[1])
+            yield from inner(req, Call(user, context))
+        return run
+
+    def _fault(self, fault, context, answer, after):
+        """The answer when the fault is one; None: the call goes on."""
+        effect = fault["effect"]
+        if effect == "latency":
+            wait, left = fault.get("ms", 100) / 1000, context.time_remaining()
+            if self.server.is_gateway and left is not None and left < wait:
+                time.sleep(max(0, left - 0.02))
+                return answer(status=status(code.CODE_NOT_FOUND,
+                                            "gateway could not find space for ref="))
+            time.sleep(wait)
+        elif effect == "grpc":
+            context.abort(grpc.StatusCode[fault.get("status", "UNAVAILABLE")],
+                          fault.get("message", "made to fail"))
+        elif effect == "code":
+            return answer(status=status(fault.get("code", code.CODE_INTERNAL),
+                                        fault.get("message", "made to fail")))
+        elif effect in ("drop-before", "drop-after"):
+            port = int(context.peer().rsplit(":", 1)[1])
+
+            def cut():
+                self.server.front.cut(port)
+                time.sleep(0.05)  # the answer must not win the race
+            if effect == "drop-after":
+                after.append(cut)
+            else:
+                cut()
+                context.abort(grpc.StatusCode.UNAVAILABLE, "cut")
+        return None
+
+
+class RpcServer:
+    def __init__(self, name, desk, people, front, mode, is_gateway=False, threads=48):
+        self.name, self.desk, self.people, self.front = name, desk, people, front
+        self.mode, self.is_gateway = mode, is_gateway
+        # refused tokens show as NOT_FOUND where the gateway first looks for a provider
+        self.through_registry = set(
+            "Stat ListContainer CreateContainer TouchFile Move Delete GetPath InitiateFileUpload "
+            "InitiateFileDownload SetArbitraryMetadata UnsetArbitraryMetadata ListFileVersions "
+            "RestoreFileVersion ListRecycle RestoreRecycleItem PurgeRecycle".split()
+            if is_gateway else ())
+        options = [("grpc.max_receive_message_length", 64 << 20),
+                   ("grpc.max_send_message_length", 64 << 20), ("grpc.so_reuseport", 0)]
+        self.server = grpc.server(futures.ThreadPoolExecutor(threads), options=options)
+
+    def add(self, descriptor, service):
+        self.server.add_generic_rpc_handlers((Handler(self, descriptor, service),))
+
+    def start(self):
+        port = self.server.add_insecure_port("127.0.0.1:0")
+        self.server.start()
+        return port
