@@ -1,0 +1,104 @@
+"""
+One scenario's world: a site on a bed, the daemons between it and a fresh target, and what a test
+wants to know at the end.
+
+MariaDB and Kafka are shared by the scenarios of a run; the database, the topics' prefix, the data
+directory and the target are each scenario's own. $LOCKSTEP_TEST_TARGET says which target: "sim"
+(the default), "ocis", or "auto".
+"""
+
+import itertools
+import os
+import time
+from pathlib import Path
+
+from workload.site import Site
+from workload.workload import Workload
+
+from . import topics
+from .cs3 import Cs3
+from .daemons import STAGES, Daemons
+from .database import DATABASE
+from .target import Ocis, Simulator, real_ocis
+
+_NUMBER = itertools.count(1)
+
+
+def new_target(folder):
+    wanted = os.environ.get("LOCKSTEP_TEST_TARGET", "sim")
+    real = wanted == "ocis" or (wanted == "auto" and real_ocis())
+    return Ocis(folder) if real else Simulator(folder)
+
+
+class World:
+    def __init__(self, bed, folder, seed=1, home=None, sets=None, tables=True):
+        self.bed, self.folder = bed, Path(folder)
+        self.data = self.folder / "data"
+        self.data.mkdir(parents=True, exist_ok=True)
+        self.prefix = f"t{os.getpid()}-{next(_NUMBER)}"
+        bed.mariadb.sql(f"DROP DATABASE IF EXISTS {DATABASE}; CREATE DATABASE {DATABASE}"
+                        " CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
+        self.target = bed.target = new_target(self.folder / "target")
+        self.target.start()
+        self.daemons = Daemons(bed, self.data, home=home, prefix=self.prefix, sets=sets,
+                               folder=self.folder / "lockstep")
+        self.cs3 = Cs3(self.target)
+        self.site = self.work = None
+        if tables:
+            self.site = Site(self.data, seed, home=home, unix_socket=bed.mariadb.socket,
+                             user="root", database=DATABASE)
+            self.site.create_tables()
+            self.work = Workload(self.site, seed)
+
+    def close(self):
+        self.daemons.stop()
+        self.cs3.close()
+        self.target.stop()
+        if self.site:
+            self.site.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.close()
+
+    # ---- what a test wants to know
+
+    def drained(self, seconds=60):
+        self.daemons.wait_drained(seconds)
+
+    def verify(self):
+        """(exit status, table) of lockstep verify."""
+        return self.daemons.lockstep("verify")
+
+    def assert_equal(self):
+        status, text = self.verify()
+        assert status == 0, f"lockstep verify says {status}:\n{text}"
+        return text
+
+    def assert_balanced(self):
+        for stage in STAGES:
+            status = self.daemons.status(stage)
+            assert status.get("balance") == 0, f"{stage} is out of balance: {status}"
+
+    def dead_letters(self):
+        """Dead letters: their headers, and the record's key and value."""
+        return topics.dead_letters(self.bed.kafka.bootstrap, self.prefix)
+
+    def wait_dead_letter(self, cause, seconds=30):
+        """The first dead letter of that cause; AssertionError when none comes."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            found = [d for d in self.dead_letters() if d["headers"].get("cause") == cause]
+            if found:
+                return found[0]
+            time.sleep(0.3)
+        raise AssertionError(f"no dead letter {cause}; there are "
+                             f"{[d['headers'] for d in self.dead_letters()]}")
+
+    def read(self, topic):
+        return topics.read(self.bed.kafka.bootstrap, f"{self.prefix}.{topic}")
+
+    def send(self, topic, key, value, partition=0):
+        topics.send(self.bed.kafka.bootstrap, f"{self.prefix}.{topic}", key, value, partition)

@@ -1,0 +1,88 @@
+"""The main job: what users do at ownCloud 10 is at the target, and stays so whatever is killed."""
+
+import random
+import signal
+
+import pytest
+
+
+def test_a_site_and_a_working_day_converge(world):
+    world.work.populate(5)
+    world.daemons.start()
+    world.daemons.wait_snapshot()
+    world.work.run(actions=250)
+    world.drained(90)
+    world.assert_equal()
+    world.assert_balanced()
+    assert world.dead_letters() == []
+
+
+def test_verify_names_a_difference_that_somebody_made_at_the_target(world):
+    world.work.populate(3, actions=15)
+    world.daemons.start()
+    world.daemons.wait_snapshot()
+    world.drained()
+    world.assert_equal()
+    world.daemons.stop("apply")
+    alice = world.site.files("alice")
+    world.site.upload(alice, "unseen by lockstep.txt", b"x")
+    status, text = world.verify()
+    assert status == 3, text
+    assert "unseen by lockstep.txt" in text
+
+
+@pytest.mark.parametrize("stage", ["capture", "transform", "apply"])
+def test_sigkill_at_ten_random_moments_changes_nothing(world, stage):
+    rng = random.Random(stage)
+    world.work.populate(4, actions=30)
+    world.daemons.start()
+    world.daemons.wait_snapshot()
+    for _ in range(10):
+        world.work.run(actions=rng.randrange(1, 15))
+        world.daemons.kill(stage)
+        world.work.run(actions=rng.randrange(1, 10))
+        world.daemons.spawn(stage)
+    world.daemons.wait_ready(stage)
+    world.drained(90)
+    world.assert_equal()
+    world.assert_balanced()
+    assert world.dead_letters() == []
+
+
+def test_a_kill_in_the_first_snapshot_is_made_good(world):
+    world.work.populate(4, actions=80)
+    for stage in ("capture", "transform", "apply"):
+        world.daemons.spawn(stage)
+    world.daemons.wait_ready("capture")
+    for stage in ("capture", "transform", "apply"):
+        world.daemons.kill(stage)
+    world.daemons.start()
+    world.daemons.wait_snapshot()
+    world.drained(90)
+    world.assert_equal()
+    world.assert_balanced()
+
+
+def test_a_clean_stop_ends_with_status_0_and_goes_on_where_it_was(world):
+    world.work.populate(3, actions=20)
+    world.daemons.start()
+    world.daemons.wait_snapshot()
+    assert set(world.daemons.stop().values()) == {0}
+    world.work.run(actions=30)
+    world.daemons.start()
+    world.drained()
+    world.assert_equal()
+    world.assert_balanced()
+
+
+def test_a_stopped_target_makes_apply_wait_not_lose(world):
+    world.work.populate(3, actions=20)
+    world.daemons.start()
+    world.daemons.wait_snapshot()
+    world.drained()
+    world.target.process.signal(signal.SIGSTOP)
+    world.work.run(actions=30)
+    world.target.process.signal(signal.SIGCONT)
+    world.drained(90)
+    world.assert_equal()
+    assert world.dead_letters() == []
