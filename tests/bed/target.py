@@ -60,7 +60,7 @@ class Simulator(Target):
     def __init__(self, folder, args=()):
         super().__init__(folder)
         self.args = list(args)
-        self.ready = None  # the line it printed, as data
+        self.ready = self.admin = None  # the line it printed, as data; URL of its admin port
 
     def start(self):
         python = fetch.venv_python()
@@ -72,9 +72,33 @@ class Simulator(Target):
             os.close(w)
         with os.fdopen(r, "rb") as out:
             self.ready = json.loads(self._first_line(out, 60))
-        for key, value in self.ready.items():
-            if hasattr(self, key):
-                setattr(self, key, value)
+        at = {name: f"127.0.0.1:{port}" for name, port in self.ready["ports"].items()}
+        self.gateway, self.provider, self.data = at["gateway"], at["storage-users"], at["data"]
+        self.graph, self.admin = f"http://{at['graph']}/graph", f"http://{at['admin']}"
+        self.machine_key, self.storage_id = self.ready["machine_key"], self.ready["storage_id"]
+        self.graph_user = self.ready["admin_user"]
+        self.graph_password = self.ready["admin_password"]
+
+    def ask(self, path, method="GET", body=None):
+        """The admin port of the simulator: JSON in, JSON out."""
+        request = urllib.request.Request(
+            self.admin + path, method=method,
+            data=None if body is None else json.dumps(body).encode())
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.load(answer)
+
+    def counts(self):
+        """Writing calls so far: name -> number."""
+        return self.ask("/counters")["writing_calls"]
+
+    def writes_since(self, before):
+        """Writing calls that were made after counts() gave `before`; the method's name alone."""
+        out = {}
+        for name, n in self.counts().items():
+            if n > before.get(name, 0):
+                short = name.rsplit(".", 1)[-1]
+                out[short] = out.get(short, 0) + n - before.get(name, 0)
+        return out
 
     def _first_line(self, out, seconds):
         end = time.monotonic() + seconds
