@@ -31,7 +31,7 @@ struct ls_topic_spec {
     int partitions;
     bool compact;       /* cleanup.policy=compact, lags of 14 days; else delete, 14 days */
 };
-/* Makes those that are missing (option topics.create; else FATAL naming them) and compares the
+/* Makes those that are missing (option lockstep.create_topics; else FATAL naming them) and compares the
  * partition counts of those that are there (FATAL when they differ). */
 int ls_topics_ensure(const struct ls_config *config, const struct ls_topic_spec *specs, size_t n,
                      struct ls_err *err);
@@ -53,8 +53,11 @@ struct ls_consumer;
 /* Puts the consumer's positions (all that was polled) into the transaction. */
 int ls_producer_send_offsets(struct ls_producer *producer, struct ls_consumer *consumer,
                              struct ls_err *err);
-/* Returns 0 only when every record and the offsets are committed. RETRY: aborted, do it again. */
+/* Returns 0 only when every record and the offsets are committed. RETRY: aborted, do it again; when
+ * ls_producer_begin then fails, with a new producer. */
 int ls_producer_commit(struct ls_producer *producer, struct ls_err *err);
+/* Also when begin, send or commit failed. After -1 this producer is done for: free it, make a new
+ * one. Without an open transaction it does nothing and returns 0. */
 int ls_producer_abort(struct ls_producer *producer, struct ls_err *err);
 /* For plain producers: waits until all that was sent is acknowledged. */
 int ls_producer_flush(struct ls_producer *producer, int timeout_ms, struct ls_err *err);
@@ -82,13 +85,14 @@ struct ls_partition {
 #define LS_OFFSET_BEGINNING (-2)
 #define LS_OFFSET_END (-1)
 
-/* Called from ls_consumer_poll. `assigned`: the offsets may be changed before they are used. */
+/* Called from ls_consumer_poll only (not when the consumer is freed). `assigned`: the offsets, which
+ * are resolved already, may be changed before they are used. Revoked: all, what is kept comes back. */
 typedef void ls_rebalance_fn(void *arg, bool assigned, struct ls_partition *parts, size_t n);
 
 /* read_committed, enable.auto.commit=false, auto.offset.reset=error. group NULL: assign only. */
 int ls_consumer_new(const struct ls_config *config, const char *group, struct ls_consumer **ret,
                     struct ls_err *err);
-void ls_consumer_free(struct ls_consumer *consumer);
+void ls_consumer_free(struct ls_consumer *consumer); /* leaves the group */
 int ls_consumer_subscribe(struct ls_consumer *consumer, const char *const *topics, size_t n,
                           ls_rebalance_fn *on_rebalance, void *arg, struct ls_err *err);
 int ls_consumer_assign(struct ls_consumer *consumer, const struct ls_partition *parts, size_t n,

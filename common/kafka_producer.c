@@ -21,6 +21,7 @@
 #define QUEUE_MS 30000
 #define OFFSETS_MS 30000
 #define COMMIT_TRIES 5
+#define ABORT_FLUSH_MS 1000
 
 struct ls_producer {
     rd_kafka_t *rk;
@@ -306,6 +307,9 @@ ls_producer_abort(struct ls_producer *producer, struct ls_err *err)
     if (!producer->open)
         return 0;
     producer->open = false;
+    /* An abort that overtakes the first records of its transaction asks the coordinator to end
+     * what it has not heard of, which it answers with a fatal error (librdkafka 2.0.2, Kafka 4). */
+    rd_kafka_flush(producer->rk, ABORT_FLUSH_MS);
     for (int i = 0; i < COMMIT_TRIES; i++) {
         error = rd_kafka_abort_transaction(producer->rk, -1);
         if (!error)
