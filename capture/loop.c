@@ -20,6 +20,7 @@
 #include "capture/stream.h"
 #include "common/kafka.h"
 #include "common/log.h"
+#include "common/records.h"
 #include "common/run.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -104,7 +105,10 @@ make_topics(struct capture *c, struct ls_err *err)
     specs[n++] = (struct ls_topic_spec){ls_config_topic(c->config, "schemas"), 1, true};
     specs[n++] = (struct ls_topic_spec){ls_config_topic(c->config, "status"), 1, true};
     specs[n++] = (struct ls_topic_spec){ls_config_topic(c->config, "dlq"), 1, false};
-    return ls_topics_ensure(c->config, specs, n, err);
+    if (ls_topics_ensure(c->config, specs, n, err) < 0)
+        return -1;
+    /* before the first record, so that whoever reads one can read it */
+    return ls_schemas_publish(c->config, err);
 }
 
 /* The source's settings and tables, as they are now. */

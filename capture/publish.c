@@ -34,7 +34,7 @@ struct cap_publisher {
     struct ls_arena *arena; /* keys of one row */
     struct ls_buf value;
     const char *topics[LS_T_COUNT];
-    const char *position_topic, *dlq_topic, *schemas_topic;
+    const char *position_topic, *dlq_topic;
     char transactional_id[256];
     char source[280];
     int partitions;
@@ -65,7 +65,6 @@ cap_publisher_new(const struct ls_config *config, struct cap_publisher **ret, st
     }
     p->position_topic = ls_config_topic(config, "position");
     p->dlq_topic = ls_config_topic(config, "dlq");
-    p->schemas_topic = ls_config_topic(config, "schemas");
     (void)snprintf(p->source, sizeof(p->source), "%.255s:%" PRId64,
                    ls_config_str(config, "source", "host"),
                    ls_config_int(config, "source", "port"));
@@ -128,27 +127,6 @@ open_transaction(struct cap_publisher *p, struct ls_err *err)
     return 0;
 }
 
-/* Whoever reads our records can read them with the schemas beside them. */
-static int
-send_schemas(struct cap_publisher *p, struct ls_err *err)
-{
-    size_t n;
-    const struct ls_schema *all = ls_schema_all(&n);
-
-    if (open_transaction(p, err) < 0)
-        return -1;
-    for (size_t i = 0; i < n; i++) {
-        char key[17];
-        if (strncmp(all[i].name, "oc10/", 5) != 0)
-            continue;
-        (void)snprintf(key, sizeof(key), "%016" PRIx64, all[i].fingerprint);
-        if (ls_producer_send(p->producer, p->schemas_topic, 0, ls_str_of(key),
-                             ls_str_of(all[i].json), NULL, 0, err) < 0)
-            return -1;
-    }
-    return 0;
-}
-
 int
 cap_publisher_connect(struct cap_publisher *p, bool *ret_found, struct ls_err *err)
 {
@@ -173,7 +151,7 @@ cap_publisher_connect(struct cap_publisher *p, bool *ret_found, struct ls_err *e
         cap_position_first(&p->now);
     p->committed = p->now;
     *ret_found = read->found;
-    r = send_schemas(p, err);
+    r = 0;
 out:
     free(read);
     return r;
