@@ -60,7 +60,8 @@ struct tf_pipeline {
     int partitions;
     int64_t commit_ms, commit_records;
 
-    bool open; /* a transaction is */
+    bool open;    /* a transaction is */
+    bool suspect; /* the producer failed; whether its last commit succeeded is not known */
     int64_t opened_ms;
     int64_t in_batch;
     struct ls_err broken; /* a rebalance could not commit; kind NONE: all is well */
@@ -249,8 +250,12 @@ take(struct tf_pipeline *p, const struct ls_table *table, const struct ls_messag
 static int
 batch_begin(struct tf_pipeline *p, struct ls_err *err)
 {
-    if (tf_tail_poll(p->tail, err) < 0 || ls_producer_begin(p->producer, err) < 0)
+    if (tf_tail_poll(p->tail, err) < 0)
         return -1;
+    p->suspect = true;
+    if (ls_producer_begin(p->producer, err) < 0)
+        return -1;
+    p->suspect = false;
     p->open = true;
     p->opened_ms = ls_mono_ms();
     p->in_batch = 0;
@@ -266,11 +271,13 @@ batch_commit(struct tf_pipeline *p, struct ls_err *err)
 
     if (!p->open)
         return 0;
-    if (tf_store_put(p->config, p->producer, &p->counts, err) < 0 ||
-        ls_producer_send_offsets(p->producer, p->consumer, err) < 0 ||
+    if (tf_store_put(p->config, p->producer, &p->counts, err) < 0)
+        return -1;
+    p->suspect = true;
+    if (ls_producer_send_offsets(p->producer, p->consumer, err) < 0 ||
         ls_producer_commit(p->producer, err) < 0)
         return -1;
-    p->open = false;
+    p->open = p->suspect = false;
     p->committed = p->counts;
     p->facts.last_progress_us = ls_now_us();
     ls_metric_add(metrics, TF_M_COMMITS, NULL, 1);
@@ -311,14 +318,17 @@ producer_renew(struct tf_pipeline *p, struct ls_err *err)
     p->producer = NULL;
     if (ls_producer_new(p->config, p->producer_id, &p->producer, err) < 0)
         return -1;
-    return tf_store_get(p->config, p->producer, &p->committed, err);
+    if (tf_store_get(p->config, p->producer, &p->committed, err) < 0)
+        return -1;
+    p->suspect = false;
+    return 0;
 }
 
 /* Back to the last commit. Returns -1 only when that is impossible for good. */
 static int
 batch_throw_away(struct tf_pipeline *p, const struct ls_err *why, struct ls_err *err)
 {
-    bool renew = p->backoff.attempt >= 2 || !p->producer;
+    bool renew = p->suspect || !p->producer;
     struct ls_err trouble = {0};
 
     ls_log_err(LS_WARN, "batch-aborted", why);
