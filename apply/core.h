@@ -1,0 +1,165 @@
+/*
+ * apply's core: records in, calls out, answers back in.
+ *
+ * One thread owns the ledger and this struct. A round is
+ *     ap_ledger_begin; ap_settle; ap_take_* ...; ap_plan; ap_ledger_commit; ap_send
+ * so that what was planned is durable before it is sent. Worker threads see jobs only; a test may
+ * do without them: ap_job_next, ap_job_run, ap_job_back.
+ */
+#ifndef AP_CORE_H
+#define AP_CORE_H
+
+#include "apply/converge.h"
+#include "apply/ledger.h"
+#include "common/config.h"
+
+#define AP_LANE_PEOPLE (-10) /* lanes of what is not about a storage */
+#define AP_LANE_SPACES (-9)
+#define AP_LANE_SHARES (-11)
+#define AP_MAX_CHAIN 2100
+
+struct ap_options {
+    int workers;
+    int64_t window_ms, retry_first_ms, retry_max_ms;
+    int content_tries;
+    int64_t content_margin_us; /* how far the heartbeat must be past the last try */
+    int sweep_max_percent;
+    int64_t sweep_max_items;
+    bool disable_deleted; /* people.on_delete = disable */
+};
+
+/* One call, with all it needs; the worker writes the part below "answer" only. */
+struct ap_job {
+    struct ap_key who;
+    enum ap_call call;
+    int64_t op_id; /* row of `op`, for calls on the tree */
+    bool doubtful, queued, done;
+    int attempt;
+    int64_t resend_at; /* ms; outcome unknown: sent again then */
+    struct ap_tree_op op;
+    struct ap_space space;
+    char node_id[AP_ID_SIZE], parent_id[AP_ID_SIZE], top_id[AP_ID_SIZE], home[4200];
+    /* people and shares */
+    char uid[256], gid[256], display_name[512], mail[512], user_home[4096], quota[64];
+    char sharer[256], label[512], mount[2600];
+    char person_id[AP_ID_SIZE], group_id[AP_ID_SIZE];
+    bool enabled, group, folder, has_password;
+    int64_t permissions, expires;
+    enum cs3_share_state state;
+    char share_id[AP_ID_SIZE]; /* in and out */
+    /* what it touches, for those that come after it */
+    int n_chain;
+    int64_t chain[AP_MAX_CHAIN];
+    /* answer */
+    int result;
+    int64_t began_us;
+    struct ls_err err;
+    struct ap_node node;
+    struct ap_person_id person;
+    struct ap_space made;
+};
+
+struct ap_queue;
+struct ap_core {
+    struct ap_ledger *ledger;
+    struct ap_writer *writer;
+    const struct ls_config *config; /* for the homes; NULL in tests */
+    struct ap_options options;
+    struct ap_view view;
+    struct ap_queue *queue;
+    struct ap_job **jobs; /* in flight, or waiting to be sent again */
+    int n_jobs, n_jobs_max, limit, successes;
+    int64_t lane; /* where the round robin is */
+    bool paused;
+    char why[96];        /* of the pause */
+    int64_t pause_until; /* ms */
+    unsigned pause_count;
+    struct ap_job *ping;
+    struct ls_err fatal; /* of a call */
+    int64_t calls;
+};
+
+int ap_core_new(struct ap_ledger *ledger, struct ap_writer *writer, const struct ls_config *config,
+                const struct ap_options *options, struct ap_core **ret, struct ls_err *err);
+void ap_core_free(struct ap_core *core); /* workers must be stopped */
+/* Calls whose answer the ledger does not have: they are sent first, as doubtful. In a transaction.
+ */
+void ap_recover(struct ap_core *core);
+
+/* ---- intake.c */
+struct ap_origin {
+    const char *topic; /* without prefix: "cs3.resource" */
+    int32_t partition;
+    int64_t offset;
+};
+void ap_take_resource(struct ap_core *core, const struct ap_origin *at,
+                      const struct cs3_resource *record);
+void ap_take_space(struct ap_core *core, const struct ap_origin *at,
+                   const struct cs3_space *record);
+void ap_take_person(struct ap_core *core, const struct ap_origin *at,
+                    const struct cs3_person *record);
+void ap_take_share(struct ap_core *core, const struct ap_origin *at,
+                   const struct cs3_share *record);
+/* Brackets and heartbeats. Returns false when the record is about an entity. */
+bool ap_take_mark(struct ap_core *core, const struct ap_origin *at, const struct cs3_head *head);
+/* A tombstone with the header seq, by the record's key. */
+void ap_take_tombstone(struct ap_core *core, const struct ap_origin *at, struct ls_str key,
+                       struct ls_seq seq);
+void ap_take_malformed(struct ap_core *core, const struct ap_origin *at, struct ls_str key,
+                       struct ls_str value, const struct ls_err *why);
+/* Sweeps that waited and are allowed now (another limit); at start. */
+void ap_sweep_waiting(struct ap_core *core);
+/* The message's bytes: decode and take; the offset moves on. 0, or -1 FATAL. */
+struct ls_message;
+int ap_take_message(struct ap_core *core, const struct ls_message *message, const char *topic,
+                    struct ls_arena *arena, struct ls_err *err);
+
+/* ---- schedule.c */
+void ap_plan(struct ap_core *core);
+void ap_send(struct ap_core *core);
+int64_t ap_idle_ms(struct ap_core *core, int64_t most); /* how long nothing is to be done */
+int ap_workers_start(struct ap_core *core, struct ls_err *err);
+void ap_workers_stop(struct ap_core *core);
+bool ap_wait_answers(struct ap_core *core, int64_t ms); /* true: there are some */
+struct ap_job *ap_job_next(struct ap_core *core);       /* NULL: none */
+void ap_job_run(struct ap_writer *writer, struct ap_job *job);
+void ap_job_back(struct ap_core *core, struct ap_job *job);
+struct ap_job *ap_answer(struct ap_core *core);
+void ap_job_forget(struct ap_core *core, struct ap_job *job);
+void ap_lanes_wake(struct ap_core *core);
+void ap_work_dead(struct ap_core *core, const struct ap_work *work, const char *cause,
+                  const char *message);
+int64_t ap_backoff(const struct ap_options *options, int attempts); /* ms, with jitter */
+
+/* ---- settle.c */
+void ap_settle(struct ap_core *core);
+
+/* ---- people.c, shares.c: the next call of an entity, its arguments into the job */
+void ap_person_next(struct ap_core *core, const struct ap_work *work, struct ap_next *next,
+                    struct ap_job *job);
+void ap_space_next(struct ap_core *core, const struct ap_work *work, struct ap_next *next,
+                   struct ap_job *job);
+void ap_people_settled(struct ap_core *core, const struct ap_job *job);
+/* Person's row by type and names; 0 when not there. */
+int64_t ap_person_find(struct ap_core *core, enum cs3_person_type type, const char *uid,
+                       const char *gid);
+void ap_share_next(struct ap_core *core, const struct ap_work *work, struct ap_next *next);
+void ap_grant_next(struct ap_core *core, const struct ap_work *work, struct ap_next *next,
+                   struct ap_job *job);
+void ap_received_next(struct ap_core *core, const struct ap_work *work, struct ap_next *next,
+                      struct ap_job *job);
+void ap_link_next(struct ap_core *core, const struct ap_work *work, struct ap_next *next,
+                  struct ap_job *job);
+void ap_shares_settled(struct ap_core *core, const struct ap_job *job);
+/* The rows of this share (before and after a change) belong to these entities. */
+void ap_share_touch(struct ap_core *core, int64_t share, int64_t ready_at);
+void ap_member_touch(struct ap_core *core, const char *uid, const char *gid);
+
+/* ---- dlq.c */
+struct ls_producer;
+void ap_dead_letter(struct ap_core *core, struct ap_key key, const char *cause, const char *message,
+                    int attempts);
+int ap_letters_send(struct ap_core *core, struct ls_producer *producer, const char *topic,
+                    struct ls_err *err);
+
+#endif

@@ -1,0 +1,604 @@
+/*
+ * Records into the ledger: the newest desired state of each entity, and that it is open.
+ *
+ * What can go wrong: records come twice and out of order (the highest seq wins, deletions
+ * included); a value cannot be read or is longer than any oC10 can have (dead letter, the rest goes
+ * on); the two halves of a move between storages come in any order; a snapshot's end says that a
+ * whole home is gone although only somebody's mount was missing (a sweep above the limit waits).
+ * Nothing here calls the target.
+ */
+#include "apply/core.h"
+#include "common/kafka.h"
+#include "common/log.h"
+#include "common/run.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RESOURCE "cs3.resource"
+
+static int64_t
+now_ms(void)
+{
+    return ls_now_us() / 1000;
+}
+
+static void
+superseded(struct ap_core *core)
+{
+    ap_count(core->ledger, "in", 1);
+    ap_count(core->ledger, "superseded", 1);
+}
+
+/* True when the row whose seq `s` selects is as new as the record or newer. */
+static bool
+is_newer(struct ap_core *core, sqlite3_stmt *s, struct ls_seq seq)
+{
+    bool newer = false;
+
+    if (ap_step(core->ledger, s)) {
+        struct ls_seq have = {sqlite3_column_int(s, 0), sqlite3_column_int64(s, 1),
+                              sqlite3_column_int(s, 2)};
+        newer = ls_seq_cmp(have, seq) >= 0;
+        ap_done(s);
+    }
+    return newer;
+}
+
+static bool
+too_long(struct ls_str s, size_t room)
+{
+    return s.p && s.n >= room;
+}
+
+void
+ap_take_malformed(struct ap_core *core, const struct ap_origin *at, struct ls_str key,
+                  struct ls_str value, const struct ls_err *why)
+{
+    int64_t id;
+
+    ap_exec(core->ledger,
+            "INSERT INTO letter(key, value, cause, message, attempts, seq, topic, partition,"
+            " offset, time_us) VALUES(CAST(? AS BLOB), CAST(? AS BLOB), ?, ?, 1, '', ?, ?, ?, ?)",
+            "ttsssiii", &key, &value, why->cause, why->msg, at->topic, (int64_t)at->partition,
+            at->offset, ls_now_us());
+    id = ap_number(core->ledger, 0, "SELECT coalesce(max(id), 0) + 1 FROM dead WHERE kind = 11",
+                   NULL);
+    ap_exec(core->ledger,
+            "INSERT INTO dead(kind, id, cause, message, attempts, counted, time_us)"
+            " VALUES(11, ?, ?, ?, 1, 1, ?)",
+            "issi", id, why->cause, why->msg, ls_now_us());
+    ap_count(core->ledger, "in", 1);
+}
+
+static void
+take_too_long(struct ap_core *core, const struct ap_origin *at, int64_t id)
+{
+    struct ls_err why = {0};
+    char key[32];
+
+    snprintf(key, sizeof(key), "%lld", (long long)id);
+    ls_fail_cause(&why, LS_ERR_POISON, 0, "too-long", "a text of the record is too long");
+    ap_take_malformed(core, at, ls_str_of(key), LS_STR(""), &why);
+}
+
+/* ---- files and folders */
+
+/* The first snapshot of this partition is under way: nothing of it is applied before its end. */
+static bool
+is_gated(struct ap_core *core, const struct ap_origin *at)
+{
+    return ap_number(core->ledger, 0,
+                     "SELECT 1 FROM bracket WHERE topic = ? AND partition = ? AND state = 1"
+                     " AND ended = 0",
+                     "si", at->topic, (int64_t)at->partition) == 1;
+}
+
+static void
+open_node(struct ap_core *core, const struct ap_origin *at, int64_t fileid, int64_t storage,
+          int64_t source_us)
+{
+    struct ap_key key = {AP_NODE, fileid};
+
+    ap_work_record(core->ledger, key, storage, source_us, now_ms() + core->options.window_ms);
+    if (is_gated(core, at))
+        ap_exec(core->ledger,
+                "UPDATE work SET state = 1, on_kind = 9, on_id = ?, cause = 'snapshot'"
+                " WHERE kind = 1 AND id = ? AND state = 0",
+                "ii", (int64_t)at->partition, fileid);
+    ap_wake(core->ledger, key);
+}
+
+/* Content that was not found may be where a renamed folder is now. */
+static void
+content_again(struct ap_core *core, int64_t storage)
+{
+    ap_exec(core->ledger,
+            "UPDATE work SET ready_at = ?1 WHERE state = 0 AND storage = ?2 AND ready_at > ?1"
+            " AND trouble = 1 AND cause LIKE 'content-%'",
+            "ii", now_ms(), storage);
+}
+
+static void
+take_trash_info(struct ap_core *core, const struct ap_origin *at, const struct cs3_resource *r)
+{
+    if (is_newer(core,
+                 ap_query(core->ledger,
+                          "SELECT epoch, counter, part FROM trashinfo WHERE auto_id = ?", "i",
+                          r->fileid),
+                 r->head.seq)) {
+        superseded(core);
+        return;
+    }
+    ap_exec(core->ledger,
+            "INSERT OR REPLACE INTO trashinfo(auto_id, partition, user, name, location, time,"
+            " epoch, counter, part, deleted) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "iitttiiiii", r->fileid, (int64_t)at->partition, &r->trash_user, &r->name,
+            &r->trash_location, r->trash_time, (int64_t)r->head.seq.epoch, r->head.seq.counter,
+            (int64_t)r->head.seq.part, (int64_t)(r->head.kind == CS3_DELETE));
+    ap_count(core->ledger, "in", 1);
+    ap_count(core->ledger, "left:trash-info", 1); /* used, but nothing of its own at the target */
+}
+
+static void
+node_upsert(struct ap_core *core, const struct ap_origin *at, const struct cs3_resource *r)
+{
+    char name[AP_NAME_SIZE] = "";
+
+    snprintf(name, sizeof(name), "%.*s", (int)r->name.n, r->name.p ? r->name.p : "");
+    ap_exec(core->ledger,
+            "INSERT OR REPLACE INTO desired(fileid, storage, partition, parent, name, folder, size,"
+            " mtime, etag, sha1, md5, adler32, mimetype, encrypted, epoch, counter, part, deleted,"
+            " moved_to, source_us, trash_time)"
+            " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?)",
+            "iiiisiiitttttiiiiiii", r->fileid, r->storage, (int64_t)at->partition, r->parent, name,
+            (int64_t)r->folder, r->size, r->mtime, &r->etag, &r->sha1, &r->md5, &r->adler32,
+            &r->mimetype, (int64_t)r->encrypted, (int64_t)r->head.seq.epoch, r->head.seq.counter,
+            (int64_t)r->head.seq.part, LS_NO_STORAGE, r->head.source_ts_us,
+            ap_trash_name(name, NULL, 0));
+}
+
+static void
+node_delete(struct ap_core *core, const struct ap_origin *at, int64_t fileid, struct ls_seq seq,
+            int64_t moved_to, int64_t source_us)
+{
+    if (ap_exec(core->ledger,
+                "UPDATE desired SET deleted = 1, moved_to = ?, epoch = ?, counter = ?, part = ?,"
+                " source_us = ?, partition = ? WHERE fileid = ?",
+                "iiiiiii", moved_to, (int64_t)seq.epoch, seq.counter, (int64_t)seq.part, source_us,
+                (int64_t)at->partition, fileid) > 0)
+        return;
+    ap_exec(core->ledger,
+            "INSERT INTO desired(fileid, storage, partition, parent, name, folder, deleted,"
+            " moved_to, epoch, counter, part, source_us) VALUES(?, -1, ?, 0, '', 0, 1, ?, ?, ?, ?,"
+            " ?)",
+            "iiiiiii", fileid, (int64_t)at->partition, moved_to, (int64_t)seq.epoch, seq.counter,
+            (int64_t)seq.part, source_us);
+}
+
+void
+ap_take_resource(struct ap_core *core, const struct ap_origin *at, const struct cs3_resource *r)
+{
+    struct ap_desired have;
+    bool known;
+
+    if (ap_take_mark(core, at, &r->head))
+        return;
+    if (too_long(r->name, 1001) || too_long(r->etag, 168) || too_long(r->sha1, 41) ||
+        too_long(r->md5, 33) || too_long(r->adler32, 9) || too_long(r->mimetype, 256)) {
+        take_too_long(core, at, r->fileid);
+        return;
+    }
+    if (r->what == CS3_TRASH_INFO) {
+        take_trash_info(core, at, r);
+        return;
+    }
+    known = ap_desired_get(core->ledger, r->fileid, &have);
+    if (known && ls_seq_cmp(have.seq, r->head.seq) >= 0) {
+        superseded(core);
+        return;
+    }
+    if (r->head.kind == CS3_DELETE)
+        node_delete(core, at, r->fileid, r->head.seq, r->moved_to, r->head.source_ts_us);
+    else
+        node_upsert(core, at, r);
+    open_node(core, at, r->fileid, r->head.kind == CS3_DELETE && known ? have.storage : r->storage,
+              r->head.source_ts_us);
+    if (known && (have.folder || r->folder) &&
+        (have.parent != r->parent || !ls_str_is(r->name, have.name)))
+        content_again(core, r->storage);
+}
+
+/* ---- spaces */
+
+void
+ap_take_space(struct ap_core *core, const struct ap_origin *at, const struct cs3_space *r)
+{
+    struct ls_seq seq = r->head.seq;
+    bool deleted = r->head.kind == CS3_DELETE;
+
+    if (ap_take_mark(core, at, &r->head))
+        return;
+    if (too_long(r->owner, 256)) {
+        take_too_long(core, at, r->storage);
+        return;
+    }
+    if (is_newer(core,
+                 ap_query(core->ledger,
+                          "SELECT epoch, counter, part FROM space WHERE storage = ?"
+                          " AND epoch IS NOT NULL",
+                          "i", r->storage),
+                 seq)) {
+        superseded(core);
+        return;
+    }
+    ap_exec(core->ledger, "INSERT OR IGNORE INTO space(storage) VALUES(?)", "i", r->storage);
+    /* A deleted storage keeps what was known: its rows' deletions come later. */
+    if (deleted)
+        ap_exec(core->ledger,
+                "UPDATE space SET deleted = 1, epoch = ?, counter = ?, part = ? WHERE storage = ?",
+                "iiii", (int64_t)seq.epoch, seq.counter, (int64_t)seq.part, r->storage);
+    else
+        ap_exec(core->ledger,
+                "UPDATE space SET deleted = 0, known = 1, type = ?, source_id = ?, owner = ?,"
+                " reason = ?, epoch = ?, counter = ?, part = ? WHERE storage = ?",
+                "itttiiii", (int64_t)r->type, &r->source_id, &r->owner, &r->reason,
+                (int64_t)seq.epoch, seq.counter, (int64_t)seq.part, r->storage);
+    ap_work_record(core->ledger, (struct ap_key){AP_SPACE, r->storage}, AP_LANE_SPACES,
+                   r->head.source_ts_us, now_ms());
+    ap_wake(core->ledger, (struct ap_key){AP_SPACE, r->storage});
+}
+
+/* ---- people */
+
+static void
+person_key(const struct cs3_person *r, char *out, size_t size)
+{
+    struct ls_str a = r->type == CS3_USER ? r->uid : r->gid, b = r->uid;
+
+    if (r->type == CS3_MEMBER) /* a NUL cannot stand in either name; 1 stands for it */
+        snprintf(out, size, "m:%.*s\001%.*s", (int)a.n, a.p ? a.p : "", (int)b.n, b.p ? b.p : "");
+    else
+        snprintf(out, size, "%c:%.*s", r->type == CS3_USER ? 'u' : 'g', (int)a.n, a.p ? a.p : "");
+}
+
+void
+ap_take_person(struct ap_core *core, const struct ap_origin *at, const struct cs3_person *r)
+{
+    struct ls_seq seq = r->head.seq;
+    bool deleted = r->head.kind == CS3_DELETE;
+    char key[600];
+    int64_t id;
+
+    if (ap_take_mark(core, at, &r->head))
+        return;
+    if (too_long(r->uid, 256) || too_long(r->gid, 256) || too_long(r->display_name, 512) ||
+        too_long(r->mail, 512) || too_long(r->home, 4096) || too_long(r->quota, 64)) {
+        take_too_long(core, at, 0);
+        return;
+    }
+    person_key(r, key, sizeof(key));
+    if (is_newer(core,
+                 ap_query(core->ledger, "SELECT epoch, counter, part FROM person WHERE key = ?",
+                          "s", key),
+                 seq)) {
+        superseded(core);
+        return;
+    }
+    ap_exec(
+        core->ledger,
+        "INSERT INTO person(key, type, uid, gid) VALUES(?, ?, ?, ?) ON CONFLICT(key) DO NOTHING",
+        "sitt", key, (int64_t)r->type, &r->uid, &r->gid);
+    if (deleted)
+        ap_exec(core->ledger,
+                "UPDATE person SET deleted = 1, epoch = ?, counter = ?, part = ? WHERE key = ?",
+                "iiis", (int64_t)seq.epoch, seq.counter, (int64_t)seq.part, key);
+    else
+        ap_exec(core->ledger,
+                "UPDATE person SET deleted = 0, display_name = ?, mail = ?, home = ?, backend = ?,"
+                " quota = ?, enabled = ?, epoch = ?, counter = ?, part = ? WHERE key = ?",
+                "tttttiiiis", &r->display_name, &r->mail, &r->home, &r->backend, &r->quota,
+                (int64_t)r->enabled, (int64_t)seq.epoch, seq.counter, (int64_t)seq.part, key);
+    id = ap_number(core->ledger, 0, "SELECT id FROM person WHERE key = ?", "s", key);
+    ap_work_record(core->ledger, (struct ap_key){AP_PERSON, id}, AP_LANE_PEOPLE,
+                   r->head.source_ts_us, now_ms());
+    ap_wake(core->ledger, (struct ap_key){AP_PERSON, id});
+}
+
+/* ---- shares */
+
+void
+ap_take_share(struct ap_core *core, const struct ap_origin *at, const struct cs3_share *r)
+{
+    struct ls_seq seq = r->head.seq;
+    int64_t ready_at = now_ms() + core->options.window_ms;
+
+    if (ap_take_mark(core, at, &r->head))
+        return;
+    if (too_long(r->owner, 256) || too_long(r->creator, 256) || too_long(r->grantee, 256) ||
+        too_long(r->mount_point, 2600) || too_long(r->label, 512)) {
+        take_too_long(core, at, r->id);
+        return;
+    }
+    if (is_newer(core,
+                 ap_query(core->ledger, "SELECT epoch, counter, part FROM share WHERE id = ?", "i",
+                          r->id),
+                 seq)) {
+        superseded(core);
+        return;
+    }
+    ap_share_touch(core, r->id, ready_at); /* what it belonged to until now */
+    ap_exec(core->ledger, "INSERT OR IGNORE INTO share(id) VALUES(?)", "i", r->id);
+    if (r->head.kind == CS3_DELETE)
+        ap_exec(core->ledger,
+                "UPDATE share SET deleted = 1, epoch = ?, counter = ?, part = ? WHERE id = ?",
+                "iiii", (int64_t)seq.epoch, seq.counter, (int64_t)seq.part, r->id);
+    else
+        ap_exec(core->ledger,
+                "UPDATE share SET deleted = 0, type = ?, parent = ?, fileid = ?, folder = ?,"
+                " owner = ?, creator = ?, grantee = ?, permissions = ?, stime = ?, state = ?,"
+                " mount = ?, expires = ?, has_password = ?, label = ?, epoch = ?, counter = ?,"
+                " part = ? WHERE id = ?",
+                "iiiitttiiitiitiiii", (int64_t)r->type, r->parent, r->fileid, (int64_t)r->folder,
+                &r->owner, &r->creator, &r->grantee, r->permissions, r->stime, (int64_t)r->state,
+                &r->mount_point, r->expires, (int64_t)r->has_password, &r->label,
+                (int64_t)seq.epoch, seq.counter, (int64_t)seq.part, r->id);
+    ap_work_record(core->ledger, (struct ap_key){AP_SHARE, r->id}, AP_LANE_SHARES,
+                   r->head.source_ts_us, ready_at);
+    ap_share_touch(core, r->id, ready_at);
+}
+
+/* ---- tombstones, brackets, sweeps, heartbeats */
+
+void
+ap_take_tombstone(struct ap_core *core, const struct ap_origin *at, struct ls_str key,
+                  struct ls_seq seq)
+{
+    char text[32], *end;
+    struct ap_desired row;
+    int64_t id;
+
+    /* Follows a delete with the same seq; alone it is what compaction left of that. Only files are
+     * known by key alone. */
+    if (strcmp(at->topic, RESOURCE) != 0 || key.n == 0 || key.n >= sizeof(text) || key.p[0] == 't')
+        return;
+    snprintf(text, sizeof(text), "%.*s", (int)key.n, key.p);
+    id = strtoll(text, &end, 10);
+    if (*end || !ap_desired_get(core->ledger, id, &row) || ls_seq_cmp(row.seq, seq) >= 0)
+        return;
+    node_delete(core, at, id, seq, LS_NO_STORAGE, row.source_us);
+    ap_work_open(core->ledger, (struct ap_key){AP_NODE, id}, row.storage, now_ms());
+    ap_wake(core->ledger, (struct ap_key){AP_NODE, id});
+}
+
+#define OLDER " (epoch < ?1 OR (epoch = ?1 AND counter < ?2))"
+
+/* Does the sweep of a partition take more of some storage than may go without a word? */
+static int64_t
+sweep_excess(struct ap_core *core, int32_t partition, struct ls_seq begin)
+{
+    return ap_number(core->ledger, 0,
+                     "SELECT max(gone) FROM (SELECT count(*) AS total, sum" OLDER
+                     " AS gone FROM desired WHERE partition = ?3 AND deleted = 0 GROUP BY storage)"
+                     " WHERE gone > ?4 AND gone * 100 > total * ?5",
+                     "iiiii", (int64_t)begin.epoch, begin.counter, (int64_t)partition,
+                     core->options.sweep_max_items, (int64_t)core->options.sweep_max_percent);
+}
+
+static int64_t
+sweep_resources(struct ap_core *core, int32_t partition, struct ls_seq begin)
+{
+    /* Also those that are half moved away: their other half never came. */
+    ap_exec(core->ledger,
+            "INSERT INTO work(kind, id, storage, state, ready_at, since_us, on_kind, on_id,"
+            " counted) SELECT 1, fileid, storage, 0, ?4, ?4 * 1000, 0, 0, 0 FROM desired"
+            " WHERE partition = ?3 AND (deleted = 0 OR moved_to <> ?5) AND" OLDER
+            " ON CONFLICT(kind, id) DO UPDATE SET state = 0, on_kind = 0, trouble = 0"
+            " WHERE state = 1",
+            "iiiii", (int64_t)begin.epoch, begin.counter, (int64_t)partition, now_ms(),
+            LS_NO_STORAGE);
+    ap_exec(core->ledger, "UPDATE trashinfo SET deleted = 1 WHERE partition = ?3 AND" OLDER, "iii",
+            (int64_t)begin.epoch, begin.counter, (int64_t)partition);
+    return ap_exec(core->ledger,
+                   "UPDATE desired SET deleted = 1, moved_to = ?4, epoch = ?1, counter = ?2,"
+                   " part = 0 WHERE partition = ?3 AND (deleted = 0 OR moved_to <> ?4) AND" OLDER,
+                   "iiii", (int64_t)begin.epoch, begin.counter, (int64_t)partition, LS_NO_STORAGE);
+}
+
+static int64_t
+sweep_people(struct ap_core *core, struct ls_seq begin)
+{
+    ap_exec(core->ledger,
+            "INSERT INTO work(kind, id, storage, state, ready_at, since_us, on_kind, on_id,"
+            " counted) SELECT 4, id, ?4, 0, ?3, ?3 * 1000, 0, 0, 0 FROM person WHERE deleted = 0"
+            " AND" OLDER " ON CONFLICT(kind, id) DO UPDATE SET state = 0, on_kind = 0"
+            " WHERE state = 1",
+            "iiii", (int64_t)begin.epoch, begin.counter, now_ms(), (int64_t)AP_LANE_PEOPLE);
+    return ap_exec(core->ledger,
+                   "UPDATE person SET deleted = 1, epoch = ?1, counter = ?2, part = 0"
+                   " WHERE deleted = 0 AND" OLDER,
+                   "ii", (int64_t)begin.epoch, begin.counter);
+}
+
+static int64_t
+sweep_shares(struct ap_core *core, struct ls_seq begin)
+{
+    int64_t ids[256], swept = 0;
+    int n;
+
+    do {
+        sqlite3_stmt *s =
+            ap_query(core->ledger, "SELECT id FROM share WHERE deleted = 0 AND" OLDER " LIMIT 256",
+                     "ii", (int64_t)begin.epoch, begin.counter);
+        for (n = 0; n < 256 && ap_step(core->ledger, s); n++)
+            ids[n] = sqlite3_column_int64(s, 0);
+        ap_done(s);
+        for (int i = 0; i < n; i++) {
+            ap_exec(core->ledger,
+                    "UPDATE share SET deleted = 1, epoch = ?, counter = ?, part = 0 WHERE id = ?",
+                    "iii", (int64_t)begin.epoch, begin.counter, ids[i]);
+            ap_share_touch(core, ids[i], now_ms());
+            ap_work_open(core->ledger, (struct ap_key){AP_SHARE, ids[i]}, AP_LANE_SHARES, now_ms());
+        }
+        swept += n;
+    } while (n == 256);
+    return swept;
+}
+
+/* Done, or left waiting for a word. */
+static void
+sweep(struct ap_core *core, const char *topic, int32_t partition, struct ls_seq begin)
+{
+    int64_t gone = 0, excess = 0;
+    bool resources = strcmp(topic, RESOURCE) == 0;
+
+    if (resources)
+        excess = sweep_excess(core, partition, begin);
+    if (excess > 0) {
+        ap_exec(core->ledger,
+                "UPDATE bracket SET state = 3, items = ?, epoch = ?, counter = ? WHERE topic = ?"
+                " AND partition = ?",
+                "iiisi", excess, (int64_t)begin.epoch, begin.counter, topic, (int64_t)partition);
+        ls_log(LS_WARN, "sweep-waiting", LS_I("partition", partition), LS_I("items", excess),
+               LS_S("option", "apply.sweep_max_percent, apply.sweep_max_items"));
+        return;
+    }
+    if (resources)
+        gone = sweep_resources(core, partition, begin);
+    else if (strcmp(topic, "cs3.person") == 0)
+        gone = sweep_people(core, begin);
+    else if (strcmp(topic, "cs3.share") == 0)
+        gone = sweep_shares(core, begin);
+    else
+        gone = ap_exec(
+            core->ledger,
+            "UPDATE space SET deleted = 1 WHERE deleted = 0 AND epoch IS NOT NULL AND" OLDER, "ii",
+            (int64_t)begin.epoch, begin.counter);
+    ap_exec(core->ledger,
+            "UPDATE bracket SET state = 2, ended = 1, items = 0 WHERE topic = ? AND partition = ?",
+            "si", topic, (int64_t)partition);
+    ap_count(core->ledger, "swept", gone);
+    if (gone > 0)
+        ls_log(LS_INFO, "sweep", LS_S("topic", topic), LS_I("partition", partition),
+               LS_I("items", gone));
+}
+
+void
+ap_sweep_waiting(struct ap_core *core)
+{
+    struct {
+        char topic[32];
+        int32_t partition;
+        struct ls_seq begin;
+    } waiting[256];
+    int n = 0;
+    sqlite3_stmt *s = ap_query(core->ledger,
+                               "SELECT topic, partition, epoch, counter FROM bracket"
+                               " WHERE state = 3 LIMIT 256",
+                               NULL);
+
+    for (; n < 256 && ap_step(core->ledger, s); n++) {
+        ap_text(s, 0, waiting[n].topic, sizeof(waiting[n].topic));
+        waiting[n].partition = sqlite3_column_int(s, 1);
+        waiting[n].begin = (struct ls_seq){sqlite3_column_int(s, 2), sqlite3_column_int64(s, 3), 0};
+    }
+    ap_done(s);
+    for (int i = 0; i < n; i++)
+        sweep(core, waiting[i].topic, waiting[i].partition, waiting[i].begin);
+}
+
+static void
+heartbeat(struct ap_core *core, const struct ap_origin *at, int64_t read_us)
+{
+    ap_exec(core->ledger,
+            "INSERT INTO offset(topic, partition, next, read_us) VALUES(?1, ?2, 0, ?3)"
+            " ON CONFLICT(topic, partition) DO UPDATE SET read_us = max(read_us, ?3)",
+            "sii", at->topic, (int64_t)at->partition, read_us);
+}
+
+bool
+ap_take_mark(struct ap_core *core, const struct ap_origin *at, const struct cs3_head *head)
+{
+    switch (head->kind) {
+    case CS3_HEARTBEAT:
+        heartbeat(core, at, head->source_ts_us);
+        return true;
+    case CS3_BEGIN:
+        ap_exec(core->ledger,
+                "INSERT INTO bracket(topic, partition, state, epoch, counter)"
+                " VALUES(?1, ?2, 1, ?3, ?4) ON CONFLICT(topic, partition) DO UPDATE SET"
+                " state = 1, epoch = ?3, counter = ?4 WHERE (epoch, counter) < (?3, ?4)",
+                "siii", at->topic, (int64_t)at->partition, (int64_t)head->seq.epoch,
+                head->seq.counter);
+        return true;
+    case CS3_END:
+        /* Read once more from the start it finds nothing older that is still there. */
+        ap_exec(core->ledger,
+                "INSERT INTO bracket(topic, partition, state, epoch, counter)"
+                " VALUES(?, ?, 1, ?, ?) ON CONFLICT(topic, partition) DO NOTHING",
+                "siii", at->topic, (int64_t)at->partition, (int64_t)head->begin.epoch,
+                head->begin.counter);
+        sweep(core, at->topic, at->partition, head->begin);
+        ap_exec(core->ledger, "UPDATE bracket SET ended = 1 WHERE topic = ? AND partition = ?",
+                "si", at->topic, (int64_t)at->partition);
+        if (strcmp(at->topic, RESOURCE) == 0)
+            ap_wake(core->ledger, (struct ap_key){AP_PARTITION, at->partition});
+        return true;
+    case CS3_UPSERT:
+    case CS3_DELETE:
+        return false;
+    }
+    return true;
+}
+
+/* ---- messages */
+
+static int
+take_value(struct ap_core *core, const struct ap_origin *at, const struct ls_message *message,
+           struct ls_arena *arena, struct ls_err *err)
+{
+    void *record = NULL;
+    const struct cs3_type *type = strcmp(at->topic, RESOURCE) == 0       ? &cs3_resource_type
+                                  : strcmp(at->topic, "cs3.space") == 0  ? &cs3_space_type_
+                                  : strcmp(at->topic, "cs3.person") == 0 ? &cs3_person_type_
+                                                                         : &cs3_share_type_;
+
+    if (cs3_decode(type, message->value, arena, &record, err) < 0)
+        return -1;
+    if (type == &cs3_resource_type)
+        ap_take_resource(core, at, record);
+    else if (type == &cs3_space_type_)
+        ap_take_space(core, at, record);
+    else if (type == &cs3_person_type_)
+        ap_take_person(core, at, record);
+    else
+        ap_take_share(core, at, record);
+    return 0;
+}
+
+int
+ap_take_message(struct ap_core *core, const struct ls_message *message, const char *topic,
+                struct ls_arena *arena, struct ls_err *err)
+{
+    struct ap_origin at = {topic, message->partition, message->offset};
+    struct ls_err why = {0};
+    struct ls_seq seq;
+    const struct ls_str *header;
+
+    if (!message->value.p) {
+        header = ls_message_header(message, "seq");
+        if (header && ls_seq_parse(*header, &seq) == 0)
+            ap_take_tombstone(core, &at, message->key, seq);
+    } else if (take_value(core, &at, message, arena, &why) < 0) {
+        if (why.kind != LS_ERR_POISON) {
+            *err = why;
+            return -1;
+        }
+        ap_take_malformed(core, &at, message->key, message->value, &why);
+    }
+    ap_exec(core->ledger,
+            "INSERT INTO offset(topic, partition, next) VALUES(?1, ?2, ?3)"
+            " ON CONFLICT(topic, partition) DO UPDATE SET next = ?3",
+            "sii", topic, (int64_t)message->partition, message->offset + 1);
+    return 0;
+}

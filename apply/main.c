@@ -1,0 +1,402 @@
+/*
+ * lockstep-apply: the loop.
+ *
+ * A round: answers, records, plans, one commit, then the calls go out. The ledger's own offsets
+ * decide where reading begins; the group's offsets in Kafka follow them, so that lag shows. What
+ * can go wrong: Kafka away (librdkafka goes on trying, the calls go on meanwhile); the target away
+ * (everything pauses, records are still taken in); a ledger older than what the topics keep (FATAL,
+ * a new snapshot is needed); the ledger not writable (FATAL before anything is sent).
+ */
+#include "apply/core.h"
+#include "apply/status.h"
+#include "common/kafka.h"
+#include "common/log.h"
+#include "common/run.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define ARENA_CAP (16u << 20)
+#define STOP_MS 30000
+
+static const char *const topic_names[] = {"cs3.person", "cs3.space", "cs3.resource", "cs3.share"};
+#define N_TOPICS (sizeof(topic_names) / sizeof(topic_names[0]))
+
+struct apply {
+    struct ls_config *config;
+    struct ap_ledger *ledger;
+    struct ap_writer *writer;
+    struct ap_core *core;
+    struct ls_consumer *consumer;
+    struct ls_producer *producer;
+    struct ls_arena *arena;
+    struct ls_message **batch;
+    size_t n_batch, n_batch_max, prefix_len;
+    int64_t commit_at;
+    bool moved; /* offsets since the last commit to the group */
+    struct ap_status status;
+};
+
+static const char *
+short_name(const struct apply *a, const char *topic)
+{
+    return strlen(topic) > a->prefix_len ? topic + a->prefix_len + 1 : topic;
+}
+
+static void
+on_rebalance(void *arg, bool assigned, struct ls_partition *parts, size_t n)
+{
+    struct apply *a = arg;
+
+    for (size_t i = 0; assigned && i < n; i++)
+        parts[i].offset =
+            ap_number(a->ledger, LS_OFFSET_BEGINNING,
+                      "SELECT next FROM offset WHERE topic = ? AND partition = ?"
+                      " AND next > 0",
+                      "si", short_name(a, parts[i].topic), (int64_t)parts[i].partition);
+    ls_log(LS_INFO, assigned ? "assigned" : "revoked", LS_I("partitions", n));
+}
+
+/* ---- starting */
+
+static int
+topics_ensure(struct apply *a, struct ls_err *err)
+{
+    int partitions = (int)ls_config_int(a->config, "lockstep", "partitions");
+    const struct ls_topic_spec specs[] = {
+        {ls_config_topic(a->config, "cs3.person"), 1, true},
+        {ls_config_topic(a->config, "cs3.space"), 1, true},
+        {ls_config_topic(a->config, "cs3.share"), 1, true},
+        {ls_config_topic(a->config, "cs3.resource"), partitions, true},
+        {ls_config_topic(a->config, "dlq"), 1, false},
+        {ls_config_topic(a->config, "status"), 1, true},
+    };
+
+    return ls_topics_ensure(a->config, specs, sizeof(specs) / sizeof(specs[0]), err);
+}
+
+static int
+data_check(const struct ls_config *config, struct ls_err *err)
+{
+    const char *root = ls_config_str(config, "data", "root");
+    struct stat st;
+
+    if (root && (stat(root, &st) < 0 || !S_ISDIR(st.st_mode)))
+        return ls_fail_cause(err, LS_ERR_FATAL, 0, "data",
+                             "[data] root %s is not a folder that can be read", root);
+    return 0;
+}
+
+static int
+writer_make(struct apply *a, struct ls_err *err)
+{
+    const char *name = ls_config_str(a->config, "apply", "writer");
+
+    if (strcmp(name, "ocis-api") == 0)
+        return ap_ocis_api_new(a->config, ap_status_call, a->status.metrics, &a->writer, err);
+    if (strcmp(name, "null") == 0)
+        return ap_null_new(a->config, ap_status_call, a->status.metrics, &a->writer, err);
+    return ls_fail_cause(err, LS_ERR_FATAL, 0, "option",
+                         "[apply] writer is %s; it may be ocis-api or null", name);
+}
+
+static void
+options_read(const struct ls_config *config, struct ap_options *ret)
+{
+    *ret = (struct ap_options){
+        .workers = (int)ls_config_int(config, "apply", "workers"),
+        .window_ms = ls_config_int(config, "apply", "window_ms"),
+        .retry_first_ms = 200,
+        .retry_max_ms = ls_config_int(config, "apply", "retry_max_ms"),
+        .content_tries = (int)ls_config_int(config, "apply", "content_tries"),
+        .content_margin_us = 2000000,
+        .sweep_max_percent = (int)ls_config_int(config, "apply", "sweep_max_percent"),
+        .sweep_max_items = ls_config_int(config, "apply", "sweep_max_items"),
+        .disable_deleted = strcmp(ls_config_str(config, "people", "on_delete"), "disable") == 0,
+    };
+    if (ret->retry_first_ms > ret->retry_max_ms)
+        ret->retry_first_ms = ret->retry_max_ms;
+}
+
+/* Signs in. A target that is away is waited for; one that can never work is FATAL. */
+static int
+writer_open(struct apply *a, struct ls_err *err)
+{
+    struct ls_backoff backoff = {.first_ms = 200, .max_ms = 5000};
+    bool told = false;
+
+    while (a->writer->ops->open(a->writer, err) < 0) {
+        if (err->kind == LS_ERR_FATAL)
+            return -1;
+        if (!told)
+            ls_log_err(LS_WARN, "target-not-ready", err);
+        told = true;
+        snprintf(a->status.why, sizeof(a->status.why), "%s", err->cause[0] ? err->cause : "target");
+        ap_status_tell(&a->status, a->core, false);
+        if (ls_run_stopping())
+            return 0;
+        ls_run_sleep_ms(ls_backoff_next_ms(&backoff));
+        memset(err, 0, sizeof(*err));
+    }
+    return 0;
+}
+
+/* In one transaction: calls in doubt, sweeps that may go now, and all offsets when asked to. */
+static int
+ledger_prepare(struct apply *a, bool from_start, struct ls_err *err)
+{
+    if (ap_ledger_begin(a->ledger, err) < 0)
+        return -1;
+    if (from_start)
+        ap_exec(a->ledger, "UPDATE offset SET next = 0", NULL);
+    ap_recover(a->core);
+    ap_sweep_waiting(a->core);
+    return ap_ledger_commit(a->ledger, err);
+}
+
+static int
+start(struct apply *a, bool from_start, struct ls_err *err)
+{
+    struct ap_options options;
+    const char *topics[N_TOPICS];
+    char group[256];
+    const char *prefix = ls_config_str(a->config, "lockstep", "prefix");
+
+    a->prefix_len = strlen(prefix);
+    a->n_batch_max = (size_t)ls_config_int(a->config, "apply", "batch_records");
+    a->arena = ls_arena_new(ARENA_CAP);
+    a->batch = calloc(a->n_batch_max, sizeof(*a->batch));
+    a->status = (struct ap_status){.config = a->config,
+                                   .started_us = ls_now_us(),
+                                   .starting = true,
+                                   .why = "starting",
+                                   .metrics = ls_metrics_new("apply", ap_metrics)};
+    if (!a->arena || !a->batch || !a->status.metrics)
+        return ls_fail(err, LS_ERR_FATAL, 0, "out of memory");
+    options_read(a->config, &options);
+    if (data_check(a->config, err) < 0 || writer_make(a, err) < 0 ||
+        ls_http_start(a->config, a->status.metrics, &a->status.http, NULL, err) < 0 ||
+        ap_ledger_open(ls_config_str(a->config, "apply", "ledger"), &a->ledger, err) < 0 ||
+        ap_core_new(a->ledger, a->writer, a->config, &options, &a->core, err) < 0)
+        return -1;
+    if (topics_ensure(a, err) < 0 || ls_producer_new(a->config, NULL, &a->producer, err) < 0)
+        return -1;
+    a->status.producer = a->producer;
+    if (writer_open(a, err) < 0)
+        return -1;
+    if (ledger_prepare(a, from_start, err) < 0 || ap_workers_start(a->core, err) < 0)
+        return -1;
+    snprintf(group, sizeof(group), "%s-apply", prefix);
+    if (ls_consumer_new(a->config, group, &a->consumer, err) < 0)
+        return -1;
+    for (size_t i = 0; i < N_TOPICS; i++)
+        topics[i] = ls_config_topic(a->config, topic_names[i]);
+    a->status.starting = false;
+    return ls_consumer_subscribe(a->consumer, topics, N_TOPICS, on_rebalance, a, err);
+}
+
+/* ---- the loop */
+
+/* Messages until the batch is full or none is there; the first is waited for. */
+static int
+batch_fill(struct apply *a, int64_t wait_ms, struct ls_err *err)
+{
+    int64_t until = ls_mono_ms() + 100 + wait_ms;
+
+    while (a->n_batch < a->n_batch_max && ls_mono_ms() < until) {
+        struct ls_message *message = NULL;
+        if (ls_consumer_poll(a->consumer, a->n_batch == 0 ? (int)wait_ms : 0, &message, err) < 0) {
+            if (err->kind == LS_ERR_FATAL)
+                return -1;
+            ls_log_err(LS_WARN, "kafka", err);
+            memset(err, 0, sizeof(*err));
+            return 0;
+        }
+        if (!message)
+            return 0;
+        a->batch[a->n_batch++] = message;
+    }
+    return 0;
+}
+
+static int
+batch_take(struct apply *a, struct ls_err *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < a->n_batch; i++) {
+        if (r == 0)
+            r = ap_take_message(a->core, a->batch[i], short_name(a, a->batch[i]->topic), a->arena,
+                                err);
+        ls_arena_reset(a->arena);
+        ls_message_free(a->batch[i]);
+        a->moved = true;
+    }
+    a->n_batch = 0;
+    return r;
+}
+
+static void
+batch_drop(struct apply *a)
+{
+    for (size_t i = 0; i < a->n_batch; i++)
+        ls_message_free(a->batch[i]);
+    a->n_batch = 0;
+}
+
+/* The group's offsets follow the ledger's, for whoever looks at lag. */
+static void
+group_commit(struct apply *a, bool now)
+{
+    static struct ls_partition parts[2048];
+    char names[N_TOPICS][32];
+    struct ls_err err = {0};
+    size_t n = 0;
+
+    if (!a->moved || (!now && ls_mono_ms() < a->commit_at))
+        return;
+    sqlite3_stmt *s =
+        ap_query(a->ledger, "SELECT topic, partition, next FROM offset WHERE next > 0", NULL);
+    while (n < 2048 && ap_step(a->ledger, s)) {
+        ap_text(s, 0, names[0], sizeof(names[0]));
+        parts[n++] = (struct ls_partition){ls_config_topic(a->config, names[0]),
+                                           sqlite3_column_int(s, 1), sqlite3_column_int64(s, 2)};
+    }
+    ap_done(s);
+    if (n > 0 && ls_consumer_commit(a->consumer, parts, n, &err) < 0)
+        ls_log_err(LS_DEBUG, "group-commit", &err); /* only a view; tried again in a second */
+    else
+        a->moved = false;
+    a->commit_at = ls_mono_ms() + 1000;
+}
+
+static bool
+calls_out(const struct ap_core *core)
+{
+    for (int i = 0; i < core->n_jobs; i++)
+        if (core->jobs[i]->queued)
+            return true;
+    return false;
+}
+
+static int
+ap_round(struct apply *a, bool stopping, struct ls_err *err)
+{
+    int64_t idle = stopping ? 20 : ap_idle_ms(a->core, 100);
+
+    if (idle > 0 && calls_out(a->core)) {
+        ap_wait_answers(a->core, idle < 20 ? idle : 20);
+        idle = 0;
+    }
+    if (!stopping && batch_fill(a, idle, err) < 0)
+        return -1;
+    if (ap_ledger_begin(a->ledger, err) < 0)
+        return -1;
+    ap_settle(a->core);
+    if (batch_take(a, err) < 0)
+        return -1;
+    if (!stopping)
+        ap_plan(a->core);
+    if (ap_ledger_commit(a->ledger, err) < 0)
+        return -1;
+    if (a->core->fatal.kind != LS_ERR_NONE) {
+        *err = a->core->fatal;
+        return -1;
+    }
+    if (!stopping)
+        ap_send(a->core);
+    if (ap_letters_send(a->core, a->producer, ls_config_topic(a->config, "dlq"), err) < 0) {
+        if (err->kind == LS_ERR_FATAL)
+            return -1;
+        memset(err, 0, sizeof(*err)); /* the letters are still in the ledger */
+    }
+    group_commit(a, stopping);
+    ap_status_tell(&a->status, a->core, stopping);
+    ls_run_notify_alive();
+    return 0;
+}
+
+static int
+loop(struct apply *a, struct ls_err *err)
+{
+    int64_t until = 0;
+
+    ls_run_notify_ready();
+    while (!ls_run_stopping())
+        if (ap_round(a, false, err) < 0)
+            return -1;
+    /* What is in flight is waited for; what does not answer in time is doubtful next time. */
+    ls_log(LS_INFO, "stopping", LS_I("in_flight", a->core->n_jobs));
+    until = ls_mono_ms() + STOP_MS;
+    do {
+        if (ap_round(a, true, err) < 0)
+            return -1;
+    } while (calls_out(a->core) && ls_mono_ms() < until);
+    return 0;
+}
+
+static void
+stop(struct apply *a)
+{
+    batch_drop(a);
+    ls_consumer_free(a->consumer);
+    if (a->core)
+        ap_workers_stop(a->core);
+    ap_core_free(a->core);
+    if (a->writer)
+        ap_writer_free(a->writer);
+    ls_producer_free(a->producer);
+    ap_ledger_close(a->ledger);
+    ls_http_stop(a->status.http);
+    ls_metrics_free(a->status.metrics);
+    ls_arena_free(a->arena);
+    free(a->batch);
+    ls_config_free(a->config);
+}
+
+static int
+exit_status(const struct ls_err *err)
+{
+    static const struct {
+        const char *cause;
+        enum ls_exit status;
+    } table[] = {
+        {"data", LS_EXIT_DATA},      {"option", LS_EXIT_USAGE},  {"target-config", LS_EXIT_TARGET},
+        {"sign-in", LS_EXIT_TARGET}, {"fenced", LS_EXIT_FENCED}, {"offset-lost", LS_EXIT_PURGED},
+        {"topics", LS_EXIT_KAFKA},   {"kafka", LS_EXIT_KAFKA},   {"kafka-auth", LS_EXIT_KAFKA},
+    };
+
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+        if (strcmp(err->cause, table[i].cause) == 0)
+            return table[i].status;
+    return LS_EXIT_FAILURE;
+}
+
+int
+main(int argc, char **argv)
+{
+    static const char *const extra[] = {"--from-start", NULL};
+    static struct apply a;
+    struct ls_err err = {0};
+    bool from_start = false;
+    int status = LS_EXIT_OK, r;
+
+    r = ls_config_main(argc, argv, "lockstep-apply", extra, &from_start, &a.config, &status, &err);
+    if (r < 0) {
+        ls_log_err(LS_ERROR, "config", &err);
+        return LS_EXIT_USAGE;
+    }
+    if (r > 0)
+        return status;
+    ls_run_signals();
+    ls_log(LS_INFO, "start", LS_S("version", LS_VERSION));
+    if (start(&a, from_start, &err) < 0 || (!ls_run_stopping() && loop(&a, &err) < 0)) {
+        ls_log_err(LS_ERROR, "fatal", &err);
+        status = exit_status(&err);
+    }
+    stop(&a);
+    if (status == LS_EXIT_OK)
+        ls_log(LS_INFO, "stopped");
+    return status;
+}

@@ -1,0 +1,944 @@
+/*
+ * What is sent when: lanes, waits, locks, and the queue to the worker threads.
+ *
+ * A lane is a storage; lanes take turns, so that one big copy never holds up somebody else's file.
+ * What can go wrong: two calls on one node or one place at the same time (oCIS loses one of them);
+ * a call below a folder that is just being moved or deleted; waits that form a ring; a wait for
+ * somebody who never becomes open again. So: a call starts only when nothing in flight touches the
+ * same node, place or subtree; every new wait is followed to its end, and a ring is broken where a
+ * name is held; a wait for somebody who is not open opens him.
+ */
+#include "apply/core.h"
+#include "common/log.h"
+#include "common/run.h"
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ROUND_BUDGET 3000 /* entities looked at in one round (one transaction) */
+#define VISIT 32          /* ... in one visit of a lane */
+#define VISIT_CALLS 4
+
+struct ap_queue {
+    pthread_mutex_t lock;
+    pthread_cond_t work, answers;
+    struct ap_job **todo, **done;
+    int n_todo, n_done, size;
+    bool stop;
+    pthread_t *threads;
+    int n_threads;
+};
+
+static int64_t
+now_ms(void)
+{
+    return ls_now_us() / 1000;
+}
+
+int64_t
+ap_backoff(const struct ap_options *options, int attempts)
+{
+    int64_t most = options->retry_first_ms << (attempts > 16 ? 16 : attempts);
+
+    if (most > options->retry_max_ms)
+        most = options->retry_max_ms;
+    return most / 2 + (most > 1 ? random() % (most / 2 + 1) : 0);
+}
+
+/* ---- the queue */
+
+int
+ap_core_new(struct ap_ledger *ledger, struct ap_writer *writer, const struct ls_config *config,
+            const struct ap_options *options, struct ap_core **ret, struct ls_err *err)
+{
+    struct ap_core *core = calloc(1, sizeof(*core));
+    int size = options->workers * 2 + 600; /* what was in flight under other settings fits too */
+
+    if (!core || !(core->queue = calloc(1, sizeof(*core->queue))) ||
+        !(core->jobs = calloc((size_t)size, sizeof(*core->jobs))) ||
+        !(core->queue->todo = calloc((size_t)size, sizeof(struct ap_job *))) ||
+        !(core->queue->done = calloc((size_t)size, sizeof(struct ap_job *)))) {
+        ap_core_free(core);
+        return ls_fail(err, LS_ERR_FATAL, 0, "out of memory");
+    }
+    core->ledger = ledger;
+    core->writer = writer;
+    core->config = config;
+    core->options = *options;
+    core->view = ap_ledger_view(ledger);
+    core->n_jobs_max = core->queue->size = size;
+    core->limit = options->workers;
+    core->lane = INT64_MIN;
+    pthread_mutex_init(&core->queue->lock, NULL);
+    pthread_cond_init(&core->queue->work, NULL);
+    pthread_cond_init(&core->queue->answers, NULL);
+    *ret = core;
+    return 0;
+}
+
+void
+ap_core_free(struct ap_core *core)
+{
+    if (!core)
+        return;
+    for (int i = 0; i < core->n_jobs; i++)
+        free(core->jobs[i]);
+    if (core->queue) {
+        free(core->queue->todo);
+        free(core->queue->done);
+        free(core->queue->threads);
+    }
+    free(core->ping);
+    free(core->queue);
+    free(core->jobs);
+    free(core);
+}
+
+struct ap_job *
+ap_job_next(struct ap_core *core)
+{
+    struct ap_queue *q = core->queue;
+    struct ap_job *job = NULL;
+
+    pthread_mutex_lock(&q->lock);
+    if (q->n_todo > 0) {
+        job = q->todo[0];
+        memmove(q->todo, q->todo + 1, (size_t)--q->n_todo * sizeof(struct ap_job *));
+    }
+    pthread_mutex_unlock(&q->lock);
+    return job;
+}
+
+void
+ap_job_back(struct ap_core *core, struct ap_job *job)
+{
+    struct ap_queue *q = core->queue;
+
+    pthread_mutex_lock(&q->lock);
+    q->done[q->n_done++] = job;
+    pthread_cond_signal(&q->answers);
+    pthread_mutex_unlock(&q->lock);
+}
+
+struct ap_job *
+ap_answer(struct ap_core *core)
+{
+    struct ap_queue *q = core->queue;
+    struct ap_job *job = NULL;
+
+    pthread_mutex_lock(&q->lock);
+    if (q->n_done > 0)
+        job = q->done[--q->n_done];
+    pthread_mutex_unlock(&q->lock);
+    return job;
+}
+
+static void
+enqueue(struct ap_core *core, struct ap_job *job)
+{
+    struct ap_queue *q = core->queue;
+
+    job->queued = true;
+    job->attempt++;
+    pthread_mutex_lock(&q->lock);
+    q->todo[q->n_todo++] = job;
+    pthread_cond_signal(&q->work);
+    pthread_mutex_unlock(&q->lock);
+}
+
+void
+ap_send(struct ap_core *core)
+{
+    int64_t now = now_ms();
+
+    if (core->ping && !core->ping->queued)
+        enqueue(core, core->ping);
+    if (core->paused)
+        return;
+    for (int i = 0; i < core->n_jobs; i++)
+        if (!core->jobs[i]->queued && core->jobs[i]->resend_at <= now)
+            enqueue(core, core->jobs[i]);
+}
+
+static void *
+worker(void *arg)
+{
+    struct ap_core *core = arg;
+    struct ap_queue *q = core->queue;
+
+    for (;;) {
+        struct ap_job *job = NULL;
+        pthread_mutex_lock(&q->lock);
+        while (!q->stop && q->n_todo == 0)
+            pthread_cond_wait(&q->work, &q->lock);
+        if (q->stop) {
+            pthread_mutex_unlock(&q->lock);
+            return NULL;
+        }
+        job = q->todo[0];
+        memmove(q->todo, q->todo + 1, (size_t)--q->n_todo * sizeof(struct ap_job *));
+        pthread_mutex_unlock(&q->lock);
+        ap_job_run(core->writer, job);
+        ap_job_back(core, job);
+    }
+}
+
+int
+ap_workers_start(struct ap_core *core, struct ls_err *err)
+{
+    struct ap_queue *q = core->queue;
+
+    q->threads = calloc((size_t)core->options.workers, sizeof(*q->threads));
+    if (!q->threads)
+        return ls_fail(err, LS_ERR_FATAL, 0, "out of memory");
+    for (; q->n_threads < core->options.workers; q->n_threads++)
+        if (pthread_create(&q->threads[q->n_threads], NULL, worker, core) != 0)
+            return ls_fail(err, LS_ERR_FATAL, 0, "cannot start a thread");
+    return 0;
+}
+
+void
+ap_workers_stop(struct ap_core *core)
+{
+    struct ap_queue *q = core->queue;
+
+    pthread_mutex_lock(&q->lock);
+    q->stop = true;
+    pthread_cond_broadcast(&q->work);
+    pthread_mutex_unlock(&q->lock);
+    for (int i = 0; i < q->n_threads; i++)
+        pthread_join(q->threads[i], NULL);
+    q->n_threads = 0;
+}
+
+bool
+ap_wait_answers(struct ap_core *core, int64_t ms)
+{
+    struct ap_queue *q = core->queue;
+    struct timespec until;
+    bool some;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += ms / 1000;
+    until.tv_nsec += (ms % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    pthread_mutex_lock(&q->lock);
+    while (q->n_done == 0 && pthread_cond_timedwait(&q->answers, &q->lock, &until) == 0)
+        ;
+    some = q->n_done > 0;
+    pthread_mutex_unlock(&q->lock);
+    return some;
+}
+
+void
+ap_job_forget(struct ap_core *core, struct ap_job *job)
+{
+    for (int i = 0; i < core->n_jobs; i++)
+        if (core->jobs[i] == job) {
+            core->jobs[i] = core->jobs[--core->n_jobs];
+            break;
+        }
+    free(job);
+}
+
+/* ---- locks */
+
+/* These act on a whole subtree: nobody may be at work in it. */
+static bool
+takes_subtree(enum ap_call call)
+{
+    return call == AP_MOVE || call == AP_TRASH || call == AP_RESTORE || call == AP_PURGE;
+}
+
+static bool
+on_tree(enum ap_call call)
+{
+    return call >= AP_MAKE_FOLDER && call <= AP_PURGE;
+}
+
+static void
+chain_add(struct ap_core *core, struct ap_job *job, int64_t node)
+{
+    struct ap_applied up;
+
+    while (node > 0 && job->n_chain < AP_MAX_CHAIN) {
+        job->chain[job->n_chain++] = node;
+        if (!ap_node_get(core->ledger, node, &up))
+            return;
+        node = up.parent;
+    }
+}
+
+static bool
+in_chain(const struct ap_job *job, int64_t node)
+{
+    for (int i = 0; i < job->n_chain; i++)
+        if (job->chain[i] == node)
+            return true;
+    return false;
+}
+
+static bool
+has_place(enum ap_call call)
+{
+    return call == AP_MAKE_FOLDER || call == AP_PUT_FILE || call == AP_MOVE || call == AP_RESTORE;
+}
+
+static bool
+collide(const struct ap_job *a, const struct ap_job *b)
+{
+    if (a->op.node != 0 && a->op.node == b->op.node)
+        return true;
+    if (takes_subtree(a->call) && in_chain(b, a->op.node))
+        return true;
+    if (takes_subtree(b->call) && in_chain(a, b->op.node))
+        return true;
+    /* The place that a move leaves is held until its answer is in the ledger, so only the
+     * destinations need to be compared. */
+    return has_place(a->call) && has_place(b->call) && a->op.name[0] &&
+           a->op.storage == b->op.storage && a->op.parent == b->op.parent &&
+           strcmp(a->op.name, b->op.name) == 0;
+}
+
+/* ---- starting calls */
+
+static void
+op_save(struct ap_core *core, struct ap_job *job)
+{
+    const struct ap_tree_op *op = &job->op;
+
+    ap_exec(core->ledger,
+            "INSERT INTO op(kind, entity, call, storage, fileid, node, parent, top, name, relative,"
+            " blob, size, mtime, etag, sha1, md5, adler32)"
+            " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "iiiiiiiisssiissss", (int64_t)job->who.kind, job->who.id, (int64_t)op->call,
+            op->storage, op->fileid, op->node, op->parent, op->top, op->name, op->relative,
+            op->blob, op->size, op->mtime, op->etag, op->sha1, op->md5, op->adler32);
+    job->op_id = ap_last_id(core->ledger);
+}
+
+/* The target's ids for a call on the tree. False when the home is not known. */
+static bool
+job_fill(struct ap_core *core, struct ap_job *job, struct ls_err *err)
+{
+    struct ap_space_row space;
+    struct ap_applied node;
+    char home[4096] = "";
+
+    job->call = job->op.call;
+    if (!ap_space_get(core->ledger, job->op.storage, &space))
+        return true;
+    job->space = space.target;
+    if (ap_node_get(core->ledger, job->op.node, &node))
+        memcpy(job->node_id, node.target, sizeof(node.target));
+    if (job->op.parent == AP_ROOT)
+        memcpy(job->parent_id, space.target.root_id, sizeof(job->parent_id));
+    else if (ap_node_get(core->ledger, job->op.parent, &node))
+        memcpy(job->parent_id, node.target, sizeof(node.target));
+    if (ap_node_get(core->ledger, job->op.top, &node))
+        memcpy(job->top_id, node.target, sizeof(node.target));
+    job->n_chain = 0;
+    if (has_place(job->call))
+        chain_add(core, job, job->op.parent);
+    chain_add(core, job, job->op.node);
+    if (job->call != AP_PUT_FILE || !core->config)
+        return true;
+    sqlite3_stmt *s = ap_query(core->ledger, "SELECT home FROM person WHERE type = 0 AND uid = ?",
+                               "s", space.owner);
+    if (ap_step(core->ledger, s)) {
+        ap_text(s, 0, home, sizeof(home));
+        ap_done(s);
+    }
+    return ap_home_map(core->config, home, space.owner, job->home, sizeof(job->home), err) == 0;
+}
+
+void
+ap_work_dead(struct ap_core *core, const struct ap_work *work, const char *cause,
+             const char *message)
+{
+    if (work->key.kind <= AP_SHARE) /* the others' records are rows of shares, dead after them */
+        ap_dead_letter(core, work->key, cause, message, work->attempts + work->tries);
+    ap_exec(core->ledger, "DELETE FROM work WHERE kind = ? AND id = ?", "ii",
+            (int64_t)work->key.kind, work->key.id);
+    ap_exec(core->ledger,
+            "INSERT INTO dead(kind, id, cause, message, attempts, counted, time_us)"
+            " VALUES(?, ?, ?, ?, ?, ?, ?) ON CONFLICT(kind, id) DO UPDATE SET"
+            " cause = excluded.cause, message = excluded.message,"
+            " counted = max(counted, excluded.counted)",
+            "iissiii", (int64_t)work->key.kind, work->key.id, cause, message,
+            (int64_t)(work->attempts + work->tries), (int64_t)work->counted, ls_now_us());
+    ap_wake(core->ledger, work->key);
+}
+
+/* ---- waiting */
+
+/* Causes that somebody else ends only by a record of his own: no part of the lag. */
+static const char *const own_causes[] = {"orphan",    "dormant",       "node",        "grantee",
+                                         "name-twin", "space-unknown", "group-share", NULL};
+/* Causes where the one waited for has something to do himself. */
+static const char *const active_causes[] = {
+    "parent",        "name",           "inside", "fill",         "with-parent",
+    "inside-itself", "older-trash",    "space",  "trash-reopen", "person",
+    "grant",         "owner-disabled", NULL};
+
+static bool
+listed(const char *const *list, const char *word)
+{
+    for (; *list; list++)
+        if (strcmp(*list, word) == 0)
+            return true;
+    return false;
+}
+
+static bool
+same_key(struct ap_key a, struct ap_key b)
+{
+    return a.kind == b.kind && a.id == b.id;
+}
+
+/* Follows the waits from `work` on; when they come back to it, the one who waits for a name is told
+ * to move its holder aside. */
+static void
+ring_break(struct ap_core *core, struct ap_work *work)
+{
+    struct ap_work next;
+    struct ap_key named = {AP_NONE, 0}, at = work->on;
+
+    if (strcmp(work->cause, "older-trash") == 0)
+        return;
+    if (strcmp(work->cause, "name") == 0)
+        named = work->key;
+    for (int n = 0; n < 5000 && !same_key(at, work->key); n++) {
+        if (!ap_work_get(core->ledger, at, &next) || next.state != AP_WAITING ||
+            strcmp(next.cause, "older-trash") == 0)
+            return;
+        if (strcmp(next.cause, "name") == 0 && named.kind == AP_NONE)
+            named = at;
+        if (same_key(at, next.on))
+            return;
+        at = next.on;
+    }
+    if (!same_key(at, work->key))
+        return;
+    if (named.kind == AP_NONE) {
+        work->trouble = true;
+        snprintf(work->cause, sizeof(work->cause), "ring");
+        return;
+    }
+    if (same_key(named, work->key)) {
+        work->forced = true;
+        work->state = AP_READY;
+        work->on = (struct ap_key){AP_NONE, 0};
+        return;
+    }
+    ap_exec(core->ledger,
+            "UPDATE work SET forced = 1, state = 0, on_kind = 0, on_id = 0, ready_at = ?"
+            " WHERE kind = ? AND id = ?",
+            "iii", now_ms(), (int64_t)named.kind, named.id);
+}
+
+static void
+park(struct ap_core *core, struct ap_work *work, const struct ap_next *next)
+{
+    struct ap_work other;
+    bool is_open = ap_work_get(core->ledger, next->on, &other);
+
+    work->state = AP_WAITING;
+    work->on = next->on;
+    work->forced = false;
+    work->trouble = listed(own_causes, next->cause) || (is_open && other.trouble);
+    snprintf(work->cause, sizeof(work->cause), "%s",
+             is_open && other.cause[0] && strcmp(next->cause, "grant") == 0 ? other.cause
+                                                                            : next->cause);
+    if (!is_open && ap_is_dead(core->ledger, next->on)) {
+        work->trouble = true;
+        snprintf(work->cause, sizeof(work->cause), "parent-dead");
+    } else if (!is_open && listed(active_causes, next->cause)) {
+        ap_work_open(core->ledger, next->on,
+                     next->on.kind == AP_SPACE    ? AP_LANE_SPACES
+                     : next->on.kind == AP_PERSON ? AP_LANE_PEOPLE
+                                                  : work->storage,
+                     now_ms());
+        if (next->on.kind == AP_NODE && strcmp(next->cause, "trash-reopen") != 0) {
+            /* He may find that he has nothing to do: then only time can tell. */
+            work->state = AP_READY;
+            work->on = (struct ap_key){AP_NONE, 0};
+            work->attempts++;
+            work->ready_at = now_ms() + ap_backoff(&core->options, work->attempts);
+            work->trouble = work->attempts > 5;
+        }
+    } else if (is_open && next->on.kind == AP_NODE) {
+        ring_break(core, work);
+    }
+    ap_work_save(core->ledger, work);
+}
+
+/* ---- one entity */
+
+/* The node is in another space than it shall be, or no longer carried: it is disowned here, and
+ * removed as a node of its own; what lies below it is looked at again. */
+static void
+leave(struct ap_core *core, int64_t fileid)
+{
+    struct ap_applied node;
+    struct {
+        int64_t fileid, storage;
+    } below[256];
+    int n = 0;
+
+    if (!ap_node_of(core->ledger, fileid, &node))
+        return;
+    ap_exec(core->ledger, "UPDATE node SET leftover = 1 WHERE id = ?", "i", node.id);
+    ap_work_open(core->ledger, (struct ap_key){AP_LEFTOVER, node.id}, node.storage, now_ms());
+    ap_wake(core->ledger, (struct ap_key){AP_NODE, fileid});
+    /* Children's rows normally come by themselves; those that oC10 forgot are found here. */
+    sqlite3_stmt *s =
+        ap_query(core->ledger,
+                 "SELECT fileid, storage FROM node n WHERE parent = ? AND leftover = 0"
+                 " AND NOT EXISTS (SELECT 1 FROM work WHERE kind = 1 AND id = fileid)"
+                 " LIMIT 256",
+                 "i", node.id);
+    do {
+        for (n = 0; n < 256 && ap_step(core->ledger, s); n++) {
+            below[n].fileid = sqlite3_column_int64(s, 0);
+            below[n].storage = sqlite3_column_int64(s, 1);
+        }
+        ap_done(s);
+        for (int i = 0; i < n; i++)
+            ap_work_open(core->ledger, (struct ap_key){AP_NODE, below[i].fileid}, below[i].storage,
+                         now_ms());
+    } while (n == 256 && !ap_ledger_failed(core->ledger));
+}
+
+static void
+entity_next(struct ap_core *core, const struct ap_work *work, struct ap_next *next,
+            struct ap_job *job)
+{
+    memset(next, 0, sizeof(*next));
+    next->cause = "";
+    switch (work->key.kind) {
+    case AP_NODE:
+        ap_converge_node(&core->view, work->key.id, work->forced, next);
+        for (int n = 0; next->verdict == AP_LEAVE && n < 3; n++) {
+            leave(core, work->key.id);
+            ap_converge_node(&core->view, work->key.id, work->forced, next);
+        }
+        break;
+    case AP_LEFTOVER:
+        ap_converge_leftover(&core->view, work->key.id, next);
+        break;
+    case AP_SPACE:
+        ap_space_next(core, work, next, job);
+        break;
+    case AP_PERSON:
+        ap_person_next(core, work, next, job);
+        break;
+    case AP_SHARE:
+        ap_share_next(core, work, next);
+        break;
+    case AP_GRANT:
+        ap_grant_next(core, work, next, job);
+        break;
+    case AP_RECEIVED:
+        ap_received_next(core, work, next, job);
+        break;
+    case AP_LINK:
+        ap_link_next(core, work, next, job);
+        break;
+    case AP_NONE:
+    case AP_PARTITION:
+    case AP_TRASH_OF:
+    case AP_RECORD:
+        break;
+    }
+}
+
+/* Content that failed often enough, and the stream was read past the last try with the row still
+ * the same (a newer one would have set `tries` back). */
+static bool
+content_is_dead(struct ap_core *core, const struct ap_work *work)
+{
+    int64_t read_us;
+
+    if (work->tries < core->options.content_tries)
+        return false;
+    read_us = ap_number(core->ledger, 0,
+                        "SELECT read_us FROM offset WHERE topic = 'cs3.resource' AND partition ="
+                        " (SELECT partition FROM desired WHERE fileid = ?)",
+                        "i", work->key.id);
+    return read_us > work->tried_us + core->options.content_margin_us;
+}
+
+/* Returns 1 when a call was started (the job is used), else 0. */
+static int
+start(struct ap_core *core, struct ap_work *work, struct ap_next *next, struct ap_job *job)
+{
+    struct ls_err err = {0};
+    struct ap_next busy = {.verdict = AP_WAIT, .cause = "busy"};
+
+    job->who = work->key;
+    if (on_tree(next->op.call)) {
+        job->op = next->op;
+        if (next->op.call == AP_PUT_FILE && content_is_dead(core, work)) {
+            ap_work_dead(core, work, work->cause, "content does not match its row");
+            return 0;
+        }
+        if (!job_fill(core, job, &err)) {
+            work->attempts++;
+            work->trouble = true;
+            work->ready_at = now_ms() + ap_backoff(&core->options, work->attempts);
+            snprintf(work->cause, sizeof(work->cause), "no-home");
+            ap_work_save(core->ledger, work);
+            return 0;
+        }
+        for (int i = 0; i < core->n_jobs; i++)
+            if (on_tree(core->jobs[i]->call) && collide(core->jobs[i], job)) {
+                busy.on = core->jobs[i]->who;
+                park(core, work, &busy);
+                return 0;
+            }
+        op_save(core, job);
+        job->doubtful = false;
+    } else {
+        job->call = next->op.call;
+        job->doubtful = work->doubt;
+        work->doubt = true; /* until the answer is in the ledger */
+    }
+    work->state = AP_IN_FLIGHT;
+    work->forced = false;
+    work->on = (struct ap_key){AP_NONE, 0};
+    ap_work_save(core->ledger, work);
+    core->jobs[core->n_jobs++] = job;
+    return 1;
+}
+
+static int
+look_at(struct ap_core *core, struct ap_key key, struct ap_job *job)
+{
+    struct ap_work work;
+    struct ap_next next;
+    char outcome[48];
+
+    if (!ap_work_get(core->ledger, key, &work) || work.state != AP_READY)
+        return 0;
+    entity_next(core, &work, &next, job);
+    switch (next.verdict) {
+    case AP_EQUAL:
+        ap_work_close(core->ledger, &work, NULL);
+        break;
+    case AP_LEFT:
+        snprintf(outcome, sizeof(outcome), "left:%s", next.cause);
+        ap_work_close(core->ledger, &work, outcome);
+        break;
+    case AP_WAIT:
+        park(core, &work, &next);
+        return 0;
+    case AP_LATER:
+        work.ready_at = now_ms() + 1000;
+        work.trouble = true;
+        snprintf(work.cause, sizeof(work.cause), "%s", next.cause);
+        ap_work_save(core->ledger, &work);
+        return 0;
+    case AP_DEAD:
+        ap_work_dead(core, &work, next.cause, "cannot be carried as it is");
+        break;
+    case AP_CALL:
+        return start(core, &work, &next, job);
+    case AP_LEAVE:
+        break;
+    }
+    ap_lanes_wake(core);
+    return 0;
+}
+
+/* Files of a first copy wait until its trash is made: told when the last item is. */
+void
+ap_lanes_wake(struct ap_core *core)
+{
+    int64_t storages[64];
+    int n = 0;
+    sqlite3_stmt *s =
+        ap_query(core->ledger, "SELECT DISTINCT on_id FROM work WHERE on_kind = 10 LIMIT 64", NULL);
+
+    while (n < 64 && ap_step(core->ledger, s))
+        storages[n++] = sqlite3_column_int64(s, 0);
+    ap_done(s);
+    for (int i = 0; i < n; i++)
+        if (!core->view.trash_open(core->ledger, storages[i]))
+            ap_wake(core->ledger, (struct ap_key){AP_TRASH_OF, storages[i]});
+}
+
+/* ---- a round */
+
+static bool
+next_lane(struct ap_core *core, int64_t *ret)
+{
+    *ret = ap_number(core->ledger, INT64_MIN,
+                     "SELECT storage FROM work WHERE state = 0 AND storage > ? ORDER BY storage"
+                     " LIMIT 1",
+                     "i", core->lane);
+    return *ret != INT64_MIN;
+}
+
+static void
+ping_when_due(struct ap_core *core)
+{
+    if (!core->paused || core->ping || now_ms() < core->pause_until)
+        return;
+    core->ping = calloc(1, sizeof(*core->ping));
+    if (core->ping)
+        core->ping->call = AP_PING;
+}
+
+void
+ap_plan(struct ap_core *core)
+{
+    int budget = ROUND_BUDGET, idle = 0;
+    struct ap_job *job = NULL;
+    int64_t now = now_ms();
+
+    ping_when_due(core);
+    if (core->paused)
+        return;
+    while (budget > 0 && core->n_jobs < core->limit && !ap_ledger_failed(core->ledger)) {
+        struct ap_key keys[VISIT];
+        int n = 0, calls = 0;
+        if (!next_lane(core, &core->lane)) {
+            core->lane = INT64_MIN;
+            if (idle++ > 0)
+                break; /* a whole turn without finding anything */
+            continue;
+        }
+        sqlite3_stmt *s = ap_query(core->ledger,
+                                   "SELECT kind, id FROM work WHERE state = 0 AND storage = ?"
+                                   " AND ready_at <= ? ORDER BY ready_at LIMIT 32",
+                                   "ii", core->lane, now);
+        while (n < VISIT && ap_step(core->ledger, s)) {
+            keys[n].kind = (enum ap_kind)sqlite3_column_int(s, 0);
+            keys[n++].id = sqlite3_column_int64(s, 1);
+        }
+        ap_done(s);
+        for (int i = 0; i < n && calls < VISIT_CALLS && core->n_jobs < core->limit; i++) {
+            if (!job && !(job = calloc(1, sizeof(*job))))
+                break;
+            idle = 0;
+            budget--;
+            if (look_at(core, keys[i], job)) {
+                job = NULL;
+                calls++;
+            }
+        }
+    }
+    free(job);
+}
+
+int64_t
+ap_idle_ms(struct ap_core *core, int64_t most)
+{
+    int64_t now = now_ms(), at = now + most, t;
+
+    if (core->paused)
+        return core->pause_until > now ? (core->pause_until < at ? core->pause_until - now : most)
+                                       : (core->ping ? most : 0);
+    for (int i = 0; i < core->n_jobs; i++)
+        if (!core->jobs[i]->queued && core->jobs[i]->resend_at < at)
+            at = core->jobs[i]->resend_at;
+    if (core->n_jobs < core->limit) {
+        t = ap_number(core->ledger, at,
+                      "SELECT min(ready_at) FROM work WHERE state = 0 AND ready_at <= ?", "i", at);
+        if (t < at)
+            at = t;
+    }
+    return at > now ? at - now : 0;
+}
+
+/* ---- after a stop */
+
+void
+ap_recover(struct ap_core *core)
+{
+    sqlite3_stmt *s;
+
+    /* What is not on the tree is found again by looking at its entity; `doubt` stands there. */
+    ap_exec(core->ledger,
+            "UPDATE work SET state = 0, ready_at = ? WHERE state = 2 AND NOT EXISTS"
+            " (SELECT 1 FROM op WHERE op.kind = work.kind AND op.entity = work.id)",
+            "i", now_ms());
+    s = ap_query(
+        core->ledger,
+        "SELECT id, kind, entity, call, storage, fileid, node, parent, top, name, relative,"
+        " blob, size, mtime, etag, sha1, md5, adler32 FROM op",
+        NULL);
+    while (core->n_jobs < core->n_jobs_max - 2 && ap_step(core->ledger, s)) {
+        struct ap_job *job = calloc(1, sizeof(*job));
+        if (!job)
+            break;
+        job->op_id = sqlite3_column_int64(s, 0);
+        job->who =
+            (struct ap_key){(enum ap_kind)sqlite3_column_int(s, 1), sqlite3_column_int64(s, 2)};
+        job->op.call = (enum ap_call)sqlite3_column_int(s, 3);
+        job->op.storage = sqlite3_column_int64(s, 4);
+        job->op.fileid = sqlite3_column_int64(s, 5);
+        job->op.node = sqlite3_column_int64(s, 6);
+        job->op.parent = sqlite3_column_int64(s, 7);
+        job->op.top = sqlite3_column_int64(s, 8);
+        ap_text(s, 9, job->op.name, sizeof(job->op.name));
+        ap_text(s, 10, job->op.relative, sizeof(job->op.relative));
+        ap_text(s, 11, job->op.blob, sizeof(job->op.blob));
+        job->op.size = sqlite3_column_int64(s, 12);
+        job->op.mtime = sqlite3_column_int64(s, 13);
+        ap_text(s, 14, job->op.etag, sizeof(job->op.etag));
+        ap_text(s, 15, job->op.sha1, sizeof(job->op.sha1));
+        ap_text(s, 16, job->op.md5, sizeof(job->op.md5));
+        ap_text(s, 17, job->op.adler32, sizeof(job->op.adler32));
+        job->doubtful = true;
+        core->jobs[core->n_jobs++] = job;
+    }
+    ap_done(s);
+    for (int i = 0; i < core->n_jobs; i++) {
+        struct ls_err ignored = {0};
+        (void)job_fill(core, core->jobs[i], &ignored);
+    }
+    if (core->n_jobs > 0)
+        ls_log(LS_INFO, "doubtful-calls", LS_I("calls", core->n_jobs));
+}
+
+/* ---- in a worker */
+
+static void
+run_tree(struct ap_writer *w, struct ap_job *job)
+{
+    const struct ap_writer_ops *ops = w->ops;
+    struct ap_tree_op *op = &job->op;
+    struct ap_trash_ref ref = {job->top_id, op->relative};
+    struct ap_blob_want blob = {.home = job->home,
+                                .relative = op->blob,
+                                .size = op->size,
+                                .sha1 = op->sha1[0] ? op->sha1 : NULL,
+                                .md5 = op->md5[0] ? op->md5 : NULL,
+                                .adler32 = op->adler32[0] ? op->adler32 : NULL};
+    uint32_t ns = ap_mtime_ns(op->etag, op->sha1);
+
+    switch (op->call) {
+    case AP_MAKE_FOLDER:
+        job->result = ops->make_folder(w, &job->space, job->parent_id, op->name, job->doubtful,
+                                       &job->node, &job->err);
+        break;
+    case AP_PUT_FILE:
+        job->result =
+            ops->put_file(w, &job->space, op->node ? job->node_id : NULL, job->parent_id, op->name,
+                          &blob, op->mtime, ns, job->doubtful, &job->node, &job->err);
+        break;
+    case AP_SET_MTIME:
+        job->result = ops->set_mtime(w, &job->space, job->node_id, op->mtime, ns, &job->err);
+        break;
+    case AP_MOVE:
+        job->result = ops->move(w, &job->space, job->node_id, job->parent_id, op->name,
+                                job->doubtful, &job->err);
+        break;
+    case AP_TRASH:
+        job->result = ops->trash(w, &job->space, job->node_id, job->doubtful, &job->err);
+        break;
+    case AP_RESTORE:
+        job->result = ops->restore(w, &job->space, ref, job->parent_id, op->name, job->doubtful,
+                                   &job->node, &job->err);
+        break;
+    default:
+        job->result = ops->purge(w, &job->space, ref, &job->err);
+        break;
+    }
+}
+
+static void
+run_share(struct ap_writer *w, struct ap_job *job)
+{
+    const struct ap_writer_ops *ops = w->ops;
+    struct ap_share_want share = {.space = &job->space,
+                                  .node_id = job->node_id,
+                                  .folder = job->folder,
+                                  .group = job->group,
+                                  .grantee_id = job->person_id,
+                                  .sharer = job->sharer,
+                                  .permissions = job->permissions,
+                                  .expires = job->expires};
+    struct ap_link_want link = {.space = &job->space,
+                                .node_id = job->node_id,
+                                .folder = job->folder,
+                                .sharer = job->sharer,
+                                .permissions = job->permissions,
+                                .expires = job->expires,
+                                .has_password = job->has_password,
+                                .label = job->label};
+
+    switch (job->call) {
+    case AP_SHARE_SET:
+        job->result = ops->share_set(w, &share, job->share_id, job->doubtful, &job->err);
+        break;
+    case AP_SHARE_REMOVE:
+        job->result = ops->share_remove(w, &job->space, job->sharer, job->share_id, &job->err);
+        break;
+    case AP_RECEIVED_SET:
+        job->result =
+            ops->received_set(w, job->uid, job->share_id, job->state, job->mount, &job->err);
+        break;
+    case AP_LINK_SET:
+        job->result = ops->link_set(w, &link, job->share_id, job->doubtful, &job->err);
+        break;
+    default:
+        job->result = ops->link_remove(w, &job->space, job->sharer, job->share_id, &job->err);
+        break;
+    }
+}
+
+void
+ap_job_run(struct ap_writer *w, struct ap_job *job)
+{
+    const struct ap_writer_ops *ops = w->ops;
+    struct cs3_person person = {.type = CS3_USER,
+                                .uid = ls_str_of(job->uid),
+                                .display_name = ls_str_of(job->display_name),
+                                .mail = ls_str_of(job->mail),
+                                .home = ls_str_of(job->user_home),
+                                .quota = ls_str_of(job->quota),
+                                .enabled = job->enabled};
+
+    memset(&job->err, 0, sizeof(job->err));
+    job->began_us = ls_now_us();
+    switch (job->call) {
+    case AP_USER_ENSURE:
+        job->result = ops->user_ensure(w, &person, &job->person, &job->err);
+        break;
+    case AP_USER_ENABLE:
+        job->result = ops->user_enable(w, job->person_id, job->enabled, &job->err);
+        break;
+    case AP_GROUP_ENSURE:
+        job->result = ops->group_ensure(w, job->gid, &job->person, &job->err);
+        break;
+    case AP_GROUP_REMOVE:
+        job->result = ops->group_remove(w, job->group_id, &job->err);
+        break;
+    case AP_MEMBER_SET:
+        job->result = ops->member_set(w, job->group_id, job->person_id, job->enabled, &job->err);
+        break;
+    case AP_SPACE_ENSURE:
+        job->result = ops->space_ensure(w, job->uid, &job->made, &job->err);
+        break;
+    case AP_PING:
+        job->result = ops->ping(w, &job->err);
+        break;
+    case AP_SHARE_SET:
+    case AP_SHARE_REMOVE:
+    case AP_RECEIVED_SET:
+    case AP_LINK_SET:
+    case AP_LINK_REMOVE:
+        run_share(w, job);
+        break;
+    default:
+        run_tree(w, job);
+        break;
+    }
+}

@@ -1,0 +1,288 @@
+/*
+ * Answers of calls into the ledger.
+ *
+ * What can go wrong here decides what is kept: an outcome that is not known (no answer, a dead
+ * connection) keeps its call as it was, locks included, and sends it again as doubtful; trouble of
+ * the whole target pauses everything; trouble of one entity parks that entity with a timer and its
+ * cause; what can never succeed becomes a dead letter; FATAL ends the process. A node that the
+ * target no longer has is forgotten after three tries and made again.
+ */
+#include "apply/core.h"
+#include "common/log.h"
+#include "common/run.h"
+#include <stdio.h>
+#include <string.h>
+
+#define GONE_TRIES 3
+
+static int64_t
+now_ms(void)
+{
+    return ls_now_us() / 1000;
+}
+
+/* ---- the applied tree */
+
+static void
+node_forget(struct ap_core *core, int64_t id)
+{
+    /* Whoever was below and is still wanted is looked at again. */
+    ap_exec(core->ledger,
+            "WITH RECURSIVE below(id) AS (SELECT ?1 UNION ALL SELECT n.id FROM node n"
+            " JOIN below b ON n.parent = b.id)"
+            " INSERT INTO work(kind, id, storage, state, ready_at, since_us, on_kind, on_id,"
+            " counted) SELECT 1, n.fileid, n.storage, 0, ?2, ?2 * 1000, 0, 0, 0 FROM below b"
+            " JOIN node n ON n.id = b.id JOIN desired d ON d.fileid = n.fileid"
+            " WHERE n.leftover = 0 AND d.deleted = 0 ON CONFLICT(kind, id) DO NOTHING",
+            "ii", id, now_ms());
+    ap_exec(core->ledger,
+            "WITH RECURSIVE below(id) AS (SELECT ?1 UNION ALL SELECT n.id FROM node n"
+            " JOIN below b ON n.parent = b.id) DELETE FROM node WHERE id IN (SELECT id FROM below)",
+            "i", id);
+}
+
+static void
+node_add(struct ap_core *core, const struct ap_job *job)
+{
+    const struct ap_tree_op *op = &job->op;
+    bool folder = op->call == AP_MAKE_FOLDER;
+
+    ap_exec(core->ledger,
+            "INSERT INTO node(fileid, storage, target, parent, name, folder, sha1, size, mtime,"
+            " etag) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "iisisisiis", op->fileid, op->storage, job->node.id, op->parent, op->name,
+            (int64_t)folder,
+            folder              ? ""
+            : job->node.sha1[0] ? job->node.sha1
+                                : op->sha1,
+            folder          ? (int64_t)0
+            : op->size >= 0 ? op->size
+                            : job->node.size,
+            op->mtime, op->etag);
+}
+
+static void
+tree_done(struct ap_core *core, const struct ap_job *job)
+{
+    const struct ap_tree_op *op = &job->op;
+
+    switch (op->call) {
+    case AP_MAKE_FOLDER:
+        node_add(core, job);
+        break;
+    case AP_PUT_FILE:
+        if (op->node == 0)
+            node_add(core, job);
+        else
+            ap_exec(core->ledger,
+                    "UPDATE node SET sha1 = ?, size = ?, mtime = ?, etag = ? WHERE id = ?", "siisi",
+                    job->node.sha1[0] ? job->node.sha1 : op->sha1,
+                    op->size >= 0 ? op->size : job->node.size, op->mtime, op->etag, op->node);
+        break;
+    case AP_SET_MTIME:
+        ap_exec(core->ledger, "UPDATE node SET mtime = ?, etag = ? WHERE id = ?", "isi", op->mtime,
+                op->etag, op->node);
+        break;
+    case AP_MOVE:
+        ap_exec(core->ledger, "UPDATE node SET parent = ?, name = ? WHERE id = ?", "isi",
+                op->parent, op->name, op->node);
+        break;
+    case AP_TRASH:
+        ap_exec(core->ledger, "UPDATE node SET parent = -1 WHERE id = ?", "i", op->node);
+        break;
+    case AP_RESTORE:
+        ap_exec(core->ledger, "UPDATE node SET parent = ?, name = ? WHERE id = ?", "isi",
+                op->parent, op->name, op->node);
+        if (job->node.id[0])
+            ap_exec(core->ledger, "UPDATE node SET target = ? WHERE id = ?", "si", job->node.id,
+                    op->node);
+        break;
+    default:
+        node_forget(core, op->node);
+        break;
+    }
+    ap_wake(core->ledger, (struct ap_key){AP_NODE, op->fileid});
+    if (op->node != 0)
+        ap_wake(core->ledger, (struct ap_key){AP_LEFTOVER, op->node});
+}
+
+/* ---- failures */
+
+static bool
+is_cause(const struct ap_job *job, const char *cause)
+{
+    return strcmp(job->err.cause, cause) == 0;
+}
+
+/* Trouble that is not this entity's. */
+static void
+pause_all(struct ap_core *core, const struct ap_job *job)
+{
+    int64_t wait = job->err.code > 0 && is_cause(job, "slow-down") && job->err.code < 600000
+                       ? job->err.code
+                       : ap_backoff(&core->options, (int)core->pause_count);
+
+    if (is_cause(job, "slow-down") && core->limit > 1)
+        core->limit /= 2;
+    if (core->paused)
+        return;
+    core->pause_count++;
+    core->paused = true;
+    core->pause_until = now_ms() + wait;
+    snprintf(core->why, sizeof(core->why), "%s", job->err.cause);
+    ls_log_err(LS_WARN, "target-paused", &job->err);
+}
+
+static void
+ping_done(struct ap_core *core, struct ap_job *job)
+{
+    core->ping = NULL;
+    if (job->result == 0) {
+        ls_log(LS_INFO, "target-answers", LS_S("after", core->why));
+        core->paused = false;
+        core->pause_count = 0;
+        core->why[0] = '\0';
+    } else if (job->err.kind == LS_ERR_FATAL) {
+        core->fatal = job->err;
+    } else {
+        core->pause_until = now_ms() + ap_backoff(&core->options, (int)++core->pause_count);
+    }
+}
+
+/* True when the node is not wanted any more, so that "gone" is what was asked for. */
+static bool
+unwanted(struct ap_core *core, const struct ap_job *job)
+{
+    return job->call == AP_PURGE ||
+           (job->call == AP_TRASH &&
+            (job->who.kind == AP_LEFTOVER ||
+             ap_number(core->ledger, 0, "SELECT deleted FROM desired WHERE fileid = ?", "i",
+                       job->op.fileid) == 1));
+}
+
+/* Some failures on the tree are answers. Returns true when the job is dealt with as done. */
+static bool
+tree_mended(struct ap_core *core, struct ap_job *job, const struct ap_work *work)
+{
+    if (is_cause(job, "gone") && unwanted(core, job)) {
+        node_forget(core, job->op.node);
+        return true;
+    }
+    if (is_cause(job, "gone") && job->op.node != 0 && work->attempts + 1 >= GONE_TRIES) {
+        ls_log(LS_WARN, "node-gone", LS_I("fileid", job->op.fileid));
+        node_forget(core, job->op.top != 0 ? job->op.top : job->op.node);
+        return true;
+    }
+    if (is_cause(job, "parent-gone") && job->op.parent > 0 && work->attempts + 1 >= GONE_TRIES) {
+        ls_log(LS_WARN, "parent-gone", LS_I("fileid", job->op.fileid));
+        node_forget(core, job->op.parent);
+        return true;
+    }
+    if (is_cause(job, "taken") && job->call == AP_MAKE_FOLDER && job->node.id[0] &&
+        ap_number(core->ledger, 0, "SELECT 1 FROM node WHERE target = ?", "s", job->node.id) == 0) {
+        /* A folder that somebody made at the target: it is taken as ours, nothing in it is lost. */
+        tree_done(core, job);
+        return true;
+    }
+    return false;
+}
+
+static void
+entity_trouble(struct ap_core *core, const struct ap_job *job, struct ap_work *work)
+{
+    work->state = AP_READY;
+    work->trouble = true;
+    work->doubt = false;
+    snprintf(work->cause, sizeof(work->cause), "%s", job->err.cause[0] ? job->err.cause : "failed");
+    if (strncmp(job->err.cause, "content-", 8) == 0) {
+        work->tries++;
+        work->tried_us = job->began_us;
+        work->ready_at = now_ms() + ap_backoff(&core->options, work->tries);
+    } else {
+        work->attempts++;
+        work->ready_at = now_ms() + ap_backoff(&core->options, work->attempts);
+    }
+    ap_work_save(core->ledger, work);
+    ap_wake(core->ledger, work->key); /* they see that it is in trouble */
+    ap_lanes_wake(core);
+}
+
+static bool
+outcome_unknown(const struct ap_job *job)
+{
+    return job->err.kind == LS_ERR_RETRY &&
+           (is_cause(job, "timeout") || is_cause(job, "target-down") ||
+            is_cause(job, "slow-down") || is_cause(job, "sign-in"));
+}
+
+static void
+job_done(struct ap_core *core, struct ap_job *job)
+{
+    bool tree = job->call >= AP_MAKE_FOLDER && job->call <= AP_PURGE;
+    struct ap_work work;
+    bool have;
+
+    job->queued = false;
+    core->calls++;
+    if (job->result != 0 && job->err.kind == LS_ERR_FATAL) {
+        core->fatal = job->err; /* stays in flight in the ledger */
+        return;
+    }
+    if (job->result != 0 && outcome_unknown(job)) {
+        if (!is_cause(job, "timeout"))
+            pause_all(core, job);
+        job->doubtful = true;
+        job->resend_at = now_ms() + ap_backoff(&core->options, job->attempt);
+        return;
+    }
+    if (job->result == 0 && ++core->successes % 20 == 0 && core->limit < core->options.workers)
+        core->limit++;
+    if (tree)
+        ap_exec(core->ledger, "DELETE FROM op WHERE id = ?", "i", job->op_id);
+    have = ap_work_get(core->ledger, job->who, &work);
+    if (have && job->result != 0 && job->err.kind == LS_ERR_POISON) {
+        ls_log_err(LS_WARN, "refused", &job->err);
+        ap_work_dead(core, &work, job->err.cause[0] ? job->err.cause : "refused", job->err.msg);
+        ap_lanes_wake(core);
+        ap_job_forget(core, job);
+        return;
+    }
+    if (have && job->result != 0 && !(tree && tree_mended(core, job, &work))) {
+        ls_log_err(LS_DEBUG, "call-failed", &job->err);
+        entity_trouble(core, job, &work);
+        ap_job_forget(core, job);
+        return;
+    }
+    if (job->result == 0 && tree)
+        tree_done(core, job);
+    else if (job->result == 0 && job->call >= AP_SHARE_SET)
+        ap_shares_settled(core, job);
+    else if (job->result == 0)
+        ap_people_settled(core, job);
+    if (have && ap_work_get(core->ledger, job->who, &work)) {
+        work.state = AP_READY;
+        work.ready_at = now_ms();
+        work.attempts = 0;
+        work.did = true;
+        work.doubt = work.trouble = false;
+        work.cause[0] = '\0';
+        ap_work_save(core->ledger, &work);
+        ap_wake(core->ledger, job->who);
+    }
+    ap_job_forget(core, job);
+}
+
+void
+ap_settle(struct ap_core *core)
+{
+    struct ap_job *job;
+
+    while ((job = ap_answer(core)) != NULL) {
+        if (job->call == AP_PING) {
+            ping_done(core, job);
+            ap_job_forget(core, job); /* not in the list: only freed */
+        } else {
+            job_done(core, job);
+        }
+    }
+}

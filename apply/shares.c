@@ -1,0 +1,618 @@
+/*
+ * Shares: rows of oc_share folded into what the target holds, and the next call for each.
+ *
+ * All rows of one (file, grantee) are one grant: permissions are the OR of the rows that count, the
+ * mount point that of the oldest. A recipient's own state (accepted, pending, rejected, mount
+ * point) is a thing of its own, made after the share is. What can go wrong: rows come before their
+ * file, their grantee, their group share; the file lies in the trash (dormant: what is there is
+ * kept, nothing new is made); the file moved to another space and is a new node (made anew); the
+ * owner is his own recipient (no effect).
+ */
+#include "apply/core.h"
+#include "common/run.h"
+#include <stdio.h>
+#include <string.h>
+
+struct row {
+    int64_t id, type, parent, fileid;
+    char grantee[256];
+    bool deleted;
+};
+
+static bool
+row_get(struct ap_core *core, int64_t id, struct row *ret)
+{
+    sqlite3_stmt *s = ap_query(core->ledger,
+                               "SELECT type, parent, fileid, grantee, coalesce(deleted, 1)"
+                               " FROM share WHERE id = ? AND type IS NOT NULL",
+                               "i", id);
+    if (!ap_step(core->ledger, s))
+        return false;
+    ret->id = id;
+    ret->type = sqlite3_column_int64(s, 0);
+    ret->parent = sqlite3_column_int64(s, 1);
+    ret->fileid = sqlite3_column_int64(s, 2);
+    ap_text(s, 3, ret->grantee, sizeof(ret->grantee));
+    ret->deleted = sqlite3_column_int(s, 4) != 0;
+    ap_done(s);
+    return true;
+}
+
+static int64_t
+grant_of(struct ap_core *core, int64_t fileid, int64_t type, const char *grantee)
+{
+    ap_exec(core->ledger,
+            "INSERT INTO grants(fileid, type, grantee) VALUES(?, ?, ?) ON CONFLICT DO NOTHING",
+            "iis", fileid, type, grantee);
+    return ap_number(core->ledger, 0,
+                     "SELECT id FROM grants WHERE fileid = ? AND type = ? AND grantee = ?", "iis",
+                     fileid, type, grantee);
+}
+
+static int64_t
+received_of(struct ap_core *core, int64_t grant, const char *uid)
+{
+    ap_exec(core->ledger, "INSERT INTO received(grant_id, uid) VALUES(?, ?) ON CONFLICT DO NOTHING",
+            "is", grant, uid);
+    return ap_number(core->ledger, 0, "SELECT id FROM received WHERE grant_id = ? AND uid = ?",
+                     "is", grant, uid);
+}
+
+/* The lane of a share is its file's storage, so that its owner is seen to be busy. */
+static int64_t
+lane_of(struct ap_core *core, int64_t fileid)
+{
+    struct ap_applied node;
+
+    return ap_node_of(core->ledger, fileid, &node) ? node.storage : AP_LANE_SHARES;
+}
+
+/* What a row is about. False for a member's row whose group share is not known. */
+static bool
+row_target(struct ap_core *core, const struct row *row, struct ap_key *ret)
+{
+    struct row group;
+
+    if (row->type == CS3_SHARE_LINK) {
+        *ret = (struct ap_key){AP_LINK, row->id};
+    } else if (row->type != CS3_SHARE_MEMBER) {
+        *ret = (struct ap_key){AP_GRANT, grant_of(core, row->fileid, row->type, row->grantee)};
+    } else {
+        if (!row_get(core, row->parent, &group) || group.type != CS3_SHARE_GROUP)
+            return false;
+        *ret = (struct ap_key){
+            AP_RECEIVED, received_of(core, grant_of(core, group.fileid, group.type, group.grantee),
+                                     row->grantee)};
+    }
+    return true;
+}
+
+static void
+reopen(struct ap_core *core, struct ap_key key, int64_t lane, int64_t ready_at)
+{
+    ap_exec(core->ledger, "DELETE FROM dead WHERE kind = ? AND id = ? AND counted = 0", "ii",
+            (int64_t)key.kind, key.id);
+    ap_work_open(core->ledger, key, lane, ready_at);
+}
+
+void
+ap_share_touch(struct ap_core *core, int64_t share, int64_t ready_at)
+{
+    struct row row;
+    struct ap_key key;
+
+    if (!row_get(core, share, &row) || !row_target(core, &row, &key))
+        return;
+    reopen(core, key, key.kind == AP_RECEIVED ? AP_LANE_SHARES : lane_of(core, row.fileid),
+           ready_at);
+    ap_wake(core->ledger, (struct ap_key){AP_SHARE, share});
+}
+
+/* A new member of a group gets what is shared with it. */
+void
+ap_member_touch(struct ap_core *core, const char *uid, const char *gid)
+{
+    int64_t grants[256], last = 0;
+    int n;
+
+    do {
+        sqlite3_stmt *s = ap_query(core->ledger,
+                                   "SELECT id FROM grants WHERE type = 1 AND grantee = ?"
+                                   " AND share_id <> '' AND id > ? ORDER BY id LIMIT 256",
+                                   "si", gid, last);
+        for (n = 0; n < 256 && ap_step(core->ledger, s); n++)
+            grants[n] = sqlite3_column_int64(s, 0);
+        ap_done(s);
+        for (int i = 0; i < n; i++)
+            reopen(core, (struct ap_key){AP_RECEIVED, received_of(core, grants[i], uid)},
+                   AP_LANE_SHARES, ls_now_us() / 1000);
+        last = n > 0 ? grants[n - 1] : last;
+    } while (n == 256);
+}
+
+/* Everybody who receives this grant. */
+static void
+receivers_open(struct ap_core *core, int64_t grant, int64_t type, const char *grantee)
+{
+    char uids[64][256], last[256] = "";
+    int n;
+
+    if (type == CS3_SHARE_USER) {
+        reopen(core, (struct ap_key){AP_RECEIVED, received_of(core, grant, grantee)},
+               AP_LANE_SHARES, ls_now_us() / 1000);
+        return;
+    }
+    do {
+        sqlite3_stmt *s = ap_query(core->ledger,
+                                   "SELECT uid FROM person WHERE type = 2 AND gid = ?"
+                                   " AND deleted = 0 AND uid > ? ORDER BY uid LIMIT 64",
+                                   "ss", grantee, last);
+        for (n = 0; n < 64 && ap_step(core->ledger, s); n++)
+            ap_text(s, 0, uids[n], sizeof(uids[n]));
+        ap_done(s);
+        for (int i = 0; i < n; i++)
+            reopen(core, (struct ap_key){AP_RECEIVED, received_of(core, grant, uids[i])},
+                   AP_LANE_SHARES, ls_now_us() / 1000);
+        if (n > 0)
+            memcpy(last, uids[n - 1], sizeof(last));
+    } while (n == 64);
+}
+
+/* ---- a row: done when what it is folded into is */
+
+static void
+wait_for(struct ap_next *next, const char *cause, enum ap_kind kind, int64_t id)
+{
+    next->verdict = AP_WAIT;
+    next->cause = cause;
+    next->on = (struct ap_key){kind, id};
+}
+
+void
+ap_share_next(struct ap_core *core, const struct ap_work *work, struct ap_next *next)
+{
+    struct row row;
+    struct ap_key key;
+    struct ap_work other;
+
+    if (!row_get(core, work->key.id, &row))
+        return;
+    if (!row_target(core, &row, &key)) {
+        if (!row.deleted)
+            wait_for(next, "group-share", AP_SHARE, row.parent);
+        return;
+    }
+    if (ap_work_get(core->ledger, key, &other)) {
+        wait_for(next, "grant", key.kind, key.id);
+        return;
+    }
+    if (ap_is_dead(core->ledger, key)) {
+        next->verdict = AP_DEAD;
+        next->cause = "share-refused";
+        return;
+    }
+    if (row.type == CS3_SHARE_USER && !row.deleted) {
+        int64_t received = received_of(core, key.id, row.grantee);
+        if (ap_work_get(core->ledger, (struct ap_key){AP_RECEIVED, received}, &other))
+            wait_for(next, "grant", AP_RECEIVED, received);
+    }
+}
+
+/* ---- what grants and links have in common */
+
+struct basis {
+    struct ap_applied node;
+    struct ap_space_row space;
+    bool effective;
+};
+
+/* The shared node, live, in a space whose owner can act. False: *next says what to wait for. */
+static bool
+basis_find(struct ap_core *core, int64_t fileid, struct basis *ret, struct ap_next *next)
+{
+    struct ap_desired row;
+    struct ap_place place;
+    char relative[AP_PATH_SIZE];
+    int64_t person;
+
+    if (!ap_node_of(core->ledger, fileid, &ret->node) ||
+        !ap_desired_get(core->ledger, fileid, &row) || row.deleted) {
+        wait_for(next, "node", AP_NODE, fileid);
+        return false;
+    }
+    ap_place_find(&core->view, &row, &place);
+    if (place.class != AP_CLASS_LIVE || place.storage != ret->node.storage ||
+        ap_applied_top(&core->view, &ret->node, relative, sizeof(relative)) != AP_ROOT) {
+        wait_for(next, place.class == AP_CLASS_TRASH ? "dormant" : "node", AP_NODE, fileid);
+        return false;
+    }
+    if (!ap_space_get(core->ledger, ret->node.storage, &ret->space) || !ret->space.ready) {
+        wait_for(next, "space", AP_SPACE, ret->node.storage);
+        return false;
+    }
+    if (core->view.owner_off(core->ledger, &ret->space, &person)) {
+        wait_for(next, "owner-disabled", AP_PERSON, person);
+        return false;
+    }
+    return true;
+}
+
+/* Who acts: the one who shared when he is there and can, else the owner. */
+static void
+sharer_pick(struct ap_core *core, const char *creator, const char *owner, char *out, size_t size)
+{
+    bool can = ap_number(core->ledger, 0,
+                         "SELECT 1 FROM person WHERE type = 0 AND uid = ? AND target IS NOT NULL"
+                         " AND applied_enabled = 1 AND deleted = 0",
+                         "s", creator) == 1;
+    snprintf(out, size, "%s", can ? creator : owner);
+}
+
+static bool
+person_target(struct ap_core *core, enum cs3_person_type type, const char *name, char *out,
+              struct ap_next *next)
+{
+    int64_t id =
+        ap_person_find(core, type, type == CS3_USER ? name : "", type == CS3_USER ? "" : name);
+    bool known = false;
+    sqlite3_stmt *s = ap_query(
+        core->ledger, "SELECT target, epoch IS NOT NULL FROM person WHERE id = ?", "i", id);
+    out[0] = '\0';
+    if (ap_step(core->ledger, s)) {
+        ap_text(s, 0, out, AP_ID_SIZE);
+        known = sqlite3_column_int(s, 1) != 0;
+        ap_done(s);
+    }
+    if (out[0])
+        return true;
+    wait_for(next, known ? "person" : "grantee", AP_PERSON, id);
+    return false;
+}
+
+static void
+job_share(struct ap_job *job, struct ap_next *next, enum ap_call call, const struct basis *basis)
+{
+    next->verdict = AP_CALL;
+    next->op.call = job->call = call;
+    if (!basis)
+        return;
+    job->space = basis->space.target;
+    job->folder = basis->node.folder;
+    memcpy(job->node_id, basis->node.target, sizeof(job->node_id));
+    job->op.storage = basis->node.storage; /* for the ledger, when it is settled */
+}
+
+/* ---- grants */
+
+struct fold {
+    int rows, accepted, pending;
+    int64_t permissions, rejected_permissions, expires;
+    bool forever;
+    char creator[256], mount[2600];
+    enum cs3_share_state state;
+};
+
+static void
+fold_rows(struct ap_core *core, int64_t fileid, int64_t type, const char *grantee, struct fold *ret)
+{
+    sqlite3_stmt *s = ap_query(core->ledger,
+                               "SELECT permissions, state, expires, creator, mount FROM share"
+                               " WHERE fileid = ? AND type = ? AND grantee = ? AND deleted = 0"
+                               " AND (expires = 0 OR expires >= ?) ORDER BY stime, id",
+                               "iisi", fileid, type, grantee, ls_now_us() / 1000000);
+    int best = 3;
+
+    memset(ret, 0, sizeof(*ret));
+    while (ap_step(core->ledger, s)) {
+        int state = sqlite3_column_int(s, 1);
+        int rank = state == CS3_SHARE_ACCEPTED ? 0 : state == CS3_SHARE_PENDING ? 1 : 2;
+        int64_t expires = sqlite3_column_int64(s, 2);
+        if (rank < 2)
+            ret->permissions |= sqlite3_column_int64(s, 0);
+        else
+            ret->rejected_permissions |= sqlite3_column_int64(s, 0);
+        if (ret->rows++ == 0)
+            ap_text(s, 3, ret->creator, sizeof(ret->creator));
+        if (expires == 0)
+            ret->forever = true;
+        if (expires > ret->expires)
+            ret->expires = expires;
+        if (rank < best) {
+            best = rank;
+            ret->state = (enum cs3_share_state)state;
+            ap_text(s, 4, ret->mount, sizeof(ret->mount));
+        }
+    }
+    if (best == 2) /* all rejected: it is there, and does not show */
+        ret->permissions = ret->rejected_permissions;
+    if (ret->forever)
+        ret->expires = 0;
+}
+
+struct grant {
+    int64_t fileid, type, storage, permissions, expires;
+    char grantee[256], node[AP_ID_SIZE], share_id[AP_ID_SIZE], sharer[256];
+};
+
+static bool
+grant_get(struct ap_core *core, int64_t id, struct grant *ret)
+{
+    sqlite3_stmt *s = ap_query(core->ledger,
+                               "SELECT fileid, type, storage, permissions, expires, grantee, node,"
+                               " share_id, sharer FROM grants WHERE id = ?",
+                               "i", id);
+    if (!ap_step(core->ledger, s))
+        return false;
+    ret->fileid = sqlite3_column_int64(s, 0);
+    ret->type = sqlite3_column_int64(s, 1);
+    ret->storage = sqlite3_column_int64(s, 2);
+    ret->permissions = sqlite3_column_int64(s, 3);
+    ret->expires = sqlite3_column_int64(s, 4);
+    ap_text(s, 5, ret->grantee, sizeof(ret->grantee));
+    ap_text(s, 6, ret->node, sizeof(ret->node));
+    ap_text(s, 7, ret->share_id, sizeof(ret->share_id));
+    ap_text(s, 8, ret->sharer, sizeof(ret->sharer));
+    ap_done(s);
+    return true;
+}
+
+static void
+grant_remove(struct ap_core *core, const struct grant *g, struct ap_next *next, struct ap_job *job)
+{
+    struct ap_space_row space;
+
+    if (!g->share_id[0] || !ap_space_get(core->ledger, g->storage, &space))
+        return;
+    job_share(job, next, AP_SHARE_REMOVE, NULL);
+    job->space = space.target;
+    memcpy(job->share_id, g->share_id, sizeof(job->share_id));
+    memcpy(job->sharer, space.owner, sizeof(job->sharer));
+}
+
+void
+ap_grant_next(struct ap_core *core, const struct ap_work *work, struct ap_next *next,
+              struct ap_job *job)
+{
+    struct grant g;
+    struct fold fold;
+    struct basis basis;
+
+    if (!grant_get(core, work->key.id, &g))
+        return;
+    fold_rows(core, g.fileid, g.type, g.grantee, &fold);
+    if (fold.rows == 0) {
+        grant_remove(core, &g, next, job);
+        return;
+    }
+    if (!basis_find(core, g.fileid, &basis, next))
+        return;
+    if (g.type == CS3_SHARE_USER && strcmp(g.grantee, basis.space.owner) == 0) {
+        grant_remove(core, &g, next, job); /* the owner has it anyway */
+        return;
+    }
+    if (!person_target(core, g.type == CS3_SHARE_USER ? CS3_USER : CS3_GROUP, g.grantee,
+                       job->person_id, next))
+        return;
+    if (strcmp(g.node, basis.node.target) != 0)
+        g.share_id[0] = '\0'; /* the node of another space went with its share */
+    if (g.share_id[0] && g.permissions == fold.permissions && g.expires == fold.expires) {
+        receivers_open(core, work->key.id, g.type, g.grantee);
+        return;
+    }
+    job_share(job, next, AP_SHARE_SET, &basis);
+    memcpy(job->share_id, g.share_id, sizeof(job->share_id));
+    sharer_pick(core, fold.creator, basis.space.owner, job->sharer, sizeof(job->sharer));
+    job->group = g.type == CS3_SHARE_GROUP;
+    job->permissions = fold.permissions;
+    job->expires = fold.expires;
+}
+
+/* ---- what a recipient made of it */
+
+/* A member's own row counts before the group's. */
+static void
+member_fold(struct ap_core *core, const struct grant *g, const char *uid, struct fold *fold)
+{
+    sqlite3_stmt *s = ap_query(core->ledger,
+                               "SELECT m.state, m.mount, m.permissions FROM share m"
+                               " JOIN share p ON p.id = m.parent WHERE p.fileid = ? AND p.type = 1"
+                               " AND p.grantee = ? AND p.deleted = 0 AND m.type = 2"
+                               " AND m.grantee = ? AND m.deleted = 0 ORDER BY m.stime DESC,"
+                               " m.id DESC LIMIT 1",
+                               "iss", g->fileid, g->grantee, uid);
+    if (!ap_step(core->ledger, s))
+        return;
+    fold->state = (enum cs3_share_state)sqlite3_column_int(s, 0);
+    ap_text(s, 1, fold->mount, sizeof(fold->mount));
+    if (sqlite3_column_int64(s, 2) == 0)
+        fold->state = CS3_SHARE_REJECTED; /* as before 10.0.9 */
+    ap_done(s);
+}
+
+void
+ap_received_next(struct ap_core *core, const struct ap_work *work, struct ap_next *next,
+                 struct ap_job *job)
+{
+    struct grant g;
+    struct fold fold;
+    struct ap_work other;
+    struct ap_space_row space;
+    char uid[256] = "", share_id[AP_ID_SIZE] = "", mount[2600] = "", target[AP_ID_SIZE];
+    int64_t grant = 0, state = -1, person;
+    sqlite3_stmt *s = ap_query(core->ledger,
+                               "SELECT grant_id, uid, share_id, coalesce(state, -1), mount"
+                               " FROM received WHERE id = ?",
+                               "i", work->key.id);
+
+    if (ap_step(core->ledger, s)) {
+        grant = sqlite3_column_int64(s, 0);
+        ap_text(s, 1, uid, sizeof(uid));
+        ap_text(s, 2, share_id, sizeof(share_id));
+        state = sqlite3_column_int64(s, 3);
+        ap_text(s, 4, mount, sizeof(mount));
+        ap_done(s);
+    }
+    if (!grant_get(core, grant, &g))
+        return;
+    fold_rows(core, g.fileid, g.type, g.grantee, &fold);
+    if (fold.rows == 0)
+        return;
+    if (ap_work_get(core->ledger, (struct ap_key){AP_GRANT, grant}, &other)) {
+        wait_for(next, "grant", AP_GRANT, grant);
+        return;
+    }
+    if (!g.share_id[0] ||
+        (ap_space_get(core->ledger, g.storage, &space) && strcmp(space.owner, uid) == 0))
+        return;
+    if (g.type == CS3_SHARE_GROUP) {
+        person = ap_person_find(core, CS3_MEMBER, uid, g.grantee);
+        sqlite3_stmt *m =
+            ap_query(core->ledger, "SELECT deleted, applied FROM person WHERE id = ?", "i", person);
+        if (ap_step(core->ledger, m)) {
+            bool deleted = sqlite3_column_int(m, 0) != 0, applied = sqlite3_column_int(m, 1) != 0;
+            ap_done(m);
+            if (deleted)
+                return; /* his own row counts again when he comes back */
+            if (!applied) {
+                wait_for(next, "person", AP_PERSON, person);
+                return;
+            }
+        }
+        member_fold(core, &g, uid, &fold);
+    }
+    if (strcmp(share_id, g.share_id) == 0 && state == (int64_t)fold.state &&
+        strcmp(mount, fold.mount) == 0)
+        return;
+    if (!person_target(core, CS3_USER, uid, target, next))
+        return;
+    snprintf(space.owner, sizeof(space.owner), "%s", uid);
+    if (core->view.owner_off(core->ledger, &space, &person)) {
+        wait_for(next, "owner-disabled", AP_PERSON, person);
+        return;
+    }
+    job_share(job, next, AP_RECEIVED_SET, NULL);
+    memcpy(job->uid, uid, sizeof(job->uid));
+    memcpy(job->share_id, g.share_id, sizeof(job->share_id));
+    memcpy(job->mount, fold.mount, sizeof(job->mount));
+    job->state = fold.state;
+}
+
+/* ---- links */
+
+struct link {
+    int64_t fileid, permissions, expires, storage, has_password;
+    char node[AP_ID_SIZE], link_id[AP_ID_SIZE], label[512], creator[256];
+};
+
+/* What the target has. */
+static void
+link_applied(struct ap_core *core, int64_t id, struct link *ret)
+{
+    sqlite3_stmt *s = ap_query(core->ledger,
+                               "SELECT storage, permissions, expires, has_password, node, link_id,"
+                               " label FROM link WHERE id = ?",
+                               "i", id);
+
+    memset(ret, 0, sizeof(*ret));
+    if (!ap_step(core->ledger, s))
+        return;
+    ret->storage = sqlite3_column_int64(s, 0);
+    ret->permissions = sqlite3_column_int64(s, 1);
+    ret->expires = sqlite3_column_int64(s, 2);
+    ret->has_password = sqlite3_column_int64(s, 3);
+    ap_text(s, 4, ret->node, sizeof(ret->node));
+    ap_text(s, 5, ret->link_id, sizeof(ret->link_id));
+    ap_text(s, 6, ret->label, sizeof(ret->label));
+    ap_done(s);
+}
+
+/* What the row says; false when there is no link to be. */
+static bool
+link_desired(struct ap_core *core, int64_t id, struct link *ret)
+{
+    sqlite3_stmt *s = ap_query(core->ledger,
+                               "SELECT fileid, permissions, expires, has_password, label, creator"
+                               " FROM share WHERE id = ? AND type = 3 AND deleted = 0"
+                               " AND (expires = 0 OR expires >= ?)",
+                               "ii", id, ls_now_us() / 1000000);
+
+    memset(ret, 0, sizeof(*ret));
+    if (!ap_step(core->ledger, s))
+        return false;
+    ret->fileid = sqlite3_column_int64(s, 0);
+    ret->permissions = sqlite3_column_int64(s, 1);
+    ret->expires = sqlite3_column_int64(s, 2);
+    ret->has_password = sqlite3_column_int64(s, 3);
+    ap_text(s, 4, ret->label, sizeof(ret->label));
+    ap_text(s, 5, ret->creator, sizeof(ret->creator));
+    ap_done(s);
+    return true;
+}
+
+void
+ap_link_next(struct ap_core *core, const struct ap_work *work, struct ap_next *next,
+             struct ap_job *job)
+{
+    struct link want, have;
+    struct basis basis;
+    struct ap_space_row space;
+
+    link_applied(core, work->key.id, &have);
+    if (!link_desired(core, work->key.id, &want)) {
+        if (!have.link_id[0] || !ap_space_get(core->ledger, have.storage, &space))
+            return;
+        job_share(job, next, AP_LINK_REMOVE, NULL);
+        job->space = space.target;
+        memcpy(job->share_id, have.link_id, sizeof(job->share_id));
+        memcpy(job->sharer, space.owner, sizeof(job->sharer));
+        return;
+    }
+    if (!basis_find(core, want.fileid, &basis, next))
+        return;
+    if (strcmp(have.node, basis.node.target) != 0)
+        have.link_id[0] = '\0';
+    if (have.link_id[0] && have.permissions == want.permissions && have.expires == want.expires &&
+        have.has_password == want.has_password && strcmp(have.label, want.label) == 0)
+        return;
+    job_share(job, next, AP_LINK_SET, &basis);
+    memcpy(job->share_id, have.link_id, sizeof(job->share_id));
+    memcpy(job->label, want.label, sizeof(job->label));
+    sharer_pick(core, want.creator, basis.space.owner, job->sharer, sizeof(job->sharer));
+    job->permissions = want.permissions;
+    job->expires = want.expires;
+    job->has_password = want.has_password != 0;
+}
+
+/* ---- answers */
+
+void
+ap_shares_settled(struct ap_core *core, const struct ap_job *job)
+{
+    switch (job->call) {
+    case AP_SHARE_SET:
+        ap_exec(core->ledger,
+                "UPDATE grants SET storage = ?, node = ?, share_id = ?, sharer = ?,"
+                " permissions = ?, expires = ? WHERE id = ?",
+                "isssiii", job->op.storage, job->node_id, job->share_id, job->sharer,
+                job->permissions, job->expires, job->who.id);
+        break;
+    case AP_SHARE_REMOVE:
+        ap_exec(core->ledger, "UPDATE grants SET share_id = '', node = '' WHERE id = ?", "i",
+                job->who.id);
+        break;
+    case AP_RECEIVED_SET:
+        ap_exec(core->ledger, "UPDATE received SET share_id = ?, state = ?, mount = ? WHERE id = ?",
+                "sisi", job->share_id, (int64_t)job->state, job->mount, job->who.id);
+        break;
+    case AP_LINK_SET:
+        ap_exec(core->ledger,
+                "INSERT OR REPLACE INTO link(id, storage, node, link_id, sharer, permissions,"
+                " expires, has_password, label) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "iisssiiis", job->who.id, job->op.storage, job->node_id, job->share_id, job->sharer,
+                job->permissions, job->expires, (int64_t)job->has_password, job->label);
+        break;
+    default:
+        ap_exec(core->ledger, "DELETE FROM link WHERE id = ?", "i", job->who.id);
+        break;
+    }
+}

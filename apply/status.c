@@ -1,0 +1,209 @@
+/*
+ * What apply tells about itself, once a second: everything is read from the ledger, so that what is
+ * told survives a crash and adds up (`balance` is 0 or there is a bug).
+ *
+ * Counting a ledger with a million open entities takes a while: then it is done less often, at most
+ * a twentieth of the time. Kafka being away only means that the record is not published.
+ */
+#include "apply/status.h"
+#include "common/log.h"
+#include "common/run.h"
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    M_RECORDS,
+    M_PARKED,
+    M_DEAD,
+    M_IN_FLIGHT,
+    M_LAG,
+    M_BALANCE,
+    M_CALLS,
+    M_CALL_ERRORS,
+    M_CALL_SECONDS,
+    M_PAUSED,
+    M_SWEEPS,
+};
+const struct ls_metric ap_metrics[] = {
+    [M_RECORDS] = {"lockstep_apply_records_total", LS_GAUGE, "outcome",
+                   "Records taken in and what became of them, over the ledger's life."},
+    [M_PARKED] = {"lockstep_apply_parked", LS_GAUGE, "cause", "Open records by cause."},
+    [M_DEAD] = {"lockstep_apply_dead", LS_GAUGE, "cause", "Dead letters not superseded, by cause."},
+    [M_IN_FLIGHT] = {"lockstep_apply_in_flight", LS_GAUGE, NULL, "Calls without an answer yet."},
+    [M_LAG] = {"lockstep_apply_lag_seconds", LS_GAUGE, NULL,
+               "Age of the oldest change not applied; parked for its own cause does not count."},
+    [M_BALANCE] = {"lockstep_apply_balance", LS_GAUGE, NULL,
+                   "Records in minus all outcomes; anything but 0 is an error."},
+    [M_CALLS] = {"lockstep_apply_calls_total", LS_COUNTER, "method", "Calls to the target."},
+    [M_CALL_ERRORS] = {"lockstep_apply_call_errors_total", LS_COUNTER, "status",
+                       "Answers of the target that were no success."},
+    [M_CALL_SECONDS] = {"lockstep_apply_call_seconds", LS_HISTOGRAM, "method",
+                        "How long a call took."},
+    [M_PAUSED] = {"lockstep_apply_paused", LS_GAUGE, NULL,
+                  "1 while the whole target is in trouble."},
+    [M_SWEEPS] = {"lockstep_apply_sweeps_waiting", LS_GAUGE, NULL,
+                  "Sweeps above the limit that wait for a word."},
+    {NULL, LS_GAUGE, NULL, NULL},
+};
+
+void
+ap_status_call(void *arg, const char *method, const char *status, double seconds)
+{
+    ls_metric_add(arg, M_CALLS, method, 1);
+    ls_metric_observe(arg, M_CALL_SECONDS, method, seconds);
+    if (strcmp(status, "OK") != 0)
+        ls_metric_add(arg, M_CALL_ERRORS, status, 1);
+}
+
+static void
+cause_seen(struct ap_status *status, const char *name)
+{
+    for (int i = 0; i < status->n_causes; i++)
+        if (strcmp(status->causes[i], name) == 0)
+            return;
+    if (status->n_causes < AP_STATUS_CAUSES)
+        snprintf(status->causes[status->n_causes++], sizeof(status->causes[0]), "%s", name);
+}
+
+/* name -> number, from a query of two columns; each also goes into a metric. */
+static json_t *
+table(struct ap_status *status, struct ap_core *core, int metric, sqlite3_stmt *s)
+{
+    json_t *object = json_object();
+    char name[64];
+
+    while (ap_step(core->ledger, s)) {
+        ap_text(s, 0, name, sizeof(name));
+        json_object_set_new(object, name, json_integer(sqlite3_column_int64(s, 1)));
+        if (metric != M_RECORDS)
+            cause_seen(status, name);
+        ls_metric_set(status->metrics, metric, name, (double)sqlite3_column_int64(s, 1));
+    }
+    return object;
+}
+
+/* Causes of the last time that are gone must read 0, not their old number. */
+static void
+causes_reset(struct ap_status *status)
+{
+    for (int i = 0; i < status->n_causes; i++) {
+        ls_metric_set(status->metrics, M_PARKED, status->causes[i], 0);
+        ls_metric_set(status->metrics, M_DEAD, status->causes[i], 0);
+    }
+}
+
+static int64_t
+lag_us(struct ap_core *core, int64_t now)
+{
+    int64_t oldest = ap_number(core->ledger, 0,
+                               "SELECT min(since_us) FROM work WHERE counted = 1 AND trouble = 0"
+                               " AND since_us > 0",
+                               NULL);
+    int64_t read =
+        ap_number(core->ledger, 0, "SELECT min(read_us) FROM offset WHERE read_us > 0", NULL);
+
+    if (oldest == 0 || (read != 0 && read < oldest))
+        oldest = read;
+    return oldest == 0 || oldest > now ? 0 : now - oldest;
+}
+
+static json_t *
+snapshot(struct ap_core *core)
+{
+    int64_t running =
+        ap_number(core->ledger, 0, "SELECT count(*) FROM bracket WHERE state = 1", NULL);
+    int64_t ended =
+        ap_number(core->ledger, 0, "SELECT count(*) FROM bracket WHERE ended = 1", NULL);
+    int64_t open = ap_number(core->ledger, 0, "SELECT count(*) FROM work WHERE kind = 1", NULL);
+
+    return json_pack("{s:s, s:I, s:I}", "state",
+                     running > 0 ? "running"
+                     : ended > 0 ? "done"
+                                 : "none",
+                     "rows", (json_int_t)ap_counted(core->ledger, "in"), "estimate",
+                     (json_int_t)(ap_counted(core->ledger, "in") + open));
+}
+
+static json_t *
+document(struct ap_status *status, struct ap_core *core, int64_t now)
+{
+    json_t *counters, *parked, *dead;
+    int64_t lag = lag_us(core, now), balance = ap_balance(core->ledger);
+    int64_t sweeps =
+        ap_number(core->ledger, 0, "SELECT count(*) FROM bracket WHERE state = 3", NULL);
+    int64_t done = ap_counted(core->ledger, "applied") + ap_counted(core->ledger, "equal");
+
+    causes_reset(status);
+    counters = table(status, core, M_RECORDS,
+                     ap_query(core->ledger, "SELECT name, value FROM counter", NULL));
+    parked = table(status, core, M_PARKED,
+                   ap_query(core->ledger,
+                            "SELECT CASE WHEN state = 2 THEN 'in-flight' WHEN cause = '' THEN"
+                            " 'queued' ELSE cause END AS c, count(*) FROM work WHERE counted = 1"
+                            " GROUP BY c",
+                            NULL));
+    dead =
+        table(status, core, M_DEAD,
+              ap_query(core->ledger,
+                       "SELECT cause, count(*) FROM dead WHERE counted = 1 GROUP BY cause", NULL));
+    if (done != status->last_done || status->last_us == 0) {
+        if (status->last_us != 0)
+            status->last_progress_us = now;
+        if (now > status->last_us && status->last_us != 0)
+            status->rate =
+                (double)(done - status->last_done) * 1e6 / (double)(now - status->last_us);
+    } else {
+        status->rate = 0;
+    }
+    status->last_done = done;
+    status->last_us = now;
+    ls_metric_set(status->metrics, M_LAG, NULL, (double)lag / 1e6);
+    ls_metric_set(status->metrics, M_BALANCE, NULL, (double)balance);
+    ls_metric_set(status->metrics, M_IN_FLIGHT, NULL, (double)core->n_jobs);
+    ls_metric_set(status->metrics, M_PAUSED, NULL, core->paused ? 1 : 0);
+    ls_metric_set(status->metrics, M_SWEEPS, NULL, (double)sweeps);
+    return json_pack(
+        "{s:s, s:s, s:s, s:I, s:I, s:b, s:s, s:I, s:I, s:o, s:I, s:o, s:o, s:o, s:f,"
+        " s:I, s:I, s:I, s:I}",
+        "stage", "apply", "instance", ls_config_str(status->config, "lockstep", "instance"),
+        "version", LS_VERSION, "time_us", (json_int_t)now, "started_us",
+        (json_int_t)status->started_us, "ready", status->why[0] == '\0', "why", status->why,
+        "lag_us", (json_int_t)lag, "last_progress_us", (json_int_t)status->last_progress_us,
+        "counters", counters, "balance", (json_int_t)balance, "parked", parked, "dead", dead,
+        "snapshot", snapshot(core), "rate", status->rate, "in_flight", (json_int_t)core->n_jobs,
+        "open", (json_int_t)ap_number(core->ledger, 0, "SELECT count(*) FROM work", NULL),
+        "sweeps_waiting", (json_int_t)sweeps, "calls", (json_int_t)core->calls);
+}
+
+void
+ap_status_tell(struct ap_status *status, struct ap_core *core, bool at_once)
+{
+    int64_t began = ls_mono_ms(), took;
+    char key[128], why[160], *text;
+    struct ls_err err = {0};
+    json_t *doc;
+
+    if (!at_once && began < status->next_ms)
+        return;
+    if (!status->starting)
+        snprintf(status->why, sizeof(status->why), "%s", core->paused ? core->why : "");
+    doc = document(status, core, ls_now_us());
+    text = doc ? json_dumps(doc, JSON_COMPACT) : NULL;
+    json_decref(doc);
+    snprintf(why, sizeof(why), "%s", status->why);
+    ls_http_ready(status->http, why[0] ? why : NULL);
+    if (text) {
+        ls_http_status(status->http, text);
+        snprintf(key, sizeof(key), "apply/%s",
+                 ls_config_str(status->config, "lockstep", "instance"));
+        if (status->producer &&
+            ls_producer_send(status->producer, ls_config_topic(status->config, "status"), 0,
+                             ls_str_of(key), ls_str_of(text), NULL, 0, &err) < 0)
+            ls_log_err(LS_DEBUG, "status-not-sent", &err);
+    }
+    free(text);
+    took = ls_mono_ms() - began;
+    status->next_ms = ls_mono_ms() + (took * 20 > 1000 ? took * 20 : 1000);
+}

@@ -1,0 +1,31 @@
+/*
+ * What apply tells about itself: metrics, /status, and the record on <p>.status.
+ */
+#ifndef AP_STATUS_H
+#define AP_STATUS_H
+
+#include "apply/core.h"
+#include "common/kafka.h"
+#include "common/metrics.h"
+
+#define AP_STATUS_CAUSES 64
+struct ap_status {
+    const struct ls_config *config;
+    struct ls_metrics *metrics;
+    struct ls_http *http;
+    struct ls_producer *producer; /* NULL: not published */
+    int64_t started_us, last_progress_us, last_done, next_ms, last_us;
+    double rate;
+    bool starting;
+    char why[128]; /* not ready because of this; "" ready */
+    char causes[AP_STATUS_CAUSES][64];
+    int n_causes;
+};
+
+extern const struct ls_metric ap_metrics[];
+/* Told of every call by the writer, from any thread; `arg` is the struct ls_metrics. */
+void ap_status_call(void *arg, const char *method, const char *status, double seconds);
+/* At most once a second; slower when the ledger is so large that counting takes long. */
+void ap_status_tell(struct ap_status *status, struct ap_core *core, bool now);
+
+#endif
