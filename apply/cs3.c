@@ -42,6 +42,8 @@ struct cs3_client {
     pthread_mutex_t mutex; /* tokens */
     pthread_cond_t signed_in;
     struct token *tokens;
+    cs3_no_user_fn *no_user;
+    void *no_user_arg;
 };
 
 static const char *const services[] = {
@@ -197,8 +199,8 @@ cs3_call(struct cs3_client *client, enum cs3_service service, const char *method
 
 /* ---- signing in */
 static int
-authenticate(struct cs3_client *client, const char *as, char **ret_token, char *ret_id,
-             struct ls_err *err)
+authenticate_once(struct cs3_client *client, const char *as, char **ret_token, char *ret_id,
+                  struct ls_err *err)
 {
     Cs3__AuthenticateRequest req = CS3__AUTHENTICATE_REQUEST__INIT;
     char type[] = "machine";
@@ -238,6 +240,30 @@ authenticate(struct cs3_client *client, const char *as, char **ret_token, char *
 out:
     protobuf_c_message_free_unpacked(message, NULL);
     return r;
+}
+
+static int
+authenticate(struct cs3_client *client, const char *as, char **ret_token, char *ret_id,
+             struct ls_err *err)
+{
+    struct ls_err why = {0};
+    int r = authenticate_once(client, as, ret_token, ret_id, &why);
+
+    if (r < 0 && why.code == CS3_NOT_FOUND && client->no_user &&
+        client->no_user(client->no_user_arg, as, true) == 0) {
+        r = authenticate_once(client, as, ret_token, ret_id, &why);
+        client->no_user(client->no_user_arg, as, false);
+    }
+    if (r < 0 && err)
+        *err = why;
+    return r;
+}
+
+void
+cs3_on_no_user(struct cs3_client *client, cs3_no_user_fn *fn, void *arg)
+{
+    client->no_user = fn;
+    client->no_user_arg = arg;
 }
 
 /* Found or made; the mutex is held. NULL when memory is out. */

@@ -75,6 +75,10 @@ int cs3_token(struct cs3_client *client, const char *as, const char *refused, ch
 /* The groups of a user stand in his token: after a membership has changed, forget it. `user_id`
  * NULL: all of them. */
 void cs3_token_forget(struct cs3_client *client, const char *user_id);
+/* Called when a sign-in finds no user, which is also how a disabled one looks: with begin = true,
+ * and if that returns 0, once more signed in, then with begin = false. */
+typedef int cs3_no_user_fn(void *arg, const char *as, bool begin);
+void cs3_on_no_user(struct cs3_client *client, cs3_no_user_fn *fn, void *arg);
 /* 0 when gateway and provider answer at all; needs no token. */
 int cs3_ping(struct cs3_client *client, struct ls_err *err);
 
@@ -161,6 +165,9 @@ typedef int cs3_recycle_fn(void *arg, const struct cs3_recycle_info *item);
 /* key NULL: all trashed items of the space; a key: what is directly below that folder. */
 int cs3_list_recycle(struct cs3_client *client, const char *as, const struct ap_space *space,
                      const char *key, cs3_recycle_fn *each, void *arg, struct ls_err *err);
+/* Is there a trashed item of that node id? */
+int cs3_in_recycle(struct cs3_client *client, const char *as, const struct ap_space *space,
+                   const char *top_id, bool *ret, struct ls_err *err);
 int cs3_restore(struct cs3_client *client, const char *as, const struct ap_space *space,
                 const char *key, const struct cs3_place *to, struct ls_err *err);
 int cs3_purge(struct cs3_client *client, const char *as, const struct ap_space *space,
@@ -190,6 +197,9 @@ typedef int cs3_share_fn(void *arg, const struct cs3_share_info *share);
 /* Shares that `as` made or, as the owner of the space, may see; node NULL: all of them. */
 int cs3_list_shares(struct cs3_client *client, const char *as, const struct cs3_place *node,
                     cs3_share_fn *each, void *arg, struct ls_err *err);
+/* 1, 0, or -1 with err; as the gateway says, so a 0 is worth less than a 1. */
+int cs3_share_exists(struct cs3_client *client, const char *as, const char *share_id,
+                     struct ls_err *err);
 int cs3_create_share(struct cs3_client *client, const char *as, const struct cs3_place *node,
                      bool folder, const struct cs3_grant_info *grant, char ret_id[AP_ID_SIZE],
                      struct ls_err *err);

@@ -218,6 +218,27 @@ cs3_update_share(struct cs3_client *client, const char *as, const char *share_id
 }
 
 int
+cs3_share_exists(struct cs3_client *client, const char *as, const char *share_id,
+                 struct ls_err *err)
+{
+    Cs3__RemoveShareRequest req = CS3__REMOVE_SHARE_REQUEST__INIT;
+    Cs3__ShareReference ref = CS3__SHARE_REFERENCE__INIT;
+    Cs3__ShareId id = CS3__SHARE_ID__INIT;
+    struct ls_err why = {0};
+
+    id.opaque_id = (char *)(uintptr_t)share_id;
+    ref.id = &id;
+    req.ref = &ref;
+    if (cs3_call(client, CS3_AT_GATEWAY, "GetShare", as, &req.base, NULL, NULL, &why) == 0)
+        return 1;
+    if (!strcmp(why.cause, "gone"))
+        return 0;
+    if (err)
+        *err = why;
+    return -1;
+}
+
+int
 cs3_remove_share(struct cs3_client *client, const char *as, const char *share_id,
                  struct ls_err *err)
 {

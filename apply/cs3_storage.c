@@ -433,9 +433,9 @@ root_of(const struct ap_space *space)
     return cs3_place_of(space, space->root_id, NULL);
 }
 
-int
-cs3_list_recycle(struct cs3_client *client, const char *as, const struct ap_space *space,
-                 const char *key, cs3_recycle_fn *each, void *arg, struct ls_err *err)
+static int
+recycle_call(struct cs3_client *client, const char *as, const struct ap_space *space,
+             const char *key, cs3_recycle_fn *each, void *arg, struct ls_err *err)
 {
     Cs3__ListRecycleRequest req = CS3__LIST_RECYCLE_REQUEST__INIT;
     ProtobufCMessage *message = NULL;
@@ -447,7 +447,7 @@ cs3_list_recycle(struct cs3_client *client, const char *as, const struct ap_spac
     if (cs3_ref_fill(&ref, &root, err) < 0)
         return -1;
     req.ref = &ref.ref;
-    req.key = (char *)(uintptr_t)cs3_text(key);
+    req.key = (char *)(uintptr_t)key;
     if (cs3_call(client, CS3_AT_PROVIDER, "ListRecycle", as, &req.base,
                  &cs3__list_recycle_reply__descriptor, &message, err) < 0)
         return -1;
@@ -459,16 +459,60 @@ cs3_list_recycle(struct cs3_client *client, const char *as, const struct ap_spac
             path += 2;
         while (*path == '/')
             path++;
-        r = each(arg, &(struct cs3_recycle_info){
-                          .key = cs3_text(item->key),
-                          .path = path,
-                          .folder = item->type == 2,
-                          .size = (int64_t)item->size,
-                          .deleted_at =
-                              item->deletion_time ? (int64_t)item->deletion_time->seconds : 0});
+        r = each(arg,
+                 &(struct cs3_recycle_info){
+                     .key = cs3_text(item->key),
+                     .path = path,
+                     .folder = item->type == 2,
+                     .size = (int64_t)item->size,
+                     .deleted_at = item->deletion_time ? (int64_t)item->deletion_time->seconds : 0,
+                 });
     }
     protobuf_c_message_free_unpacked(message, NULL);
     return r;
+}
+
+/* A key with a slash at its end lists what is below; without one, some servers list the item. */
+int
+cs3_list_recycle(struct cs3_client *client, const char *as, const struct ap_space *space,
+                 const char *key, cs3_recycle_fn *each, void *arg, struct ls_err *err)
+{
+    char *below = NULL;
+    int r;
+
+    if (!key || !*key)
+        return recycle_call(client, as, space, "", each, arg, err);
+    if (asprintf(&below, "%s%s", key, key[strlen(key) - 1] == '/' ? "" : "/") < 0)
+        return ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
+    r = recycle_call(client, as, space, below, each, arg, err);
+    free(below);
+    return r;
+}
+
+static int
+recycle_seen(void *arg, const struct cs3_recycle_info *item)
+{
+    (void)item;
+    *(bool *)arg = true;
+    return 0;
+}
+
+int
+cs3_in_recycle(struct cs3_client *client, const char *as, const struct ap_space *space,
+               const char *top_id, bool *ret, struct ls_err *err)
+{
+    struct ls_err why = {0};
+    bool seen = false;
+
+    /* An unknown key is INTERNAL. */
+    if (recycle_call(client, as, space, top_id, recycle_seen, &seen, &why) < 0 &&
+        strcmp(why.cause, "internal") != 0 && strcmp(why.cause, "gone") != 0) {
+        if (err)
+            *err = why;
+        return -1;
+    }
+    *ret = seen;
+    return 0;
 }
 
 int

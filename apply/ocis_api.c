@@ -1,0 +1,434 @@
+/*
+ * The writer `ocis-api`: its life, and the tree without content.
+ *
+ * Every answer that is not plainly good is looked into at the provider before the core hears of
+ * it, because one status has many reasons there: a missing parent is FAILED_PRECONDITION,
+ * INTERNAL or NOT_FOUND; a name that is taken may be taken by our own earlier try. Nothing is
+ * ever moved or restored into a folder that has not just been seen: the provider takes a trashed
+ * folder's id for a place and leaves an item half restored. The root of a space is never moved or
+ * deleted: the provider tries, and the space is lost.
+ */
+#include "apply/ocis_api.h"
+#include "common/utf8.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { NAME_MAX_BYTES = 255 };
+
+/* ---- what the parts share */
+int
+ap_look(struct ap_ocis *ocis, const struct ap_space *space, const char *id, const char *name,
+        struct cs3_info *ret, struct ls_err *err)
+{
+    struct cs3_place place = cs3_place_of(space, id, name);
+    struct ls_err why = {0};
+
+    if (cs3_stat(ocis->cs3, space->owner, &place, ret, &why) == 0)
+        return 1;
+    if (ap_cause_is(&why, "gone"))
+        return 0;
+    if (err)
+        *err = why;
+    return -1;
+}
+
+int
+ap_name_check(const char *name, struct ls_err *err)
+{
+    size_t n = strlen(name);
+
+    if (!n || !strcmp(name, ".") || !strcmp(name, "..") || strchr(name, '/'))
+        return ls_fail_cause(err, LS_ERR_POISON, 0, "name-refused",
+                             "the name is empty, \".\", \"..\" or has a slash");
+    if (n > NAME_MAX_BYTES)
+        return ls_fail_cause(err, LS_ERR_POISON, 0, "name-refused",
+                             "the name has %zu bytes, oCIS holds %d", n, NAME_MAX_BYTES);
+    if (!ls_utf8_valid(name, n))
+        return ls_fail_cause(err, LS_ERR_POISON, 0, "name-refused", "the name is not UTF-8");
+    return 0;
+}
+
+void
+ap_node_fill(struct ap_node *node, const struct cs3_info *info)
+{
+    memset(node, 0, sizeof(*node));
+    snprintf(node->id, sizeof(node->id), "%s", info->id);
+    snprintf(node->etag, sizeof(node->etag), "%s", info->etag);
+    snprintf(node->sha1, sizeof(node->sha1), "%s", info->sha1);
+    node->size = info->size;
+    node->mtime = info->mtime;
+}
+
+static int
+root_check(const struct ap_space *space, const char *node_id, struct ls_err *err)
+{
+    if (!*node_id || !strcmp(node_id, space->root_id) || !strcmp(node_id, space->space_id))
+        return ls_fail_cause(err, LS_ERR_POISON, 0, "refused",
+                             "the root of a space is neither moved nor deleted");
+    return 0;
+}
+
+/* RETRY parent-gone unless the folder is there. */
+static int
+parent_check(struct ap_ocis *ocis, const struct ap_space *space, const char *parent_id,
+             struct ls_err *err)
+{
+    struct cs3_info info;
+    int there = ap_look(ocis, space, parent_id, NULL, &info, err);
+
+    if (there < 0)
+        return -1;
+    if (!there)
+        return ls_fail_cause(err, LS_ERR_RETRY, CS3_NOT_FOUND, "parent-gone",
+                             "the parent folder is not there");
+    if (!info.folder)
+        return ls_fail_cause(err, LS_ERR_RETRY, CS3_FAILED_PRECONDITION, "parent-gone",
+                             "the parent is not a folder");
+    return 0;
+}
+
+/* ---- the tree */
+static int
+make_folder(struct ap_writer *w, const struct ap_space *space, const char *parent_id,
+            const char *name, bool doubtful, struct ap_node *ret, struct ls_err *err)
+{
+    struct ap_ocis *ocis = ap_ocis_of(w);
+    struct cs3_place place = cs3_place_of(space, parent_id, name);
+    struct ls_err why = {0};
+    struct cs3_info info;
+    int r, there;
+
+    (void)doubtful; /* an earlier try's folder is found as any other is */
+    if (ap_name_check(name, err) < 0)
+        return -1;
+    r = cs3_mkdir(ocis->cs3, space->owner, &place, &why);
+    if (r < 0 && !ap_cause_is(&why, "taken")) {
+        if ((ap_cause_is(&why, "parent-gone") || ap_cause_is(&why, "gone") ||
+             ap_cause_is(&why, "internal")) &&
+            parent_check(ocis, space, parent_id, err) < 0)
+            return -1;
+        if (err)
+            *err = why;
+        return -1;
+    }
+    there = ap_look(ocis, space, parent_id, name, &info, err);
+    if (there < 0)
+        return -1;
+    if (!there)
+        return ls_fail_cause(err, LS_ERR_RETRY, CS3_NOT_FOUND, "timeout",
+                             "a folder just made is not there");
+    ap_node_fill(ret, &info);
+    if (!info.folder)
+        return ls_fail_cause(err, LS_ERR_RETRY, CS3_ALREADY_EXISTS, "taken",
+                             "a file has that name");
+    return 0;
+}
+
+static int
+set_mtime(struct ap_writer *w, const struct ap_space *space, const char *node_id, int64_t mtime,
+          uint32_t mtime_ns, struct ls_err *err)
+{
+    struct cs3_place place = cs3_place_of(space, node_id, NULL);
+
+    return cs3_set_mtime(ap_ocis_of(w)->cs3, space->owner, &place, mtime, mtime_ns, err);
+}
+
+/* What a Move that failed has met: the node gone, or our own earlier try. */
+static int
+move_sort_out(struct ap_ocis *ocis, const struct ap_space *space, const char *node_id,
+              const char *parent_id, const char *name, const struct ls_err *why, struct ls_err *err)
+{
+    struct cs3_info info;
+    int there;
+
+    if (ap_cause_is(why, "taken")) {
+        there = ap_look(ocis, space, parent_id, name, &info, err);
+        if (there < 0)
+            return -1;
+        if (there && !strcmp(info.id, node_id))
+            return 0;
+    } else if (ap_cause_is(why, "gone") || ap_cause_is(why, "parent-gone") ||
+               ap_cause_is(why, "internal")) {
+        there = ap_look(ocis, space, node_id, NULL, &info, err);
+        if (there < 0)
+            return -1;
+        if (!there)
+            return ls_fail_cause(err, LS_ERR_RETRY, why->code, "gone", "the node is not there");
+        if (parent_check(ocis, space, parent_id, err) < 0)
+            return -1;
+    }
+    if (err)
+        *err = *why;
+    return -1;
+}
+
+/* Older servers move over what has that name, so the place is looked at first. */
+static int
+move(struct ap_writer *w, const struct ap_space *space, const char *node_id, const char *parent_id,
+     const char *name, bool doubtful, struct ls_err *err)
+{
+    struct ap_ocis *ocis = ap_ocis_of(w);
+    struct cs3_place from = cs3_place_of(space, node_id, NULL);
+    struct cs3_place to = cs3_place_of(space, parent_id, name);
+    struct ls_err why = {0};
+    struct cs3_info info;
+    int there;
+
+    (void)doubtful;
+    if (ap_name_check(name, err) < 0 || root_check(space, node_id, err) < 0)
+        return -1;
+    there = ap_look(ocis, space, parent_id, name, &info, err);
+    if (there < 0)
+        return -1;
+    if (there && !strcmp(info.id, node_id))
+        return 0;
+    if (there)
+        return ls_fail_cause(err, LS_ERR_RETRY, CS3_ALREADY_EXISTS, "taken",
+                             "another node has that name");
+    if (parent_check(ocis, space, parent_id, err) < 0)
+        return -1;
+    if (cs3_move(ocis->cs3, space->owner, &from, &to, &why) == 0)
+        return 0;
+    return move_sort_out(ocis, space, node_id, parent_id, name, &why, err);
+}
+
+static int
+trash(struct ap_writer *w, const struct ap_space *space, const char *node_id, bool doubtful,
+      struct ls_err *err)
+{
+    struct cs3_place place = cs3_place_of(space, node_id, NULL);
+    struct ls_err why = {0};
+
+    if (root_check(space, node_id, err) < 0)
+        return -1;
+    if (cs3_delete(ap_ocis_of(w)->cs3, space->owner, &place, &why) == 0)
+        return 0;
+    if (doubtful && ap_cause_is(&why, "gone"))
+        return 0; /* the earlier try had happened */
+    if (err)
+        *err = why;
+    return -1;
+}
+
+/* "<top>" or "<top>/a/b"; free it. */
+static char *
+recycle_key(struct ap_trash_ref ref)
+{
+    char *key = NULL;
+
+    if (!ref.relative || !*ref.relative)
+        return strdup(ref.top_id);
+    return asprintf(&key, "%s/%s", ref.top_id, ref.relative) < 0 ? NULL : key;
+}
+
+static int
+restore_place_check(struct ap_ocis *ocis, const struct ap_space *space, const char *top_id,
+                    bool whole, const char *parent_id, const char *name, bool doubtful,
+                    struct ap_node *ret, struct ls_err *err)
+{
+    struct cs3_info info;
+    int there = ap_look(ocis, space, parent_id, name, &info, err);
+
+    if (there < 0)
+        return -1;
+    if (!there)
+        return parent_check(ocis, space, parent_id, err);
+    ap_node_fill(ret, &info);
+    /* The ids of what lies below a trashed folder are not known here: after a doubtful try, what
+     * is at the place is what was restored; the core has nothing else going on there. */
+    if (whole ? !strcmp(info.id, top_id) : doubtful)
+        return 1;
+    return ls_fail_cause(err, LS_ERR_RETRY, CS3_ALREADY_EXISTS, "taken",
+                         "another node has that name");
+}
+
+static int
+restore(struct ap_writer *w, const struct ap_space *space, struct ap_trash_ref from,
+        const char *parent_id, const char *name, bool doubtful, struct ap_node *ret,
+        struct ls_err *err)
+{
+    struct ap_ocis *ocis = ap_ocis_of(w);
+    struct cs3_place to = cs3_place_of(space, parent_id, name);
+    bool whole = !from.relative || !*from.relative, trashed;
+    char *key = NULL;
+    struct ls_err why = {0};
+    struct cs3_info info;
+    int r, there;
+
+    if (ap_name_check(name, err) < 0)
+        return -1;
+    r = restore_place_check(ocis, space, from.top_id, whole, parent_id, name, doubtful, ret, err);
+    if (r)
+        return r < 0 ? -1 : 0;
+    key = recycle_key(from);
+    if (!key)
+        return ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
+    r = cs3_restore(ocis->cs3, space->owner, space, key, &to, &why);
+    free(key);
+    if (r < 0) {
+        if ((ap_cause_is(&why, "internal") || ap_cause_is(&why, "gone")) &&
+            cs3_in_recycle(ocis->cs3, space->owner, space, from.top_id, &trashed, NULL) == 0 &&
+            (!trashed || !whole))
+            return ls_fail_cause(err, LS_ERR_RETRY, why.code, "gone",
+                                 "the item is not in the trash: %.150s", why.msg);
+        if (err)
+            *err = why;
+        return -1;
+    }
+    there = ap_look(ocis, space, parent_id, name, &info, err);
+    if (there < 0)
+        return -1;
+    if (!there)
+        return ls_fail_cause(err, LS_ERR_RETRY, CS3_NOT_FOUND, "timeout",
+                             "an item just restored is not there");
+    ap_node_fill(ret, &info);
+    return 0;
+}
+
+static int
+purge(struct ap_writer *w, const struct ap_space *space, struct ap_trash_ref what,
+      struct ls_err *err)
+{
+    struct ap_ocis *ocis = ap_ocis_of(w);
+    char *key;
+    struct ls_err why = {0};
+    bool trashed;
+    int r;
+
+    if (root_check(space, what.top_id, err) < 0)
+        return -1;
+    key = recycle_key(what);
+    if (!key)
+        return ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
+    r = cs3_purge(ocis->cs3, space->owner, space, key, &why);
+    free(key);
+    if (r == 0 || ap_cause_is(&why, "gone"))
+        return 0;
+    if (ap_cause_is(&why, "internal") &&
+        cs3_in_recycle(ocis->cs3, space->owner, space, what.top_id, &trashed, NULL) == 0 &&
+        !trashed)
+        return 0;
+    if (err)
+        *err = why;
+    return -1;
+}
+
+/* ---- life */
+static int
+ocis_open(struct ap_writer *w, struct ls_err *err)
+{
+    struct ap_ocis *ocis = ap_ocis_of(w);
+    struct ap_graph_user user;
+
+    if (cs3_ping(ocis->cs3, err) < 0)
+        return -1;
+    /* The one user that surely is there: tells whether the machine key is right. */
+    if (cs3_sign_in(ocis->cs3, ocis->graph_user, NULL, err) < 0)
+        return -1;
+    return ap_graph_user_get(ocis->graph, ocis->graph_user, &user, err);
+}
+
+static void
+ocis_close(struct ap_writer *w)
+{
+    struct ap_ocis *ocis = ap_ocis_of(w);
+
+    ap_graph_free(ocis->graph);
+    ap_data_free(ocis->data);
+    ap_http_free(ocis->http);
+    cs3_client_free(ocis->cs3);
+    free(ocis->mail_domain);
+    free(ocis->storage_id);
+    free(ocis->graph_user);
+    for (int i = 0; i < AP_SHARE_LOCKS; i++)
+        pthread_mutex_destroy(&ocis->shares[i]);
+    pthread_mutex_destroy(&ocis->links);
+    pthread_mutex_destroy(&ocis->people);
+    free(ocis);
+}
+
+static int
+ocis_ping(struct ap_writer *w, struct ls_err *err)
+{
+    return cs3_ping(ap_ocis_of(w)->cs3, err);
+}
+
+static const struct ap_writer_ops ops = {
+    .open = ocis_open,
+    .close = ocis_close,
+    .ping = ocis_ping,
+    .user_ensure = ap_ocis_user_ensure,
+    .user_enable = ap_ocis_user_enable,
+    .group_ensure = ap_ocis_group_ensure,
+    .group_remove = ap_ocis_group_remove,
+    .member_set = ap_ocis_member_set,
+    .space_ensure = ap_ocis_space_ensure,
+    .make_folder = make_folder,
+    .put_file = ap_ocis_put_file,
+    .set_mtime = set_mtime,
+    .move = move,
+    .trash = trash,
+    .restore = restore,
+    .purge = purge,
+    .share_set = ap_ocis_share_set,
+    .share_remove = ap_ocis_share_remove,
+    .received_set = ap_ocis_received_set,
+    .link_set = ap_ocis_link_set,
+    .link_remove = ap_ocis_link_remove,
+};
+
+static char *
+option_copy(const struct ls_config *config, const char *key, const char *section)
+{
+    const char *value = ls_config_str(config, section, key);
+
+    return strdup(value ? value : "");
+}
+
+int
+ap_ocis_api_new(const struct ls_config *config, ap_call_fn *call_counter, void *arg,
+                struct ap_writer **ret, struct ls_err *err)
+{
+    struct ap_ocis *ocis = calloc(1, sizeof(*ocis));
+    const char *mode = ls_config_str(config, "people", "mode");
+    const char *storage_id = ls_config_str(config, "target", "storage_id");
+
+    if (!ocis)
+        return ls_fail(err, LS_ERR_FATAL, ENOMEM, "out of memory");
+    ocis->writer = (struct ap_writer){&ops, "ocis-api"};
+    pthread_mutex_init(&ocis->people, NULL);
+    pthread_mutex_init(&ocis->links, NULL);
+    for (int i = 0; i < AP_SHARE_LOCKS; i++)
+        pthread_mutex_init(&ocis->shares[i], NULL);
+    ocis->create_people = mode && !strcmp(mode, "create");
+    ocis->timeout_ms = ls_config_int(config, "target", "timeout_ms");
+    ocis->mail_domain = option_copy(config, "mail_domain", "people");
+    ocis->graph_user = option_copy(config, "graph_user", "target");
+    if (storage_id && *storage_id)
+        ocis->storage_id = strdup(storage_id);
+    if (!ocis->mail_domain || !ocis->graph_user) {
+        ls_fail(err, LS_ERR_FATAL, ENOMEM, "out of memory");
+        goto fail;
+    }
+    if (cs3_client_new(config, call_counter, arg, &ocis->cs3, err) < 0 ||
+        ap_http_new(config, call_counter, arg, &ocis->http, err) < 0 ||
+        ap_data_new(config, ocis->http, ocis->cs3, &ocis->data, err) < 0 ||
+        ap_graph_new(config, ocis->http, ocis->cs3, &ocis->graph, err) < 0)
+        goto fail;
+    if (ocis->create_people)
+        cs3_on_no_user(ocis->cs3, ap_ocis_no_user, ocis);
+    *ret = &ocis->writer;
+    return 0;
+fail:
+    ocis_close(&ocis->writer);
+    return -1;
+}
+
+void
+ap_writer_free(struct ap_writer *writer)
+{
+    if (writer)
+        writer->ops->close(writer);
+}

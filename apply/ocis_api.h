@@ -1,0 +1,81 @@
+/*
+ * The writer `ocis-api`, inside: what its parts share. From outside: apply/writer.h.
+ */
+#ifndef AP_OCIS_API_H
+#define AP_OCIS_API_H
+
+#include "apply/cs3.h"
+#include "apply/data.h"
+#include "apply/graph.h"
+#include "apply/http.h"
+#include "apply/writer.h"
+#include <pthread.h>
+
+enum { AP_SHARE_LOCKS = 64 };
+
+struct ap_ocis {
+    struct ap_writer writer; /* first */
+    struct cs3_client *cs3;
+    struct ap_http *http;
+    struct ap_data *data;
+    struct ap_graph *graph;
+    bool create_people;
+    char *mail_domain, *storage_id, *graph_user; /* storage_id NULL: as the target says */
+    bool has_graph_password;
+    int64_t timeout_ms;
+    pthread_mutex_t people; /* enabling and disabling of users */
+    pthread_mutex_t links;  /* the target's link manager takes one write at a time */
+    pthread_mutex_t shares[AP_SHARE_LOCKS]; /* grants: one change per node at a time */
+};
+
+static inline struct ap_ocis *
+ap_ocis_of(struct ap_writer *writer)
+{
+    return (struct ap_ocis *)writer;
+}
+
+/* Is something there? 1 and *ret, 0, or -1 with err. Asked at the provider. */
+int ap_look(struct ap_ocis *ocis, const struct ap_space *space, const char *id, const char *name,
+            struct cs3_info *ret, struct ls_err *err);
+/* POISON name-refused for a name that oCIS cannot hold, or takes for a path. */
+int ap_name_check(const char *name, struct ls_err *err);
+void ap_node_fill(struct ap_node *node, const struct cs3_info *info);
+static inline bool
+ap_cause_is(const struct ls_err *err, const char *cause)
+{
+    return __builtin_strcmp(err->cause, cause) == 0;
+}
+
+/* ---- ocis_content.c */
+int ap_ocis_put_file(struct ap_writer *w, const struct ap_space *space, const char *node_id,
+                     const char *parent_id, const char *name, const struct ap_blob_want *blob,
+                     int64_t mtime, uint32_t mtime_ns, bool doubtful, struct ap_node *ret,
+                     struct ls_err *err);
+
+/* ---- ocis_people.c */
+int ap_ocis_user_ensure(struct ap_writer *w, const struct cs3_person *person,
+                        struct ap_person_id *ret, struct ls_err *err);
+int ap_ocis_user_enable(struct ap_writer *w, const char *user_id, bool enabled, struct ls_err *err);
+int ap_ocis_group_ensure(struct ap_writer *w, const char *gid, struct ap_person_id *ret,
+                         struct ls_err *err);
+int ap_ocis_group_remove(struct ap_writer *w, const char *group_id, struct ls_err *err);
+int ap_ocis_member_set(struct ap_writer *w, const char *group_id, const char *user_id, bool member,
+                       struct ls_err *err);
+int ap_ocis_space_ensure(struct ap_writer *w, const char *uid, struct ap_space *ret,
+                         struct ls_err *err);
+/* For cs3_on_no_user: lets a disabled user sign in for a moment. */
+int ap_ocis_no_user(void *arg, const char *as, bool begin);
+
+/* ---- ocis_shares.c */
+int ap_ocis_share_set(struct ap_writer *w, const struct ap_share_want *want,
+                      char share_id[AP_ID_SIZE], bool doubtful, struct ls_err *err);
+int ap_ocis_share_remove(struct ap_writer *w, const struct ap_space *space, const char *sharer,
+                         const char *share_id, struct ls_err *err);
+int ap_ocis_received_set(struct ap_writer *w, const char *recipient, const char *share_id,
+                         enum cs3_share_state state, const char *mount_point, struct ls_err *err);
+int ap_ocis_link_set(struct ap_writer *w, const struct ap_link_want *want, char link_id[AP_ID_SIZE],
+                     bool doubtful, struct ls_err *err);
+int ap_ocis_link_remove(struct ap_writer *w, const struct ap_space *space, const char *sharer,
+                        const char *link_id, struct ls_err *err);
+
+#endif

@@ -1,0 +1,278 @@
+/*
+ * put_file of the writer `ocis-api`: begin an upload, PUT, wait until it is ready.
+ *
+ * A 2xx of the PUT says only that the bytes have arrived: with asynchronous uploads the file is
+ * "processing" for a while, and done means ready with the SHA1 of what we read. A lost answer, a
+ * used-up session (HTTP 500) and a taken name are all settled by looking: if the node has our
+ * content, it is done. Content that is there already is not sent again, whoever put it there; so
+ * a repeated call makes no second version. Two contents of one node with one mtime have one etag,
+ * and a third fails (HTTP 500): a new content never gets the mtime of the one it replaces.
+ */
+#include "apply/ocis_api.h"
+#include "common/run.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { READY_FIRST_MS = 5, READY_MAX_MS = 500 };
+
+/* One file to put, as the steps pass it on. */
+struct put {
+    struct ap_ocis *ocis;
+    const struct ap_space *space;
+    const char *node_id; /* NULL: new, at parent_id/name */
+    const char *parent_id, *name;
+    const struct ap_blob_want *want;
+    int64_t mtime;
+    uint32_t mtime_ns;
+};
+
+static struct cs3_place
+place_of(const struct put *put)
+{
+    if (put->node_id)
+        return cs3_place_of(put->space, put->node_id, NULL);
+    return cs3_place_of(put->space, put->parent_id, put->name);
+}
+
+static int
+look(const struct put *put, struct cs3_info *ret, struct ls_err *err)
+{
+    struct cs3_place place = place_of(put);
+
+    return ap_look(put->ocis, put->space, place.id, place.name, ret, err);
+}
+
+/* ---- is it there already? */
+/* The SHA1 of the local file, for a row that has none. */
+static int
+local_sha1(const struct ap_blob_want *want, char out[41], struct ls_err *err)
+{
+    struct ap_blob *blob = NULL;
+    char *piece = malloc(256 * 1024);
+    ssize_t n = -1;
+
+    if (!piece) {
+        ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
+        goto out;
+    }
+    if (ap_blob_open(want, &blob, err) < 0)
+        goto out;
+    while ((n = ap_blob_read(blob, piece, 256 * 1024, err)) > 0) {
+    }
+    if (n == 0)
+        snprintf(out, 41, "%s", ap_blob_sha1(blob));
+out:
+    ap_blob_close(blob);
+    free(piece);
+    return n < 0 ? -1 : 0;
+}
+
+/* Does the node have the content we want? 1, 0, or -1 when that cannot be told. */
+static int
+content_is(const struct put *put, const struct cs3_info *info, struct ls_err *err)
+{
+    char sha1[41];
+
+    if (info->folder || info->processing || !info->sha1[0])
+        return 0;
+    if (put->want->size >= 0 && put->want->size != info->size)
+        return 0;
+    if (put->want->sha1 && *put->want->sha1)
+        return !strcmp(put->want->sha1, info->sha1);
+    if (local_sha1(put->want, sha1, err) < 0)
+        return -1;
+    return !strcmp(sha1, info->sha1);
+}
+
+/* The time as the target holds it: beyond its range, the nearest. */
+static bool
+mtime_is(const struct put *put, const struct cs3_info *info)
+{
+    char want[40], is[40];
+
+    cs3_mtime_text(put->mtime, put->mtime_ns, want, sizeof(want));
+    cs3_mtime_text(info->mtime, info->mtime_ns, is, sizeof(is));
+    return !strcmp(want, is);
+}
+
+/* The content is right; now the time. */
+static int
+adopt(const struct put *put, const struct cs3_info *info, struct ap_node *ret, struct ls_err *err)
+{
+    struct cs3_place node = cs3_place_of(put->space, info->id, NULL);
+    struct cs3_info now = *info;
+    int there;
+
+    if (!mtime_is(put, info)) {
+        if (cs3_set_mtime(put->ocis->cs3, put->space->owner, &node, put->mtime, put->mtime_ns,
+                          err) < 0)
+            return -1;
+        there = ap_look(put->ocis, put->space, info->id, NULL, &now, err);
+        if (there < 0)
+            return -1;
+        if (!there)
+            return ls_fail_cause(err, LS_ERR_RETRY, CS3_NOT_FOUND, "gone",
+                                 "the node is not there any more");
+    }
+    ap_node_fill(ret, &now);
+    return 0;
+}
+
+/* Looks; 1: done, 0: not there or another content, -1: err. For a new file another content is
+ * "taken"; what is being processed is left alone. */
+static int
+settle_by_looking(const struct put *put, struct ap_node *ret, struct ls_err *err)
+{
+    struct cs3_info info;
+    int there = look(put, &info, err), same;
+
+    if (there <= 0) {
+        if (there == 0 && put->node_id)
+            return ls_fail_cause(err, LS_ERR_RETRY, CS3_NOT_FOUND, "gone", "the node is not there");
+        return there;
+    }
+    if (info.processing)
+        return ls_fail_cause(err, LS_ERR_RETRY, CS3_TOO_EARLY, "busy",
+                             "the target still processes an upload to this node");
+    same = content_is(put, &info, err);
+    if (same < 0)
+        return -1;
+    if (same)
+        return adopt(put, &info, ret, err) < 0 ? -1 : 1;
+    if (!put->node_id || info.folder) {
+        ap_node_fill(ret, &info);
+        return ls_fail_cause(err, LS_ERR_RETRY, CS3_ALREADY_EXISTS, "taken",
+                             "another node has that name");
+    }
+    return 0;
+}
+
+/* ---- the upload */
+/* Waits until the node is ready and compares it with what was read. */
+static int
+ready(const struct put *put, const char *id, const char *sha1, int64_t size, struct ap_node *ret,
+      struct ls_err *err)
+{
+    struct cs3_place place = *id ? cs3_place_of(put->space, id, NULL) : place_of(put);
+    int64_t end = ls_mono_ms() + put->ocis->timeout_ms, pause = READY_FIRST_MS;
+    struct cs3_info info;
+    int there;
+
+    for (;;) {
+        there = ap_look(put->ocis, put->space, place.id, place.name, &info, err);
+        if (there < 0)
+            return -1;
+        if (there && !info.processing)
+            break;
+        if (ls_mono_ms() > end)
+            return ls_fail_cause(err, LS_ERR_RETRY, 0, "timeout",
+                                 there ? "the target has not yet processed the upload"
+                                       : "the target does not show the file it has taken");
+        ls_run_sleep_ms(pause);
+        if (ls_run_stopping())
+            end = 0;
+        pause = pause * 2 > READY_MAX_MS ? READY_MAX_MS : pause * 2;
+    }
+    if (strcmp(info.sha1, sha1) != 0 || info.size != size)
+        return ls_fail_cause(err, LS_ERR_RETRY, 0, "content-mismatch",
+                             "the target holds another content than was sent");
+    return adopt(put, &info, ret, err);
+}
+
+static int
+upload_once(const struct put *put, struct ap_node *ret, struct ls_err *err)
+{
+    struct ap_ocis *ocis = put->ocis;
+    const char *as = put->space->owner;
+    struct cs3_place place = place_of(put);
+    struct ap_blob *blob = NULL;
+    char *url = NULL, id[AP_ID_SIZE] = "", empty[1];
+    struct cs3_upload upload = {.mtime = put->mtime,
+                                .mtime_ns = put->mtime_ns,
+                                .sha1 = put->want->sha1,
+                                .if_not_exist = !put->node_id};
+    int r = -1;
+
+    if (ap_blob_open(put->want, &blob, err) < 0)
+        goto out;
+    upload.size = ap_blob_size(blob);
+    /* An empty file is complete when its upload begins, so it is checked before. */
+    if (!upload.size && ap_blob_read(blob, empty, sizeof(empty), err) < 0)
+        goto out;
+    if (cs3_upload_begin(ocis->cs3, as, &place, &upload, &url, err) < 0)
+        goto out;
+    if (upload.size && ap_data_put(ocis->data, as, url, blob, id, err) < 0)
+        goto out;
+    r = ready(put, id, ap_blob_sha1(blob), upload.size, ret, err);
+out:
+    ap_blob_close(blob);
+    free(url);
+    return r;
+}
+
+/* An upload that did not go well: what is the matter, seen from the tree? */
+static int
+upload_sort_out(const struct put *put, const struct ls_err *why, struct ap_node *ret,
+                struct ls_err *err)
+{
+    static const char *const look_into[] = {"taken",       "timeout", "internal", "gone",
+                                            "parent-gone", "quota",   "refused"};
+    struct cs3_info info;
+    bool looked = false;
+    int r;
+
+    for (size_t i = 0; i < sizeof(look_into) / sizeof(look_into[0]); i++)
+        looked = looked || ap_cause_is(why, look_into[i]);
+    if (looked) {
+        r = settle_by_looking(put, ret, err);
+        if (r)
+            return r < 0 ? -1 : 0;
+        if (!put->node_id) {
+            r = ap_look(put->ocis, put->space, put->parent_id, NULL, &info, err);
+            if (r < 0)
+                return -1;
+            if (!r || !info.folder)
+                return ls_fail_cause(err, LS_ERR_RETRY, why->code, "parent-gone",
+                                     "the parent folder is not there");
+        }
+    }
+    if (ap_cause_is(why, "taken") || ap_cause_is(why, "gone") || ap_cause_is(why, "parent-gone"))
+        return ls_fail_cause(err, LS_ERR_RETRY, why->code, "busy",
+                             "somebody else writes at this place: %.150s", why->msg);
+    if (err)
+        *err = *why;
+    return -1;
+}
+
+int
+ap_ocis_put_file(struct ap_writer *w, const struct ap_space *space, const char *node_id,
+                 const char *parent_id, const char *name, const struct ap_blob_want *blob,
+                 int64_t mtime, uint32_t mtime_ns, bool doubtful, struct ap_node *ret,
+                 struct ls_err *err)
+{
+    struct put put = {ap_ocis_of(w), space, node_id, parent_id, name, blob, mtime, mtime_ns};
+    struct ls_err why = {0};
+    struct cs3_info info;
+    int r;
+
+    if (!node_id && ap_name_check(name, err) < 0)
+        return -1;
+    if (node_id || doubtful) {
+        r = settle_by_looking(&put, ret, err);
+        if (r)
+            return r < 0 ? -1 : 0;
+    }
+    if (node_id && ap_look(put.ocis, space, node_id, NULL, &info, NULL) == 1 &&
+        mtime_is(&put, &info))
+        put.mtime_ns = (put.mtime_ns + 1) % 1000000000u;
+    for (int try = 0; try < 2; try++) { /* a token may be refused once */
+        r = upload_once(&put, ret, &why);
+        if (r == 0)
+            return 0;
+        if (!ap_cause_is(&why, "sign-in"))
+            break;
+    }
+    return upload_sort_out(&put, &why, ret, err);
+}

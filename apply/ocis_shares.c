@@ -1,0 +1,532 @@
+/*
+ * Shares and links over the sharing API, for the writer `ocis-api`.
+ *
+ * oCIS knows no sharing on: who is not the owner of the space may not share, so what he shared in
+ * ownCloud is then shared by the owner. A share without any permission would be a denial, which is
+ * something else: refused. What is expired must not stay open: it is removed, and refused.
+ *
+ * The server loses grants when two are added to one node at once, and its link manager loses the
+ * race against itself; so one change per node, and one change of a link, at a time. A share that
+ * is made although its grant could not be written (a leftover one) is rolled back with the grant:
+ * once again then works. "Not found" of the gateway is no verdict, so a share that seems to be
+ * gone is looked for in the list before another one is made.
+ */
+#include "apply/ocis_api.h"
+#include "common/run.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#define NEVER_GRANTED                                                                              \
+    (CS3_PERM_ADD_GRANT | CS3_PERM_UPDATE_GRANT | CS3_PERM_REMOVE_GRANT | CS3_PERM_DENY_GRANT)
+#define FOLDERS_ONLY (CS3_PERM_CREATE_CONTAINER | CS3_PERM_MOVE | CS3_PERM_DELETE)
+
+static int64_t
+permissions_possible(int64_t permissions, bool folder)
+{
+    permissions &= ~(int64_t)NEVER_GRANTED;
+    return folder ? permissions : permissions & ~(int64_t)FOLDERS_ONLY;
+}
+
+static int
+expired(int64_t expires, struct ls_err *err)
+{
+    if (!expires || expires > ls_now_us() / 1000000)
+        return 0;
+    return ls_fail_cause(err, LS_ERR_POISON, 0, "expired", "it has expired at the source");
+}
+
+static int
+nothing_left(struct ls_err *err)
+{
+    return ls_fail_cause(err, LS_ERR_POISON, 0, "refused",
+                         "no permission is left that oCIS can grant here");
+}
+
+/* Worth another try as the owner: what the sharer is told when he may not, or does not exist.
+ * (INTERNAL is how the server's own nil pointer looks when he cannot see the node.) */
+static bool
+owner_may(const struct ls_err *why)
+{
+    return ap_cause_is(why, "refused") || ap_cause_is(why, "internal") ||
+           ap_cause_is(why, "gone") || ap_cause_is(why, "sign-in");
+}
+
+static bool
+is_owner(const struct ap_space *space, const char *sharer)
+{
+    return !sharer || !*sharer || !strcmp(sharer, space->owner);
+}
+
+static pthread_mutex_t *
+node_lock(struct ap_ocis *ocis, const char *node_id)
+{
+    unsigned hash = 5381;
+
+    for (const char *p = node_id; *p; p++)
+        hash = hash * 33 + (unsigned char)*p;
+    return &ocis->shares[hash % AP_SHARE_LOCKS];
+}
+
+/* ---- shares */
+struct share_search {
+    const char *id, *grantee_id; /* one of them */
+    bool group, found;
+    char found_id[AP_ID_SIZE];
+};
+
+static int
+share_check(void *arg, const struct cs3_share_info *share)
+{
+    struct share_search *search = arg;
+
+    if (search->id
+            ? strcmp(share->id, search->id) != 0
+            : strcmp(share->grantee_id, search->grantee_id) != 0 || share->group != search->group)
+        return 0;
+    if (strlen(share->id) >= AP_ID_SIZE)
+        return 0;
+    snprintf(search->found_id, sizeof(search->found_id), "%s", share->id);
+    search->found = true;
+    return 0;
+}
+
+static int
+share_search(struct ap_ocis *ocis, const struct ap_share_want *want, struct share_search *search,
+             struct ls_err *err)
+{
+    struct cs3_place node = cs3_place_of(want->space, want->node_id, NULL);
+
+    search->found = false;
+    return cs3_list_shares(ocis->cs3, want->space->owner, &node, share_check, search, err);
+}
+
+static int
+share_update(struct ap_ocis *ocis, const struct ap_share_want *want, const char *share_id,
+             const struct cs3_grant_info *grant, struct ls_err *err)
+{
+    struct ls_err why = {0};
+
+    if (!is_owner(want->space, want->sharer)) {
+        if (cs3_update_share(ocis->cs3, want->sharer, share_id, grant, &why) == 0)
+            return 0;
+        if (!owner_may(&why)) {
+            if (err)
+                *err = why;
+            return -1;
+        }
+    }
+    return cs3_update_share(ocis->cs3, want->space->owner, share_id, grant, err);
+}
+
+static int
+share_create_as(struct ap_ocis *ocis, const char *as, const struct ap_share_want *want,
+                const struct cs3_grant_info *grant, char share_id[AP_ID_SIZE], struct ls_err *err)
+{
+    struct cs3_place node = cs3_place_of(want->space, want->node_id, NULL);
+
+    return cs3_create_share(ocis->cs3, as, &node, want->folder, grant, share_id, err);
+}
+
+struct grant_search {
+    const struct cs3_grant_info *want;
+    bool found;
+};
+
+static int
+grant_check(void *arg, const struct cs3_grant_info *grant)
+{
+    struct grant_search *search = arg;
+
+    if (grant->group == search->want->group && !strcmp(grant->grantee_id, search->want->grantee_id))
+        search->found = true;
+    return 0;
+}
+
+/* A share whose grant was lost looks whole to everyone but the one it is for. */
+static int
+grant_verify(struct ap_ocis *ocis, const struct ap_share_want *want,
+             const struct cs3_grant_info *grant, const char *share_id, struct ls_err *err)
+{
+    struct cs3_place node = cs3_place_of(want->space, want->node_id, NULL);
+    struct grant_search search = {grant, false};
+
+    if (cs3_list_grants(ocis->cs3, want->space->owner, &node, grant_check, &search, err) < 0)
+        return -1;
+    if (search.found)
+        return 0;
+    cs3_remove_share(ocis->cs3, want->space->owner, share_id, NULL);
+    return ls_fail_cause(err, LS_ERR_RETRY, 0, "busy", "the target lost the grant of the share");
+}
+
+/* Makes the share, or takes over the one that is there for this grantee. */
+static int
+share_create(struct ap_ocis *ocis, const struct ap_share_want *want,
+             const struct cs3_grant_info *grant, char share_id[AP_ID_SIZE], struct ls_err *err)
+{
+    struct share_search search = {.grantee_id = want->grantee_id, .group = want->group};
+    struct ls_err why = {0};
+    struct cs3_info info;
+    int r = -1;
+
+    if (!is_owner(want->space, want->sharer))
+        r = share_create_as(ocis, want->sharer, want, grant, share_id, &why);
+    if (r < 0 && (is_owner(want->space, want->sharer) || owner_may(&why)))
+        r = share_create_as(ocis, want->space->owner, want, grant, share_id, &why);
+    if (r < 0 && ap_cause_is(&why, "taken")) {
+        if (share_search(ocis, want, &search, err) < 0)
+            return -1;
+        if (search.found) {
+            if (share_update(ocis, want, search.found_id, grant, err) < 0)
+                return -1;
+            snprintf(share_id, AP_ID_SIZE, "%s", search.found_id);
+            return 0;
+        }
+        r = share_create_as(ocis, want->space->owner, want, grant, share_id, &why);
+    }
+    if (r == 0)
+        return grant_verify(ocis, want, grant, share_id, err);
+    if (ap_look(ocis, want->space, want->node_id, NULL, &info, NULL) == 0)
+        return ls_fail_cause(err, LS_ERR_RETRY, why.code, "gone", "the shared node is not there");
+    if (err)
+        *err = why;
+    return -1;
+}
+
+static int
+share_set_locked(struct ap_ocis *ocis, const struct ap_share_want *want, char share_id[AP_ID_SIZE],
+                 bool doubtful, struct ls_err *err)
+{
+    const struct cs3_grant_info grant = {
+        .grantee_id = want->grantee_id,
+        .group = want->group,
+        .permissions = permissions_possible(want->permissions, want->folder),
+        .expires = want->expires,
+    };
+    struct share_search search = {0};
+    char id[AP_ID_SIZE] = "";
+    struct ls_err why = {0};
+
+    if (!share_id[0] && doubtful) {
+        search = (struct share_search){.grantee_id = want->grantee_id, .group = want->group};
+        if (share_search(ocis, want, &search, err) < 0)
+            return -1;
+    }
+    if (share_id[0] || search.found) {
+        snprintf(id, sizeof(id), "%s", share_id[0] ? share_id : search.found_id);
+        if (share_update(ocis, want, id, &grant, &why) == 0)
+            goto done;
+        search = (struct share_search){.id = id};
+        if (!owner_may(&why) || share_search(ocis, want, &search, NULL) < 0 || search.found) {
+            if (err)
+                *err = why;
+            return -1;
+        }
+        id[0] = '\0';
+    }
+    if (share_create(ocis, want, &grant, id, err) < 0)
+        return -1;
+done:
+    memcpy(share_id, id, AP_ID_SIZE);
+    return 0;
+}
+
+int
+ap_ocis_share_set(struct ap_writer *w, const struct ap_share_want *want, char share_id[AP_ID_SIZE],
+                  bool doubtful, struct ls_err *err)
+{
+    struct ap_ocis *ocis = ap_ocis_of(w);
+    pthread_mutex_t *lock = node_lock(ocis, want->node_id);
+    int r;
+
+    if (!permissions_possible(want->permissions, want->folder))
+        return nothing_left(err);
+    if (expired(want->expires, err) < 0) {
+        if (share_id[0] && ap_ocis_share_remove(w, want->space, want->sharer, share_id, err) == 0)
+            expired(want->expires, err);
+        return -1;
+    }
+    pthread_mutex_lock(lock);
+    r = share_set_locked(ocis, want, share_id, doubtful, err);
+    pthread_mutex_unlock(lock);
+    return r;
+}
+
+int
+ap_ocis_share_remove(struct ap_writer *w, const struct ap_space *space, const char *sharer,
+                     const char *share_id, struct ls_err *err)
+{
+    struct ap_ocis *ocis = ap_ocis_of(w);
+    struct ls_err why = {0};
+    int r = -1;
+
+    if (!is_owner(space, sharer))
+        r = cs3_remove_share(ocis->cs3, sharer, share_id, &why);
+    if (r < 0 && (is_owner(space, sharer) || owner_may(&why)))
+        r = cs3_remove_share(ocis->cs3, space->owner, share_id, &why);
+    if (r == 0)
+        return 0;
+    /* The share goes before its grant does, and the grant may have gone with the node. */
+    if (owner_may(&why) && cs3_share_exists(ocis->cs3, space->owner, share_id, NULL) == 0)
+        return 0;
+    if (err)
+        *err = why;
+    return -1;
+}
+
+/* oCIS mounts shares by one name; ownCloud's may be a path. */
+static const char *
+mount_name(const char *mount_point)
+{
+    const char *slash = mount_point ? strrchr(mount_point, '/') : NULL;
+
+    return slash ? slash + 1 : mount_point;
+}
+
+int
+ap_ocis_received_set(struct ap_writer *w, const char *recipient, const char *share_id,
+                     enum cs3_share_state state, const char *mount_point, struct ls_err *err)
+{
+    struct ap_ocis *ocis = ap_ocis_of(w);
+    const char *mount = state == CS3_SHARE_ACCEPTED ? mount_name(mount_point) : NULL;
+    struct ls_err why = {0};
+    char id[AP_ID_SIZE];
+
+    if (cs3_update_received(ocis->cs3, recipient, share_id, state, mount, &why) == 0)
+        return 0;
+    if (ap_cause_is(&why, "gone")) { /* a group of his that his token does not know yet? */
+        if (cs3_sign_in(ocis->cs3, recipient, id, err) < 0)
+            return -1;
+        cs3_token_forget(ocis->cs3, id);
+        if (cs3_update_received(ocis->cs3, recipient, share_id, state, mount, &why) == 0)
+            return 0;
+        if (ap_cause_is(&why, "gone"))
+            return ls_fail_cause(err, LS_ERR_RETRY, why.code, "busy",
+                                 "the share is not among those that the user received");
+    }
+    if (err)
+        *err = why;
+    return -1;
+}
+
+/* ---- links */
+struct link_search {
+    const char *id;                  /* this one, or */
+    const struct ap_link_want *like; /* one that looks like it */
+    int64_t permissions;
+    bool found;
+    struct cs3_link_info info; /* its strings are gone; but for: */
+    char found_id[AP_ID_SIZE], label[512];
+};
+
+static int
+link_check(void *arg, const struct cs3_link_info *link)
+{
+    struct link_search *search = arg;
+
+    if (search->found || strlen(link->id) >= AP_ID_SIZE)
+        return 0;
+    if (search->id && strcmp(link->id, search->id) != 0)
+        return 0;
+    if (search->like &&
+        (link->permissions != search->permissions || link->expires != search->like->expires ||
+         link->has_password != search->like->has_password ||
+         (search->like->label && *search->like->label &&
+          strcmp(link->label, search->like->label) != 0)))
+        return 0;
+    search->info = *link;
+    snprintf(search->found_id, sizeof(search->found_id), "%s", link->id);
+    snprintf(search->label, sizeof(search->label), "%s", link->label);
+    search->found = true;
+    return 0;
+}
+
+static int
+link_search(struct ap_ocis *ocis, const struct ap_space *space, const char *node_id,
+            const char *sharer, struct link_search *search, struct ls_err *err)
+{
+    struct cs3_place node = cs3_place_of(space, node_id ? node_id : "", NULL);
+    const struct cs3_place *at = node_id ? &node : NULL;
+
+    search->found = false;
+    if (cs3_list_links(ocis->cs3, space->owner, at, link_check, search, err) < 0)
+        return -1;
+    if (search->found || is_owner(space, sharer))
+        return 0;
+    /* What somebody else made may not be shown to the owner; if he is gone, so is his list. */
+    cs3_list_links(ocis->cs3, sharer, at, link_check, search, NULL);
+    return 0;
+}
+
+/* Nobody is ever told this one: a link with a password is never open. */
+static int
+password_make(char out[33], struct ls_err *err)
+{
+    static const char signs[] = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789-_.!";
+    unsigned char random[32];
+
+    if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
+        return ls_fail(err, LS_ERR_RETRY, errno, "no random numbers");
+    for (size_t i = 0; i < sizeof(random); i++)
+        out[i] = signs[random[i] % (sizeof(signs) - 1)];
+    memcpy(out, "aZ7!", 4);
+    out[32] = '\0';
+    return 0;
+}
+
+static int
+link_create(struct ap_ocis *ocis, const struct ap_link_want *want, const struct cs3_link_info *link,
+            const char *password, char link_id[AP_ID_SIZE], struct ls_err *err)
+{
+    struct cs3_place node = cs3_place_of(want->space, want->node_id, NULL);
+    struct ls_err why = {0};
+    struct cs3_info info;
+    int r = -1;
+
+    if (!is_owner(want->space, want->sharer))
+        r = cs3_create_link(ocis->cs3, want->sharer, &node, want->folder, link, password, link_id,
+                            &why);
+    if (r < 0 && (is_owner(want->space, want->sharer) || owner_may(&why)))
+        r = cs3_create_link(ocis->cs3, want->space->owner, &node, want->folder, link, password,
+                            link_id, &why);
+    if (r == 0)
+        return 0;
+    if (ap_look(ocis, want->space, want->node_id, NULL, &info, NULL) == 0)
+        return ls_fail_cause(err, LS_ERR_RETRY, why.code, "gone", "the shared node is not there");
+    if (err)
+        *err = why;
+    return -1;
+}
+
+static int
+link_field(struct ap_ocis *ocis, const struct ap_link_want *want, const char *link_id,
+           enum cs3_link_field field, const struct cs3_link_info *link, const char *password,
+           struct ls_err *err)
+{
+    struct ls_err why = {0};
+
+    if (!is_owner(want->space, want->sharer)) {
+        if (cs3_update_link(ocis->cs3, want->sharer, link_id, field, link, password, &why) == 0)
+            return 0;
+        if (!owner_may(&why)) {
+            if (err)
+                *err = why;
+            return -1;
+        }
+    }
+    return cs3_update_link(ocis->cs3, want->space->owner, link_id, field, link, password, err);
+}
+
+/* Field by field, what protects first. */
+static int
+link_update(struct ap_ocis *ocis, const struct ap_link_want *want, const struct link_search *is,
+            const struct cs3_link_info *link, const char *password, struct ls_err *err)
+{
+    const char *id = is->found_id;
+
+    if (want->has_password && !is->info.has_password &&
+        link_field(ocis, want, id, CS3_LINK_PASSWORD, link, password, err) < 0)
+        return -1;
+    if (is->info.expires != link->expires &&
+        link_field(ocis, want, id, CS3_LINK_EXPIRATION, link, NULL, err) < 0)
+        return -1;
+    if (is->info.permissions != link->permissions &&
+        link_field(ocis, want, id, CS3_LINK_PERMISSIONS, link, NULL, err) < 0)
+        return -1;
+    if (!want->has_password && is->info.has_password &&
+        link_field(ocis, want, id, CS3_LINK_PASSWORD, link, "", err) < 0)
+        return -1;
+    if (link->label && *link->label && strcmp(is->label, link->label) != 0 &&
+        link_field(ocis, want, id, CS3_LINK_LABEL, link, NULL, err) < 0)
+        return -1;
+    return 0;
+}
+
+static int
+link_set_locked(struct ap_ocis *ocis, const struct ap_link_want *want, char link_id[AP_ID_SIZE],
+                bool doubtful, struct ls_err *err)
+{
+    const struct cs3_link_info link = {
+        .permissions = permissions_possible(want->permissions, want->folder),
+        .expires = want->expires,
+        .label = want->label,
+    };
+    struct link_search search = {.id = link_id[0] ? link_id : NULL,
+                                 .like = link_id[0] ? NULL : want,
+                                 .permissions = link.permissions};
+    char password[33] = "", id[AP_ID_SIZE] = "";
+    int r = -1;
+
+    if ((link_id[0] || doubtful) &&
+        link_search(ocis, want->space, want->node_id, want->sharer, &search, err) < 0)
+        return -1;
+    if (want->has_password && password_make(password, err) < 0)
+        return -1;
+    if (search.found) {
+        snprintf(id, sizeof(id), "%s", search.found_id);
+        r = link_update(ocis, want, &search, &link, password, err);
+    } else {
+        r = link_create(ocis, want, &link, want->has_password ? password : NULL, id, err);
+    }
+    explicit_bzero(password, sizeof(password));
+    if (r == 0)
+        memcpy(link_id, id, AP_ID_SIZE);
+    return r;
+}
+
+int
+ap_ocis_link_set(struct ap_writer *w, const struct ap_link_want *want, char link_id[AP_ID_SIZE],
+                 bool doubtful, struct ls_err *err)
+{
+    struct ap_ocis *ocis = ap_ocis_of(w);
+    int r;
+
+    if (!permissions_possible(want->permissions, want->folder))
+        return nothing_left(err);
+    if (expired(want->expires, err) < 0) {
+        if (link_id[0] && ap_ocis_link_remove(w, want->space, want->sharer, link_id, err) == 0)
+            expired(want->expires, err);
+        return -1;
+    }
+    pthread_mutex_lock(&ocis->links);
+    r = link_set_locked(ocis, want, link_id, doubtful, err);
+    pthread_mutex_unlock(&ocis->links);
+    return r;
+}
+
+static int
+link_remove_locked(struct ap_ocis *ocis, const struct ap_space *space, const char *sharer,
+                   const char *link_id, struct ls_err *err)
+{
+    struct link_search search = {.id = link_id};
+    struct ls_err why = {0};
+    int r = -1;
+
+    if (!is_owner(space, sharer))
+        r = cs3_remove_link(ocis->cs3, sharer, link_id, &why);
+    if (r < 0 && (is_owner(space, sharer) || owner_may(&why)))
+        r = cs3_remove_link(ocis->cs3, space->owner, link_id, &why);
+    if (r == 0)
+        return 0;
+    if (owner_may(&why) && link_search(ocis, space, NULL, sharer, &search, NULL) == 0 &&
+        !search.found)
+        return 0;
+    if (err)
+        *err = why;
+    return -1;
+}
+
+int
+ap_ocis_link_remove(struct ap_writer *w, const struct ap_space *space, const char *sharer,
+                    const char *link_id, struct ls_err *err)
+{
+    struct ap_ocis *ocis = ap_ocis_of(w);
+    int r;
+
+    pthread_mutex_lock(&ocis->links);
+    r = link_remove_locked(ocis, space, sharer, link_id, err);
+    pthread_mutex_unlock(&ocis->links);
+    return r;
+}
