@@ -3,9 +3,8 @@ PREFIX  ?= /usr/local
 DESTDIR ?=
 CC      ?= gcc
 B       := build
-PKGS    := libmariadb rdkafka avro-c libcurl jansson sqlite3 libmicrohttpd INIReader libprotobuf-c \
+PKGS    := libmariadb rdkafka avro-c libcurl jansson sqlite3 libmicrohttpd inih libprotobuf-c \
            libnghttp2 libsystemd zlib libzstd libcrypto
-PKGS    := $(filter-out INIReader,$(PKGS)) inih
 VERSION := 0.1.0
 
 WARN    := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
@@ -18,6 +17,10 @@ CFLAGS_ALL = $(CSTD) $(OPT) $(WARN) -I. -I$(B)/gen $(PKG_CFLAGS) -DLS_VERSION=\"
 LIBS_ALL   = $(LDFLAGS) $(PKG_LIBS) -lm -pthread
 
 PROGRAMS := $(B)/bin/lockstep-capture $(B)/bin/lockstep-transform $(B)/bin/lockstep-apply $(B)/bin/lockstep
+
+# short lines; make V=1 shows the commands
+Q       := $(if $(V),,@)
+say      = $(if $(V),,@printf '  %-7s %s\n' $(1) $@)
 
 all: $(PROGRAMS)
 
@@ -49,18 +52,21 @@ GENERATED     := $(PB_H) $(B)/gen/schemas.c
 
 $(B)/obj/%.o: %.c | $(GENERATED)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+	$(call say,CC)
+	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
 # generated code is not held to our warnings
 $(B)/obj/gen/%.o: $(B)/gen/%.c | $(GENERATED)
 	@mkdir -p $(@D)
-	$(CC) $(CSTD) $(OPT) -I. -I$(B)/gen $(PKG_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC)
+	$(Q)$(CC) $(CSTD) $(OPT) -I. -I$(B)/gen $(PKG_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 define folder_lib
 $(B)/lib/lib$(1).a: $(SRC_$(1):%.c=$(B)/obj/%.o) $(2)
 	@mkdir -p $$(@D)
 	@rm -f $$@
-	ar rcs $$@ $$^
+	$$(call say,AR)
+	$$(Q)ar rcs $$@ $$^
 endef
 $(eval $(call folder_lib,common,$(B)/obj/gen/schemas.o $(PB_C:$(B)/gen/%.c=$(B)/obj/gen/%.o)))
 $(foreach f,capture transform apply ctl,$(eval $(call folder_lib,$(f),)))
@@ -73,7 +79,8 @@ $(B)/bin/lockstep-apply: $(B)/obj/apply/main.o $(call LIB,apply common)
 $(B)/bin/lockstep: $(B)/obj/ctl/main.o $(call LIB,ctl apply capture transform common)
 $(PROGRAMS):
 	@mkdir -p $(@D)
-	$(CC) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS_ALL)
+	$(call say,LD)
+	$(Q)$(CC) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS_ALL)
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin

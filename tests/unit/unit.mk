@@ -22,7 +22,8 @@ define unit_folder
 UNIT_HELP_$(1) := $$(filter-out tests/unit/$(1)/test_%.c,$$(wildcard tests/unit/$(1)/*.c))
 $(B)/unit/$(1)/%: tests/unit/$(1)/%.c $$(UNIT_HELP_$(1)) $(foreach l,$(UNIT_LIBS_$(1)),$(B)/lib/lib$(l).a)
 	@mkdir -p $$(@D)
-	$$(CC) $$(CFLAGS_ALL) -Wno-missing-prototypes $$(shell pkg-config --cflags cmocka) -MMD -MP -o $$@ \
+	$$(call say,UNIT)
+	$$(Q)$$(CC) $$(CFLAGS_ALL) -Wno-missing-prototypes $$(shell pkg-config --cflags cmocka) -MMD -MP -o $$@ \
 	  $$(filter %.c,$$^) $$(filter %.a,$$^) $$(LIBS_ALL) $$(shell pkg-config --libs cmocka)
 endef
 $(foreach f,common capture transform apply ctl,$(eval $(call unit_folder,$(f))))
