@@ -13,6 +13,8 @@ import cs3.identity.user.v1beta1.user_api_pb2 as user_api
 import cs3.rpc.v1beta1.code_pb2 as code
 import cs3.storage.provider.v1beta1.provider_api_pb2 as api
 from errors import AlreadyExists, OK, status
+from links import Links
+from sharing import Sharing
 
 PASSED = ("Stat ListContainer CreateContainer TouchFile Move Delete GetPath GetQuota "
           "SetArbitraryMetadata UnsetArbitraryMetadata ListFileVersions RestoreFileVersion "
@@ -20,8 +22,9 @@ PASSED = ("Stat ListContainer CreateContainer TouchFile Move Delete GetPath GetQ
           "ListStorageSpaces").split()
 
 
-class Gateway:
-    def __init__(self, provider, people, config, limit=10 << 20):
+class Gateway(Sharing, Links):
+    def __init__(self, provider, people, config, files, limit=10 << 20):
+        self.files = files
         self.provider, self.people, self.config, self.limit = provider, people, config, limit
         self.transfers = {}  # token -> endpoint behind the data gateway
         for name in PASSED:

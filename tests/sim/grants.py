@@ -21,6 +21,24 @@ def key_of(grantee):
     return "u:" + grantee.user_id.opaque_id
 
 
+def expired(message):
+    return message.HasField("expiration") and message.expiration.seconds < time.time()
+
+
+def stored_form(grant):
+    """Of grantee and creator only the bare ids are kept; no creator is an empty one."""
+    stored = resources.Grant(permissions=grant.permissions)
+    stored.grantee.type = grant.grantee.type
+    if grant.grantee.type == GROUP:
+        stored.grantee.group_id.opaque_id = grant.grantee.group_id.opaque_id
+    else:
+        stored.grantee.user_id.opaque_id = grant.grantee.user_id.opaque_id
+    stored.creator.opaque_id = grant.creator.opaque_id
+    if grant.HasField("expiration"):
+        stored.expiration.CopyFrom(grant.expiration)
+    return stored
+
+
 class Grants:
     """Mixed into Provider."""
 
@@ -51,11 +69,7 @@ class Grants:
                 raise AlreadyExists(values.joined(node.parent.id if node.parent else "",
                                                   node.name))
             self._may(user, node, "add_grant", ref)
-            stored = resources.Grant()
-            stored.CopyFrom(grant)
-            if not grant.HasField("creator"):
-                stored.creator.CopyFrom(self.people.user_id(user.uid))
-            grants[key_of(grant.grantee)] = stored
+            grants[key_of(grant.grantee)] = stored_form(grant)
         self._write_back(node, grants)
 
     def update_grant(self, user, ref, grant):
@@ -67,11 +81,7 @@ class Grants:
                 raise NotFound(grant.grantee.user_id.opaque_id)
             if old.creator.opaque_id != user.uid:
                 self._may(user, node, "update_grant", ref)
-            stored = resources.Grant()
-            stored.CopyFrom(grant)
-            if not grant.HasField("creator"):
-                stored.creator.CopyFrom(old.creator)
-            grants[key_of(grant.grantee)] = stored
+            grants[key_of(grant.grantee)] = stored_form(grant)
         self._write_back(node, grants)
 
     def remove_grant(self, user, ref, grant):
@@ -103,6 +113,9 @@ class Grants:
                 status=self._listing(e, "path", "grants", "error listing grants"))
 
     def _change(self, req, call, answer, words, change):
+        if not req.grant.HasField("grantee"):
+            call.abort("INTERNAL", "runtime error: invalid memory address or nil pointer "
+                       "dereference")
         if req.grant.grantee.type not in (USER, GROUP):
             return answer(status=status(code.CODE_INVALID_ARGUMENT, "grantee type is invalid"))
         try:

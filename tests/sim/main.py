@@ -23,6 +23,9 @@ from admin import AdminHandler  # noqa: E402
 from data import DataHandler  # noqa: E402
 from faults import Desk  # noqa: E402
 from front import Front  # noqa: E402
+from linkpage import LinkHandler  # noqa: E402
+from metadata import Files  # noqa: E402
+from system import SystemGateway, SystemPeople  # noqa: E402
 from gateway import Gateway  # noqa: E402
 from graph import GraphHandler  # noqa: E402
 from people import People  # noqa: E402
@@ -51,15 +54,20 @@ class Site:
         self.uploads = Uploads(self.store, args.asynchronous)
         self.provider = Provider(self.store, self.uploads, Trash(self.store), self.people,
                                  lambda: "http://localhost:%d" % self.ports["data"])
-        self.gateway = Gateway(self.provider, self.people, self.config)
+        self.files = Files(args.system_user_id, args.system_storage_id)
+        self.gateway = Gateway(self.provider, self.people, self.config, self.files)
+        self.system_people = SystemPeople(self.config, self.people.idp)
+        self.system = Provider(self.files.store, self.files.uploads, Trash(self.files.store),
+                               self.system_people,
+                               lambda: "http://localhost:%d" % self.ports["system-data"])
         self.ports, self.public = {}, []
         self._start(args)
 
     def mode(self):
         return "stopping" if time.time() < self.stopping_until else "running"
 
-    def _rpc(self, name, is_gateway, *services):
-        server = RpcServer(name, self.desk, self.people, self.front, self.mode, is_gateway)
+    def _rpc(self, name, is_gateway, people, *services):
+        server = RpcServer(name, self.desk, people, self.front, self.mode, is_gateway)
         for descriptor, service in services:
             server.add(descriptor, service)
         return server.start()
@@ -68,13 +76,22 @@ class Site:
         api, spaces = provider_api.DESCRIPTOR, spaces_api.DESCRIPTOR
         tree = [(api.services_by_name["ProviderAPI"], self.provider),
                 (spaces.services_by_name["SpacesAPI"], self.provider)]
-        front = [(gateway_api.DESCRIPTOR.services_by_name["GatewayAPI"], self.gateway)]
+        gateway = gateway_api.DESCRIPTOR.services_by_name["GatewayAPI"]
+        system = [(gateway, SystemGateway(self.system, self.system_people, self.config)),
+                  (api.services_by_name["ProviderAPI"], self.system),
+                  (spaces.services_by_name["SpacesAPI"], self.system)]
         data = type("Data", (DataHandler,), {"provider": self.provider,
                                              "transfers": self.gateway.transfers})
+        system_data = type("SystemData", (DataHandler,), {"provider": self.system,
+                                                          "transfers": {}, "hiccup": 40})
+        links = type("Link", (LinkHandler,), {"gateway": self.gateway})
         inner = {
-            "gateway": self._rpc("gateway", True, *front),
-            "storage-users": self._rpc("storage-users", False, *tree),
+            "gateway": self._rpc("gateway", True, self.people, (gateway, self.gateway)),
+            "storage-users": self._rpc("storage-users", False, self.people, *tree),
             "data": web.serve(data, "data", self),
+            "storage-system": self._rpc("storage-system", False, self.system_people, *system),
+            "system-data": web.serve(system_data, "system-data", self),
+            "links": web.serve(links, "links", self),
             "graph": web.serve(GraphHandler, "graph", self),
             "admin": web.serve(AdminHandler, "admin", self),
         }
@@ -90,6 +107,8 @@ class Site:
                 self.uploads.pace = value
             elif key == "window":
                 self.store.window = value
+            elif key == "public_password":
+                self.gateway.need_password = value
             elif key == "limit":
                 self.gateway.limit = value
             else:
@@ -117,6 +136,7 @@ def main():
     parser.add_argument("--system-user-id", default="5e2f1c1e-0000-4000-8000-000000000002")
     parser.add_argument("--system-user-key", default="sim-system-key")
     parser.add_argument("--storage-id", default="51a7e000-0000-4000-8000-000000000003")
+    parser.add_argument("--system-storage-id", default="51a7e000-0000-4000-8000-000000000004")
     args = parser.parse_args()
     sys.setswitchinterval(0.001)
     site = Site(args)

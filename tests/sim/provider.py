@@ -16,7 +16,7 @@ import cs3.storage.provider.v1beta1.spaces_api_pb2 as spaces_api
 import values
 from errors import BadRequest, ChecksumMismatch, InsufficientStorage, Locked, NotFound, OK, \
     AlreadyExists, PermissionDenied, PreconditionFailed, SimError, TooEarly, status, status_of
-from grants import Grants
+from grants import Grants, expired
 from store import FAVORITE, FILE, FOLDER
 
 UPLOAD_LIFE = 86400
@@ -79,7 +79,9 @@ class Provider(Grants):
             values.opaque_put(info.opaque, "share-types", ",".join(kinds))
         if node.folder and node.space.quota is not None:
             values.opaque_put(info.opaque, "quota", str(node.space.quota))
-        if with_space:
+        if with_space:  # on that way, grants that have expired are removed
+            for key in [k for k, g in node.grants.items() if expired(g)]:
+                node.grants = {k: g for k, g in node.grants.items() if k != key}
             info.space.CopyFrom(self.space_message(node.space, user))
         return info
 
@@ -97,6 +99,9 @@ class Provider(Grants):
 
     # ---- reading
     def Stat(self, req, call):
+        if not req.HasField("ref"):
+            call.abort("INTERNAL", "runtime error: invalid memory address or nil pointer "
+                       "dereference")
         try:
             with self.store.lock:
                 place = self.store.find(req.ref)
@@ -309,9 +314,9 @@ class Provider(Grants):
             return api.ListRecycleResponse(
                 status=self._listing(e, "resource", "recycle", "error listing recycle"))
         res = api.ListRecycleResponse(status=OK)
-        for node, key, origin, stamp in found:
+        for node, key, origin, stamp, size in found:
             item = res.recycle_items.add(type=FOLDER if node.folder else FILE, key=key,
-                                         size=node.weight())
+                                         size=size)
             item.ref.path = origin
             item.deletion_time.seconds = stamp // values.SECOND
         return res

@@ -147,7 +147,7 @@ class Store:
                            % name.replace("\0", ""))
         folder = place.node
         if folder is None:
-            return Place(place.space, None, None, name)
+            return Place(place.space, None, opaque_id or None, name)
         if not folder.folder or name not in folder.children:
             return Place(place.space, None, folder.id, name)
         return Place(place.space, folder.children[name], folder.id, name)
@@ -256,7 +256,7 @@ class Store:
             if parent.node is None:
                 raise PreconditionFailed(above.path)
             self.need(user, parent, "create_container", values.ref_text(ref))
-            place = self.child(parent, name, "")
+            place = self.child(parent, name, ref.resource_id.opaque_id)
             if place.node is not None:
                 raise AlreadyExists(ref.path)
             if not parent.node.folder:
@@ -304,11 +304,13 @@ class Store:
             if place.space is None:
                 raise NotFound(values.ref_text(target))
             folder = self.parent_node(place)
+            if folder is None:
+                raise NotFound("")
             about = "create_container" if node.folder else "initiate_file_upload"
             self.need(user, place, about, values.ref_text(target), folder)
             if place.space is not node.space:
                 raise NotSupported("cannot move across spaces")
-            if folder is None or not folder.folder:
+            if not folder.folder:
                 raise SimError("Decomposedfs: could not move child: rename: not a directory")
             above = folder
             while above is not None:

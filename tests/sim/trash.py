@@ -37,7 +37,7 @@ class Trash:
             raise PermissionDenied(about) if "stat" in have else NotFound(about)
 
     def list(self, user, ref, key):
-        """[(node, key, origin, time)]"""
+        """[(node, key, origin, time, size)]; sizes at the top are those of the bare node files."""
         with self.store.lock:
             sid = ref.resource_id.opaque_id
             if not sid:
@@ -47,17 +47,18 @@ class Trash:
                 raise NotFound(key)
             self._need(user, space, space.root, "list_recycle", key)
             if not key:
-                return [(t.node, t.node.id, t.origin, t.time) for t in space.trash.values()]
+                return [(t.node, t.node.id, t.origin, t.time, 4096 if t.node.folder else 0)
+                        for t in space.trash.values()]
             trashed, node, relative = self._item(space, key)
             if trashed is None or node is None:
                 raise SimError("no such file or directory")
             top = trashed.node.id
             if "/" not in key.lstrip("/"):
-                return [(node, top, trashed.origin, trashed.time)]
+                return [(node, top, trashed.origin, trashed.time, node.weight())]
             if not node.folder:
                 raise SimError("not a directory")
             return [(c, values.joined(top, relative, n),
-                     values.joined(trashed.origin, relative, n), trashed.time)
+                     values.joined(trashed.origin, relative, n), trashed.time, c.weight())
                     for n, c in node.children.items()]
 
     def restore(self, user, ref, key, target):
