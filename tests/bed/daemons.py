@@ -42,6 +42,7 @@ class Daemons:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.ledger = self.folder / "ledger.db"
         self.running = {}
+        self.parked = (None, 0.0)
         self.ports = {stage: free_port() for stage in STAGES}
         self.config = self.folder / "lockstep.conf"
         self._write(home, sets or {})
@@ -129,7 +130,7 @@ class Daemons:
         names = [s for s in (stages or reversed(STAGES)) if s in self.running]
         for stage in names:
             self.running[stage].signal(signal.SIGTERM)
-        return {stage: self.running[stage].stop(20) for stage in names}
+        return {stage: self.running[stage].stop(20, asked=True) for stage in names}
 
     def __enter__(self):
         return self
@@ -198,24 +199,41 @@ class Daemons:
 
     def behind(self, since_us):
         """What is not yet through, in words; empty when all up to `since_us` is."""
+        before = 0  # what the stage before this one has handed on
         for stage in STAGES:
             status = self.status(stage)
             if not status:
                 return f"{stage} does not answer /status"
+            counters = status.get("counters", {})
+            if counters.get("in", 0) < before:
+                return f"{stage} has taken in {counters.get('in')} of {before} records"
+            before = counters.get("published", counters.get("out", 0))
             if not status.get("ready", False):
                 return f"{stage} is not ready: {status.get('why')}"
             reached = status.get("time_us", 0) - status.get("lag_us", 1 << 60)
             if reached < since_us:
                 return f"{stage} is {(since_us - reached) / 1e6:.1f} s behind"
-            if stage == "apply" and status.get("open", 0):
-                return f"apply has {status['open']} entities open"
+            if stage == "apply":
+                parked = status.get("parked", {})
+                busy = {c: n for c, n in parked.items() if c in ("queued", "in-flight")}
+                if busy or status.get("in_flight"):
+                    return f"apply has work open: {busy}"
+                if not self._settled(parked):
+                    return f"apply has parked: {parked}"
         return ""
+
+    def _settled(self, parked, seconds=3):
+        """Parked entities may be tried again: nothing parked, or the same for a while."""
+        if parked != self.parked[0]:
+            self.parked = (parked, time.monotonic())
+        return not parked or time.monotonic() - self.parked[1] > seconds
 
     def wait_drained(self, seconds=90):
         """Until all that was committed at the source before this call is done."""
         # a binlog's times are whole seconds: the one that is running belongs to the past
         since_us = (int(time.time()) + 1) * 1000000
         last = [""]
+        self.parked = (None, 0.0)
 
         def done():
             self._check_alive()

@@ -1,14 +1,13 @@
 """
 Child processes of the bed: started on free ports, polled until they answer, never left behind.
 
-A child gets SIGKILL from the kernel when the thread that started it ends (PR_SET_PDEATHSIG), so
+A child gets SIGKILL from the kernel when the thread that started it ends (setpriv --pdeathsig), so
 start servers from the main thread. The kernel forgets that wish when a process changes its user;
 therefore no server of the bed is told to switch users, as root they run as root. Each child leads
 a process group of its own, so that stop() reaches its children too, and writes into a log file
 whose end is part of every error message.
 """
 
-import ctypes
 import os
 import random
 import signal
@@ -17,8 +16,6 @@ import subprocess
 import time
 from pathlib import Path
 
-_LIBC = ctypes.CDLL(None, use_errno=True)
-_PR_SET_PDEATHSIG = 1
 _RANDOM = random.Random(os.urandom(8))
 
 
@@ -67,18 +64,12 @@ class Process:
         self.name = name
         self.log = Path(log)
         self.argv = [str(a) for a in argv]
-        parent = os.getpid()
-
-        def before_exec():
-            _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != parent:
-                os._exit(1)
-
         with open(self.log, "ab") as out:
             try:
+                # setpriv, not a preexec_fn: gRPC's threads do not survive a fork of Python
                 self.child = subprocess.Popen(
-                    self.argv, stdin=subprocess.DEVNULL, stdout=stdout or out, stderr=out,
-                    env=env, cwd=cwd, start_new_session=True, preexec_fn=before_exec)
+                    ["setpriv", "--pdeathsig", "KILL", *self.argv], stdin=subprocess.DEVNULL,
+                    stdout=stdout or out, stderr=out, env=env, cwd=cwd, start_new_session=True)
             except OSError as e:
                 raise BedError(f"cannot start {name}: {e}") from e
 
@@ -128,10 +119,11 @@ class Process:
             pass
         self.child.wait()
 
-    def stop(self, seconds=15):
-        """SIGTERM, and SIGKILL when that is not enough. Returns the exit status."""
+    def stop(self, seconds=15, asked=False):
+        """SIGTERM (unless it was sent), and SIGKILL when that is not enough. The exit status."""
         if self.alive():
-            self.signal(signal.SIGTERM)
+            if not asked:
+                self.signal(signal.SIGTERM)
             try:
                 self.child.wait(seconds)
             except subprocess.TimeoutExpired:

@@ -1,0 +1,160 @@
+"""
+Recordings of a real ownCloud 10 travel through Lockstep and must arrive whole.
+
+Asked three times: by `lockstep verify`, by a walk of the target against expected.jsonl, and once
+more after everything has been consumed again from the start, which may not cost one writing call.
+Left out of the comparison with expected.jsonl: orphans; what lies on external or federated
+storages, and shares of such things; versions; mtimes of folders and ids, which the API of oCIS
+does not keep.
+"""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from bed import Bed, topics
+from bed.world import World
+from recordings.recording import HOME, Recording
+
+FOLDER = os.environ.get("LOCKSTEP_RECORDINGS")
+RECORDINGS = sorted(p for p in Path(FOLDER).iterdir() if (p / "binlog.zst").is_file()) \
+    if FOLDER else []
+
+pytestmark = pytest.mark.skipif(not RECORDINGS, reason="LOCKSTEP_RECORDINGS names no folder with "
+                                                       "recordings; see tests/recordings/README.md")
+
+
+@pytest.fixture(scope="module", params=RECORDINGS or [None],
+                ids=[p.name for p in RECORDINGS] or ["none"])
+def replayed(request, tmp_path_factory):
+    """A recording, replayed to its end; (recording, world)."""
+    recording = Recording(request.param)
+    work = tmp_path_factory.mktemp(recording.name)
+    # the recording's GTIDs are its own: they may lie before those of this server
+    with Bed(mariadb_options=["gtid_strict_mode=OFF"]) as bed, \
+            World(bed, work / "w", home=HOME, tables=False) as world:
+        recording.load_start(bed.mariadb, work)
+        world.data.rmdir()
+        recording.unpack("start", world.data, work)
+        world.daemons.start()
+        world.daemons.wait_snapshot()
+        world.drained(90)
+        recording.unpack("end", world.data, work)
+        recording.feed(bed.mariadb, work)
+        world.drained(90)
+        yield recording, world
+
+
+def people(recording, world):
+    """Those of the recording who can sign in at the target."""
+    rows = world.bed.mariadb.sql("SELECT user_id FROM oc_accounts WHERE state = 1", "owncloud")
+    return sorted(uid for uid, in rows)
+
+
+def test_verify_says_equal_twice(replayed):
+    _, world = replayed
+    world.assert_equal()
+    world.assert_equal()
+
+
+def test_the_counters_balance_and_nothing_is_dead(replayed):
+    _, world = replayed
+    world.assert_balanced()
+    assert [d["headers"] for d in world.dead_letters()] == []
+
+
+def test_every_expected_file_and_folder_is_there_and_nothing_else(replayed):
+    recording, world = replayed
+    wanted = {}
+    for row in recording.expected("file", "folder"):
+        wanted.setdefault(row["user"], {})[row["path"]] = row
+    assert wanted
+    problems = []
+    for user in people(recording, world):
+        mine = wanted.get(user, {})
+        seen = world.cs3.walk(user)
+        problems += [f"{user}: {p} is missing" for p in mine.keys() - seen.keys()]
+        problems += [f"{user}: {p} is too much" for p in seen.keys() - mine.keys()]
+        for path in mine.keys() & seen.keys():
+            problems += differences(user, path, mine[path], seen[path])
+    assert problems == []
+
+
+def differences(user, path, row, info):
+    """A file's or folder's row against what the target shows."""
+    if row["kind"] == "folder":
+        return [] if info.type == 2 else [f"{user}: {path} is no folder"]
+    out = []
+    if info.type != 1:
+        out.append(f"{user}: {path} is no file")
+    if info.size != row["size"]:
+        out.append(f"{user}: {path} has {info.size} bytes, not {row['size']}")
+    if info.checksum.sum != row["sha1_on_disk"]:
+        out.append(f"{user}: {path} has SHA1 {info.checksum.sum}, not {row['sha1_on_disk']}")
+    if info.mtime.seconds != row["mtime"]:
+        out.append(f"{user}: {path} has mtime {info.mtime.seconds}, not {row['mtime']}")
+    return out
+
+
+def test_every_expected_trash_item_is_there_and_nothing_else(replayed):
+    recording, world = replayed
+    wanted = {}
+    for row in recording.expected("trash"):
+        wanted.setdefault(row["user"], []).append(row["name"].rpartition(".d")[0])
+    assert wanted
+    for user in people(recording, world):
+        seen = [i.ref.path.rsplit("/", 1)[-1] for i in world.cs3.trash(user)]
+        assert sorted(plain(n) for n in seen) == sorted(plain(n) for n in wanted.get(user, []))
+
+
+def plain(name):
+    """A trash item's name: one that was made under a free name has a mark at its end."""
+    return name
+
+
+def test_everybody_receives_what_is_shared_with_him(replayed):
+    """User shares of what lies in its owner's home: the recipient sees that node."""
+    recording, world = replayed
+    live = {row["fileid"]: row for row in recording.expected("file", "folder")}
+    signing_in = set(people(recording, world))
+    checked, problems = 0, []
+    for share in recording.expected("share"):
+        if share["share_type"] != 0 or share["dormant"] or share["file_source"] not in live:
+            continue
+        recipient, node = share["share_with"], live[share["file_source"]]
+        if recipient not in signing_in or node["user"] not in signing_in or \
+                recipient == node["user"]:
+            continue
+        ids = {r.share.resource_id.opaque_id for r in world.cs3.received(recipient)}
+        wanted = world.cs3.walk(node["user"])[node["path"]].id.opaque_id
+        checked += 1
+        if wanted not in ids:
+            problems.append(f"share {share['id']}: {recipient} does not receive {node['path']}")
+    assert problems == []
+    assert checked
+
+
+def test_consuming_everything_once_more_costs_no_writing_call(replayed):
+    """Last: apply starts again at offset 0 with its ledger."""
+    _, world = replayed
+    if world.target.kind != "simulator":
+        pytest.skip("only the simulator counts calls")
+    before = world.target.counts()
+    records = sum(len(topics.read(world.bed.kafka.bootstrap, f"{world.prefix}.cs3.{name}"))
+                  for name in ("resource", "space", "person", "share"))
+    taken = taken_in(world)
+    world.daemons.stop("apply")
+    world.daemons.start("apply", args=["--from-start"])
+    end = time.monotonic() + 60
+    while taken_in(world) < taken + records * 0.9 and time.monotonic() < end:
+        time.sleep(0.2)
+    world.drained()
+    assert world.target.writes_since(before) == {}
+    world.assert_equal()
+    world.assert_balanced()
+
+
+def taken_in(world):
+    return world.daemons.status("apply").get("counters", {}).get("in", 0)
