@@ -12,6 +12,7 @@ import cs3.identity.group.v1beta1.group_api_pb2 as group_api
 import cs3.identity.user.v1beta1.user_api_pb2 as user_api
 import cs3.rpc.v1beta1.code_pb2 as code
 import cs3.storage.provider.v1beta1.provider_api_pb2 as api
+import cs3.storage.provider.v1beta1.resources_pb2 as resources
 from errors import AlreadyExists, OK, status
 from links import Links
 from sharing import Sharing
@@ -20,6 +21,13 @@ PASSED = ("Stat ListContainer CreateContainer TouchFile Move Delete GetPath GetQ
           "SetArbitraryMetadata UnsetArbitraryMetadata ListFileVersions RestoreFileVersion "
           "ListRecycle RestoreRecycleItem PurgeRecycle CreateStorageSpace "
           "ListStorageSpaces").split()
+
+
+SHARES_ID = "a0ca6a90-a365-4782-871e-d44447bbc668"
+VIRTUAL = resources.StorageSpace(
+    id=resources.StorageSpaceId(opaque_id="%s$%s!%s" % (SHARES_ID, SHARES_ID, SHARES_ID)),
+    root=resources.ResourceId(storage_id=SHARES_ID, space_id=SHARES_ID, opaque_id=SHARES_ID),
+    name="Shares", space_type="virtual")
 
 
 class Gateway(Sharing, Links):
@@ -35,6 +43,9 @@ class Gateway(Sharing, Links):
 
         def passed(req, call):
             res = inner(req, call)
+            if name == "ListStorageSpaces" and not any(
+                    f.WhichOneof("term") == "space_type" for f in req.filters):
+                res.storage_spaces.append(VIRTUAL)
             if name == "ListContainer" and res.ByteSize() > self.limit:
                 call.abort("RESOURCE_EXHAUSTED", "grpc: received message larger than max "
                            "(%d vs. %d)" % (res.ByteSize(), self.limit))

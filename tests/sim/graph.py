@@ -164,6 +164,7 @@ class GraphHandler(web.Handler):
     def delete_users(self, user, rest, args):
         person = self.person(rest[0])
         del self.site.people.users[person.id]
+        self.site.store.spaces.pop(person.id, None)  # his space goes with him
         if ODD.search(person.name):
             raise Refused(404, "itemNotFound", "not found")
         for group in self.site.people.groups.values():

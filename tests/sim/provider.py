@@ -14,11 +14,12 @@ import cs3.storage.provider.v1beta1.provider_api_pb2 as api
 import cs3.storage.provider.v1beta1.resources_pb2 as resources
 import cs3.storage.provider.v1beta1.spaces_api_pb2 as spaces_api
 import values
-from errors import BadRequest, ChecksumMismatch, InsufficientStorage, Locked, NotFound, OK, \
+from errors import Aborted, BadRequest, ChecksumMismatch, InsufficientStorage, Locked, NotFound, OK, \
     AlreadyExists, PermissionDenied, PreconditionFailed, SimError, TooEarly, status, status_of
 from grants import Grants, expired
 from store import FAVORITE, FILE, FOLDER
 
+TRUE = ("1", "t", "T", "true", "TRUE", "True")
 UPLOAD_LIFE = 86400
 INITIATE = {
     NotFound: (code.CODE_NOT_FOUND, "path not found when initiating upload"),
@@ -306,6 +307,39 @@ class Provider(Grants):
         except SimError as e:
             return api.RestoreFileVersionResponse(status=status_of("restore file version", e))
 
+    # ---- locks
+    def SetLock(self, req, call):
+        try:
+            with self.store.lock:
+                node, _ = self.store.existing(call.user, req.ref, "initiate_file_upload")
+                if node.held is not None:
+                    raise PreconditionFailed("already locked")
+                node.held = req.lock
+            return api.SetLockResponse(status=OK)
+        except SimError as e:
+            return api.SetLockResponse(status=status_of("set lock", e))
+
+    def GetLock(self, req, call):
+        try:
+            with self.store.lock:
+                node, _ = self.store.existing(call.user, req.ref, "initiate_file_download")
+                if node.held is None:
+                    raise NotFound("no lock found")
+                return api.GetLockResponse(status=OK, lock=node.held)
+        except SimError as e:
+            return api.GetLockResponse(status=status_of("get lock", e))
+
+    def Unlock(self, req, call):
+        try:
+            with self.store.lock:
+                node, _ = self.store.existing(call.user, req.ref, "initiate_file_upload")
+                if node.held is None or node.held.lock_id != req.lock.lock_id:
+                    raise Aborted("lock not found or of another")
+                node.held = None
+            return api.UnlockResponse(status=OK)
+        except SimError as e:
+            return api.UnlockResponse(status=status_of("unlock", e))
+
     # ---- trash
     def ListRecycle(self, req, call):
         try:
@@ -386,7 +420,7 @@ class Provider(Grants):
             return spaces_api.ListStorageSpacesResponse(
                 status=status(code.CODE_PERMISSION_DENIED, "permission denied"))
         free = user.service or (getattr(user, "admin", False)
-                                and values.opaque_text(req.opaque, "unrestricted") == "true")
+                                and values.opaque_text(req.opaque, "unrestricted") in TRUE)
         res = spaces_api.ListStorageSpacesResponse(status=OK)
         with self.store.lock:
             for space in self.store.spaces.values():

@@ -17,7 +17,7 @@ import uuid
 
 import cs3.storage.provider.v1beta1.resources_pb2 as resources
 import values
-from errors import AlreadyExists, BadRequest, NotFound, NotSupported, PermissionDenied, \
+from errors import AlreadyExists, BadRequest, Locked, NotFound, NotSupported, PermissionDenied, \
     PreconditionFailed, SimError, TooEarly
 
 FILE = resources.RESOURCE_TYPE_FILE
@@ -35,7 +35,7 @@ class User:
 class Node:
     __slots__ = ("id", "space", "parent", "name", "folder", "mtime", "tmtime", "tmp_etag", "blob",
                  "size", "sums", "versions", "processing", "grants", "metadata", "favorites",
-                 "children", "treesize", "trashed", "__weakref__")
+                 "children", "treesize", "trashed", "held")
 
     def __init__(self, space, parent, name, folder):
         self.id = str(uuid.uuid4())
@@ -51,6 +51,7 @@ class Node:
         self.children = {} if folder else None
         self.treesize = 0
         self.trashed = None
+        self.held = None  # Lock message
 
     def time(self):
         return self.mtime if self.tmtime is None else self.tmtime
@@ -224,6 +225,10 @@ class Store:
             raise place.missing()
         return place.node, self.need(user, place, permission, values.ref_text(ref))
 
+    def unlocked(self, node):
+        if node.held is not None:
+            raise Locked(node.held.lock_id)
+
     # ---- changing
     def propagate(self, node, diff=0):
         stamp = values.now_ns()
@@ -299,6 +304,7 @@ class Store:
         with self.lock:
             node, _ = self.existing(user, source, "move")
             place = self.find(target)
+            self.unlocked(node)
             if place.node is not None:
                 raise AlreadyExists(values.joined(place.parent or "", place.node.name))
             if place.space is None:
@@ -337,6 +343,7 @@ class Store:
             if place.node.processing:
                 raise TooEarly("file is processing")
             node, _ = self.existing(user, ref, "delete")
+            self.unlocked(node)
             if node.parent is None:
                 node.space.broken = True
                 raise SimError("remove nodes/%s: no such file or directory" % node.name)
@@ -353,6 +360,7 @@ class Store:
             except SimError as e:
                 raise SimError("Decomposedfs: error resolving ref: " + e.text)
             node, _ = self.existing(user, ref, "initiate_file_upload")
+            self.unlocked(node)
             pairs = dict(pairs)
             failed = []
             if "mtime" in pairs:

@@ -22,6 +22,8 @@ from errors import Aborted, BadRequest, ChecksumMismatch, InsufficientStorage, N
     PermissionDenied, PreconditionFailed, SimError, TooEarly
 from store import Node, Place
 
+YEAR_10000 = 253402300800 * values.SECOND  # a time the real server cannot read back
+YEAR_1 = -62135596800 * values.SECOND  # taken for "no time given"
 SMALL = 256 * 1024  # larger blobs go to files
 
 
@@ -109,7 +111,7 @@ class Uploads:
                     raise BadRequest("unsupported checksum algorithm: " + kind)
             if meta.get("mtime") not in (None, "null"):
                 session.mtime = values.read_time(meta["mtime"])[0]
-            else:
+            if session.mtime in (None, YEAR_1):
                 session.mtime = values.now_ns()
             old = place.node.size if place.node else 0
             self._quota(place.space, old, length)
@@ -120,6 +122,8 @@ class Uploads:
                 raise PermissionDenied("")
             if place.node is not None and place.node.folder:
                 raise PreconditionFailed("resource is not a file")
+            if place.node is not None:
+                store.unlocked(place.node)
             self.sessions[session.id] = session
         if length == 0:  # finished here; a PUT to it gives 400
             self.finish(session, Body(self.folder))
@@ -160,6 +164,8 @@ class Uploads:
         node = space.nodes.get(session.node_id)
         if node is None or node.trashed:
             raise SimError("no such node")
+        if node.mtime >= YEAR_10000:
+            raise SimError("parsing time: month out of range")
         self._quota(space, node.size, session.length)
         wanted = session.meta.get("if-match")
         if wanted and wanted != values.etag(node.id, node.mtime):
