@@ -7,6 +7,8 @@
  */
 #include "ctl/source.h"
 #include <mysql.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,11 +17,17 @@ struct ctl_source {
     const char *prefix;
 };
 
+/* The codes of a query that ran into max_statement_time (MariaDB), max_execution_time (MySQL). */
+enum { MARIADB_TOO_SLOW = 1969, MYSQL_TOO_SLOW = 3024 };
+
 static int
 source_fail(struct ctl_source *source, const char *what, struct ls_err *err)
 {
-    return ls_fail_cause(err, LS_ERR_FATAL, (int)mysql_errno(source->mysql), "source", "%s: %s",
-                         what, mysql_error(source->mysql));
+    unsigned int code = mysql_errno(source->mysql);
+    bool slow = code == MARIADB_TOO_SLOW || code == MYSQL_TOO_SLOW;
+
+    return ls_fail_cause(err, LS_ERR_FATAL, (int)code, slow ? "too-slow" : "source", "%s: %s", what,
+                         mysql_error(source->mysql));
 }
 
 int
@@ -64,6 +72,19 @@ ctl_source_close(struct ctl_source *source)
         return;
     mysql_close(source->mysql);
     free(source);
+}
+
+void
+ctl_source_limit(struct ctl_source *source, unsigned seconds)
+{
+    char sql[80];
+
+    /* one of the two is known; the other's error says nothing */
+    snprintf(sql, sizeof sql, "SET SESSION max_statement_time=%u", seconds);
+    if (mysql_query(source->mysql, sql)) {
+        snprintf(sql, sizeof sql, "SET SESSION max_execution_time=%u", seconds * 1000);
+        mysql_query(source->mysql, sql);
+    }
 }
 
 int

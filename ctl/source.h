@@ -14,6 +14,8 @@ struct ctl_source;
 /* err.cause "unreachable" (RETRY) or "sign-in" (FATAL). */
 int ctl_source_open(const struct ls_config *config, struct ctl_source **ret, struct ls_err *err);
 void ctl_source_close(struct ctl_source *source); /* NULL is fine */
+/* From now on a query that takes longer is ended by the server: err.cause "too-slow". */
+void ctl_source_limit(struct ctl_source *source, unsigned seconds);
 
 /* All later queries see the database as it is now. */
 int ctl_source_freeze(struct ctl_source *source, struct ls_err *err);

@@ -1,0 +1,28 @@
+/*
+ * What the parts of check share.
+ */
+#ifndef CTL_CHECK_H
+#define CTL_CHECK_H
+
+#include "common/config.h"
+#include "ctl/lines.h"
+#include "ctl/source.h"
+
+struct check {
+    const struct ls_config *config;
+    struct ctl_source *source; /* NULL: it does not answer */
+    struct ctl_lines *lines;
+};
+
+/* check_source.c: settings, grants, clock, tables; rows that will not simply be carried. */
+void check_source(struct check *check);
+/* check_target.c: oCIS's services, sign-in, settings as far as they can be told. */
+void check_target(struct check *check);
+
+/*
+ * A number asked from the source. -1 with a line when the query fails or takes too long: a count
+ * is not worth slowing a living ownCloud down.
+ */
+long long check_count(struct check *check, const char *what, const char *sql);
+
+#endif
