@@ -27,14 +27,14 @@
 struct token {
     char *as; /* key */
     char *text;
-    char user_id[AP_ID_SIZE];
+    struct cs3_user user;
     int64_t got_ms;
     bool busy; /* somebody is signing in */
     UT_hash_handle hh;
 };
 
 struct cs3_client {
-    struct ap_grpc *gateway, *provider;
+    struct ap_grpc *gateway, *provider, *sharing;
     char *key;
     int timeout_ms;
     ap_call_fn *call_counter;
@@ -50,6 +50,7 @@ static const char *const services[] = {
     [CS3_AT_GATEWAY] = "/cs3.gateway.v1beta1.GatewayAPI/",
     [CS3_AT_PROVIDER] = "/cs3.storage.provider.v1beta1.ProviderAPI/",
     [CS3_AT_PROVIDER_SPACES] = "/cs3.storage.provider.v1beta1.SpacesAPI/",
+    [CS3_AT_SHARING] = "/cs3.sharing.collaboration.v1beta1.CollaborationAPI/",
 };
 
 /* ---- statuses */
@@ -111,7 +112,9 @@ call_once(struct cs3_client *client, enum cs3_service service, const char *metho
           const char *token, const ProtobufCMessage *req, const ProtobufCMessageDescriptor *type,
           ProtobufCMessage **ret, struct ls_err *err)
 {
-    struct ap_grpc *to = service == CS3_AT_GATEWAY ? client->gateway : client->provider;
+    struct ap_grpc *to = service == CS3_AT_GATEWAY   ? client->gateway
+                         : service == CS3_AT_SHARING ? client->sharing
+                                                     : client->provider;
     size_t len = protobuf_c_message_get_packed_size(req);
     ProtobufCMessage *reply = NULL;
     struct ls_buf body;
@@ -199,8 +202,8 @@ cs3_call(struct cs3_client *client, enum cs3_service service, const char *method
 
 /* ---- signing in */
 static int
-authenticate_once(struct cs3_client *client, const char *as, char **ret_token, char *ret_id,
-                  struct ls_err *err)
+authenticate_once(struct cs3_client *client, const char *as, char **ret_token,
+                  struct cs3_user *ret_user, struct ls_err *err)
 {
     Cs3__AuthenticateRequest req = CS3__AUTHENTICATE_REQUEST__INIT;
     char type[] = "machine";
@@ -235,7 +238,8 @@ authenticate_once(struct cs3_client *client, const char *as, char **ret_token, c
         ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
         goto out;
     }
-    snprintf(ret_id, AP_ID_SIZE, "%s", cs3_text(reply->user->id->opaque_id));
+    snprintf(ret_user->id, sizeof(ret_user->id), "%s", cs3_text(reply->user->id->opaque_id));
+    snprintf(ret_user->idp, sizeof(ret_user->idp), "%s", cs3_text(reply->user->id->idp));
     r = 0;
 out:
     protobuf_c_message_free_unpacked(message, NULL);
@@ -243,15 +247,15 @@ out:
 }
 
 static int
-authenticate(struct cs3_client *client, const char *as, char **ret_token, char *ret_id,
+authenticate(struct cs3_client *client, const char *as, char **ret_token, struct cs3_user *ret_user,
              struct ls_err *err)
 {
     struct ls_err why = {0};
-    int r = authenticate_once(client, as, ret_token, ret_id, &why);
+    int r = authenticate_once(client, as, ret_token, ret_user, &why);
 
     if (r < 0 && why.code == CS3_NOT_FOUND && client->no_user &&
         client->no_user(client->no_user_arg, as, true) == 0) {
-        r = authenticate_once(client, as, ret_token, ret_id, &why);
+        r = authenticate_once(client, as, ret_token, ret_user, &why);
         client->no_user(client->no_user_arg, as, false);
     }
     if (r < 0 && err)
@@ -288,11 +292,12 @@ token_slot(struct cs3_client *client, const char *as)
 
 /* Gives a good token's copy, or signs in. The mutex is held, but not while signing in. */
 static int
-token_get(struct cs3_client *client, const char *as, const char *refused, char **ret, char *ret_id,
-          struct ls_err *err)
+token_get(struct cs3_client *client, const char *as, const char *refused, char **ret,
+          struct cs3_user *ret_user, struct ls_err *err)
 {
     struct token *token = token_slot(client, as);
-    char *fresh = NULL, id[AP_ID_SIZE] = "";
+    struct cs3_user user = {0};
+    char *fresh = NULL;
     int r;
 
     if (!token)
@@ -303,7 +308,7 @@ token_get(struct cs3_client *client, const char *as, const char *refused, char *
         (refused && !strcmp(refused, token->text))) {
         token->busy = true;
         pthread_mutex_unlock(&client->mutex);
-        r = authenticate(client, as, &fresh, id, err);
+        r = authenticate(client, as, &fresh, &user, err);
         pthread_mutex_lock(&client->mutex);
         token->busy = false;
         pthread_cond_broadcast(&client->signed_in);
@@ -311,7 +316,7 @@ token_get(struct cs3_client *client, const char *as, const char *refused, char *
             return -1;
         free(token->text);
         token->text = fresh;
-        snprintf(token->user_id, sizeof(token->user_id), "%s", id);
+        token->user = user;
         token->got_ms = ls_mono_ms();
     }
     if (ret) {
@@ -319,8 +324,8 @@ token_get(struct cs3_client *client, const char *as, const char *refused, char *
         if (!*ret)
             return ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
     }
-    if (ret_id)
-        memcpy(ret_id, token->user_id, AP_ID_SIZE);
+    if (ret_user)
+        *ret_user = token->user;
     return 0;
 }
 
@@ -337,14 +342,26 @@ cs3_token(struct cs3_client *client, const char *as, const char *refused, char *
 }
 
 int
-cs3_sign_in(struct cs3_client *client, const char *as, char ret_id[AP_ID_SIZE], struct ls_err *err)
+cs3_user_of(struct cs3_client *client, const char *as, struct cs3_user *ret, struct ls_err *err)
 {
     int r;
 
     pthread_mutex_lock(&client->mutex);
-    r = token_get(client, as, NULL, NULL, ret_id, err);
+    r = token_get(client, as, NULL, NULL, ret, err);
     pthread_mutex_unlock(&client->mutex);
     return r;
+}
+
+int
+cs3_sign_in(struct cs3_client *client, const char *as, char ret_id[AP_ID_SIZE], struct ls_err *err)
+{
+    struct cs3_user user;
+
+    if (cs3_user_of(client, as, &user, err) < 0)
+        return -1;
+    if (ret_id)
+        memcpy(ret_id, user.id, AP_ID_SIZE);
+    return 0;
 }
 
 void
@@ -352,7 +369,7 @@ cs3_token_forget(struct cs3_client *client, const char *user_id)
 {
     pthread_mutex_lock(&client->mutex);
     for (struct token *t = client->tokens; t; t = t->hh.next)
-        if (!t->busy && (!user_id || !strcmp(t->user_id, user_id))) {
+        if (!t->busy && (!user_id || !strcmp(t->user.id, user_id))) {
             free(t->text);
             t->text = NULL;
         }
@@ -408,7 +425,8 @@ cs3_client_new(const struct ls_config *config, ap_call_fn *call_counter, void *a
         goto fail;
     }
     if (ap_grpc_new(ls_config_str(config, "target", "gateway"), &client->gateway, err) < 0 ||
-        ap_grpc_new(ls_config_str(config, "target", "provider"), &client->provider, err) < 0)
+        ap_grpc_new(ls_config_str(config, "target", "provider"), &client->provider, err) < 0 ||
+        ap_grpc_new(ls_config_str(config, "target", "sharing"), &client->sharing, err) < 0)
         goto fail;
     *ret = client;
     return 0;
@@ -426,6 +444,7 @@ cs3_client_free(struct cs3_client *client)
         return;
     ap_grpc_free(client->gateway);
     ap_grpc_free(client->provider);
+    ap_grpc_free(client->sharing);
     HASH_ITER(hh, client->tokens, token, next)
     {
         HASH_DEL(client->tokens, token);

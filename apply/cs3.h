@@ -162,7 +162,8 @@ struct cs3_recycle_info {
     int64_t size, deleted_at;
 };
 typedef int cs3_recycle_fn(void *arg, const struct cs3_recycle_info *item);
-/* key NULL: all trashed items of the space; a key: what is directly below that folder. */
+/* key NULL: all trashed items of the space; a key: what is directly below that folder. The sizes
+ * of the former are not true (0 for a file, 4096 for a folder), those of the latter are. */
 int cs3_list_recycle(struct cs3_client *client, const char *as, const struct ap_space *space,
                      const char *key, cs3_recycle_fn *each, void *arg, struct ls_err *err);
 /* Is there a trashed item of that node id? */
@@ -200,13 +201,18 @@ int cs3_list_shares(struct cs3_client *client, const char *as, const struct cs3_
 /* 1, 0, or -1 with err; as the gateway says, so a 0 is worth less than a 1. */
 int cs3_share_exists(struct cs3_client *client, const char *as, const char *share_id,
                      struct ls_err *err);
-int cs3_create_share(struct cs3_client *client, const char *as, const struct cs3_place *node,
-                     bool folder, const struct cs3_grant_info *grant, char ret_id[AP_ID_SIZE],
+/* `owner`: the user the node belongs to; without him the share would have no owner. */
+int cs3_create_share(struct cs3_client *client, const char *as, const char *owner,
+                     const struct cs3_place *node, bool folder, const struct cs3_grant_info *grant, char ret_id[AP_ID_SIZE],
                      struct ls_err *err);
 int cs3_update_share(struct cs3_client *client, const char *as, const char *share_id,
                      const struct cs3_grant_info *grant, struct ls_err *err);
 int cs3_remove_share(struct cs3_client *client, const char *as, const char *share_id,
                      struct ls_err *err);
+/* The same at target.sharing, which does not mind that the node is in the trash or purged, and
+ * leaves its grant alone. */
+int cs3_remove_share_only(struct cs3_client *client, const char *as, const char *share_id,
+                          struct ls_err *err);
 
 struct cs3_received_info {
     struct cs3_share_info share;
@@ -233,8 +239,8 @@ typedef int cs3_link_fn(void *arg, const struct cs3_link_info *link);
 int cs3_list_links(struct cs3_client *client, const char *as, const struct cs3_place *node,
                    cs3_link_fn *each, void *arg, struct ls_err *err);
 /* Of `link`: permissions, expires, label are used. password NULL: none. */
-int cs3_create_link(struct cs3_client *client, const char *as, const struct cs3_place *node,
-                    bool folder, const struct cs3_link_info *link, const char *password,
+int cs3_create_link(struct cs3_client *client, const char *as, const char *owner,
+                    const struct cs3_place *node, bool folder, const struct cs3_link_info *link, const char *password,
                     char ret_id[AP_ID_SIZE], struct ls_err *err);
 enum cs3_link_field {
     CS3_LINK_PERMISSIONS = 1,

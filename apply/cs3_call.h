@@ -8,7 +8,7 @@
 #include "cs3/storage.pb-c.h"
 #include <protobuf-c/protobuf-c.h>
 
-enum cs3_service { CS3_AT_GATEWAY, CS3_AT_PROVIDER, CS3_AT_PROVIDER_SPACES };
+enum cs3_service { CS3_AT_GATEWAY, CS3_AT_PROVIDER, CS3_AT_PROVIDER_SPACES, CS3_AT_SHARING };
 
 /*
  * One call: packs `req`, signs in as `as` (NULL: no token), renews a refused token once, unpacks
@@ -18,6 +18,13 @@ enum cs3_service { CS3_AT_GATEWAY, CS3_AT_PROVIDER, CS3_AT_PROVIDER_SPACES };
 int cs3_call(struct cs3_client *client, enum cs3_service service, const char *method,
              const char *as, const ProtobufCMessage *req, const ProtobufCMessageDescriptor *type,
              ProtobufCMessage **ret, struct ls_err *err);
+
+/* Who `as` is, for requests that name a user whole. */
+struct cs3_user {
+    char id[AP_ID_SIZE], idp[256];
+};
+int cs3_user_of(struct cs3_client *client, const char *as, struct cs3_user *ret,
+                struct ls_err *err);
 
 /* A reference on the stack; `path` holds "./name". */
 struct cs3_ref {

@@ -43,6 +43,8 @@ id_give(const char *id, const char *method, char ret_id[AP_ID_SIZE], struct ls_e
 struct node {
     Cs3__ResourceInfo info;
     Cs3__ResourceId id;
+    struct cs3_user user;
+    Cs3__UserId owner;
 };
 
 static void
@@ -55,6 +57,19 @@ node_fill(struct node *node, const struct cs3_place *place, bool folder)
     node->id.opaque_id = (char *)(uintptr_t)place->id;
     node->info.id = &node->id;
     node->info.type = folder ? 2 : 1;
+}
+
+static int
+node_fill_owner(struct node *node, struct cs3_client *client, const char *owner, struct ls_err *err)
+{
+    if (cs3_user_of(client, owner, &node->user, err) < 0)
+        return -1;
+    cs3__user_id__init(&node->owner);
+    node->owner.opaque_id = node->user.id;
+    node->owner.idp = node->user.idp;
+    node->owner.type = 1;
+    node->info.owner = &node->owner;
+    return 0;
 }
 
 struct grantee {
@@ -153,9 +168,9 @@ cs3_list_shares(struct cs3_client *client, const char *as, const struct cs3_plac
 }
 
 int
-cs3_create_share(struct cs3_client *client, const char *as, const struct cs3_place *node,
-                 bool folder, const struct cs3_grant_info *grant, char ret_id[AP_ID_SIZE],
-                 struct ls_err *err)
+cs3_create_share(struct cs3_client *client, const char *as, const char *owner,
+                 const struct cs3_place *node, bool folder, const struct cs3_grant_info *grant,
+                 char ret_id[AP_ID_SIZE], struct ls_err *err)
 {
     Cs3__CreateShareRequest req = CS3__CREATE_SHARE_REQUEST__INIT;
     Cs3__ShareGrant share_grant = CS3__SHARE_GRANT__INIT;
@@ -168,6 +183,8 @@ cs3_create_share(struct cs3_client *client, const char *as, const struct cs3_pla
     int r;
 
     node_fill(&resource, node, folder);
+    if (node_fill_owner(&resource, client, owner, err) < 0)
+        return -1;
     grantee_fill(&grantee, grant->grantee_id, grant->group);
     permissions_fill(&permissions,
                      grant->permissions & (folder ? ~INT64_C(0) : ~(int64_t)FOLDERS_ONLY));
@@ -238,9 +255,9 @@ cs3_share_exists(struct cs3_client *client, const char *as, const char *share_id
     return -1;
 }
 
-int
-cs3_remove_share(struct cs3_client *client, const char *as, const char *share_id,
-                 struct ls_err *err)
+static int
+remove_share_at(struct cs3_client *client, enum cs3_service service, const char *as,
+                const char *share_id, struct ls_err *err)
 {
     Cs3__RemoveShareRequest req = CS3__REMOVE_SHARE_REQUEST__INIT;
     Cs3__ShareReference ref = CS3__SHARE_REFERENCE__INIT;
@@ -249,7 +266,21 @@ cs3_remove_share(struct cs3_client *client, const char *as, const char *share_id
     id.opaque_id = (char *)(uintptr_t)share_id;
     ref.id = &id;
     req.ref = &ref;
-    return cs3_call(client, CS3_AT_GATEWAY, "RemoveShare", as, &req.base, NULL, NULL, err);
+    return cs3_call(client, service, "RemoveShare", as, &req.base, NULL, NULL, err);
+}
+
+int
+cs3_remove_share(struct cs3_client *client, const char *as, const char *share_id,
+                 struct ls_err *err)
+{
+    return remove_share_at(client, CS3_AT_GATEWAY, as, share_id, err);
+}
+
+int
+cs3_remove_share_only(struct cs3_client *client, const char *as, const char *share_id,
+                      struct ls_err *err)
+{
+    return remove_share_at(client, CS3_AT_SHARING, as, share_id, err);
 }
 
 /* ---- received shares */
@@ -380,9 +411,9 @@ public_grant_fill(struct public_grant *g, const struct cs3_link_info *link, cons
 }
 
 int
-cs3_create_link(struct cs3_client *client, const char *as, const struct cs3_place *node,
-                bool folder, const struct cs3_link_info *link, const char *password,
-                char ret_id[AP_ID_SIZE], struct ls_err *err)
+cs3_create_link(struct cs3_client *client, const char *as, const char *owner,
+                const struct cs3_place *node, bool folder, const struct cs3_link_info *link,
+                const char *password, char ret_id[AP_ID_SIZE], struct ls_err *err)
 {
     Cs3__CreatePublicShareRequest req = CS3__CREATE_PUBLIC_SHARE_REQUEST__INIT;
     Cs3__ArbitraryMetadata metadata = CS3__ARBITRARY_METADATA__INIT;
@@ -395,6 +426,8 @@ cs3_create_link(struct cs3_client *client, const char *as, const struct cs3_plac
     int r;
 
     node_fill(&resource, node, folder);
+    if (node_fill_owner(&resource, client, owner, err) < 0)
+        return -1;
     public_grant_fill(&grant, link, password);
     resource.info.arbitrary_metadata = &metadata; /* the server looks into it unasked */
     if (link->label && *link->label) {

@@ -293,6 +293,24 @@ cs3_upload_begin(struct cs3_client *client, const char *as, const struct cs3_pla
     return r;
 }
 
+/* The provider names its endpoint without the file. */
+static int
+download_url(const char *endpoint, const struct cs3_info *info, char **ret, struct ls_err *err)
+{
+    size_t n = strlen(endpoint);
+
+    if (n > 7 && !strcmp(endpoint + n - 7, "/simple"))
+        n -= 7;
+    else if (n > 7 && !strcmp(endpoint + n - 7, "/spaces"))
+        n -= 7;
+    else
+        return url_give(endpoint, "InitiateFileDownload", ret, err);
+    if (asprintf(ret, "%.*s/spaces/%s$%s!%s", (int)n, endpoint, info->storage_id, info->space_id,
+                 info->id) < 0)
+        return ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
+    return 0;
+}
+
 int
 cs3_download_begin(struct cs3_client *client, const char *as, const struct cs3_place *place,
                    char **ret_url, struct ls_err *err)
@@ -300,16 +318,19 @@ cs3_download_begin(struct cs3_client *client, const char *as, const struct cs3_p
     const Cs3__InitiateFileDownloadReply *reply;
     ProtobufCMessage *message = NULL;
     const char *url = NULL;
+    struct cs3_info info;
     int r;
 
-    if (ref_call(client, "InitiateFileDownload", as, place,
+    if (cs3_stat(client, as, place, &info, err) < 0 ||
+        ref_call(client, "InitiateFileDownload", as, place,
                  &cs3__initiate_file_download_reply__descriptor, &message, err) < 0)
         return -1;
     reply = (const Cs3__InitiateFileDownloadReply *)message;
-    for (size_t i = 0; i < reply->n_protocols; i++) /* "spaces" is there for old clients */
+    for (size_t i = 0; i < reply->n_protocols; i++)
         if (!url || !strcmp(cs3_text(reply->protocols[i]->protocol), "simple"))
             url = reply->protocols[i]->download_endpoint;
-    r = url_give(url, "InitiateFileDownload", ret_url, err);
+    r = url && *url ? download_url(url, &info, ret_url, err)
+                    : url_give(NULL, "InitiateFileDownload", ret_url, err);
     protobuf_c_message_free_unpacked(message, NULL);
     return r;
 }

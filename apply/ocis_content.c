@@ -181,6 +181,31 @@ ready(const struct put *put, const char *id, const char *sha1, int64_t size, str
     return adopt(put, &info, ret, err);
 }
 
+static size_t
+digits_back(const char *name, size_t n)
+{
+    while (n && name[n - 1] >= '0' && name[n - 1] <= '9')
+        n--;
+    return n;
+}
+
+/* "a-chunking-12-3-1" is what ownCloud's clients of long ago called a piece of a file: the target
+ * would wait for the other pieces for ever. */
+static int
+chunk_check(const char *name, struct ls_err *err)
+{
+    const char *mark = strstr(name, "-chunking-");
+    size_t n = strlen(name), last = digits_back(name, n), middle;
+
+    if (!mark || last == n || !last || name[last - 1] != '-')
+        return 0;
+    middle = digits_back(name, last - 1);
+    if (middle == last - 1 || !middle || name[middle - 1] != '-')
+        return 0;
+    return ls_fail_cause(err, LS_ERR_POISON, 0, "name-refused",
+                         "the target takes the name for a chunk of an old upload");
+}
+
 static int
 upload_once(const struct put *put, struct ap_node *ret, struct ls_err *err)
 {
@@ -257,7 +282,7 @@ ap_ocis_put_file(struct ap_writer *w, const struct ap_space *space, const char *
     struct cs3_info info;
     int r;
 
-    if (!node_id && ap_name_check(name, err) < 0)
+    if (!node_id && (ap_name_check(name, err) < 0 || chunk_check(name, err) < 0))
         return -1;
     if (node_id || doubtful) {
         r = settle_by_looking(&put, ret, err);

@@ -127,7 +127,8 @@ share_create_as(struct ap_ocis *ocis, const char *as, const struct ap_share_want
 {
     struct cs3_place node = cs3_place_of(want->space, want->node_id, NULL);
 
-    return cs3_create_share(ocis->cs3, as, &node, want->folder, grant, share_id, err);
+    return cs3_create_share(ocis->cs3, as, want->space->owner, &node, want->folder, grant, share_id,
+                            err);
 }
 
 struct grant_search {
@@ -268,9 +269,16 @@ ap_ocis_share_remove(struct ap_writer *w, const struct ap_space *space, const ch
         r = cs3_remove_share(ocis->cs3, space->owner, share_id, &why);
     if (r == 0)
         return 0;
+    if (!owner_may(&why))
+        goto fail;
     /* The share goes before its grant does, and the grant may have gone with the node. */
-    if (owner_may(&why) && cs3_share_exists(ocis->cs3, space->owner, share_id, NULL) == 0)
+    if (cs3_share_exists(ocis->cs3, space->owner, share_id, NULL) == 0)
         return 0;
+    /* The gateway removes no share of a node that it cannot see, in the trash or purged. */
+    if (cs3_remove_share_only(ocis->cs3, space->owner, share_id, NULL) == 0 ||
+        (!is_owner(space, sharer) && cs3_remove_share_only(ocis->cs3, sharer, share_id, NULL) == 0))
+        return 0;
+fail:
     if (err)
         *err = why;
     return -1;
@@ -386,11 +394,11 @@ link_create(struct ap_ocis *ocis, const struct ap_link_want *want, const struct 
     int r = -1;
 
     if (!is_owner(want->space, want->sharer))
-        r = cs3_create_link(ocis->cs3, want->sharer, &node, want->folder, link, password, link_id,
-                            &why);
+        r = cs3_create_link(ocis->cs3, want->sharer, want->space->owner, &node, want->folder, link,
+                            password, link_id, &why);
     if (r < 0 && (is_owner(want->space, want->sharer) || owner_may(&why)))
-        r = cs3_create_link(ocis->cs3, want->space->owner, &node, want->folder, link, password,
-                            link_id, &why);
+        r = cs3_create_link(ocis->cs3, want->space->owner, want->space->owner, &node, want->folder,
+                            link, password, link_id, &why);
     if (r == 0)
         return 0;
     if (ap_look(ocis, want->space, want->node_id, NULL, &info, NULL) == 0)

@@ -43,6 +43,7 @@ const struct ls_option ls_options[] = {
 
     STR("target", "gateway", "127.0.0.1:9142", "oCIS's gateway, CS3 gRPC."),
     STR("target", "provider", "127.0.0.1:9157", "oCIS's storage-users, CS3 gRPC."),
+    STR("target", "sharing", "127.0.0.1:9150", "oCIS's sharing service, CS3 gRPC; only asked to remove shares of trashed files, which the gateway refuses."),
     STR("target", "data", NULL, "host:port of the data server instead of what the upload endpoint names."),
     STR("target", "graph", "https://127.0.0.1:9200/graph", "Base URL of Graph."),
     STR("target", "graph_user", "admin", "Who signs in at Graph (basic authentication)."),
