@@ -197,6 +197,10 @@ ls_consumer_new(const struct ls_config *config, const char *group, struct ls_con
     /* librdkafka wants a group for a consumer that never joins one, too. */
     snprintf(reader, sizeof(reader), "%s-reader", ls_config_str(config, "lockstep", "prefix"));
     kafka_conf_set(conf, "group.id", group ? group : reader);
+    /* A killed instance that comes back is the same member: it gets its partitions at once, not
+     * when the session of its dead self times out. */
+    if (group)
+        kafka_conf_set(conf, "group.instance.id", ls_config_str(config, "lockstep", "instance"));
     kafka_conf_set(conf, "isolation.level", "read_committed");
     kafka_conf_set(conf, "enable.auto.commit", "false");
     kafka_conf_set(conf, "enable.auto.offset.store", "false");
