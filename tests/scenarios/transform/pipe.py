@@ -1,0 +1,147 @@
+"""
+lockstep-transform between topics that the test writes and topics that it reads.
+
+The test plays capture: one transactional producer, one sequence of numbers, the envelopes of
+schemas/oc10. `rows` sends what is given in one transaction.
+"""
+
+import time
+
+from bed import topics
+from bed.daemons import Daemons
+from bed.process import wait_until
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+PARTITIONS = 8
+KINDS = ("resource", "space", "person", "share")
+KEYS = {"filecache": ("fileid",), "share": ("id",), "storages": ("numeric_id",),
+        "mimetypes": ("id",), "accounts": ("id",), "groups": ("gid",),
+        "group_user": ("gid", "uid"), "files_trash": ("auto_id",), "users": ("uid",)}
+
+
+class Pipe:
+    def __init__(self, bed, avro, prefix, folder):
+        self.bed, self.prefix = bed, prefix
+        folder.mkdir()
+        self.site = Daemons(bed, data=folder, prefix=prefix, folder=folder,
+                            sets={"lockstep.partitions": PARTITIONS, "target.graph": None})
+        self.counter = 0
+        self.site.start("transform")
+        self.schemas = {}
+        for r in topics.read(bed.kafka.bootstrap, f"{prefix}.schemas"):
+            schema = avro.Schema(r["value"].decode(), int(r["key"], 16))
+            self.schemas[schema.name] = schema
+        self.producer = Producer({"bootstrap.servers": bed.kafka.bootstrap,
+                                  "transactional.id": f"{prefix}-capture"})
+        self.producer.init_transactions(30)
+
+    def close(self):
+        self.site.stop()
+
+    # ---- the source
+
+    def next_seq(self):
+        self.counter += 1
+        return self.counter
+
+    def envelope(self, table, op, row=None, before=None, **more):
+        """(table, key, partition, value) of one record."""
+        name = "".join(w.capitalize() for w in table.split("_")) + "Envelope"
+        schema = self.schemas[name]
+        now = int(time.time() * 1e6)
+        value = {"op": op, "seq_epoch": 1, "seq_counter": self.next_seq(), "part": 0,
+                 "source_ts_us": now, "capture_ts_us": now, **more}
+        columns = next(f for f in schema.schema["fields"] if f["name"] == "before")
+        columns = [f["name"] for f in columns["type"][1]["fields"]]
+        for image, given in (("before", before), ("after", row)):
+            if given is not None:
+                value[image] = given
+                value[f"{image}_present"] = sum(
+                    1 << i for i, c in enumerate(columns) if c in given)
+        given = row or before
+        partition = 0
+        key = "!heartbeat" if op == "h" else f"!{ {'b': 'begin', 'e': 'end'}.get(op) }"
+        if given is not None:
+            key = "/".join(str(given[k]).replace("%", "%25").replace("/", "%2F")
+                           for k in KEYS[table])
+            partition = given["storage"] % PARTITIONS if table == "filecache" else 0
+        return table, key, partition, schema.encode(value), value
+
+    def send(self, *records):
+        """Each: what envelope() gave, or (table, key, partition, bytes or None, value)."""
+        self.producer.begin_transaction()
+        for table, key, partition, data, value in records:
+            headers = [] if data is not None else [("seq", f"1.{value['seq_counter']}.0")]
+            self.producer.produce(f"{self.prefix}.oc10.oc_{table}", key=key, value=data,
+                                  partition=partition, headers=headers)
+        self.producer.commit_transaction(30)
+
+    def row(self, table, op, row, **more):
+        if op == "d":
+            return self.envelope(table, op, before=row, **more)
+        return self.envelope(table, op, row=row, **more)
+
+    def gone(self, deleted):
+        """The tombstone behind a delete."""
+        table, key, partition, _, value = deleted
+        return table, key, partition, None, value
+
+    def file(self, fileid, storage=5, path="files/a.txt", op="c", before=None, **more):
+        columns = {"fileid": fileid, "storage": storage, "path": path, "parent": 2,
+                   "name": path.rsplit("/", 1)[-1], "mimetype": 3, "size": 12,
+                   "mtime": 1700000000, "encrypted": 0, "etag": f"e{self.counter}",
+                   "permissions": 27, "checksum": ""}
+        head = {k: more.pop(k) for k in ("moved_from", "moved_to", "part", "seq_counter")
+                if k in more}
+        columns.update(more)
+        if op == "d":
+            return self.envelope("filecache", op, before=columns, **head)
+        return self.envelope("filecache", op, row=columns, before=before, **head)
+
+    def small_site(self):
+        self.send(self.row("storages", "r", {"numeric_id": 5, "id": "home::alice"}),
+                  self.row("storages", "r", {"numeric_id": 6, "id": "home::bob"}),
+                  self.row("storages", "r", {"numeric_id": 7, "id": "smb::x@y//z/"}),
+                  self.envelope("storages", "e", begin_epoch=1, begin_counter=1),
+                  self.row("mimetypes", "r", {"id": 2, "mimetype": "httpd/unix-directory"}),
+                  self.row("mimetypes", "r", {"id": 3, "mimetype": "text/plain"}))
+
+    # ---- what came out
+
+    def status(self):
+        return self.site.status("transform")
+
+    def wait_in(self, rows, seconds=30):
+        """Until the daemon has counted that many rows, and what it committed can be read."""
+        wait_until(lambda: self.status().get("counters", {}).get("in", 0) >= rows, seconds,
+                   f"{rows} rows", 0.1)
+        wait_until(lambda: self._ends("read_committed") == self._ends("read_uncommitted"),
+                   seconds, "the last commit's marks in all partitions", 0.05)
+        return self.status()
+
+    def _ends(self, isolation):
+        consumer = Consumer({"bootstrap.servers": self.bed.kafka.bootstrap, "group.id": "ends",
+                             "isolation.level": isolation})
+        try:
+            return [consumer.get_watermark_offsets(
+                        TopicPartition(f"{self.prefix}.{topic}", p), timeout=10)[1]
+                    for topic, n in [("cs3.resource", PARTITIONS), ("dlq", 1)]
+                    + [(f"cs3.{kind}", 1) for kind in KINDS[1:]]
+                    for p in range(n)]
+        finally:
+            consumer.close()
+
+    def records(self, kind):
+        """All records of a cs3 topic, in order of each partition, with their value decoded."""
+        out = topics.read(self.bed.kafka.bootstrap, f"{self.prefix}.cs3.{kind}")
+        for r in out:
+            r["record"] = (self.schemas[kind.capitalize()].decode(r["value"])
+                           if r["value"] is not None else None)
+        return out
+
+    def folded(self, kind):
+        """The last record of each (partition, key)."""
+        return {(r["partition"], r["key"]): r["record"] for r in self.records(kind)}
+
+    def dead(self):
+        return topics.dead_letters(self.bed.kafka.bootstrap, self.prefix)

@@ -1,0 +1,276 @@
+"""The daemon between real topics: what comes out, what is counted, what a kill cannot change."""
+
+import random
+import time
+
+import pytest
+from bed.process import wait_until
+
+
+def seq(record):
+    return record["seq_epoch"], record["seq_counter"], record["part"]
+
+
+def test_rows_become_desired_states_and_every_row_is_counted(new_pipe):
+    pipe = new_pipe()
+    pipe.small_site()
+    deleted = pipe.file(46, op="d")
+    bad_share = {"id": 2, "share_type": 99, "item_type": "file", "file_source": 44,
+                 "permissions": 1}
+    share = {"id": 1, "share_type": 0, "share_with": "bob", "uid_owner": "alice",
+             "item_type": "file", "item_source": "44", "file_source": 44, "permissions": 19,
+             "file_target": "/a.txt", "accepted": 0, "stime": 1600000000}
+    pipe.send(
+        pipe.file(44), pipe.file(45, storage=7, path="x/y.txt"), deleted, pipe.gone(deleted),
+        pipe.row("share", "c", share), pipe.row("share", "c", bad_share),
+        pipe.row("accounts", "c", {"id": 1, "user_id": "alice", "home": "/d/alice", "state": 1}),
+        pipe.row("groups", "c", {"gid": "R&D/50%"}),
+        pipe.row("group_user", "c", {"gid": "R&D/50%", "uid": "alice"}),
+        pipe.row("users", "c", {"uid": "alice"}),
+        pipe.row("files_trash", "c", {"auto_id": 9, "id": "a.txt", "user": "bob",
+                                      "timestamp": "1700000000", "location": "."}))
+    status = pipe.wait_in(15)
+    assert status["balance"] == 0
+    assert status["out"] == {"space": 3, "resource": 3, "share": 1, "person": 3}
+    assert status["filtered"] == {"lookup": 2, "storage-external": 1, "later": 1}
+    assert status["dead"] == {"share-type": 1}
+
+    resources = pipe.folded("resource")
+    assert resources[(5, "44")]["name"] == "a.txt"
+    assert resources[(5, "44")]["mimetype"] == "text/plain"
+    assert resources[(5, "46")] is None
+    assert resources[(6, "t9")]["what"] == "TRASH_INFO"
+    tombstone = [r for r in pipe.records("resource") if r["key"] == "46"][-1]
+    assert tombstone["headers"]["seq"] == f"1.{deleted[4]['seq_counter']}.0"
+    assert pipe.folded("share")[(0, "1")]["grantee"] == "bob"
+    assert set(pipe.folded("person")) == {(0, "u:alice"), (0, "g:R&D%2F50%25"),
+                                          (0, "m:R&D%2F50%25/alice")}
+    spaces = pipe.folded("space")
+    assert spaces[(0, "5")]["owner"] == "alice"
+    assert spaces[(0, "7")]["type"] == "IGNORED"
+
+
+def test_what_cannot_be_read_is_a_dead_letter_with_its_bytes_and_the_stream_goes_on(new_pipe):
+    pipe = new_pipe()
+    pipe.small_site()
+    good = pipe.file(44)
+    unknown = b"\xc3\x01" + b"\x11" * 8 + b"rest"
+    cut = good[3][:20]
+    pipe.send(("filecache", "1", 5, unknown, None), ("filecache", "2", 5, cut, None),
+              ("filecache", "3", 5, b"", None), good)
+    status = pipe.wait_in(9)
+    assert status["dead"] == {"malformed-avro": 2, "unknown-schema": 1}
+    assert status["balance"] == 0
+    dead = {d["key"]: d for d in pipe.dead()}
+    assert dead["1"]["value"] == unknown and dead["2"]["value"] == cut
+    headers = dead["1"]["headers"]
+    assert headers["stage"] == "transform" and headers["cause"] == "unknown-schema"
+    assert headers["topic"] == f"{pipe.prefix}.oc10.oc_filecache"
+    assert headers["partition"] == "5" and headers["offset"] == "0"
+    assert headers["attempts"] == "1" and headers["time"].endswith("Z") and headers["message"]
+    assert (5, "44") in pipe.folded("resource")
+
+
+def test_brackets_and_heartbeats_reach_the_partitions_they_speak_for(new_pipe):
+    pipe = new_pipe()
+    pipe.small_site()
+    tables = ("storages", "accounts", "groups", "group_user", "share", "files_trash")
+    begins = [pipe.envelope(t, "b") for t in tables]
+    ends = [pipe.envelope(t, "e", begin_epoch=1, begin_counter=b[4]["seq_counter"])
+            for t, b in zip(tables, begins)]
+    parts = []
+    for p in range(8):
+        for op in "behe":
+            t, key, _, data, value = pipe.envelope("filecache", op)
+            parts.append((t, key, p, data, value))
+    beats = [pipe.envelope(t, "h") for t in ("share", "accounts", "storages")]
+    pipe.send(*begins, *ends, *parts, *beats, pipe.file(44))
+    pipe.wait_in(6)
+    resources = pipe.folded("resource")
+    for p in range(8):
+        for key in ("!begin", "!end", "!heartbeat", "!begin:trash", "!end:trash"):
+            assert resources[(p, key)]["what"] == ("TRASH_INFO" if "trash" in key else "NODE")
+    people = pipe.folded("person")
+    assert {k: r["type"] for (_, k), r in people.items() if r["kind"] == "END"} == {
+        "!end": "USER", "!end:groups": "GROUP", "!end:group_user": "MEMBER"}
+    assert people[(0, "!end:groups")]["begin_counter"] == begins[2][4]["seq_counter"]
+    for kind in ("share", "person", "space"):
+        assert pipe.folded(kind)[(0, "!heartbeat")]["kind"] == "HEARTBEAT"
+    assert pipe.status()["counters"]["in"] == 6
+
+
+def test_a_storage_in_the_same_transaction_is_never_unknown(new_pipe):
+    """The file's row may be seen before the storage's: the barrier reads on before it decides."""
+    pipe = new_pipe()
+    pipe.small_site()
+    n = 5
+    for i in range(40):
+        storage = 100 + i
+        pipe.send(pipe.row("storages", "c", {"numeric_id": storage, "id": f"home::u{i}"}),
+                  pipe.row("mimetypes", "c", {"id": 1000 + i, "mimetype": f"x/y{i}"}),
+                  pipe.file(5000 + i, storage=storage, mimetype=1000 + i))
+        n += 3
+    pipe.send(pipe.file(9999, storage=777))
+    status = pipe.wait_in(n + 1)
+    assert status["filtered"] == {"lookup": 42, "storage-unknown": 1}
+    resources = pipe.folded("resource")
+    for i in range(40):
+        assert resources[((100 + i) % 8, str(5000 + i))]["mimetype"] == f"x/y{i}"
+
+
+def test_the_space_of_an_md5_storage_is_sent_again_when_its_account_comes(new_pipe):
+    import hashlib
+    pipe = new_pipe()
+    uid = "u" * 64
+    pipe.small_site()
+    pipe.send(pipe.row("storages", "c", {
+        "numeric_id": 50, "id": hashlib.md5(f"home::{uid}".encode()).hexdigest()}),
+        pipe.file(44, storage=50))
+    pipe.wait_in(7)
+    space = pipe.folded("space")[(0, "50")]
+    assert (space["type"], space["reason"]) == ("IGNORED", "unknown")
+    assert (2, "44") in pipe.folded("resource")
+    pipe.send(pipe.row("accounts", "c", {"id": 9, "user_id": uid, "home": "/d/u", "state": 1}))
+    status = pipe.wait_in(8)
+    assert status["balance"] == 0
+    later = pipe.folded("space")[(0, "50")]
+    assert (later["type"], later["owner"]) == ("PERSONAL", uid)
+    assert seq(later) > seq(space)
+
+
+def history(seed, n):
+    """What a site does, as data: the same for every pipe that plays it."""
+    dice = random.Random(seed)
+    alive, steps = {}, []
+    for i in range(n):
+        what = dice.random()
+        if what < 0.5 or not alive:
+            fileid = 1000 + i
+            alive[fileid] = dice.choice((5, 6))
+            steps.append(("file", fileid, alive[fileid]))
+        elif what < 0.75:
+            fileid = dice.choice(sorted(alive))
+            steps.append(("file", fileid, alive[fileid]))
+        elif what < 0.9:
+            fileid = dice.choice(sorted(alive))
+            steps.append(("move", fileid, alive[fileid], 11 - alive[fileid]))
+            alive[fileid] = 11 - alive[fileid]
+        else:
+            fileid = dice.choice(sorted(alive))
+            steps.append(("delete", fileid, alive.pop(fileid)))
+    return steps
+
+
+def play(pipe, steps, pause=lambda i: None):
+    """Sends them, some to a transaction; returns the number of rows."""
+    rows, batch = 0, []
+    for i, step in enumerate(steps):
+        if step[0] == "file":
+            batch.append(pipe.file(step[1], storage=step[2], path=f"files/{step[1]}.txt"))
+            rows += 1
+        elif step[0] == "move":
+            gone = pipe.file(step[1], storage=step[2], op="d", moved_to=step[3])
+            here = pipe.file(step[1], storage=step[3], op="u", before={"storage": step[2]},
+                             path=f"files/{step[1]}.txt", moved_from=step[2], part=1,
+                             seq_counter=gone[4]["seq_counter"])
+            batch += [gone, pipe.gone(gone), here]
+            rows += 2
+        else:
+            gone = pipe.file(step[1], storage=step[2], op="d")
+            batch += [gone, pipe.gone(gone)]
+            rows += 1
+        if len(batch) >= 25:
+            pipe.send(*batch)
+            batch = []
+        pause(i)
+    pipe.send(*batch, pipe.row("share", "c", {"id": 1, "share_type": 99}))
+    return rows + 1
+
+
+def essence(record):
+    """A record without the clock."""
+    if record is None:
+        return None
+    return {k: v for k, v in record.items() if not k.endswith("_ts_us")}
+
+
+def test_kills_change_neither_the_result_nor_the_counters_nor_the_order(new_pipe):
+    steps = history(7, 1500)
+    calm, rough = new_pipe(), new_pipe()
+    for pipe in (calm, rough):
+        pipe.small_site()
+    rows = play(calm, steps)
+    calm.wait_in(rows + 5, 60)
+
+    dice = random.Random(1)
+    at = set(dice.sample(range(100, 1450), 6))
+
+    def kill(i):
+        if i in at:
+            time.sleep(dice.random() * 0.1)
+            rough.site.kill("transform")
+            rough.site.spawn("transform")
+
+    assert play(rough, steps, kill) == rows
+    rough.site.wait_ready("transform")
+    status = rough.wait_in(rows + 5, 90)
+    assert {k: calm.status()[k] for k in ("counters", "out", "filtered", "dead")} == \
+           {k: status[k] for k in ("counters", "out", "filtered", "dead")}
+    assert status["balance"] == 0
+
+    for kind in ("resource", "space", "share", "person"):
+        want, got = calm.folded(kind), rough.folded(kind)
+        assert {k: essence(v) for k, v in got.items()} == \
+               {k: essence(v) for k, v in want.items()}
+    # exactly once: not one record more, and each partition in its order
+    for p in range(8):
+        sent = [[(r["key"], r["record"] and seq(r["record"])) for r in pipe.records("resource")
+                 if r["partition"] == p] for pipe in (calm, rough)]
+        assert sent[0] == sent[1]
+    assert len(rough.dead()) == len(calm.dead()) == 1
+
+
+def test_a_clean_stop_is_status_0_and_the_next_start_goes_on(new_pipe):
+    pipe = new_pipe()
+    pipe.small_site()
+    pipe.wait_in(5)
+    assert pipe.site.stop("transform") == {"transform": 0}
+    pipe.send(pipe.file(44))
+    pipe.site.start("transform")
+    assert pipe.wait_in(6)["counters"]["in"] == 6
+    assert len([r for r in pipe.records("resource") if r["key"] == "44"]) == 1
+
+
+def test_a_second_process_of_the_same_instance_fences_the_first(new_pipe):
+    pipe = new_pipe()
+    pipe.small_site()
+    pipe.wait_in(5)
+    first = pipe.site.running.pop("transform")
+    old_port = pipe.site.ports["transform"]
+    from bed.process import free_port
+    pipe.site.ports["transform"] = free_port()
+    pipe.site.start("transform")
+
+    def push():
+        pipe.send(*(pipe.file(p + 1, storage=p) for p in range(8)))
+        return not first.alive()
+
+    try:
+        wait_until(push, 60, "the first to be fenced", 0.5)
+        assert first.status() == 8
+    finally:
+        first.kill()
+        assert old_port != pipe.site.ports["transform"]
+
+
+def test_wrong_configuration_is_status_2(new_pipe):
+    pipe = new_pipe()
+    pipe.site.stop("transform")
+    for wrong in ("source.time_zone=Nowhere/City", "transform.nonsense=1"):
+        process = pipe.site.spawn("transform", "--set", wrong)
+        wait_until(lambda p=process: not p.alive(), 20, "the end", 0.05)
+        assert process.status() == 2, wrong
+
+
+if __name__ == "__main__":
+    pytest.main([__file__])

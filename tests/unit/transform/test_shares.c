@@ -1,0 +1,337 @@
+/* oc_share: types, permissions against oCIS's role sets, states, dates, links. */
+#include "tests/unit/transform/rows.h"
+
+/* What oCIS 7 grants with its roles. */
+enum {
+    VIEWER = CS3_PERM_GET_PATH | CS3_PERM_GET_QUOTA | CS3_PERM_INITIATE_FILE_DOWNLOAD |
+             CS3_PERM_LIST_CONTAINER | CS3_PERM_LIST_RECYCLE | CS3_PERM_STAT,
+    EDITOR = VIEWER | CS3_PERM_CREATE_CONTAINER | CS3_PERM_DELETE | CS3_PERM_INITIATE_FILE_UPLOAD |
+             CS3_PERM_MOVE | CS3_PERM_RESTORE_RECYCLE_ITEM,
+    FILE_EDITOR = VIEWER | CS3_PERM_INITIATE_FILE_UPLOAD | CS3_PERM_RESTORE_RECYCLE_ITEM,
+    UPLOADER = CS3_PERM_STAT | CS3_PERM_GET_PATH | CS3_PERM_CREATE_CONTAINER |
+               CS3_PERM_INITIATE_FILE_UPLOAD,
+};
+
+static void
+the_usual_bits_are_exactly_the_roles_of_ocis(void **state)
+{
+    (void)state;
+    assert_int_equal(tf_permissions(31, true), EDITOR);
+    assert_int_equal(tf_permissions(15, true), EDITOR);
+    assert_int_equal(tf_permissions(1, true), VIEWER);
+    assert_int_equal(tf_permissions(17, true), VIEWER);
+    assert_int_equal(tf_permissions(1, false), VIEWER);
+    assert_int_equal(tf_permissions(19, false), FILE_EDITOR);
+    assert_int_equal(tf_permissions(3, false), FILE_EDITOR);
+    assert_int_equal(tf_permissions(31, false), FILE_EDITOR);
+    assert_int_equal(tf_permissions(4, true), UPLOADER);
+}
+
+static void
+mixed_bits_grant_the_union_and_no_more(void **state)
+{
+    (void)state;
+    assert_int_equal(tf_permissions(5, true), VIEWER | UPLOADER);
+    assert_int_equal(tf_permissions(7, true), VIEWER | UPLOADER | FILE_EDITOR);
+    assert_int_equal(tf_permissions(9, true), VIEWER | CS3_PERM_DELETE);
+    assert_int_equal(tf_permissions(3, true), FILE_EDITOR);
+    for (int64_t bits = 0; bits < 32; bits++) {
+        /* Every set of bits stays inside the editor, grows with its bits, and never purges. */
+        assert_int_equal(tf_permissions(bits, true) & ~(int64_t)EDITOR, 0);
+        assert_int_equal(tf_permissions(bits, false) & ~(int64_t)FILE_EDITOR, 0);
+        assert_int_equal(tf_permissions(bits, true), tf_permissions(bits | 16, true));
+        for (int64_t more = 0; more < 32; more++)
+            assert_int_equal(tf_permissions(bits, true) & ~tf_permissions(bits | more, true), 0);
+        /* A rename needs all three. */
+        assert_int_equal((tf_permissions(bits, true) & CS3_PERM_MOVE) != 0, (bits & 14) == 14);
+    }
+}
+
+static void
+a_share_row_becomes_its_whole_desired_state(void **state)
+{
+    struct site *s = *state;
+    struct ls_envelope *e = share_row(s, 0, 31);
+    const struct cs3_share *r;
+
+    text(e, SH_UID_INITIATOR, "carol");
+    text(e, SH_ATTRIBUTES, "[[\"permissions\",\"download\",false]]");
+    text(e, SH_SHARE_NAME, "");
+    number(e, SH_MAIL_SEND, 1);
+    r = record(s, e);
+    assert_int_equal(r->head.kind, CS3_UPSERT);
+    assert_int_equal(r->id, 7);
+    assert_int_equal(r->type, CS3_SHARE_USER);
+    assert_int_equal(r->fileid, 44);
+    assert_true(r->folder);
+    assert_str(r->owner, "alice");
+    assert_str(r->creator, "carol");
+    assert_str(r->grantee, "bob");
+    assert_int_equal(r->permissions, EDITOR);
+    assert_int_equal(r->source_permissions, 31);
+    assert_int_equal(r->stime, 1600000000);
+    assert_int_equal(r->state, CS3_SHARE_ACCEPTED);
+    assert_str(r->mount_point, "/Papers");
+    assert_int_equal(r->expires, 0);
+    assert_false(r->has_password);
+    assert_null(r->label.p);
+    assert_true(r->mail_send);
+    assert_str(r->attributes, "[[\"permissions\",\"download\",false]]");
+    assert_str(s->result.emits[0].key, "7");
+    assert_int_equal(s->result.emits[0].topic, TF_SHARE);
+    assert_int_equal(s->result.emits[0].partition, 0);
+}
+
+static void
+share_types_have_their_counterparts(void **state)
+{
+    static const struct {
+        int64_t type;
+        enum cs3_share_type expected;
+    } rows[] = {{0, CS3_SHARE_USER},
+                {1, CS3_SHARE_GROUP},
+                {2, CS3_SHARE_MEMBER},
+                {3, CS3_SHARE_LINK},
+                {4, CS3_SHARE_USER}};
+    struct site *s = *state;
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct ls_envelope *e = share_row(s, rows[i].type, 1);
+        const struct cs3_share *r;
+
+        number(e, SH_PARENT, 3);
+        r = record(s, e);
+        assert_int_equal(r->type, rows[i].expected);
+        assert_int_equal(r->parent, rows[i].type == 2 ? 3 : 0);
+    }
+    assert_filtered(s, share_row(s, 6, 1), "federated");
+    assert_filtered(s, share_row(s, 7, 1), "federated");
+}
+
+static void
+an_unknown_share_type_is_poison_and_the_output_is_untouched(void **state)
+{
+    struct site *s = *state;
+    struct ls_envelope *e = share_row(s, 5, 1);
+    struct tf_result result = {.filtered = "before"};
+    struct ls_err err = {0};
+
+    assert_int_equal(tf_share_map(&s->world, e, s->arena, &result, &err), -1);
+    assert_int_equal(err.kind, LS_ERR_POISON);
+    assert_string_equal(err.cause, "share-type");
+    assert_int_equal(result.n, 0);
+    assert_string_equal(result.filtered, "before");
+    assert_poison(s, share_row(s, 99, 1), "share-type");
+}
+
+static void
+rows_that_would_grant_the_wrong_thing_are_dead_letters(void **state)
+{
+    struct site *s = *state;
+    struct ls_envelope *e = share_row(s, 0, 16);
+
+    assert_poison(s, e, "share-permissions"); /* share alone: an empty grant would deny */
+    number(e, SH_PERMISSIONS, 0);
+    assert_poison(s, e, "share-permissions");
+    number(e, SH_PERMISSIONS, 32);
+    assert_poison(s, e, "share-permissions");
+    column(e, SH_PERMISSIONS)->kind = LS_V_NULL;
+    assert_poison(s, e, "share-permissions");
+    e = share_row(s, 3, 4);
+    text(e, SH_ITEM_TYPE, "file"); /* no file drop on a file */
+    assert_poison(s, e, "share-permissions");
+    e = share_row(s, 0, 1);
+    text(e, SH_ITEM_TYPE, "calendar");
+    assert_poison(s, e, "item-type");
+    e = share_row(s, 0, 1);
+    column(e, SH_FILE_SOURCE)->kind = LS_V_NULL;
+    assert_poison(s, e, "file-source");
+    e = share_row(s, 0, 1);
+    text(e, SH_SHARE_WITH, NULL);
+    assert_poison(s, e, "share-with");
+    e = share_row(s, 2, 1);
+    assert_poison(s, e, "share-parent");
+    e = share_row(s, 0, 1);
+    text(e, SH_EXPIRATION, "tomorrow");
+    assert_poison(s, e, "expiration");
+}
+
+static void
+file_source_wins_over_item_source_and_the_difference_is_counted(void **state)
+{
+    struct site *s = *state;
+    struct ls_envelope *e = share_row(s, 0, 1);
+    const struct cs3_share *r;
+
+    text(e, SH_ITEM_SOURCE, "abc");
+    r = record(s, e);
+    assert_int_equal(r->fileid, 44);
+    assert_string_equal(s->result.warning, "item-source");
+}
+
+static void
+accepted_0_1_2_are_accepted_pending_rejected(void **state)
+{
+    static const enum cs3_share_state states[] = {CS3_SHARE_ACCEPTED, CS3_SHARE_PENDING,
+                                                  CS3_SHARE_REJECTED};
+    struct site *s = *state;
+    struct ls_envelope *e = share_row(s, 0, 1);
+
+    for (int64_t i = 0; i < 3; i++) {
+        const struct cs3_share *r;
+
+        number(e, SH_ACCEPTED, i);
+        r = record(s, e);
+        assert_int_equal(r->state, states[i]);
+    }
+    number(e, SH_ACCEPTED, 3);
+    assert_poison(s, e, "share-state");
+}
+
+static void
+a_members_row_without_permissions_is_a_rejection_as_before_10_0_9(void **state)
+{
+    struct site *s = *state;
+    struct ls_envelope *e = share_row(s, 2, 0);
+    const struct cs3_share *r;
+
+    number(e, SH_PARENT, 3);
+    r = record(s, e);
+    assert_int_equal(r->state, CS3_SHARE_REJECTED);
+    assert_int_equal(r->permissions, 0);
+}
+
+static void
+a_mount_point_loses_only_its_trailing_slash(void **state)
+{
+    struct site *s = *state;
+    struct ls_envelope *e = share_row(s, 0, 1);
+    const struct cs3_share *r;
+
+    text(e, SH_FILE_TARGET, "/Box2/Recv/");
+    r = record(s, e);
+    assert_str(r->mount_point, "/Box2/Recv");
+    text(e, SH_FILE_TARGET, "");
+    r = record(s, e);
+    assert_str(r->mount_point, "");
+}
+
+static void
+a_link_has_a_password_and_shows_its_hash_only_when_it_was_carried(void **state)
+{
+    static const struct {
+        const char *with;
+        bool has;
+        const char *hash;
+    } rows[] = {
+        {NULL, false, NULL},
+        {"", false, NULL},
+        {LS_MASKED, true, NULL},
+        {"1|$2y$10$abc", true, "$2y$10$abc"},
+        {"$2a$08$legacy", true, "$2a$08$legacy"},
+    };
+    struct site *s = *state;
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct ls_envelope *e = share_row(s, 3, 1);
+        const struct cs3_share *r;
+
+        text(e, SH_SHARE_WITH, rows[i].with);
+        text(e, SH_TOKEN, "AbCdEfGhIjKlMnO");
+        r = record(s, e);
+        assert_int_equal(r->has_password, rows[i].has);
+        assert_true(ls_str_eq(r->password_hash, ls_str_of(rows[i].hash)));
+        assert_null(r->grantee.p);
+        assert_str(r->token, "AbCdEfGhIjKlMnO");
+    }
+}
+
+static void
+an_expiration_is_the_last_second_of_its_day_in_the_sources_zone(void **state)
+{
+    static const struct {
+        const char *zone, *text;
+        int64_t expected;
+    } rows[] = {
+        {"UTC", "2024-02-29 00:00:00", 1709251199},
+        {"UTC", "2024-02-29", 1709251199},
+        {"UTC", "2024-02-29 00:00:00.000000", 1709251199},
+        {"+02:00", "2024-02-29 00:00:00", 1709251199 - 7200},
+        {"-0330", "2024-02-29 00:00:00", 1709251199 + 12600},
+        {"Europe/Berlin", "2024-03-31 00:00:00", 1711922399}, /* 23 hours long, +02:00 at its end */
+        {"Europe/Berlin", "2024-10-27 00:00:00", 1730069999}, /* 25 hours long, +01:00 at its end */
+        {"UTC", "9999-12-31 00:00:00", 253402300799},
+        {"UTC", "0000-00-00 00:00:00", 0},
+        {"UTC", "0000-00-00", 0},
+    };
+    struct site *s = *state;
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct ls_envelope *e = share_row(s, 3, 1);
+        const struct cs3_share *r;
+
+        assert_int_equal(tf_zone_set(rows[i].zone, &s->zone, &s->err), 0);
+        text(e, SH_EXPIRATION, rows[i].text);
+        r = record(s, e);
+        assert_int_equal(r->expires, rows[i].expected);
+    }
+    unsetenv("TZ");
+}
+
+static void
+dates_that_are_none_and_zones_that_are_none_are_refused(void **state)
+{
+    static const char *const dates[] = {"2024-02-30", "2024-13-01",  "2024-1-1", "20240101",
+                                        "2024-00-10", "2024-01-01x", ""};
+    static const char *const zones[] = {"Nowhere/City", "../../etc/passwd", "+99:00", "+2", "/etc"};
+    struct site *s = *state;
+    int64_t t = 7;
+
+    for (size_t i = 0; i < sizeof(dates) / sizeof(dates[0]); i++) {
+        assert_int_equal(tf_zone_end_of_day(&s->zone, ls_str_of(dates[i]), &t, &s->err), -1);
+        assert_int_equal(s->err.kind, LS_ERR_POISON);
+        assert_int_equal(t, 7);
+    }
+    for (size_t i = 0; i < sizeof(zones) / sizeof(zones[0]); i++) {
+        assert_int_equal(tf_zone_set(zones[i], &s->zone, &s->err), -1);
+        assert_int_equal(s->err.kind, LS_ERR_FATAL);
+    }
+}
+
+static void
+a_deleted_share_needs_only_its_number(void **state)
+{
+    struct site *s = *state;
+    struct ls_envelope *e = row(s, LS_T_SHARE, LS_OP_DELETE);
+    const struct cs3_share *r;
+
+    number(e, SH_ID, 7);
+    r = record(s, e);
+    assert_int_equal(r->head.kind, CS3_DELETE);
+    assert_int_equal(r->id, 7);
+    number(e, SH_SHARE_TYPE, 6);
+    assert_filtered(s, e, "federated");
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_usual_bits_are_exactly_the_roles_of_ocis),
+        cmocka_unit_test(mixed_bits_grant_the_union_and_no_more),
+        SITE_TEST(a_share_row_becomes_its_whole_desired_state),
+        SITE_TEST(share_types_have_their_counterparts),
+        SITE_TEST(an_unknown_share_type_is_poison_and_the_output_is_untouched),
+        SITE_TEST(rows_that_would_grant_the_wrong_thing_are_dead_letters),
+        SITE_TEST(file_source_wins_over_item_source_and_the_difference_is_counted),
+        SITE_TEST(accepted_0_1_2_are_accepted_pending_rejected),
+        SITE_TEST(a_members_row_without_permissions_is_a_rejection_as_before_10_0_9),
+        SITE_TEST(a_mount_point_loses_only_its_trailing_slash),
+        SITE_TEST(a_link_has_a_password_and_shows_its_hash_only_when_it_was_carried),
+        SITE_TEST(an_expiration_is_the_last_second_of_its_day_in_the_sources_zone),
+        SITE_TEST(dates_that_are_none_and_zones_that_are_none_are_refused),
+        SITE_TEST(a_deleted_share_needs_only_its_number),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
