@@ -234,6 +234,7 @@ ls_envelope_key(const struct ls_envelope *envelope, struct ls_arena *arena, stru
     const struct ls_table *t = envelope->table;
     const struct ls_value *row = envelope->has_after ? envelope->after : envelope->before;
     size_t n = 0, used = 0;
+    bool first = true;
     char *key;
 
     for (size_t i = 0; i < t->n_columns; i++) {
@@ -253,8 +254,9 @@ ls_envelope_key(const struct ls_envelope *envelope, struct ls_arena *arena, stru
     for (size_t i = 0; i < t->n_columns; i++) {
         if (!t->columns[i].key)
             continue;
-        if (used)
+        if (!first)
             key[used++] = '/';
+        first = false;
         used += key_text(&row[i], key + used);
     }
     *ret = (struct ls_str){key, used};

@@ -57,6 +57,9 @@ size_t rec_bound(const struct rec_type *type, const void *record);
 /* NULL when an enum has a value without a symbol. */
 uint8_t *rec_put(uint8_t *o, const struct rec_type *type, const void *record);
 
+/* Are these bytes exactly one value of this schema? */
+bool rec_well_formed(avro_schema_t schema, const void *p, size_t n);
+
 /* ---- reading. A plan is a writer's schema laid beside our fields; kept for the process's life. */
 struct rec_plan;
 /* Finds the schema of `value`, reads the body, gives the plan holding it until the next call. */
