@@ -1,0 +1,125 @@
+"""The targets of the contract tests: the simulator always, a real oCIS where a binary is here.
+
+`$LOCKSTEP_OCIS` names the binary, or `ocis` on the PATH. Each target is started once. A test that
+takes `target` runs against every one; a test that takes `sim` only against the simulator, because
+it needs a fault or a setting that cannot be ordered from a running server. `home` is a new user
+with an empty personal space, so that no test sees another's leavings.
+"""
+import itertools
+import re
+import uuid
+
+import pytest
+from bed.target import Ocis, Simulator, real_ocis
+
+from client import Client
+
+
+class RealOcis(Ocis):
+    """Remembers the addresses that only these tests need."""
+
+    def _environment(self):
+        env = super()._environment()
+        self.data = env["STORAGE_USERS_HTTP_ADDR"]
+        self.system = env["STORAGE_SYSTEM_GRPC_ADDR"]
+        self.system_data = env["STORAGE_SYSTEM_HTTP_ADDR"]
+        return env
+
+    def start(self):
+        super().start()
+        text = (self.folder / "config" / "ocis.yaml").read_text()
+
+        def value(key):
+            return re.search(r"^ *%s: *(.*?) *$" % key, text, re.M).group(1).strip("\"'")
+        self.service = (value("service_account_id"), value("service_account_secret"))
+        self.system_user = (value("system_user_id"), value("system_user_api_key"))
+
+
+class Sim(Simulator):
+    def start(self):
+        super().start()
+        ports = self.ready["ports"]
+        self.system = "127.0.0.1:%d" % ports["storage-system"]
+        self.system_data = "127.0.0.1:%d" % ports["system-data"]
+        self.links = "http://127.0.0.1:%d" % ports["links"]
+        self.service = (self.ready["service_id"], self.ready["service_secret"])
+        self.system_user = (self.ready["system_user_id"], self.ready["system_user_key"])
+
+
+def start(kind, folder):
+    target = (Sim if kind == "simulator" else RealOcis)(folder)
+    target.start()
+    return target
+
+
+@pytest.fixture(scope="session")
+def targets(tmp_path_factory):
+    """Started when first asked for; by name."""
+    running = {}
+
+    def get(kind):
+        if kind not in running:
+            running[kind] = start(kind, tmp_path_factory.mktemp(kind))
+        return running[kind]
+
+    yield get
+    for target in running.values():
+        target.stop()
+
+
+@pytest.fixture(params=["simulator", pytest.param("oCIS", marks=pytest.mark.skipif(
+    not real_ocis(), reason="no oCIS binary here"))])
+def target(request, targets):
+    return targets(request.param)
+
+
+@pytest.fixture
+def sim(targets):
+    sim = targets("simulator")
+    sim.ask("/counters/reset", "POST")
+    yield sim
+    sim.ask("/faults", "DELETE")
+    sim.ask("/up", "POST")
+    sim.ask("/settings", "POST", {"async": False, "pace": 100.0, "window": 0.001,
+                                  "limit": 10 << 20, "public_password": False})
+
+
+@pytest.fixture(scope="session")
+def clients():
+    made = {}
+
+    def get(target):
+        if target not in made:
+            made[target] = Client(target)
+        return made[target]
+    return get
+
+
+_numbers = itertools.count(1)
+
+
+def new_user(client):
+    name = "u%d-%s" % (next(_numbers), uuid.uuid4().hex[:6])
+    client.make_user(name)
+    return client.sign_in(name)
+
+
+@pytest.fixture
+def people(target, clients):
+    """Makes users: people() is a new one, with a home."""
+    return lambda: new_user(clients(target))
+
+
+@pytest.fixture
+def home(people):
+    return people()
+
+
+@pytest.fixture
+def sim_people(sim, clients):
+    return lambda: new_user(clients(sim))
+
+
+@pytest.fixture
+def sim_home(sim_people):
+    return sim_people()
