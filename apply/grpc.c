@@ -157,7 +157,7 @@ on_read(nghttp2_session *session, int32_t id, uint8_t *buf, size_t len, uint32_t
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     while (n < len && call->req_off < 5) { /* not compressed, length big endian */
         uint32_t total = (uint32_t)call->req_len;
-        buf[n++] = call->req_off == 0 ? 0 : (uint8_t)(total >> (8 * (4 - call->req_off)));
+        buf[n++] = (uint8_t)(call->req_off ? total >> (8 * (4 - call->req_off)) : 0);
         call->req_off++;
     }
     if (call->req_off >= 5) {
@@ -193,8 +193,9 @@ hex(uint8_t c)
 {
     if (c >= '0' && c <= '9')
         return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
 /* Percent-decodes grpc-message; control characters become blanks, for the log's sake. */
@@ -816,21 +817,15 @@ address_split(struct ap_grpc *client, const char *host_port, struct ls_err *err)
         host++;
         n -= 2;
     }
-    if (!n || n >= sizeof(client->host) ||
-        number((const uint8_t *)colon + 1, strlen(colon + 1)) == 0)
-        goto fail;
-    for (const char *p = colon + 1; *p; p++)
-        if (*p < '0' || *p > '9')
-            goto fail;
-    if (!colon[1] || strlen(colon + 1) >= sizeof(client->port))
-        goto fail;
+    if (!n || n >= sizeof(client->host) || strlen(colon + 1) > 5 || !colon[1] ||
+        strspn(colon + 1, "0123456789") != strlen(colon + 1) || atoi(colon + 1) < 1 ||
+        atoi(colon + 1) > 65535)
+        return ls_fail_cause(err, LS_ERR_FATAL, 0, "target-config",
+                             "\"%s\" is no address of the form host:port", host_port);
     snprintf(client->host, sizeof(client->host), "%.*s", (int)n, host);
     snprintf(client->port, sizeof(client->port), "%s", colon + 1);
     snprintf(client->authority, sizeof(client->authority), "%s", host_port);
     return 0;
-fail:
-    return ls_fail_cause(err, LS_ERR_FATAL, 0, "target-config",
-                         "\"%s\" is no address of the form host:port", host_port);
 }
 
 int

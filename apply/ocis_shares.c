@@ -162,6 +162,20 @@ grant_verify(struct ap_ocis *ocis, const struct ap_share_want *want,
     return ls_fail_cause(err, LS_ERR_RETRY, 0, "busy", "the target lost the grant of the share");
 }
 
+/* The gateway does not say when it is the node that is missing. */
+static int
+share_fail(struct ap_ocis *ocis, const struct ap_share_want *want, const struct ls_err *why,
+           struct ls_err *err)
+{
+    struct cs3_info info;
+
+    if (owner_may(why) && ap_look(ocis, want->space, want->node_id, NULL, &info, NULL) == 0)
+        return ls_fail_cause(err, LS_ERR_RETRY, why->code, "gone", "the shared node is not there");
+    if (err)
+        *err = *why;
+    return -1;
+}
+
 /* Makes the share, or takes over the one that is there for this grantee. */
 static int
 share_create(struct ap_ocis *ocis, const struct ap_share_want *want,
@@ -169,7 +183,6 @@ share_create(struct ap_ocis *ocis, const struct ap_share_want *want,
 {
     struct share_search search = {.grantee_id = want->grantee_id, .group = want->group};
     struct ls_err why = {0};
-    struct cs3_info info;
     int r = -1;
 
     if (!is_owner(want->space, want->sharer))
@@ -189,11 +202,7 @@ share_create(struct ap_ocis *ocis, const struct ap_share_want *want,
     }
     if (r == 0)
         return grant_verify(ocis, want, grant, share_id, err);
-    if (ap_look(ocis, want->space, want->node_id, NULL, &info, NULL) == 0)
-        return ls_fail_cause(err, LS_ERR_RETRY, why.code, "gone", "the shared node is not there");
-    if (err)
-        *err = why;
-    return -1;
+    return share_fail(ocis, want, &why, err);
 }
 
 static int
@@ -220,11 +229,8 @@ share_set_locked(struct ap_ocis *ocis, const struct ap_share_want *want, char sh
         if (share_update(ocis, want, id, &grant, &why) == 0)
             goto done;
         search = (struct share_search){.id = id};
-        if (!owner_may(&why) || share_search(ocis, want, &search, NULL) < 0 || search.found) {
-            if (err)
-                *err = why;
-            return -1;
-        }
+        if (!owner_may(&why) || share_search(ocis, want, &search, NULL) < 0 || search.found)
+            return share_fail(ocis, want, &why, err);
         id[0] = '\0';
     }
     if (share_create(ocis, want, &grant, id, err) < 0)
