@@ -80,42 +80,48 @@ tf_known_new(void)
     return calloc(1, sizeof(struct tf_known));
 }
 
+static void
+named_free(struct named **table)
+{
+    struct named *m = *table, *next;
+
+    HASH_CLEAR(hh, *table);
+    for (; m; m = next) {
+        next = m->hh.next;
+        free(m);
+    }
+}
+
 void
 tf_known_free(struct tf_known *known)
 {
     struct storage *s, *s_next;
     struct id_entry *i, *i_next;
-    struct named *m, *m_next;
     struct resolved *r, *r_next;
 
     if (!known)
         return;
-    HASH_ITER(hh, known->storages, s, s_next)
-    {
-        HASH_DEL(known->storages, s);
+    s = known->storages;
+    i = known->ids;
+    r = known->resolved;
+    HASH_CLEAR(hh, known->storages);
+    HASH_CLEAR(hh, known->ids);
+    HASH_CLEAR(hh, known->resolved);
+    for (; s; s = s_next) {
+        s_next = s->hh.next;
         free(s);
     }
-    HASH_ITER(hh, known->ids, i, i_next)
-    {
-        HASH_DEL(known->ids, i);
+    for (; i; i = i_next) {
+        i_next = i->hh.next;
         free(i);
     }
-    HASH_ITER(hh, known->mimetypes, m, m_next)
-    {
-        HASH_DEL(known->mimetypes, m);
-        free(m);
-    }
-    HASH_ITER(hh, known->accounts, m, m_next)
-    {
-        HASH_DEL(known->accounts, m);
-        free(m);
-    }
-    HASH_ITER(hh, known->resolved, r, r_next)
-    {
-        HASH_DEL(known->resolved, r);
+    for (; r; r = r_next) {
+        r_next = r->hh.next;
         free(r->owner);
         free(r);
     }
+    named_free(&known->mimetypes);
+    named_free(&known->accounts);
     free(known);
 }
 
@@ -164,7 +170,7 @@ stored_id(struct ls_str id, char *out)
         return id;
     if (EVP_Digest(id.p, id.n, digest, &n, EVP_md5(), NULL) != 1 || n != 16)
         return LS_STR_NULL;
-    for (unsigned int i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         out[2 * i] = "0123456789abcdef"[digest[i] >> 4];
         out[2 * i + 1] = "0123456789abcdef"[digest[i] & 15];
     }

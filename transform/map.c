@@ -95,18 +95,23 @@ int
 tf_key(struct ls_arena *arena, const char *prefix, struct ls_str key, struct ls_str *ret,
        struct ls_err *err)
 {
+    static const char hex[] = "0123456789ABCDEF";
     size_t n = strlen(prefix);
     char *out = tf_alloc(arena, n + 3 * key.n + 1, err);
 
     if (!out)
         return -1;
-    memcpy(out, prefix, n);
+    for (size_t i = 0; i < n; i++)
+        out[i] = prefix[i];
     for (size_t i = 0; i < key.n; i++) {
-        if (key.p[i] == '/' || key.p[i] == '%') {
-            memcpy(out + n, key.p[i] == '/' ? "%2F" : "%25", 3);
-            n += 3;
+        char c = key.p[i];
+
+        if (c == '/' || c == '%') {
+            out[n++] = '%';
+            out[n++] = hex[c >> 4];
+            out[n++] = hex[c & 15];
         } else {
-            out[n++] = key.p[i];
+            out[n++] = c;
         }
     }
     *ret = (struct ls_str){out, n};

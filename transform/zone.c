@@ -66,14 +66,15 @@ digits(const char *s, size_t n, int *ret)
 }
 
 int
-tf_zone_end_of_day(const struct tf_zone *zone, struct ls_str s, int64_t *ret, struct ls_err *err)
+tf_zone_end_of_day(const struct tf_zone *zone, struct ls_str text, int64_t *ret, struct ls_err *err)
 {
     struct tm tm = {.tm_hour = 23, .tm_min = 59, .tm_sec = 59, .tm_isdst = -1}, check;
     int y, m, d;
     time_t t;
 
-    if (s.n < 10 || (s.n > 10 && s.p[10] != ' ' && s.p[10] != 'T') || s.p[4] != '-' ||
-        s.p[7] != '-' || !digits(s.p, 4, &y) || !digits(s.p + 5, 2, &m) || !digits(s.p + 8, 2, &d))
+    if (text.n < 10 || (text.n > 10 && text.p[10] != ' ' && text.p[10] != 'T') ||
+        text.p[4] != '-' || text.p[7] != '-' || !digits(text.p, 4, &y) ||
+        !digits(text.p + 5, 2, &m) || !digits(text.p + 8, 2, &d))
         goto wrong;
     if (y == 0 && m == 0 && d == 0) {
         *ret = 0;
