@@ -357,6 +357,29 @@ gone_step(const struct ap_view *view, const struct ap_applied *node, struct ap_n
     memcpy(ret->op.relative, relative, sizeof(relative));
 }
 
+/* The parent's node is in the trash, where nothing can be made: wait for the ancestor that has to
+ * come out of it. A trash item that is rightly there is asked to. */
+static void
+misplaced_ancestor(const struct ap_view *view, const struct ap_desired *row,
+                   const struct ap_place *place, struct ap_next *ret)
+{
+    struct ap_applied node, above;
+    struct ap_desired up;
+    int64_t at = row->parent;
+
+    for (int depth = 0; depth < MAX_DEPTH && at != place->top; depth++) {
+        if (!view->node_of(view->arg, at, &node) || !view->desired(view->arg, at, &up) ||
+            up.parent == place->files || !view->node_of(view->arg, up.parent, &above) ||
+            node.parent != above.id)
+            break;
+        at = up.parent;
+    }
+    if (at == place->top && view->node_of(view->arg, at, &node) && node.parent == AP_TRASHED)
+        wait_on(ret, "trash-reopen", AP_NODE, at);
+    else
+        wait_on(ret, "parent", AP_NODE, at);
+}
+
 /* The node of the desired parent, when something can be put there; else what to wait for. */
 static bool
 parent_node(const struct ap_view *view, const struct ap_desired *row, const struct ap_place *place,
@@ -364,7 +387,6 @@ parent_node(const struct ap_view *view, const struct ap_desired *row, const stru
 {
     char relative[AP_PATH_SIZE];
     struct ap_applied up;
-    int64_t top;
 
     if (place->class == AP_CLASS_LIVE && row->parent == place->files) {
         *ret_parent = AP_ROOT;
@@ -374,12 +396,8 @@ parent_node(const struct ap_view *view, const struct ap_desired *row, const stru
         wait_on(ret, "parent", AP_NODE, row->parent);
         return false;
     }
-    top = ap_applied_top(view, &up, relative, sizeof(relative));
-    if (top != AP_ROOT) {
-        /* In the trash nothing can be made: live parents come out by themselves, trash items are
-         * asked to. */
-        wait_on(ret, place->class == AP_CLASS_TRASH ? "trash-reopen" : "parent", AP_NODE,
-                place->class == AP_CLASS_TRASH ? place->top : row->parent);
+    if (ap_applied_top(view, &up, relative, sizeof(relative)) != AP_ROOT) {
+        misplaced_ancestor(view, row, place, ret);
         return false;
     }
     *ret_parent = up.id;
@@ -458,6 +476,18 @@ staging_place(const struct ap_view *view, const struct ap_desired *row,
     return true;
 }
 
+/* It lies in the trash under the name that it had when it was deleted (last). */
+static bool
+trash_name_right(const struct ap_desired *row, const struct ap_applied *node)
+{
+    char base[AP_NAME_SIZE], aside[AP_NAME_SIZE];
+
+    if (ap_trash_name(row->name, base, sizeof(base)) == 0)
+        snprintf(base, sizeof(base), "%s", row->name);
+    aside_name(aside, sizeof(aside), base, row->fileid);
+    return strcmp(node->name, base) == 0 || strcmp(node->name, aside) == 0;
+}
+
 static void
 trash_top_step(const struct ap_view *view, const struct ap_desired *row,
                const struct ap_place *place, const struct ap_applied *node,
@@ -469,7 +499,8 @@ trash_top_step(const struct ap_view *view, const struct ap_desired *row,
     int64_t top = node ? ap_applied_top(view, node, relative, sizeof(relative)) : AP_ROOT;
     bool differs = node && content_differs(row, node);
 
-    if (node && top == node->id && !differs && !view->reopened(view->arg, row->fileid)) {
+    if (node && top == node->id && !differs && trash_name_right(row, node) &&
+        !view->reopened(view->arg, row->fileid)) {
         ret->verdict = AP_EQUAL;
         return;
     }

@@ -153,6 +153,7 @@ void ap_link_next(struct ap_core *core, const struct ap_work *work, struct ap_ne
 void ap_shares_settled(struct ap_core *core, const struct ap_job *job);
 /* The rows of this share (before and after a change) belong to these entities. */
 void ap_share_touch(struct ap_core *core, int64_t share, int64_t ready_at);
+void ap_node_made(struct ap_core *core, int64_t fileid, int64_t storage);
 void ap_member_touch(struct ap_core *core, const char *uid, const char *gid);
 
 /* ---- dlq.c */

@@ -81,7 +81,7 @@ static const char *const schema =
     " doubt INT DEFAULT 0, trouble INT DEFAULT 0, cause TEXT DEFAULT '',"
     " PRIMARY KEY(kind, id)) WITHOUT ROWID;"
     "CREATE INDEX IF NOT EXISTS work_ready ON work(state, storage, ready_at);"
-    "CREATE INDEX IF NOT EXISTS work_on ON work(on_kind, on_id) WHERE on_kind > 0;"
+    "CREATE INDEX IF NOT EXISTS work_on ON work(on_kind, on_id);"
     "CREATE INDEX IF NOT EXISTS work_since ON work(since_us) WHERE counted = 1 AND trouble = 0;"
     /* calls on the tree that were sent and whose answer is not in the ledger yet */
     "CREATE TABLE IF NOT EXISTS op(id INTEGER PRIMARY KEY, kind INT, entity INT, call INT,"

@@ -471,6 +471,12 @@ park(struct ap_core *core, struct ap_work *work, const struct ap_next *next)
             work->ready_at = now_ms() + ap_backoff(&core->options, work->attempts);
             work->trouble = work->attempts > 5;
         }
+    } else if (is_open && strcmp(other.cause, "trash-first") == 0) {
+        /* He waits for the trash to be made, and now lies in it himself. */
+        ap_exec(core->ledger,
+                "UPDATE work SET state = 0, on_kind = 0, on_id = 0 WHERE kind = ? AND id = ?"
+                " AND state = 1",
+                "ii", (int64_t)next->on.kind, next->on.id);
     } else if (is_open && next->on.kind == AP_NODE) {
         ring_break(core, work);
     }

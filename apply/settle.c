@@ -59,6 +59,7 @@ node_add(struct ap_core *core, const struct ap_job *job)
             : op->size >= 0 ? op->size
                             : job->node.size,
             op->mtime, op->etag);
+    ap_node_made(core, op->fileid, op->storage);
 }
 
 static void
@@ -86,6 +87,8 @@ tree_done(struct ap_core *core, const struct ap_job *job)
     case AP_MOVE:
         ap_exec(core->ledger, "UPDATE node SET parent = ?, name = ? WHERE id = ?", "isi",
                 op->parent, op->name, op->node);
+        if (job->who.kind != AP_NODE || job->who.id != op->fileid) /* he was moved aside */
+            ap_work_open(core->ledger, (struct ap_key){AP_NODE, op->fileid}, op->storage, now_ms());
         break;
     case AP_TRASH:
         ap_exec(core->ledger, "UPDATE node SET parent = -1 WHERE id = ?", "i", op->node);
@@ -207,12 +210,25 @@ entity_trouble(struct ap_core *core, const struct ap_job *job, struct ap_work *w
     ap_lanes_wake(core);
 }
 
+/* Whether it happened is not known. Once it is not, only an answer that came after a look at the
+ * target settles it: "busy" may be said of the very thing that an earlier try has made. */
 static bool
 outcome_unknown(const struct ap_job *job)
 {
-    return job->err.kind == LS_ERR_RETRY &&
-           (is_cause(job, "timeout") || is_cause(job, "target-down") ||
-            is_cause(job, "slow-down") || is_cause(job, "sign-in"));
+    static const char *const unknown[] = {"timeout", "target-down", "slow-down", "sign-in"};
+    static const char *const settled[] = {"gone", "parent-gone", "taken", "quota"};
+
+    if (job->err.kind != LS_ERR_RETRY)
+        return false;
+    for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++)
+        if (is_cause(job, unknown[i]))
+            return true;
+    if (!job->doubtful || strncmp(job->err.cause, "content-", 8) == 0)
+        return false;
+    for (size_t i = 0; i < sizeof(settled) / sizeof(settled[0]); i++)
+        if (is_cause(job, settled[i]))
+            return false;
+    return true;
 }
 
 static void
@@ -229,7 +245,7 @@ job_done(struct ap_core *core, struct ap_job *job)
         return;
     }
     if (job->result != 0 && outcome_unknown(job)) {
-        if (!is_cause(job, "timeout"))
+        if (is_cause(job, "target-down") || is_cause(job, "slow-down") || is_cause(job, "sign-in"))
             pause_all(core, job);
         job->doubtful = true;
         job->resend_at = now_ms() + ap_backoff(&core->options, job->attempt);

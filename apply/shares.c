@@ -108,6 +108,26 @@ ap_share_touch(struct ap_core *core, int64_t share, int64_t ready_at)
     ap_wake(core->ledger, (struct ap_key){AP_SHARE, share});
 }
 
+/* A file has a new node: what was shared is shared with that one. */
+void
+ap_node_made(struct ap_core *core, int64_t fileid, int64_t storage)
+{
+    int64_t now = ls_now_us() / 1000;
+
+    ap_exec(core->ledger,
+            "INSERT INTO work(kind, id, storage, state, ready_at, since_us, on_kind, on_id,"
+            " counted) SELECT 6, id, ?2, 0, ?3, ?3 * 1000, 0, 0, 0 FROM grants WHERE fileid = ?1"
+            " ON CONFLICT(kind, id) DO UPDATE SET state = 0, on_kind = 0"
+            " WHERE state = 1",
+            "iii", fileid, storage, now);
+    ap_exec(core->ledger,
+            "INSERT INTO work(kind, id, storage, state, ready_at, since_us, on_kind, on_id,"
+            " counted) SELECT 8, id, ?2, 0, ?3, ?3 * 1000, 0, 0, 0 FROM share WHERE fileid = ?1"
+            " AND type = 3 AND deleted = 0 ON CONFLICT(kind, id) DO UPDATE SET state = 0,"
+            " on_kind = 0 WHERE state = 1",
+            "iii", fileid, storage, now);
+}
+
 /* A new member of a group gets what is shared with it. */
 void
 ap_member_touch(struct ap_core *core, const char *uid, const char *gid)

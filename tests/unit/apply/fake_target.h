@@ -1,0 +1,631 @@
+/*
+ * A target in memory, behind apply/writer.h: ids made by it, a tree, a trash, shares, and trouble
+ * on demand. It refuses what oCIS would spoil: a second node under one name, a folder moved below
+ * itself, anything made in the trash.
+ */
+#ifndef FAKE_TARGET_H
+#define FAKE_TARGET_H
+
+#include "apply/writer.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FAKE_NODES 60000
+#define FAKE_SHARES 4000
+
+struct fake_node {
+    bool used, folder, trashed; /* trashed: top of an item */
+    char space[AP_ID_SIZE];
+    int parent; /* index; 0: the space's root */
+    char name[300];
+    char sha1[41];
+    int64_t mtime, size;
+    uint32_t ns;
+};
+
+struct fake_share {
+    bool used, link, group;
+    int node;
+    char grantee[64];
+    int64_t permissions, expires;
+};
+
+struct fake_received {
+    bool used;
+    int share;
+    char uid[64], mount[128];
+    enum cs3_share_state state;
+};
+
+struct fake_target {
+    struct ap_writer writer;
+    struct fake_node *nodes; /* [0] is no node */
+    int n_nodes;
+    struct fake_share shares[FAKE_SHARES];
+    int n_shares;
+    struct fake_received received[FAKE_SHARES];
+    int n_received;
+    int users_off; /* how many are disabled */
+    /* trouble: of 1000 calls, how many... */
+    int lost_answers; /* ... happen, and answer "timeout" */
+    int lost_calls;   /* ... do not happen, and answer "timeout" */
+    int busy, down;
+    /* the content of the source, asked by path; NULL: not there */
+    const char *(*content)(void *arg, const char *home_owner, const char *relative);
+    void *content_arg;
+    int calls, moves, puts, makes, trashes, purges, restores, mtimes, share_sets, received_sets;
+    int link_sets, broken; /* broken: something that must never be asked for */
+    char what[100];        /* ... the last of it */
+};
+
+static struct fake_target *
+fake_of(struct ap_writer *w)
+{
+    return (struct fake_target *)(void *)w;
+}
+
+static int
+fake_broken(struct fake_target *f, const char *what, const char *who)
+{
+    snprintf(f->what, sizeof(f->what), "%s: %.60s", what, who);
+    return ++f->broken;
+}
+
+static int
+fake_trouble(struct fake_target *f, bool *happens, struct ls_err *err)
+{
+    int dice = (int)(random() % 1000);
+
+    f->calls++;
+    *happens = true;
+    if ((dice -= f->lost_answers) < 0)
+        return ls_fail_cause(err, LS_ERR_RETRY, 0, "timeout", "the answer was lost");
+    *happens = false;
+    if ((dice -= f->lost_calls) < 0)
+        return ls_fail_cause(err, LS_ERR_RETRY, 0, "timeout", "the call was lost");
+    if ((dice -= f->busy) < 0)
+        return ls_fail_cause(err, LS_ERR_RETRY, 423, "busy", "locked");
+    if ((dice -= f->down) < 0)
+        return ls_fail_cause(err, LS_ERR_RETRY, 14, "target-down", "no connection");
+    *happens = true;
+    return 0;
+}
+
+/* ---- tree helpers */
+
+static int
+fake_index(struct fake_target *f, const char *id)
+{
+    int i = id && id[0] == 'n' ? atoi(id + 1) : 0;
+
+    return i > 0 && i < f->n_nodes && f->nodes[i].used ? i : 0;
+}
+
+static bool
+fake_in_trash(struct fake_target *f, int i)
+{
+    for (; i > 0; i = f->nodes[i].parent)
+        if (f->nodes[i].trashed)
+            return true;
+    return false;
+}
+
+static bool
+fake_within(struct fake_target *f, int i, int top)
+{
+    for (; i > 0; i = f->nodes[i].parent)
+        if (i == top)
+            return true;
+    return false;
+}
+
+static int
+fake_child(struct fake_target *f, const char *space, int parent, const char *name)
+{
+    for (int i = 1; i < f->n_nodes; i++)
+        if (f->nodes[i].used && !f->nodes[i].trashed && f->nodes[i].parent == parent &&
+            strcmp(f->nodes[i].space, space) == 0 && strcmp(f->nodes[i].name, name) == 0)
+            return i;
+    return 0;
+}
+
+static void
+fake_answer(struct fake_target *f, int i, struct ap_node *ret)
+{
+    memset(ret, 0, sizeof(*ret));
+    snprintf(ret->id, sizeof(ret->id), "n%d", i);
+    snprintf(ret->sha1, sizeof(ret->sha1), "%s", f->nodes[i].sha1);
+    ret->size = f->nodes[i].size;
+    ret->mtime = f->nodes[i].mtime;
+}
+
+/* Index of the parent, 0 for the root; -1 with err. */
+static int
+fake_parent(struct fake_target *f, const struct ap_space *space, const char *id, struct ls_err *err)
+{
+    int i = fake_index(f, id);
+
+    if (strcmp(id, space->root_id) == 0)
+        return 0;
+    if (i == 0)
+        return ls_fail_cause(err, LS_ERR_RETRY, 0, "parent-gone", "no parent %s", id);
+    if (fake_in_trash(f, i) || !f->nodes[i].folder ||
+        strcmp(f->nodes[i].space, space->space_id) != 0) {
+        fake_broken(f, "parent", id);
+        return ls_fail_cause(err, LS_ERR_RETRY, 0, "parent-gone", "parent %s is no place", id);
+    }
+    return i;
+}
+
+static int
+fake_add(struct fake_target *f, const struct ap_space *space, int parent, const char *name,
+         bool folder)
+{
+    int i = f->n_nodes++;
+
+    if (i >= FAKE_NODES)
+        abort();
+    f->nodes[i] = (struct fake_node){.used = true, .folder = folder, .parent = parent};
+    snprintf(f->nodes[i].space, sizeof(f->nodes[i].space), "%s", space->space_id);
+    snprintf(f->nodes[i].name, sizeof(f->nodes[i].name), "%s", name);
+    return i;
+}
+
+/* ---- the tree */
+
+static int
+fake_make_folder(struct ap_writer *w, const struct ap_space *space, const char *parent_id,
+                 const char *name, bool doubtful, struct ap_node *ret, struct ls_err *err)
+{
+    struct fake_target *f = fake_of(w);
+    bool happens;
+    int r = fake_trouble(f, &happens, err), i, parent;
+
+    if (r < 0 && !happens)
+        return r;
+    if ((parent = fake_parent(f, space, parent_id, err)) < 0)
+        return -1;
+    i = fake_child(f, space->space_id, parent, name);
+    if (i != 0 && !(doubtful && f->nodes[i].folder)) {
+        fake_broken(f, "make_folder", name);
+        return ls_fail_cause(err, LS_ERR_RETRY, 0, "taken", "taken: %s", name);
+    }
+    if (i == 0) {
+        i = fake_add(f, space, parent, name, true);
+        f->makes++;
+    }
+    if (r == 0)
+        fake_answer(f, i, ret);
+    return r;
+}
+
+static int
+fake_put_file(struct ap_writer *w, const struct ap_space *space, const char *node_id,
+              const char *parent_id, const char *name, const struct ap_blob_want *blob,
+              int64_t mtime, uint32_t mtime_ns, bool doubtful, struct ap_node *ret,
+              struct ls_err *err)
+{
+    struct fake_target *f = fake_of(w);
+    const char *content;
+    bool happens;
+    int r = fake_trouble(f, &happens, err), i = 0, parent = 0;
+
+    if (r < 0 && !happens)
+        return r;
+    if (node_id && ((i = fake_index(f, node_id)) == 0 || fake_in_trash(f, i))) {
+        fake_broken(f, "put_file", node_id ? node_id : name);
+        return ls_fail_cause(err, LS_ERR_RETRY, 0, "gone", "no node %s", node_id);
+    }
+    if (!node_id) {
+        if ((parent = fake_parent(f, space, parent_id, err)) < 0)
+            return -1;
+        i = fake_child(f, space->space_id, parent, name);
+        if (i != 0 && doubtful && f->nodes[i].mtime == mtime && f->nodes[i].ns == mtime_ns) {
+            if (r == 0)
+                fake_answer(f, i, ret);
+            return r;
+        }
+        if (i != 0) {
+            fake_broken(f, "put_file", node_id ? node_id : name);
+            return ls_fail_cause(err, LS_ERR_RETRY, 0, "taken", "taken: %s", name);
+        }
+    }
+    content = f->content ? f->content(f->content_arg, space->owner, blob->relative) : blob->sha1;
+    if (!content)
+        return ls_fail_cause(err, LS_ERR_RETRY, 0, "content-missing", "no %s", blob->relative);
+    if (blob->sha1 && strcmp(content, blob->sha1) != 0)
+        return ls_fail_cause(err, LS_ERR_RETRY, 0, "content-mismatch", "%s", blob->relative);
+    if (!node_id)
+        i = fake_add(f, space, parent, name, false);
+    f->puts++;
+    snprintf(f->nodes[i].sha1, sizeof(f->nodes[i].sha1), "%s", content);
+    f->nodes[i].size = blob->size;
+    f->nodes[i].mtime = mtime;
+    f->nodes[i].ns = mtime_ns;
+    if (r == 0)
+        fake_answer(f, i, ret);
+    return r;
+}
+
+static int
+fake_set_mtime(struct ap_writer *w, const struct ap_space *space, const char *node_id,
+               int64_t mtime, uint32_t mtime_ns, struct ls_err *err)
+{
+    struct fake_target *f = fake_of(w);
+    bool happens;
+    int r = fake_trouble(f, &happens, err), i = fake_index(f, node_id);
+
+    (void)space;
+    if (r < 0 && !happens)
+        return r;
+    if (i == 0)
+        return ls_fail_cause(err, LS_ERR_RETRY, 0, "gone", "no node %s", node_id);
+    f->mtimes++;
+    f->nodes[i].mtime = mtime;
+    f->nodes[i].ns = mtime_ns;
+    return r;
+}
+
+static int
+fake_move(struct ap_writer *w, const struct ap_space *space, const char *node_id,
+          const char *parent_id, const char *name, bool doubtful, struct ls_err *err)
+{
+    struct fake_target *f = fake_of(w);
+    bool happens;
+    int r = fake_trouble(f, &happens, err), i = fake_index(f, node_id), parent, there;
+
+    if (r < 0 && !happens)
+        return r;
+    if (i == 0 || fake_in_trash(f, i)) {
+        fake_broken(f, "move", name);
+        return ls_fail_cause(err, LS_ERR_RETRY, 0, "gone", "no node %s", node_id);
+    }
+    if ((parent = fake_parent(f, space, parent_id, err)) < 0)
+        return -1;
+    there = fake_child(f, space->space_id, parent, name);
+    if (there == i && doubtful)
+        return r;
+    if (there != 0 || (parent != 0 && fake_within(f, parent, i))) {
+        fake_broken(f, "move", name);
+        return ls_fail_cause(err, LS_ERR_RETRY, 0, "taken", "taken: %s", name);
+    }
+    f->moves++;
+    f->nodes[i].parent = parent;
+    snprintf(f->nodes[i].name, sizeof(f->nodes[i].name), "%s", name);
+    return r;
+}
+
+static int
+fake_trash(struct ap_writer *w, const struct ap_space *space, const char *node_id, bool doubtful,
+           struct ls_err *err)
+{
+    struct fake_target *f = fake_of(w);
+    bool happens;
+    int r = fake_trouble(f, &happens, err), i = fake_index(f, node_id);
+
+    (void)space;
+    if (r < 0 && !happens)
+        return r;
+    if (i == 0 || (!doubtful && fake_in_trash(f, i))) {
+        fake_broken(f, "trash", node_id);
+        return ls_fail_cause(err, LS_ERR_RETRY, 0, "gone", "no node %s", node_id);
+    }
+    if (!f->nodes[i].trashed)
+        f->trashes++;
+    f->nodes[i].trashed = true;
+    f->nodes[i].parent = 0;
+    return r;
+}
+
+/* The node that a trash reference names; 0 when it is not there. */
+static int
+fake_ref(struct fake_target *f, struct ap_trash_ref ref)
+{
+    char path[9000];
+    int i = fake_index(f, ref.top_id);
+
+    if (i == 0 || !f->nodes[i].trashed)
+        return 0;
+    snprintf(path, sizeof(path), "%s", ref.relative ? ref.relative : "");
+    for (char *save = NULL, *part = strtok_r(path, "/", &save); part && i;
+         part = strtok_r(NULL, "/", &save))
+        i = fake_child(f, f->nodes[i].space, i, part);
+    return i;
+}
+
+static int
+fake_restore(struct ap_writer *w, const struct ap_space *space, struct ap_trash_ref from,
+             const char *parent_id, const char *name, bool doubtful, struct ap_node *ret,
+             struct ls_err *err)
+{
+    struct fake_target *f = fake_of(w);
+    bool happens;
+    int r = fake_trouble(f, &happens, err), i, parent, there;
+
+    if (r < 0 && !happens)
+        return r;
+    if ((parent = fake_parent(f, space, parent_id, err)) < 0)
+        return -1;
+    there = fake_child(f, space->space_id, parent, name);
+    i = fake_ref(f, from);
+    if (i == 0 && there != 0 && doubtful) {
+        if (r == 0)
+            fake_answer(f, there, ret);
+        return r;
+    }
+    if (i == 0 || there != 0) {
+        fake_broken(f, "restore", name);
+        return ls_fail_cause(err, LS_ERR_RETRY, 0, i ? "taken" : "gone", "%s", name);
+    }
+    f->restores++;
+    f->nodes[i].trashed = false;
+    f->nodes[i].parent = parent;
+    snprintf(f->nodes[i].name, sizeof(f->nodes[i].name), "%s", name);
+    if (r == 0)
+        fake_answer(f, i, ret);
+    return r;
+}
+
+static int
+fake_purge(struct ap_writer *w, const struct ap_space *space, struct ap_trash_ref what,
+           struct ls_err *err)
+{
+    struct fake_target *f = fake_of(w);
+    bool happens;
+    int r = fake_trouble(f, &happens, err), top = fake_ref(f, what);
+
+    (void)space;
+    if (r < 0 && !happens)
+        return r;
+    if (top == 0)
+        return r;
+    f->purges++;
+    for (int i = f->n_nodes - 1; i > 0; i--)
+        if (f->nodes[i].used && i != top && fake_within(f, i, top))
+            f->nodes[i].name[0] = '\0'; /* marked; parents are still needed for the walk */
+    for (int i = 1; i < f->n_nodes; i++)
+        if (f->nodes[i].used && f->nodes[i].name[0] == '\0')
+            f->nodes[i].used = false;
+    f->nodes[top].used = false;
+    return r;
+}
+
+/* ---- people */
+
+static int
+fake_user_ensure(struct ap_writer *w, const struct cs3_person *person, struct ap_person_id *ret,
+                 struct ls_err *err)
+{
+    bool happens;
+    int r = fake_trouble(fake_of(w), &happens, err);
+
+    if (r == 0)
+        snprintf(ret->id, sizeof(ret->id), "U%.*s", (int)person->uid.n, person->uid.p);
+    return r;
+}
+
+static int
+fake_user_enable(struct ap_writer *w, const char *user_id, bool enabled, struct ls_err *err)
+{
+    bool happens;
+    int r = fake_trouble(fake_of(w), &happens, err);
+
+    (void)user_id;
+    if (r == 0)
+        fake_of(w)->users_off += enabled ? -1 : 1;
+    return r;
+}
+
+static int
+fake_group_ensure(struct ap_writer *w, const char *gid, struct ap_person_id *ret,
+                  struct ls_err *err)
+{
+    bool happens;
+    int r = fake_trouble(fake_of(w), &happens, err);
+
+    if (r == 0)
+        snprintf(ret->id, sizeof(ret->id), "G%.60s", gid);
+    return r;
+}
+
+static int
+fake_group_remove(struct ap_writer *w, const char *group_id, struct ls_err *err)
+{
+    bool happens;
+
+    (void)group_id;
+    return fake_trouble(fake_of(w), &happens, err);
+}
+
+static int
+fake_member_set(struct ap_writer *w, const char *group_id, const char *user_id, bool member,
+                struct ls_err *err)
+{
+    bool happens;
+
+    (void)group_id, (void)user_id, (void)member;
+    return fake_trouble(fake_of(w), &happens, err);
+}
+
+static int
+fake_space_ensure(struct ap_writer *w, const char *uid, struct ap_space *ret, struct ls_err *err)
+{
+    bool happens;
+    int r = fake_trouble(fake_of(w), &happens, err);
+
+    if (r < 0)
+        return r;
+    snprintf(ret->storage_id, sizeof(ret->storage_id), "st");
+    snprintf(ret->space_id, sizeof(ret->space_id), "S%.40s", uid);
+    snprintf(ret->root_id, sizeof(ret->root_id), "R%.40s", uid);
+    snprintf(ret->owner, sizeof(ret->owner), "%s", uid);
+    return 0;
+}
+
+/* ---- shares */
+
+static int
+fake_share_add(struct fake_target *f, const char *node_id, bool link, bool group,
+               const char *grantee)
+{
+    int node = fake_index(f, node_id);
+
+    for (int i = 0; i < f->n_shares; i++)
+        if (f->shares[i].used && !link && !f->shares[i].link && f->shares[i].node == node &&
+            f->shares[i].group == group && strcmp(f->shares[i].grantee, grantee) == 0)
+            return i;
+    f->shares[f->n_shares] = (struct fake_share){true, link, group, node, "", 0, 0};
+    snprintf(f->shares[f->n_shares].grantee, 64, "%s", grantee);
+    return f->n_shares++;
+}
+
+static int
+fake_share_set(struct ap_writer *w, const struct ap_share_want *want, char share_id[AP_ID_SIZE],
+               bool doubtful, struct ls_err *err)
+{
+    struct fake_target *f = fake_of(w);
+    bool happens;
+    int r = fake_trouble(f, &happens, err), i;
+
+    (void)doubtful;
+    if (r < 0 && !happens)
+        return r;
+    f->share_sets++;
+    i = share_id[0] ? atoi(share_id + 1)
+                    : fake_share_add(f, want->node_id, false, want->group, want->grantee_id);
+    f->shares[i].permissions = want->permissions;
+    f->shares[i].expires = want->expires;
+    if (r == 0)
+        snprintf(share_id, AP_ID_SIZE, "s%d", i);
+    return r;
+}
+
+static int
+fake_share_remove(struct ap_writer *w, const struct ap_space *space, const char *sharer,
+                  const char *share_id, struct ls_err *err)
+{
+    struct fake_target *f = fake_of(w);
+    bool happens;
+    int r = fake_trouble(f, &happens, err);
+
+    (void)space, (void)sharer;
+    if (happens)
+        f->shares[atoi(share_id + 1)].used = false;
+    return r;
+}
+
+static int
+fake_received_set(struct ap_writer *w, const char *recipient, const char *share_id,
+                  enum cs3_share_state state, const char *mount_point, struct ls_err *err)
+{
+    struct fake_target *f = fake_of(w);
+    bool happens;
+    int r = fake_trouble(f, &happens, err), share = atoi(share_id + 1), i;
+
+    if (r < 0 && !happens)
+        return r;
+    f->received_sets++;
+    for (i = 0; i < f->n_received; i++)
+        if (f->received[i].share == share && strcmp(f->received[i].uid, recipient) == 0)
+            break;
+    if (i == f->n_received)
+        f->n_received++;
+    f->received[i].used = true;
+    f->received[i].share = share;
+    f->received[i].state = state;
+    snprintf(f->received[i].uid, 64, "%s", recipient);
+    snprintf(f->received[i].mount, 128, "%s", mount_point);
+    return r;
+}
+
+static int
+fake_link_set(struct ap_writer *w, const struct ap_link_want *want, char link_id[AP_ID_SIZE],
+              bool doubtful, struct ls_err *err)
+{
+    struct fake_target *f = fake_of(w);
+    bool happens;
+    int r = fake_trouble(f, &happens, err), i;
+
+    (void)doubtful;
+    if (r < 0)
+        return r;
+    f->link_sets++;
+    i = link_id[0] ? atoi(link_id + 1) : fake_share_add(f, want->node_id, true, false, "");
+    f->shares[i].permissions = want->permissions;
+    f->shares[i].expires = want->expires;
+    snprintf(link_id, AP_ID_SIZE, "s%d", i);
+    return 0;
+}
+
+static int
+fake_open(struct ap_writer *w, struct ls_err *err)
+{
+    (void)w, (void)err;
+    return 0;
+}
+
+static void
+fake_close(struct ap_writer *w)
+{
+    (void)w;
+}
+
+static const struct ap_writer_ops fake_ops = {
+    .open = fake_open,
+    .close = fake_close,
+    .ping = fake_open,
+    .user_ensure = fake_user_ensure,
+    .user_enable = fake_user_enable,
+    .group_ensure = fake_group_ensure,
+    .group_remove = fake_group_remove,
+    .member_set = fake_member_set,
+    .space_ensure = fake_space_ensure,
+    .make_folder = fake_make_folder,
+    .put_file = fake_put_file,
+    .set_mtime = fake_set_mtime,
+    .move = fake_move,
+    .trash = fake_trash,
+    .restore = fake_restore,
+    .purge = fake_purge,
+    .share_set = fake_share_set,
+    .share_remove = fake_share_remove,
+    .received_set = fake_received_set,
+    .link_set = fake_link_set,
+    .link_remove = fake_share_remove,
+};
+
+static void
+fake_init(struct fake_target *f)
+{
+    memset(f, 0, sizeof(*f));
+    f->writer.ops = &fake_ops;
+    f->writer.name = "fake";
+    f->nodes = calloc(FAKE_NODES, sizeof(*f->nodes));
+    f->n_nodes = 1;
+    if (!f->nodes)
+        abort();
+}
+
+static void
+fake_free(struct fake_target *f)
+{
+    free(f->nodes);
+}
+
+/* "a/b/c" of a node; below a trash item it begins with the item's name. */
+static void
+fake_path(struct fake_target *f, int i, char *out, size_t size)
+{
+    char tail[4000] = "", next[4400];
+
+    for (; i > 0; i = f->nodes[i].parent) {
+        snprintf(next, sizeof(next), "%s%s%s", f->nodes[i].name, tail[0] ? "/" : "", tail);
+        snprintf(tail, sizeof(tail), "%.3999s", next);
+        if (f->nodes[i].trashed)
+            break;
+    }
+    snprintf(out, size, "%.*s", (int)size - 1, tail);
+}
+
+#endif

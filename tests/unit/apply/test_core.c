@@ -1,0 +1,813 @@
+/*
+ * apply's core against a target in memory: random histories of ownCloud 10, records in any order
+ * that Kafka allows, lost answers, kills; at the end both trees are equal, the counters balance,
+ * and reading everything once more makes no call.
+ */
+// clang-format off
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+// clang-format on
+#include "common/run.h"
+#include "fake_target.h"
+#include "source_model.h"
+#include <unistd.h>
+
+struct world {
+    struct fake_target target;
+    struct model model;
+    struct ap_ledger *ledger;
+    struct ap_core *core;
+    char path[128];
+    int next[MODEL_PARTITIONS]; /* record to be delivered */
+    int64_t seq;
+};
+
+static const struct ap_options options = {
+    .workers = 8,
+    .retry_first_ms = 1,
+    .retry_max_ms = 2,
+    .content_tries = 3,
+    .content_margin_us = 1000,
+    .sweep_max_percent = 100,
+    .sweep_max_items = 1000000,
+    .disable_deleted = true,
+};
+
+static void
+open_world(struct world *w)
+{
+    struct ls_err err = {0};
+
+    assert_int_equal(ap_ledger_open(w->path, &w->ledger, &err), 0);
+    assert_int_equal(ap_core_new(w->ledger, &w->target.writer, NULL, &options, &w->core, &err), 0);
+    assert_int_equal(ap_ledger_begin(w->ledger, &err), 0);
+    ap_recover(w->core);
+    assert_int_equal(ap_ledger_commit(w->ledger, &err), 0);
+}
+
+static void
+close_world(struct world *w)
+{
+    ap_core_free(w->core);
+    ap_ledger_close(w->ledger);
+    w->core = NULL;
+    w->ledger = NULL;
+}
+
+static void
+remove_files(struct world *w)
+{
+    char name[160];
+    const char *const ends[] = {"", "-wal", "-shm"};
+
+    for (int i = 0; i < 3; i++) {
+        snprintf(name, sizeof(name), "%s%s", w->path, ends[i]);
+        unlink(name);
+    }
+}
+
+static const struct ap_origin people = {"cs3.person", 0, 0}, spaces = {"cs3.space", 0, 0},
+                              shares = {"cs3.share", 0, 0};
+
+static void
+give_person(struct world *w, enum cs3_person_type type, const char *uid, const char *gid,
+            enum cs3_kind kind)
+{
+    struct cs3_person p = {.head = {.kind = kind, .seq = {1, ++w->seq, 0}},
+                           .type = type,
+                           .uid = ls_str_of(uid),
+                           .gid = ls_str_of(gid),
+                           .display_name = ls_str_of(uid),
+                           .enabled = true};
+    ap_take_person(w->core, &people, &p);
+}
+
+static void
+give_space(struct world *w, int64_t storage, const char *owner)
+{
+    struct cs3_space s = {.head = {.kind = CS3_UPSERT, .seq = {1, ++w->seq, 0}},
+                          .storage = storage,
+                          .type = CS3_SPACE_PERSONAL,
+                          .owner = ls_str_of(owner)};
+    ap_take_space(w->core, &spaces, &s);
+}
+
+static void
+begin(struct world *w)
+{
+    struct ls_err err = {0};
+    assert_int_equal(ap_ledger_begin(w->ledger, &err), 0);
+}
+
+static void
+commit(struct world *w)
+{
+    struct ls_err err = {0};
+    int r = ap_ledger_commit(w->ledger, &err);
+    if (r < 0)
+        print_error("%s\n", err.msg);
+    assert_int_equal(r, 0);
+}
+
+static void
+start_world(struct world *w)
+{
+    static int n;
+    char owner[8];
+
+    memset(w, 0, sizeof(*w));
+    fake_init(&w->target);
+    model_init(&w->model);
+    w->target.content = model_content_at;
+    w->target.content_arg = &w->model;
+    snprintf(w->path, sizeof(w->path), "%s/apply-core-%d-%d.db",
+             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", (int)getpid(), n++);
+    remove_files(w);
+    open_world(w);
+    begin(w);
+    for (int64_t s = 1; s <= MODEL_USERS; s++) {
+        snprintf(owner, sizeof(owner), "u%d", (int)s);
+        give_space(w, s, owner);
+        give_person(w, CS3_USER, owner, "", CS3_UPSERT);
+    }
+    commit(w);
+}
+
+static void
+stop_world(struct world *w)
+{
+    close_world(w);
+    remove_files(w);
+    fake_free(&w->target);
+    model_free(&w->model);
+}
+
+/* ---- records */
+
+static bool
+give_next(struct world *w, int32_t partition)
+{
+    while (w->next[partition] < w->model.n_records) {
+        struct model_record *rec = &w->model.records[w->next[partition]++];
+        struct ap_origin at = {"cs3.resource", partition, w->next[partition]};
+        struct cs3_resource r = rec->r;
+        if (rec->partition != partition)
+            continue;
+        r.name = ls_str_of(rec->name);
+        r.sha1 = rec->sha1[0] ? ls_str_of(rec->sha1) : LS_STR_NULL;
+        r.etag = ls_str_of(rec->etag);
+        r.trash_user = ls_str_of(rec->user);
+        r.trash_location = ls_str_of(rec->location);
+        ap_take_resource(w->core, &at, &r);
+        return true;
+    }
+    return false;
+}
+
+static bool
+given_all(struct world *w)
+{
+    for (int p = 0; p < MODEL_PARTITIONS; p++)
+        for (int i = w->next[p]; i < w->model.n_records; i++)
+            if (w->model.records[i].partition == p)
+                return false;
+    return true;
+}
+
+static void
+give_mark(struct world *w, int32_t partition, enum cs3_kind kind, struct ls_seq seq,
+          struct ls_seq from)
+{
+    struct ap_origin at = {"cs3.resource", partition, 0};
+    struct cs3_head head = {.kind = kind, .seq = seq, .begin = from};
+    assert_true(ap_take_mark(w->core, &at, &head));
+}
+
+/* An empty first snapshot, so that the next one is a later one. */
+static void
+give_first_snapshot(struct world *w)
+{
+    struct ls_seq first = {1, ++w->model.counter, 0};
+
+    begin(w);
+    give_mark(w, 1, CS3_BEGIN, first, (struct ls_seq){0});
+    give_mark(w, 1, CS3_END, (struct ls_seq){1, ++w->model.counter, 0}, first);
+    commit(w);
+}
+
+/* ---- rounds */
+
+static void
+run_some(struct world *w, int most)
+{
+    struct ap_job *job;
+
+    for (int i = 0; i < most && (job = ap_job_next(w->core)) != NULL; i++) {
+        ap_job_run(&w->target.writer, job);
+        ap_job_back(w->core, job);
+    }
+}
+
+static void
+round_once(struct world *w, int records)
+{
+    begin(w);
+    ap_settle(w->core);
+    for (int i = 0; i < records; i++)
+        give_next(w, (int32_t)(random() % MODEL_PARTITIONS));
+    ap_plan(w->core);
+    commit(w);
+    ap_send(w->core);
+}
+
+/* The process dies: calls that were sent have happened or not. */
+static void
+kill_world(struct world *w)
+{
+    run_some(w, (int)(random() % 6));
+    if (random() % 2 == 0) { /* in the middle of a transaction */
+        begin(w);
+        ap_settle(w->core);
+        ap_plan(w->core);
+    }
+    close_world(w);
+    open_world(w);
+}
+
+static void
+print_open(struct world *w)
+{
+    sqlite3_stmt *s = ap_query(w->ledger,
+                               "SELECT kind, id, state, cause, on_kind, on_id, attempts FROM work"
+                               " LIMIT 30",
+                               NULL);
+    while (ap_step(w->ledger, s))
+        print_error("open: kind %d id %lld state %d %s on %d/%lld attempts %d\n",
+                    sqlite3_column_int(s, 0), (long long)sqlite3_column_int64(s, 1),
+                    sqlite3_column_int(s, 2), sqlite3_column_text(s, 3), sqlite3_column_int(s, 4),
+                    (long long)sqlite3_column_int64(s, 5), sqlite3_column_int(s, 6));
+}
+
+/* Everything delivered and done; what stays open is parked for a reason (`parked` many). */
+static void
+finish(struct world *w, int64_t parked)
+{
+    int64_t until = ls_mono_ms() + 20000, open = -1;
+
+    do {
+        round_once(w, 50);
+        run_some(w, 1000);
+        open = ap_number(w->ledger, -1, "SELECT count(*) FROM work", NULL);
+        if (ls_mono_ms() > until) {
+            print_open(w);
+            fail_msg("%lld entities are still open", (long long)open);
+        }
+    } while (!given_all(w) || open > parked || w->core->n_jobs > 0);
+    assert_int_equal(open, parked);
+    assert_int_equal(ap_balance(w->ledger), 0);
+}
+
+/* ---- both trees as sorted lines */
+
+struct lines {
+    char (*line)[1400];
+    int n;
+};
+
+static int
+line_compare(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
+
+static void
+line_add(struct lines *l, const char *space, const char *path, bool trash, bool folder,
+         const char *sha1, int64_t mtime)
+{
+    snprintf(l->line[l->n++], sizeof(l->line[0]), "%s %s %.1200s %s %lld", space,
+             trash ? "trash" : "live", path, folder ? "folder" : sha1,
+             folder || trash ? 0LL : (long long)mtime);
+}
+
+static void
+lines_of_model(struct model *m, struct lines *l)
+{
+    char path[1300], space[8], *dot, *slash;
+
+    for (int i = 0; i < m->n_rows; i++) {
+        const struct model_row *row = &m->rows[i];
+        bool trash = !row->deleted && row->fileid != m->trash[row->storage] &&
+                     model_within(m, row->fileid, m->trash[row->storage]);
+        if (!trash && !model_is_live(m, row))
+            continue;
+        snprintf(space, sizeof(space), "Su%d", (int)row->storage);
+        model_path(m, row, trash ? m->trash[row->storage] : m->files[row->storage], path,
+                   sizeof(path));
+        if (trash) { /* without the time behind the item's name */
+            slash = strchr(path, '/');
+            dot = slash ? slash : path + strlen(path);
+            while (dot > path && *dot != '.')
+                dot--;
+            memmove(dot, slash ? slash : "", strlen(slash ? slash : "") + 1);
+        }
+        line_add(l, space, path, trash, row->folder, row->sha1, row->mtime);
+    }
+}
+
+static void
+lines_of_target(struct fake_target *f, struct lines *l)
+{
+    char path[1300], *from, *to;
+
+    for (int i = 1; i < f->n_nodes; i++) {
+        if (!f->nodes[i].used)
+            continue;
+        bool trash = fake_in_trash(f, i);
+        fake_path(f, i, path, sizeof(path));
+        while (trash && (from = strstr(path, " (lockstep ")) && (to = strchr(from, ')')))
+            memmove(from, to + 1, strlen(to + 1) + 1);
+        line_add(l, f->nodes[i].space, path, trash, f->nodes[i].folder, f->nodes[i].sha1,
+                 f->nodes[i].mtime);
+    }
+}
+
+static void
+assert_equal_trees(struct world *w)
+{
+    struct lines want = {calloc(MODEL_ROWS, 1400), 0}, have = {calloc(MODEL_ROWS, 1400), 0};
+    int bad = 0;
+
+    lines_of_model(&w->model, &want);
+    lines_of_target(&w->target, &have);
+    qsort(want.line, (size_t)want.n, sizeof(want.line[0]), line_compare);
+    qsort(have.line, (size_t)have.n, sizeof(have.line[0]), line_compare);
+    for (int i = 0, j = 0; (i < want.n || j < have.n) && bad < 20;) {
+        int c = i == want.n ? 1 : j == have.n ? -1 : strcmp(want.line[i], have.line[j]);
+        if (c != 0) {
+            print_error("%s %s\n", c < 0 ? "missing" : "extra",
+                        c < 0 ? want.line[i] : have.line[j]);
+            bad++;
+        }
+        i += c <= 0;
+        j += c >= 0;
+    }
+    free(want.line);
+    free(have.line);
+    assert_int_equal(bad, 0);
+    if (w->target.broken > 0)
+        print_error("broken: %s\n", w->target.what);
+    assert_int_equal(w->target.broken, 0);
+    assert_int_equal(ap_number(w->ledger, 0, "SELECT count(*) FROM dead", NULL), 0);
+}
+
+/* Everything once more from the start: nothing is called. */
+static void
+assert_replay_is_silent(struct world *w)
+{
+    int calls = w->target.calls;
+
+    memset(w->next, 0, sizeof(w->next));
+    finish(w, 0);
+    assert_int_equal(w->target.calls, calls);
+}
+
+static int
+env_number(const char *name, int fallback)
+{
+    return getenv(name) ? atoi(getenv(name)) : fallback;
+}
+
+/* ---- histories */
+
+static void
+history(struct world *w, unsigned seed, bool kills, bool trouble)
+{
+    srandom(seed);
+    start_world(w);
+    if (trouble) {
+        w->target.lost_answers = 60;
+        w->target.lost_calls = 40;
+        w->target.busy = 40;
+        w->target.down = 5;
+    }
+    for (int n = 0, actions = 20 + (int)(random() % 120); n < actions; n++) {
+        model_act(&w->model);
+        if (random() % 3 == 0) {
+            round_once(w, (int)(random() % 12));
+            run_some(w, (int)(random() % 6));
+        }
+        if (kills && random() % 15 == 0)
+            kill_world(w);
+    }
+    finish(w, 0);
+}
+
+static void
+histories(bool kills, bool trouble, unsigned first)
+{
+    static struct world w;
+    int n = env_number("LOCKSTEP_HISTORIES", 150);
+    unsigned seed = first + (unsigned)env_number("LOCKSTEP_SEED", 0);
+
+    for (int i = 0; i < n; i++, seed++) {
+        if (getenv("LOCKSTEP_SEED"))
+            print_message("seed %u\n", seed);
+        history(&w, seed, kills, trouble);
+        assert_equal_trees(&w);
+        assert_replay_is_silent(&w);
+        stop_world(&w);
+    }
+}
+
+static void
+any_history_ends_with_equal_trees(void **state)
+{
+    (void)state;
+    histories(false, false, 1000);
+}
+
+static void
+lost_answers_change_nothing_in_the_end(void **state)
+{
+    (void)state;
+    histories(false, true, 2000);
+}
+
+static void
+kills_at_any_moment_change_nothing_in_the_end(void **state)
+{
+    (void)state;
+    histories(true, true, 3000);
+}
+
+static void
+a_snapshot_of_any_state_is_copied(void **state)
+{
+    static struct world w;
+    int n = env_number("LOCKSTEP_HISTORIES", 150) / 3;
+
+    (void)state;
+    for (int i = 0; i < n; i++) {
+        srandom((unsigned)(4000 + i));
+        start_world(&w);
+        for (int a = 0; a < 150; a++)
+            model_act(&w.model);
+        /* only the last state of each row, in the order of fileids, between brackets */
+        struct model *m = &w.model;
+        struct model_record *info = calloc((size_t)m->n_records, sizeof(*info));
+        int n_info = 0;
+        for (int r = 0; r < m->n_records; r++)
+            if (m->records[r].r.what == CS3_TRASH_INFO)
+                info[n_info++] = m->records[r];
+        m->n_records = 0;
+        begin(&w);
+        for (int32_t p = 0; p < MODEL_PARTITIONS; p++)
+            give_mark(&w, p, CS3_BEGIN, (struct ls_seq){1, ++m->counter, 0}, (struct ls_seq){0});
+        commit(&w);
+        struct ls_seq first = {1, m->counter, 0};
+        for (int r = 0; r < m->n_rows; r++)
+            if (!m->rows[r].deleted)
+                model_changed(m, &m->rows[r]);
+        memcpy(&m->records[m->n_records], info, (size_t)n_info * sizeof(*info));
+        m->n_records += n_info;
+        free(info);
+        while (!given_all(&w)) {
+            round_once(&w, 20);
+            run_some(&w, 100);
+        }
+        assert_int_equal(w.target.makes + w.target.puts, 0); /* nothing before the end */
+        begin(&w);
+        for (int32_t p = 0; p < MODEL_PARTITIONS; p++)
+            give_mark(&w, p, CS3_END, (struct ls_seq){1, ++m->counter, 0}, first);
+        commit(&w);
+        finish(&w, 0);
+        assert_equal_trees(&w);
+        stop_world(&w);
+    }
+}
+
+/* ---- single cases */
+
+static void
+rename_of_a_folder_with_10000_rows_is_one_move(void **state)
+{
+    static struct world w;
+    struct model_row *folder, *file;
+    char name[32];
+    int calls;
+
+    (void)state;
+    srandom(1);
+    start_world(&w);
+    folder = model_add(&w.model, 1, w.model.files[1], "big", true);
+    model_changed(&w.model, folder);
+    for (int i = 0; i < 10000; i++) {
+        snprintf(name, sizeof(name), "f%d", i);
+        file = model_add(&w.model, 1, folder->fileid, name, false);
+        model_content(&w.model, file);
+        model_changed(&w.model, file);
+    }
+    finish(&w, 0);
+    calls = w.target.calls;
+    model_move(&w.model, folder, 1, w.model.files[1], "renamed");
+    finish(&w, 0);
+    assert_int_equal(w.target.calls, calls + 1);
+    assert_int_equal(w.target.moves, 1);
+    model_to_trash(&w.model, folder);
+    finish(&w, 0);
+    assert_int_equal(w.target.calls, calls + 2);
+    assert_int_equal(w.target.trashes, 1);
+    model_purge(&w.model, folder);
+    finish(&w, 0);
+    assert_int_equal(w.target.calls, calls + 3);
+    assert_int_equal(w.target.purges, 1);
+    assert_equal_trees(&w);
+    stop_world(&w);
+}
+
+static void
+what_a_later_snapshot_does_not_name_is_swept(void **state)
+{
+    static struct world w;
+    struct model_row *a, *b;
+    struct ls_seq first;
+
+    (void)state;
+    start_world(&w);
+    give_first_snapshot(&w);
+    a = model_add(&w.model, 1, w.model.files[1], "a", false);
+    model_content(&w.model, a);
+    model_changed(&w.model, a);
+    b = model_add(&w.model, 1, w.model.files[1], "b", false);
+    model_content(&w.model, b);
+    model_changed(&w.model, b);
+    finish(&w, 0);
+    b->deleted = true; /* behind Lockstep's back */
+    first = (struct ls_seq){1, ++w.model.counter, 0};
+    begin(&w);
+    give_mark(&w, 1, CS3_BEGIN, first, (struct ls_seq){0});
+    commit(&w);
+    for (int i = 0; i < w.model.n_rows; i++)
+        if (!w.model.rows[i].deleted)
+            model_changed(&w.model, &w.model.rows[i]);
+    finish(&w, 0);
+    begin(&w);
+    give_mark(&w, 1, CS3_END, (struct ls_seq){1, ++w.model.counter, 0}, first);
+    commit(&w);
+    finish(&w, 0);
+    assert_equal_trees(&w);
+    assert_int_equal(w.target.purges, 1);
+    stop_world(&w);
+}
+
+static void
+a_sweep_above_the_limit_waits_for_a_word(void **state)
+{
+    static struct world w;
+    struct ls_seq first;
+    char name[16];
+
+    (void)state;
+    start_world(&w);
+    give_first_snapshot(&w);
+    for (int i = 0; i < 40; i++) {
+        snprintf(name, sizeof(name), "f%d", i);
+        struct model_row *a = model_add(&w.model, 1, w.model.files[1], name, false);
+        model_content(&w.model, a);
+        model_changed(&w.model, a);
+    }
+    finish(&w, 0);
+    for (int i = 0; i < w.model.n_rows; i++)
+        if (w.model.rows[i].name[0] == 'f' && w.model.rows[i].name[1] != 'i')
+            w.model.rows[i].deleted = true;
+    w.core->options.sweep_max_percent = 5;
+    w.core->options.sweep_max_items = 20;
+    first = (struct ls_seq){1, ++w.model.counter, 0};
+    begin(&w);
+    give_mark(&w, 1, CS3_BEGIN, first, (struct ls_seq){0});
+    commit(&w);
+    for (int i = 0; i < w.model.n_rows; i++)
+        if (!w.model.rows[i].deleted)
+            model_changed(&w.model, &w.model.rows[i]);
+    finish(&w, 0);
+    begin(&w);
+    give_mark(&w, 1, CS3_END, (struct ls_seq){1, ++w.model.counter, 0}, first);
+    commit(&w);
+    finish(&w, 0);
+    assert_int_equal(w.target.trashes, 0);
+    assert_int_equal(ap_number(w.ledger, 0, "SELECT items FROM bracket WHERE state = 3", NULL), 40);
+    close_world(&w); /* the next start, with a higher limit */
+    open_world(&w);
+    begin(&w);
+    ap_sweep_waiting(w.core);
+    commit(&w);
+    finish(&w, 0);
+    assert_equal_trees(&w);
+    stop_world(&w);
+}
+
+static void
+content_that_never_matches_is_dead_only_after_the_heartbeat(void **state)
+{
+    static struct world w;
+    struct model_row *a;
+    struct ap_origin at = {"cs3.resource", 1, 0};
+    struct cs3_head beat = {.kind = CS3_HEARTBEAT};
+
+    (void)state;
+    start_world(&w);
+    a = model_add(&w.model, 1, w.model.files[1], "a", false);
+    model_content(&w.model, a);
+    model_changed(&w.model, a);
+    a->sha1[0] = 'x'; /* the disk has something else */
+    for (int i = 0; i < 60; i++) {
+        round_once(&w, 50);
+        run_some(&w, 100);
+        usleep(1000);
+    }
+    assert_int_equal(ap_number(w.ledger, 0, "SELECT count(*) FROM dead", NULL), 0);
+    assert_true(ap_number(w.ledger, 0, "SELECT tries FROM work WHERE kind = 1", NULL) > 3);
+    begin(&w);
+    beat.source_ts_us = ls_now_us() + 1000000;
+    assert_true(ap_take_mark(w.core, &at, &beat));
+    commit(&w);
+    finish(&w, 0);
+    assert_int_equal(ap_number(w.ledger, 0, "SELECT count(*) FROM dead", NULL), 1);
+    assert_int_equal(ap_number(w.ledger, 0, "SELECT count(*) FROM letter", NULL), 1);
+    model_changed(&w.model, a); /* a newer row takes it back */
+    finish(&w, 0);
+    assert_equal_trees(&w);
+    stop_world(&w);
+}
+
+static void
+bytes_that_cannot_be_read_are_a_dead_letter_and_the_rest_goes_on(void **state)
+{
+    static struct world w;
+    struct ap_origin at = {"cs3.resource", 1, 7};
+    struct ls_err why = {0};
+
+    (void)state;
+    start_world(&w);
+    ls_fail_cause(&why, LS_ERR_POISON, 0, "malformed-avro", "no Avro");
+    begin(&w);
+    ap_take_malformed(w.core, &at, LS_STR("k"), LS_STR("\001\002"), &why);
+    commit(&w);
+    finish(&w, 0);
+    assert_int_equal(ap_number(w.ledger, 0, "SELECT count(*) FROM dead", NULL), 1);
+    assert_int_equal(ap_number(w.ledger, 0, "SELECT offset FROM letter", NULL), 7);
+    stop_world(&w);
+}
+
+/* ---- shares */
+
+static void
+give_share(struct world *w, int64_t id, enum cs3_share_type type, int64_t parent, int64_t fileid,
+           const char *grantee, int64_t permissions, enum cs3_share_state state, enum cs3_kind kind)
+{
+    struct cs3_share s = {.head = {.kind = kind, .seq = {1, ++w->seq, 0}},
+                          .id = id,
+                          .type = type,
+                          .parent = parent,
+                          .fileid = fileid,
+                          .owner = LS_STR("u1"),
+                          .creator = LS_STR("u1"),
+                          .grantee = ls_str_of(grantee),
+                          .permissions = permissions,
+                          .stime = id,
+                          .state = state,
+                          .mount_point = LS_STR("/a")};
+    begin(w);
+    ap_take_share(w->core, &shares, &s);
+    commit(w);
+}
+
+static void
+rows_of_one_recipient_fold_into_one_share(void **state)
+{
+    static struct world w;
+    struct model_row *a;
+    int calls;
+
+    (void)state;
+    start_world(&w);
+    /* before its file and its recipient's group */
+    give_share(&w, 1, CS3_SHARE_USER, 0, 100 + w.model.n_rows, "u2", 1, CS3_SHARE_ACCEPTED,
+               CS3_UPSERT);
+    give_share(&w, 2, CS3_SHARE_USER, 0, 100 + w.model.n_rows, "u2", 4, CS3_SHARE_PENDING,
+               CS3_UPSERT);
+    give_share(&w, 3, CS3_SHARE_GROUP, 0, 100 + w.model.n_rows, "g", 1, CS3_SHARE_ACCEPTED,
+               CS3_UPSERT);
+    give_share(&w, 4, CS3_SHARE_MEMBER, 3, 100 + w.model.n_rows, "u3", 1, CS3_SHARE_REJECTED,
+               CS3_UPSERT);
+    give_share(&w, 5, CS3_SHARE_LINK, 0, 100 + w.model.n_rows, NULL, 1, CS3_SHARE_ACCEPTED,
+               CS3_UPSERT);
+    give_share(&w, 6, CS3_SHARE_USER, 0, 100 + w.model.n_rows, "u1", 1, CS3_SHARE_ACCEPTED,
+               CS3_UPSERT); /* the owner himself */
+    for (int i = 0; i < 10; i++) {
+        round_once(&w, 10);
+        run_some(&w, 10);
+    }
+    assert_int_equal(w.target.share_sets + w.target.link_sets, 0);
+    assert_int_equal(ap_balance(w.ledger), 0);
+    begin(&w);
+    give_person(&w, CS3_MEMBER, "u3", "g", CS3_UPSERT);
+    give_person(&w, CS3_MEMBER, "u2", "g", CS3_UPSERT);
+    give_person(&w, CS3_GROUP, "", "g", CS3_UPSERT);
+    commit(&w);
+    a = model_add(&w.model, 1, w.model.files[1], "a", true);
+    model_changed(&w.model, a);
+    finish(&w, 0);
+    assert_int_equal(w.target.share_sets, 2);
+    assert_int_equal(w.target.link_sets, 1);
+    assert_int_equal(w.target.n_shares, 3);
+    assert_int_equal(w.target.received_sets, 3);
+    for (int i = 0; i < 3; i++)
+        if (!w.target.shares[i].group && !w.target.shares[i].link)
+            assert_int_equal(w.target.shares[i].permissions, 5);
+    for (int i = 0; i < 3; i++)
+        if (strcmp(w.target.received[i].uid, "u3") == 0)
+            assert_int_equal(w.target.received[i].state, CS3_SHARE_REJECTED);
+        else
+            assert_int_equal(w.target.received[i].state, CS3_SHARE_ACCEPTED);
+    /* dormant in the trash, nothing is called but the deletion */
+    calls = w.target.calls;
+    model_to_trash(&w.model, a);
+    finish(&w, 0);
+    assert_int_equal(w.target.calls, calls + 1);
+    give_share(&w, 7, CS3_SHARE_USER, 0, a->fileid, "u3", 1, CS3_SHARE_ACCEPTED, CS3_UPSERT);
+    finish(&w, 2);
+    model_move(&w.model, a, 1, w.model.files[1], "a");
+    finish(&w, 0);
+    assert_int_equal(w.target.n_shares, 4);
+    /* moved to another space: made anew there */
+    model_move(&w.model, a, 2, w.model.files[2], "a");
+    finish(&w, 0);
+    assert_int_equal(w.target.n_shares, 4 + 4); /* now u2 is the owner, and u1 a recipient */
+    give_share(&w, 7, CS3_SHARE_USER, 0, a->fileid, "u3", 1, CS3_SHARE_ACCEPTED, CS3_DELETE);
+    give_share(&w, 5, CS3_SHARE_LINK, 0, a->fileid, NULL, 1, CS3_SHARE_ACCEPTED, CS3_DELETE);
+    finish(&w, 0);
+    int alive = 0;
+    for (int i = 4; i < w.target.n_shares; i++)
+        alive += w.target.shares[i].used;
+    assert_int_equal(alive, 2); /* the group's and u1's */
+    assert_equal_trees(&w);
+    stop_world(&w);
+}
+
+static void
+a_deleted_user_is_disabled_when_his_rows_are_gone(void **state)
+{
+    static struct world w;
+    struct model_row *a;
+
+    (void)state;
+    start_world(&w);
+    a = model_add(&w.model, 1, w.model.files[1], "a", true);
+    model_changed(&w.model, a);
+    finish(&w, 0);
+    begin(&w);
+    give_person(&w, CS3_USER, "u1", "", CS3_DELETE);
+    commit(&w);
+    finish(&w, 0);
+    assert_int_equal(w.target.users_off, 1);
+    model_purge(&w.model, a); /* a row that comes later: he is needed once more */
+    finish(&w, 0);
+    for (int i = 0; i < 30; i++) { /* the look at whether he is still needed is a second later */
+        usleep(50000);
+        round_once(&w, 0);
+        run_some(&w, 10);
+    }
+    finish(&w, 0);
+    assert_int_equal(w.target.users_off, 1);
+    assert_equal_trees(&w);
+    begin(&w);
+    give_person(&w, CS3_USER, "u1", "", CS3_UPSERT);
+    commit(&w);
+    finish(&w, 0);
+    assert_int_equal(w.target.users_off, 0);
+    stop_world(&w);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(any_history_ends_with_equal_trees),
+        cmocka_unit_test(lost_answers_change_nothing_in_the_end),
+        cmocka_unit_test(kills_at_any_moment_change_nothing_in_the_end),
+        cmocka_unit_test(a_snapshot_of_any_state_is_copied),
+        cmocka_unit_test(rename_of_a_folder_with_10000_rows_is_one_move),
+        cmocka_unit_test(what_a_later_snapshot_does_not_name_is_swept),
+        cmocka_unit_test(a_sweep_above_the_limit_waits_for_a_word),
+        cmocka_unit_test(content_that_never_matches_is_dead_only_after_the_heartbeat),
+        cmocka_unit_test(bytes_that_cannot_be_read_are_a_dead_letter_and_the_rest_goes_on),
+        cmocka_unit_test(rows_of_one_recipient_fold_into_one_share),
+        cmocka_unit_test(a_deleted_user_is_disabled_when_his_rows_are_gone),
+    };
+    cmocka_set_test_filter(getenv("LOCKSTEP_TEST"));
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
