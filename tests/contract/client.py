@@ -22,7 +22,7 @@ urllib3.disable_warnings()
 
 # CS3 codes
 OK, INVALID, NOT_FOUND, EXISTS, DENIED = 1, 4, 6, 7, 8
-PRECONDITION, UNIMPLEMENTED, INTERNAL, LOCKED, TOO_EARLY = 11, 14, 15, 20, 21
+PRECONDITION, UNIMPLEMENTED, INTERNAL, FULL, LOCKED, TOO_EARLY = 11, 14, 15, 19, 20, 21
 UNKNOWN_ID = "00000000-1111-2222-3333-444444444444"
 
 VIEWER = dict.fromkeys("stat list_container initiate_file_download get_path get_quota list_grants "

@@ -199,7 +199,7 @@ class Uploads:
         while True:
             pace = self.pace
             time.sleep(1.0 / pace if pace > 0 else 0.05)
-            if pace <= 0 or not self.queue:
+            if self.pace <= 0 or not self.queue:
                 continue
             with self.store.lock:
                 sid, node = self.queue.pop(0)

@@ -1,0 +1,301 @@
+"""What only the simulator can be told to do: its switches, counters and ordered troubles.
+
+Races that the real server loses now and then (traps 12 and 13) are here, too: the simulator has a
+switch that makes them wide enough to be seen every time.
+"""
+import threading
+import time
+
+import grpc
+import pytest
+import requests
+from client import EXISTS, FULL, INTERNAL, NOT_FOUND, OK, TOO_EARLY, VIEWER, \
+    grpc_code, text_in
+import cs3.storage.provider.v1beta1.provider_api_pb2 as api
+
+
+def fault(sim, **rule):
+    return sim.ask("/faults", "POST", rule)["ids"]
+
+
+def at_once(n, do):
+    threads = [threading.Thread(target=do, args=(i,)) for i in range(n)]
+    [t.start() for t in threads]
+    [t.join() for t in threads]
+
+
+# ---- counters
+def test_calls_are_counted_and_writing_calls_apart(sim, sim_home):
+    sim.ask("/counters/reset", "POST")
+    sim_home.info()
+    assert sim.ask("/counters")["writing"] == 0
+    sim_home.file("f")
+    seen = sim.ask("/counters")
+    assert seen["calls"]["storage-users.Stat"] == 2
+    assert seen["writing_calls"] == {"data.PUT": 1, "storage-users.InitiateFileUpload": 1}
+
+
+# ---- asynchronous uploads
+def test_while_a_file_is_processed_it_shows_but_cannot_be_read_or_deleted(sim, sim_home):
+    sim.ask("/settings", "POST", {"async": True, "pace": 0})
+    node = sim_home.file("f", b"hello")
+    info = sim_home.info(node)
+    assert text_in(info, "status") == "processing" and info.size == 5
+    assert sim_home.get(node).status_code == 425
+    assert sim_home.delete(node).status.code == TOO_EARLY
+    assert sim_home.move(node, None, "g").status.code == OK
+    assert sim_home.set_metadata(node, mtime="1600000000").status.code == OK
+    assert sim_home.upload("g", b"again").status_code == 200
+    assert sim.ask("/state")["backlog"] == 2
+    sim.ask("/settings", "POST", {"pace": 1000})
+    for _ in range(100):
+        if not sim.ask("/state")["backlog"]:
+            break
+        time.sleep(0.02)
+    assert text_in(sim_home.info(node), "status") is None
+    assert sim_home.get(node).content == b"again"
+    assert sim_home.delete(node).status.code == OK
+
+
+def test_switching_to_synchronous_leaves_the_backlog_pending(sim, sim_home):
+    sim.ask("/settings", "POST", {"async": True, "pace": 0})
+    node = sim_home.file("f")
+    sim.ask("/settings", "POST", {"async": False})
+    assert text_in(sim_home.info(node), "status") == "processing"
+    assert text_in(sim_home.info(sim_home.file("g")), "status") is None
+
+
+def test_an_empty_file_is_ready_at_once_even_so(sim, sim_home):
+    sim.ask("/settings", "POST", {"async": True, "pace": 0})
+    sim_home.initiate("e", 0)
+    assert text_in(sim_home.info(None, "e"), "status") is None
+
+
+# ---- traps that want a race or a size
+def test_grants_added_at_once_to_one_node_are_lost_though_all_are_ok(sim, sim_home, sim_people):
+    node, others = sim_home.folder("A"), [sim_people() for _ in range(4)]
+    sim.ask("/settings", "POST", {"window": 0.05})
+    codes = []
+    at_once(4, lambda i: codes.append(sim_home.add_grant(node, others[i], VIEWER).status.code))
+    assert codes == [OK] * 4
+    assert 1 <= len(sim_home.grants(node)) < 4
+
+
+def test_touching_one_name_at_once_leaves_strays(sim, sim_home):
+    sim.ask("/settings", "POST", {"window": 0.05})
+    before = sim.ask("/state")["spaces"][sim_home.uid]["nodes"]
+    codes = []
+
+    def touch(_):
+        request = api.TouchFileRequest(ref=sim_home.ref(None, "t"))
+        codes.append(sim_home.call("TouchFile", request).status.code)
+    at_once(8, touch)
+    assert codes.count(OK) > 1
+    assert len(sim_home.list().infos) == 1
+    assert sim.ask("/state")["spaces"][sim_home.uid]["nodes"] - before == codes.count(OK)
+
+
+def test_making_one_folder_at_once_is_exclusive(sim_home):
+    codes = []
+    at_once(8, lambda _: codes.append(sim_home.mkdir("A").status.code))
+    assert sorted(codes) == [OK] + [EXISTS] * 7
+
+
+def test_an_upload_that_is_never_finished_leaves_a_session_for_ever(sim, sim_home):
+    before = sim.ask("/state")["sessions"]
+    sim_home.initiate("f", 5)
+    assert sim.ask("/state")["sessions"] == before + 1
+    sim_home.file("f")
+    assert sim.ask("/state")["sessions"] == before + 1
+
+
+def test_a_long_listing_fails_at_the_gateway_only(sim, sim_home):
+    for i in range(20):
+        sim_home.mkdir("d%d" % i)
+    sim.ask("/settings", "POST", {"limit": 5000})
+    assert grpc_code(lambda: sim_home.list(at="gateway")) == "RESOURCE_EXHAUSTED"
+    assert len(sim_home.list().infos) == 20
+
+
+def test_a_link_written_beside_another_writer_fails_without_a_second_try(sim, sim_home):
+    from test_metadata import LINKS, System
+    system, node = System(sim), sim_home.folder("A")
+    sim_home.link(node, VIEWER)
+    sim.ask("/settings", "POST", {"window": 0.5})
+    answers = []
+    maker = threading.Thread(target=lambda: answers.append(sim_home.link(node, VIEWER)))
+    maker.start()
+    time.sleep(0.2)
+    etag = system.stat(LINKS, "publicshares.json").info.etag
+    value = system.read(LINKS, "publicshares.json")
+    assert system.write(LINKS, "publicshares.json", value, etag) == (OK, 200)
+    maker.join()
+    assert answers[0].status.code == INTERNAL
+
+
+def test_the_system_data_server_fails_now_and_then(sim, sim_home):
+    from test_metadata import LINKS, System
+    system = System(sim)
+    sim_home.link(sim_home.folder("A"), VIEWER)
+    answer = system.provider.InitiateFileDownload(
+        api.InitiateFileDownloadRequest(ref=system.ref(LINKS, "publicshares.json")),
+        metadata=system.meta)
+    codes = [requests.get(answer.protocols[0].download_endpoint,
+                          headers={"x-access-token": system.token}).status_code
+             for _ in range(45)]
+    assert codes.count(500) == 1 and set(codes) == {200, 500}
+
+
+def test_a_password_can_be_demanded_for_links(sim, sim_home):
+    sim.ask("/settings", "POST", {"public_password": True})
+    node = sim_home.folder("A")
+    assert sim_home.link(node, VIEWER).status.code == 4
+    assert sim_home.link(node, VIEWER, "Secret1!").status.code == OK
+
+
+def test_a_folder_moved_below_itself_hangs_the_call(sim_home):
+    outer = sim_home.folder("A")
+    inner = sim_home.folder("B", outer)
+    request = api.MoveRequest(source=sim_home.ref(outer), destination=sim_home.ref(inner, "A"))
+    assert grpc_code(lambda: sim_home.call("Move", request, timeout=0.3)) == "DEADLINE_EXCEEDED"
+
+
+def test_a_full_space_refuses(sim, sim_home):
+    sim.ask("/quota", "POST", {"user": sim_home.name, "bytes": 8})
+    sim_home.file("f", b"12345")
+    assert sim_home.initiate("g", 5).status.code == FULL
+    one, two = sim_home.initiate("g", 3), sim_home.initiate("h", 3)
+    assert sim_home.put(one, b"abc").status_code == 200
+    assert sim_home.put(two, b"abc").status_code == 507
+
+
+# ---- tokens, stops, deadlines
+def test_tokens_expire_at_the_switch(sim, clients, sim_people):
+    home = sim_people()
+    sim.ask("/tokens/expire", "POST")
+    assert grpc_code(home.stat) == "PERMISSION_DENIED"
+    assert home.client.http.get("http://%s/data/spaces/x" % sim.data, headers={
+        "x-access-token": home.token}).status_code == 401
+    fresh = clients(sim).authenticate(home.name)
+    home.become(fresh.token)
+    assert home.stat().status.code == OK
+
+
+def test_while_the_server_stops_the_gateway_says_not_found(sim, sim_home):
+    sim.ask("/stopping", "POST", {"seconds": 0.5})
+    assert sim_home.stat(at="gateway").status.code == NOT_FOUND
+    assert grpc_code(sim_home.stat) == "UNAVAILABLE"
+    time.sleep(0.6)
+    assert sim_home.stat(at="gateway").status.code == OK
+
+
+def test_a_deadline_that_runs_out_in_the_gateway_is_not_found(sim, sim_home):
+    fault(sim, call="gateway.Stat", effect="latency", ms=2000)
+    fault(sim, call="storage-users.Stat", effect="latency", ms=400)
+    request = api.StatRequest(ref=sim_home.ref())
+    assert sim_home.call("Stat", request, "gateway", 0.2).status.code == NOT_FOUND
+    assert grpc_code(lambda: sim_home.call("Stat", request, timeout=0.2)) == "DEADLINE_EXCEEDED"
+
+
+def test_down_means_refused_connections(sim, clients, sim_people):
+    home = sim_people()
+    sim.ask("/down", "POST", {"seconds": 1})
+    channel = grpc.insecure_channel(sim.provider)
+    with pytest.raises(requests.exceptions.ConnectionError):
+        requests.get("http://" + sim.data)
+    assert grpc_code(home.stat) == "UNAVAILABLE"
+    channel.close()
+    time.sleep(1.2)
+    for _ in range(50):  # gRPC waits between attempts to connect
+        if grpc_code(home.stat) == "OK":
+            break
+        time.sleep(0.1)
+    assert home.stat().status.code == OK
+
+
+# ---- ordered troubles
+def test_the_third_call_fails_and_no_other(sim, sim_home):
+    fault(sim, call="storage-users.Stat", nth=3, effect="grpc", status="UNAVAILABLE")
+    assert [grpc_code(sim_home.stat) for _ in range(5)] == ["OK", "OK", "UNAVAILABLE", "OK", "OK"]
+
+
+def test_chance_with_a_seed_is_the_same_chance_again(sim, sim_home):
+    def draw():
+        sim.ask("/faults", "DELETE")
+        fault(sim, call="*.Stat", probability=0.5, seed=7, effect="code", code=15)
+        return [sim_home.stat().status.code for _ in range(20)]
+    first = draw()
+    assert set(first) == {OK, INTERNAL} and draw() == first
+
+
+@pytest.mark.parametrize("status", [429, 500, 503, 507, 423])
+def test_the_data_server_answers_as_ordered(sim, sim_home, status):
+    fault(sim, call="data.PUT", nth=1, effect="http", http=status, retry_after=2)
+    answer = sim_home.upload("f", b"hello")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (status, "2")
+    assert sim_home.stat(None, "f").status.code == NOT_FOUND
+
+
+def test_a_connection_cut_before_the_call_has_no_effect(sim, sim_home):
+    fault(sim, call="storage-users.CreateContainer", nth=1, effect="drop-before")
+    assert grpc_code(lambda: sim_home.mkdir("A")) == "UNAVAILABLE"
+    assert eventually(lambda: sim_home.stat(None, "A").status.code) == NOT_FOUND
+
+
+def test_a_connection_cut_after_the_call_loses_only_the_answer(sim, sim_home):
+    fault(sim, call="storage-users.CreateContainer", nth=1, effect="drop-after")
+    assert grpc_code(lambda: sim_home.mkdir("A")) == "UNAVAILABLE"
+    assert eventually(lambda: sim_home.stat(None, "A").status.code) == OK
+
+
+def eventually(ask):
+    for _ in range(50):
+        try:
+            return ask()
+        except grpc.RpcError:
+            time.sleep(0.1)
+    return ask()
+
+
+@pytest.mark.parametrize("effect, there", [("drop-before", NOT_FOUND), ("drop-after", OK)])
+def test_a_put_whose_answer_is_lost(sim, sim_home, effect, there):
+    fault(sim, call="data.PUT", nth=1, effect=effect)
+    with pytest.raises(requests.exceptions.ConnectionError):
+        sim_home.upload("f", b"hello")
+    assert sim_home.stat(None, "f").status.code == there
+
+
+def test_an_upload_dies_in_the_middle(sim, sim_home):
+    fault(sim, call="data.PUT", nth=1, effect="die", bytes=100000)
+    with pytest.raises(requests.exceptions.ConnectionError):
+        sim_home.upload("f", b"x" * 5_000_000)
+    assert sim_home.stat(None, "f").status.code == NOT_FOUND
+
+
+def test_a_session_that_died_in_the_middle_gets_the_rest_appended(sim, sim_home):
+    fault(sim, call="data.PUT", nth=1, effect="die", bytes=3)
+    answer = sim_home.initiate("f", 6, checksum="sha1 1f8ac10f23c5b5bc1167bda84b833e5c057a77d2")
+    with pytest.raises(requests.exceptions.ConnectionError):
+        sim_home.put(answer, b"abcdef")
+    assert sim_home.put(answer, b"abcdef").status_code == 419
+
+
+# ---- a link from outside
+def test_a_link_is_looked_at_from_outside(sim, sim_home):
+    node = sim_home.file("f.txt", b"hello")
+    link = sim_home.link(node, VIEWER, "Secret1!").share
+    url = sim.links + "/s/" + link.token
+    assert requests.get(url).status_code == 401
+    assert requests.get(sim.links + "/s/none").status_code == 404
+    shown = requests.get(url, params={"password": "Secret1!"}).json()
+    assert (shown["name"], shown["size"], shown["link"]["token"]) == ("f.txt", 5, link.token)
+    got = requests.get(url, params={"password": "Secret1!", "download": 1})
+    assert got.content == b"hello"
+    sim_home.delete(node)
+    assert requests.get(url, params={"password": "Secret1!"}).status_code == 404
+
+
+def test_large_content_is_kept(sim_home):
+    data = bytes(range(256)) * 8192
+    node = sim_home.file("big", data)
+    assert sim_home.get(node).content == data
