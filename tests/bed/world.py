@@ -7,6 +7,7 @@ directory and the target are each scenario's own. $LOCKSTEP_TEST_TARGET says whi
 (the default), "ocis", or "auto".
 """
 
+import hashlib
 import itertools
 import os
 import time
@@ -22,6 +23,14 @@ from .database import DATABASE
 from .target import Ocis, Simulator, real_ocis
 
 _NUMBER = itertools.count(1)
+
+
+def _file_differences(what, file, info):
+    content = file.read_bytes()
+    wanted = {"size": len(content), "SHA1": hashlib.sha1(content).hexdigest(),
+              "mtime": int(file.stat().st_mtime)}
+    seen = {"size": info.size, "SHA1": info.checksum.sum, "mtime": info.mtime.seconds}
+    return [f"{what} has {k} {seen[k]}, not {wanted[k]}" for k in wanted if wanted[k] != seen[k]]
 
 
 def new_target(folder):
@@ -65,6 +74,24 @@ class World:
 
     # ---- what a test wants to know
 
+    def tree_differences(self):
+        """Every home on disk against the target, by eyes of our own; sentences."""
+        out = []
+        for uid in self.site.storages:
+            place = self.data / uid / "files"
+            seen = self.cs3.walk(uid)
+            mine = {str(p.relative_to(place)): p for p in place.rglob("*")}
+            out += [f"{uid}: {p!r} is missing" for p in sorted(mine.keys() - seen.keys())]
+            out += [f"{uid}: {p!r} is too much" for p in sorted(seen.keys() - mine.keys())]
+            for path in sorted(mine.keys() & seen.keys()):
+                if not mine[path].is_dir():
+                    out += _file_differences(f"{uid}: {path!r}", mine[path], seen[path])
+            trashed = sorted(name for _, _, name, *_ in self.site.trashed(uid))
+            there = sorted(i.ref.path.rsplit("/", 1)[-1] for i in self.cs3.trash(uid))
+            if len(trashed) != len(there):
+                out.append(f"{uid}: {len(trashed)} items in the trash, {len(there)} at the target")
+        return out
+
     def drained(self, seconds=60):
         self.daemons.wait_drained(seconds)
 
@@ -75,6 +102,8 @@ class World:
     def assert_equal(self):
         status, text = self.verify()
         assert status == 0, f"lockstep verify says {status}:\n{text}"
+        if self.site:
+            assert self.tree_differences() == []
         return text
 
     def assert_balanced(self):
