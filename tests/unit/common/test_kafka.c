@@ -1,0 +1,530 @@
+/*
+ * Transactions, offsets and topics against librdkafka's mock cluster.
+ *
+ * The mock takes offsets in a transaction but does not keep them, and has no last stable offset:
+ * what needs those is in test_kafka_broker.c. Here it is errors, which only the mock gives at will.
+ */
+#include "tests/unit/common/unit.h"
+
+#include "common/kafka.h"
+#include "common/records.h"
+#include "common/run.h"
+#include <librdkafka/rdkafka.h>
+#include <librdkafka/rdkafka_mock.h>
+
+static rd_kafka_t *host;
+static rd_kafka_mock_cluster_t *cluster;
+static struct ls_config *config;
+static int run;
+
+static int
+cluster_start(void **state)
+{
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    char text[200], servers[200];
+    const char *sets[] = {servers, "lockstep.prefix=t", "log.level=error"};
+    struct ls_err err = {0};
+
+    (void)state;
+    host = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof(text));
+    cluster = rd_kafka_mock_cluster_new(host, 1);
+    snprintf(servers, sizeof(servers), "kafka.bootstrap.servers=%s",
+             rd_kafka_mock_cluster_bootstraps(cluster));
+    return ls_config_load(NULL, (char *const *)sets, 3, &config, &err);
+}
+
+static int
+cluster_stop(void **state)
+{
+    (void)state;
+    ls_config_free(config);
+    rd_kafka_mock_cluster_destroy(cluster);
+    rd_kafka_destroy(host);
+    return 0;
+}
+
+/* A topic of its own for each test. */
+static const char *
+topic_new(int partitions)
+{
+    char name[40];
+    const char *topic;
+
+    snprintf(name, sizeof(name), "topic%d", run++);
+    topic = ls_config_topic(config, name);
+    assert_int_equal(rd_kafka_mock_topic_create(cluster, topic, partitions, 1), 0);
+    return topic;
+}
+
+struct read {
+    char text[1000];
+    int n;
+};
+
+static int
+collect(void *arg, const struct ls_message *message, struct ls_err *err)
+{
+    struct read *r = arg;
+    size_t used = strlen(r->text);
+
+    (void)err;
+    r->n++;
+    if (message->value.p)
+        snprintf(r->text + used, sizeof(r->text) - used, "%.*s ", (int)message->value.n,
+                 message->value.p);
+    else
+        snprintf(r->text + used, sizeof(r->text) - used, "(tombstone) ");
+    return 0;
+}
+
+static void
+send_text(struct ls_producer *p, const char *topic, int32_t partition, const char *text)
+{
+    struct ls_err err = {0};
+
+    ok(ls_producer_send(p, topic, partition, LS_STR("k"), ls_str_of(text), NULL, 0, &err));
+}
+
+static void
+a_committed_transaction_is_read_whole(void **state)
+{
+    const char *topic = topic_new(3);
+    struct ls_producer *p;
+    struct ls_err err = {0};
+    struct read r = {0};
+
+    (void)state;
+    ok(ls_producer_new(config, "tx-a", &p, &err));
+    ok(ls_producer_begin(p, &err));
+    send_text(p, topic, 1, "one");
+    send_text(p, topic, 1, "two");
+    ok(ls_producer_send(p, topic, 1, LS_STR("k"), LS_STR_NULL, NULL, 0, &err));
+    ok(ls_producer_commit(p, &err));
+    ok(ls_topic_read(config, topic, collect, &r, &err));
+    assert_string_equal(r.text, "one two (tombstone) ");
+    ls_producer_free(p);
+}
+
+static void
+an_aborted_transaction_can_be_followed_by_a_good_one(void **state)
+{
+    const char *topic = topic_new(1), *after = topic_new(1);
+    struct ls_producer *p;
+    struct ls_err err = {0};
+    struct read r = {0};
+
+    (void)state;
+    ok(ls_producer_new(config, "tx-b", &p, &err));
+    ok(ls_producer_abort(p, &err)); /* nothing is open */
+    ok(ls_producer_begin(p, &err));
+    send_text(p, topic, 0, "lost");
+    ok(ls_producer_abort(p, &err));
+    ok(ls_producer_begin(p, &err));
+    send_text(p, after, 0, "kept");
+    ok(ls_producer_commit(p, &err));
+    ok(ls_topic_read(config, after, collect, &r, &err));
+    assert_string_equal(r.text, "kept ");
+    ls_producer_free(p);
+}
+
+static void
+headers_come_back_with_the_record(void **state)
+{
+    const char *topic = topic_new(1);
+    const struct ls_header headers[] = {{"seq", LS_STR("1.2.0")}, {"cause", LS_STR("")}};
+    struct ls_partition part = {topic, 0, LS_OFFSET_BEGINNING};
+    struct ls_producer *p;
+    struct ls_consumer *c;
+    struct ls_message *m = NULL;
+    struct ls_err err = {0};
+
+    (void)state;
+    ok(ls_producer_new(config, NULL, &p, &err));
+    ok(ls_producer_send(p, topic, -1, LS_STR("key"), LS_STR("v"), headers, 2, &err));
+    ok(ls_producer_flush(p, 10000, &err));
+    ok(ls_consumer_new(config, NULL, &c, &err));
+    ok(ls_consumer_assign(c, &part, 1, &err));
+    ok(ls_consumer_poll(c, 10000, &m, &err));
+    assert_non_null(m);
+    assert_string_equal(m->topic, topic);
+    assert_true(ls_str_is(m->key, "key") && ls_str_is(m->value, "v"));
+    assert_int_equal(m->offset, 0);
+    assert_true(m->timestamp_ms > 1700000000000);
+    assert_true(ls_str_is(*ls_message_header(m, "seq"), "1.2.0"));
+    assert_int_equal(ls_message_header(m, "cause")->n, 0);
+    assert_null(ls_message_header(m, "nothing"));
+    ls_message_free(m);
+    ls_message_free(NULL);
+    ls_consumer_free(c);
+    ls_producer_free(p);
+}
+
+static int assigned_at[8], revoked;
+
+static void
+on_rebalance(void *arg, bool assigned, struct ls_partition *parts, size_t n)
+{
+    (void)arg;
+    if (!assigned)
+        revoked++;
+    for (size_t i = 0; assigned && i < n; i++)
+        assigned_at[parts[i].partition] = (int)parts[i].offset;
+}
+
+/* Polls until nothing has come for a while; the number of records. */
+static int
+drain(struct ls_consumer *c)
+{
+    int64_t until = ls_mono_ms() + 15000;
+    struct ls_err err = {0};
+    int n = 0;
+
+    while (ls_mono_ms() < until) {
+        struct ls_message *m = NULL;
+
+        ok(ls_consumer_poll(c, n ? 700 : 5000, &m, &err));
+        if (!m && n)
+            break;
+        n += m != NULL;
+        ls_message_free(m);
+    }
+    return n;
+}
+
+static void
+a_group_starts_at_the_beginning_and_a_rewind_goes_back_there(void **state)
+{
+    const char *in = topic_new(2), *out = topic_new(1);
+    struct ls_producer *plain, *p;
+    struct ls_consumer *c;
+    struct ls_err err = {0};
+
+    (void)state;
+    ok(ls_producer_new(config, NULL, &plain, &err));
+    for (int i = 0; i < 5; i++)
+        send_text(plain, in, i % 2, "x");
+    ok(ls_producer_flush(plain, 10000, &err));
+    ok(ls_producer_new(config, "tx-c", &p, &err));
+    ok(ls_consumer_new(config, ls_config_topic(config, "group-tx"), &c, &err));
+    ok(ls_consumer_subscribe(c, &in, 1, on_rebalance, NULL, &err));
+
+    ok(ls_producer_begin(p, &err));
+    assert_int_equal(drain(c), 5);
+    assert_int_equal(assigned_at[0], LS_OFFSET_BEGINNING);
+    send_text(p, out, 0, "y");
+    ok(ls_producer_send_offsets(p, c, &err));
+    ok(ls_producer_abort(p, &err));
+
+    ok(ls_consumer_rewind(c, &err));
+    ok(ls_producer_begin(p, &err));
+    assert_int_equal(drain(c), 5);
+    send_text(p, out, 0, "y");
+    rd_kafka_mock_push_request_errors(cluster, 28 /* TxnOffsetCommit */, 1,
+                                      RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED);
+    assert_int_equal(ls_producer_send_offsets(p, c, &err), -1);
+    assert_string_equal(err.cause, "kafka-authorization");
+    ok(ls_producer_abort(p, &err));
+
+    ok(ls_producer_begin(p, &err));
+    send_text(p, out, 0, "y");
+    ok(ls_producer_send_offsets(p, c, &err));
+    ok(ls_producer_commit(p, &err));
+    assert_int_equal(revoked, 0);
+
+    ls_consumer_free(c);
+    ls_producer_free(p);
+    ls_producer_free(plain);
+}
+
+static void
+a_plain_commit_is_where_the_group_goes_on(void **state)
+{
+    const char *topic = topic_new(1);
+    struct ls_partition stored = {topic, 0, LS_OFFSET_STORED}, commit = {topic, 0, 2};
+    const char *group = ls_config_topic(config, "group-plain");
+    struct ls_producer *p;
+    struct ls_consumer *c;
+    struct ls_message *m = NULL;
+    struct ls_err err = {0};
+
+    (void)state;
+    ok(ls_producer_new(config, NULL, &p, &err));
+    for (int i = 0; i < 4; i++)
+        send_text(p, topic, 0, "x");
+    ok(ls_producer_flush(p, 10000, &err));
+    ok(ls_consumer_new(config, group, &c, &err));
+    ok(ls_consumer_assign(c, &stored, 1, &err));
+    assert_int_equal(drain(c), 4);
+    ok(ls_consumer_commit(c, &commit, 1, &err));
+    ok(ls_consumer_assign(c, &stored, 1, &err));
+    ok(ls_consumer_poll(c, 10000, &m, &err));
+    assert_non_null(m);
+    assert_int_equal(m->offset, 2);
+    ls_message_free(m);
+    ls_consumer_free(c);
+    ls_producer_free(p);
+}
+
+static void
+a_lost_offset_is_fatal_not_a_jump(void **state)
+{
+    const char *topic = topic_new(1);
+    struct ls_partition beyond = {topic, 0, 12345};
+    struct ls_consumer *c;
+    struct ls_message *m = NULL;
+    struct ls_err err = {0};
+    int r = 0;
+
+    (void)state;
+    ok(ls_consumer_new(config, NULL, &c, &err));
+    ok(ls_consumer_assign(c, &beyond, 1, &err));
+    for (int i = 0; i < 20 && r == 0; i++)
+        r = ls_consumer_poll(c, 500, &m, &err);
+    assert_int_equal(r, -1);
+    assert_null(m);
+    assert_int_equal(err.kind, LS_ERR_FATAL);
+    assert_string_equal(err.cause, "offset-lost");
+    ls_consumer_free(c);
+}
+
+static void
+a_record_too_large_is_poison_and_the_rest_goes_on(void **state)
+{
+    const char *topic = topic_new(1);
+    struct ls_producer *p;
+    struct ls_err err = {0};
+    struct read r = {0};
+    char *big = calloc(1, 1100000);
+
+    (void)state;
+    ok(ls_producer_new(config, "tx-d", &p, &err));
+    ok(ls_producer_begin(p, &err));
+    assert_int_equal(
+        ls_producer_send(p, topic, 0, LS_STR("k"), (struct ls_str){big, 1100000}, NULL, 0, &err),
+        -1);
+    assert_int_equal(err.kind, LS_ERR_POISON);
+    assert_string_equal(err.cause, "too-large");
+    send_text(p, topic, 0, "small");
+    ok(ls_producer_commit(p, &err));
+    ok(ls_topic_read(config, topic, collect, &r, &err));
+    assert_string_equal(r.text, "small ");
+    free(big);
+    ls_producer_free(p);
+}
+
+static void
+a_record_that_is_not_delivered_makes_the_commit_fail(void **state)
+{
+    const char *topic = topic_new(1);
+    struct ls_producer *p;
+    struct ls_err err = {0};
+
+    (void)state;
+    ok(ls_producer_new(config, "tx-e", &p, &err));
+    ok(ls_producer_begin(p, &err));
+    rd_kafka_mock_push_request_errors(cluster, 0 /* Produce */, 1,
+                                      RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
+    send_text(p, topic, 0, "refused");
+    assert_int_equal(ls_producer_commit(p, &err), -1);
+    assert_int_equal(err.kind, LS_ERR_FATAL);
+    assert_string_equal(err.cause, "kafka-authorization");
+    ls_producer_free(p);
+}
+
+static void
+being_fenced_is_fatal_with_its_cause(void **state)
+{
+    const char *topic = topic_new(1);
+    struct ls_producer *p;
+    struct ls_err err = {0};
+
+    (void)state;
+    ok(ls_producer_new(config, "tx-f", &p, &err));
+    ok(ls_producer_begin(p, &err));
+    send_text(p, topic, 0, "x");
+    ok(ls_producer_flush(p, 10000, &err));
+    rd_kafka_mock_push_request_errors(cluster, 26 /* EndTxn */, 1,
+                                      RD_KAFKA_RESP_ERR_PRODUCER_FENCED);
+    assert_int_equal(ls_producer_commit(p, &err), -1);
+    assert_int_equal(err.kind, LS_ERR_FATAL);
+    assert_string_equal(err.cause, "fenced");
+    ls_producer_free(p);
+}
+
+static void
+a_fatal_producer_error_is_a_retry_with_a_new_producer(void **state)
+{
+    const char *topic = topic_new(1);
+    struct ls_producer *p;
+    struct ls_err err = {0};
+    struct read r = {0};
+
+    (void)state;
+    ok(ls_producer_new(config, "tx-g", &p, &err));
+    ok(ls_producer_begin(p, &err));
+    send_text(p, topic, 0, "x");
+    ok(ls_producer_flush(p, 10000, &err));
+    rd_kafka_mock_push_request_errors(cluster, 26 /* EndTxn */, 1,
+                                      RD_KAFKA_RESP_ERR_INVALID_TXN_STATE);
+    assert_int_equal(ls_producer_commit(p, &err), -1);
+    assert_int_equal(err.kind, LS_ERR_RETRY);
+    assert_int_equal(ls_producer_begin(p, &err), -1);
+    assert_int_equal(err.kind, LS_ERR_RETRY);
+    ls_producer_free(p);
+    ok(ls_producer_new(config, "tx-g", &p, &err));
+    ok(ls_producer_begin(p, &err));
+    send_text(p, topic, 0, "again");
+    ok(ls_producer_commit(p, &err));
+    ok(ls_topic_read(config, topic, collect, &r, &err));
+    assert_non_null(strstr(r.text, "again "));
+    ls_producer_free(p);
+}
+
+static int
+stop_at_once(void *arg, const struct ls_message *message, struct ls_err *err)
+{
+    (void)arg;
+    (void)message;
+    return ls_fail_cause(err, LS_ERR_POISON, 0, "enough", "stop");
+}
+
+static void
+reading_a_topic_ends_at_its_end_or_when_told(void **state)
+{
+    const char *empty = topic_new(4), *full = topic_new(4);
+    struct ls_producer *p;
+    struct ls_err err = {0};
+    struct read r = {0};
+
+    (void)state;
+    ok(ls_topic_read(config, empty, collect, &r, &err));
+    assert_int_equal(r.n, 0);
+    ok(ls_producer_new(config, NULL, &p, &err));
+    for (int i = 0; i < 100; i++)
+        send_text(p, full, i % 3, "x");
+    ok(ls_producer_flush(p, 10000, &err));
+    ok(ls_topic_read(config, full, collect, &r, &err));
+    assert_int_equal(r.n, 100);
+    assert_int_equal(ls_topic_read(config, full, stop_at_once, NULL, &err), -1);
+    assert_string_equal(err.cause, "enough");
+    ls_producer_free(p);
+}
+
+static void
+bounds_and_partitions_are_those_of_the_topic(void **state)
+{
+    const char *topic = topic_new(5);
+    struct ls_producer *p;
+    struct ls_consumer *c;
+    struct ls_err err = {0};
+    int64_t first, end;
+    int n;
+
+    (void)state;
+    ok(ls_producer_new(config, NULL, &p, &err));
+    send_text(p, topic, 3, "x");
+    ok(ls_producer_flush(p, 10000, &err));
+    ok(ls_consumer_new(config, NULL, &c, &err));
+    ok(ls_consumer_partitions(c, topic, &n, &err));
+    assert_int_equal(n, 5);
+    ok(ls_consumer_bounds(c, topic, 3, &first, &end, &err));
+    assert_int_equal(first, 0);
+    assert_int_equal(end, 1);
+    ls_consumer_free(c);
+    ls_producer_free(p);
+}
+
+static void
+a_topic_of_another_shape_or_missing_is_named(void **state)
+{
+    const char *topic = topic_new(3);
+    struct ls_topic_spec specs[] = {{topic, 3, true}, {"t.not.there", 1, false}};
+    const char *sets[] = {NULL, "lockstep.create_topics=false"};
+    char servers[200];
+    struct ls_config *strict;
+    struct ls_err err = {0};
+
+    (void)state;
+    ok(ls_topics_ensure(config, specs, 1, &err));
+    specs[0].partitions = 4;
+    assert_int_equal(ls_topics_ensure(config, specs, 1, &err), -1);
+    assert_int_equal(err.kind, LS_ERR_FATAL);
+    assert_non_null(strstr(err.msg, "has 3 partitions, not 4"));
+    snprintf(servers, sizeof(servers), "kafka.bootstrap.servers=%s",
+             rd_kafka_mock_cluster_bootstraps(cluster));
+    sets[0] = servers;
+    ok(ls_config_load(NULL, (char *const *)sets, 2, &strict, &err));
+    assert_int_equal(ls_topics_ensure(strict, specs, 2, &err), -1);
+    assert_int_equal(err.kind, LS_ERR_FATAL);
+    assert_non_null(strstr(err.msg, "missing topics: t.not.there"));
+    ls_config_free(strict);
+}
+
+static int
+count_schema(void *arg, const struct ls_message *message, struct ls_err *err)
+{
+    char key[17];
+    int is_ok;
+
+    snprintf(key, sizeof(key), "%016llx",
+             (unsigned long long)ls_schema_fingerprint(message->value.p, err, &is_ok));
+    assert_true(is_ok);
+    assert_true(ls_str_is(message->key, key));
+    ++*(int *)arg;
+    return 0;
+}
+
+/* librdkafka ends a value with no NUL, ls_schema_fingerprint wants one. */
+static int
+count_schema_copy(void *arg, const struct ls_message *message, struct ls_err *err)
+{
+    struct ls_message copy = *message;
+    char *text = strndup(message->value.p, message->value.n);
+    int r;
+
+    copy.value.p = text;
+    r = count_schema(arg, &copy, err);
+    free(text);
+    return r;
+}
+
+static void
+schemas_are_published_once_under_their_fingerprint(void **state)
+{
+    const char *topic = ls_config_topic(config, "schemas");
+    struct ls_err err = {0};
+    size_t n;
+    int count = 0;
+
+    (void)state;
+    assert_int_equal(rd_kafka_mock_topic_create(cluster, topic, 1, 1), 0);
+    ok(ls_schemas_publish(config, &err));
+    ok(ls_schemas_publish(config, &err));
+    ok(ls_topic_read(config, topic, count_schema_copy, &count, &err));
+    ls_schema_all(&n);
+    assert_int_equal(count, n);
+    ls_schema_set_learner(NULL, NULL);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_committed_transaction_is_read_whole),
+        cmocka_unit_test(an_aborted_transaction_can_be_followed_by_a_good_one),
+        cmocka_unit_test(headers_come_back_with_the_record),
+        cmocka_unit_test(a_group_starts_at_the_beginning_and_a_rewind_goes_back_there),
+        cmocka_unit_test(a_plain_commit_is_where_the_group_goes_on),
+        cmocka_unit_test(a_lost_offset_is_fatal_not_a_jump),
+        cmocka_unit_test(a_record_too_large_is_poison_and_the_rest_goes_on),
+        cmocka_unit_test(a_record_that_is_not_delivered_makes_the_commit_fail),
+        cmocka_unit_test(being_fenced_is_fatal_with_its_cause),
+        cmocka_unit_test(a_fatal_producer_error_is_a_retry_with_a_new_producer),
+        cmocka_unit_test(reading_a_topic_ends_at_its_end_or_when_told),
+        cmocka_unit_test(bounds_and_partitions_are_those_of_the_topic),
+        cmocka_unit_test(a_topic_of_another_shape_or_missing_is_named),
+        cmocka_unit_test(schemas_are_published_once_under_their_fingerprint),
+    };
+
+    return cmocka_run_group_tests(tests, cluster_start, cluster_stop);
+}
