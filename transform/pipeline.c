@@ -38,8 +38,8 @@ static const struct cs3_type *const cs3_types[TF_TOPICS] = {
 
 /* How far the source has been read in one partition. */
 struct reach {
-    bool held;
-    int64_t source_ts_us; /* 0: nothing seen since it was assigned */
+    bool held, seen;
+    int64_t source_ts_us; /* until something is seen: when the partition was assigned */
 };
 
 struct tf_pipeline {
@@ -162,9 +162,11 @@ note_reach(struct tf_pipeline *p, const struct ls_envelope *e, int32_t partition
 {
     struct reach *reach = p->reach[e->table->id];
 
-    if (reach && partition < (e->table->by_storage ? p->partitions : 1) &&
-        e->source_ts_us > reach[partition].source_ts_us)
+    if (reach && partition < (e->table->by_storage ? p->partitions : 1) && e->source_ts_us > 0 &&
+        (!reach[partition].seen || e->source_ts_us > reach[partition].source_ts_us)) {
         reach[partition].source_ts_us = e->source_ts_us;
+        reach[partition].seen = true;
+    }
     if (e->table->id != LS_T_FILECACHE)
         return;
     if (e->op == LS_OP_READ)
@@ -300,7 +302,8 @@ on_rebalance(void *arg, bool assigned, struct ls_partition *parts, size_t n)
             if (!p->reach[t] || strcmp(parts[i].topic, p->in_topics[t]) != 0 ||
                 parts[i].partition >= parts_here)
                 continue;
-            p->reach[t][parts[i].partition] = (struct reach){.held = assigned};
+            p->reach[t][parts[i].partition] =
+                (struct reach){.held = assigned, .source_ts_us = ls_now_us()};
         }
     }
     p->facts.partitions += assigned ? (int)n : -(int)n;
@@ -426,8 +429,7 @@ tell(struct tf_pipeline *p)
         for (int i = 0; p->reach[t] && i < (ls_tables[t].by_storage ? p->partitions : 1); i++) {
             const struct reach *reach = &p->reach[t][i];
 
-            if (reach->held && reach->source_ts_us > 0 &&
-                (oldest == 0 || reach->source_ts_us < oldest))
+            if (reach->held && (oldest == 0 || reach->source_ts_us < oldest))
                 oldest = reach->source_ts_us;
         }
     }

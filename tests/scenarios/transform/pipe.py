@@ -5,6 +5,7 @@ The test plays capture: one transactional producer, one sequence of numbers, the
 schemas/oc10. `rows` sends what is given in one transaction.
 """
 
+import json
 import time
 
 from bed import topics
@@ -21,10 +22,10 @@ KEYS = {"filecache": ("fileid",), "share": ("id",), "storages": ("numeric_id",),
 
 class Pipe:
     def __init__(self, bed, avro, prefix, folder):
-        self.bed, self.prefix = bed, prefix
+        self.bed, self.prefix, self.folder = bed, prefix, folder
         folder.mkdir()
-        self.site = Daemons(bed, data=folder, prefix=prefix, folder=folder,
-                            sets={"lockstep.partitions": PARTITIONS, "target.graph": None})
+        self.site = self.instance("1")
+        self.others = []
         self.counter = 0
         self.site.start("transform")
         self.schemas = {}
@@ -35,8 +36,21 @@ class Pipe:
                                   "transactional.id": f"{prefix}-capture"})
         self.producer.init_transactions(30)
 
+    def instance(self, name):
+        return Daemons(self.bed, data=self.folder, prefix=self.prefix,
+                       folder=self.folder / name, sets={
+                           "lockstep.partitions": PARTITIONS, "lockstep.instance": name,
+                           "kafka.session.timeout.ms": 6000})
+
+    def another(self, name):
+        """A second instance beside the first."""
+        self.others.append(self.instance(name))
+        self.others[-1].start("transform")
+        return self.others[-1]
+
     def close(self):
-        self.site.stop()
+        for site in [self.site, *self.others]:
+            site.stop()
 
     # ---- the source
 
@@ -113,11 +127,22 @@ class Pipe:
 
     def wait_in(self, rows, seconds=30):
         """Until the daemon has counted that many rows, and what it committed can be read."""
-        wait_until(lambda: self.status().get("counters", {}).get("in", 0) >= rows, seconds,
-                   f"{rows} rows", 0.1)
+        count = self.rows_in if self.others else self.counted
+        wait_until(lambda: count() >= rows, seconds, f"{rows} rows", 0.1)
         wait_until(lambda: self._ends("read_committed") == self._ends("read_uncommitted"),
                    seconds, "the last commit's marks in all partitions", 0.05)
         return self.status()
+
+    def counted(self):
+        return self.status().get("counters", {}).get("in", 0)
+
+    def rows_in(self):
+        """What all instances have counted, also those that have stopped."""
+        newest = {}
+        for r in topics.read(self.bed.kafka.bootstrap, f"{self.prefix}.position"):
+            if r["key"].startswith("transform/") and not r["key"].endswith("/mark"):
+                newest[r["key"]] = json.loads(r["value"])["in"]
+        return sum(newest.values())
 
     def _ends(self, isolation):
         consumer = Consumer({"bootstrap.servers": self.bed.kafka.bootstrap, "group.id": "ends",

@@ -195,7 +195,7 @@ def essence(record):
 
 
 def test_kills_change_neither_the_result_nor_the_counters_nor_the_order(new_pipe):
-    steps = history(7, 1500)
+    steps = history(7, 1000)
     calm, rough = new_pipe(), new_pipe()
     for pipe in (calm, rough):
         pipe.small_site()
@@ -203,7 +203,7 @@ def test_kills_change_neither_the_result_nor_the_counters_nor_the_order(new_pipe
     calm.wait_in(rows + 5, 60)
 
     dice = random.Random(1)
-    at = set(dice.sample(range(100, 1450), 6))
+    at = set(dice.sample(range(100, 950), 5))
 
     def kill(i):
         if i in at:
@@ -228,6 +228,32 @@ def test_kills_change_neither_the_result_nor_the_counters_nor_the_order(new_pipe
                  if r["partition"] == p] for pipe in (calm, rough)]
         assert sent[0] == sent[1]
     assert len(rough.dead()) == len(calm.dead()) == 1
+
+
+def test_two_instances_share_the_work_and_one_takes_over(new_pipe):
+    steps = history(11, 600)
+    calm, shared = new_pipe(), new_pipe()
+    second = shared.another("2")
+    for pipe in (calm, shared):
+        pipe.small_site()
+    rows = play(calm, steps)
+    calm.wait_in(rows + 5, 60)
+    seen = []
+
+    def stop(i):
+        if i == 300:
+            wait_until(lambda: second.status("transform")["counters"]["in"] > 0, 30,
+                       "work for the second", 0.1)
+            seen.append(second.stop("transform"))
+
+    assert play(shared, steps, stop) == rows
+    assert seen == [{"transform": 0}]
+    shared.wait_in(rows + 5, 60)
+    assert shared.rows_in() == rows + 5
+    for p in range(8):
+        sent = [[(r["key"], r["record"] and seq(r["record"])) for r in pipe.records("resource")
+                 if r["partition"] == p] for pipe in (calm, shared)]
+        assert sent[0] == sent[1]
 
 
 def test_a_clean_stop_is_status_0_and_the_next_start_goes_on(new_pipe):
@@ -261,6 +287,30 @@ def test_a_second_process_of_the_same_instance_fences_the_first(new_pipe):
     finally:
         first.kill()
         assert old_port != pipe.site.ports["transform"]
+
+
+def test_lag_is_the_age_of_the_last_heartbeat_and_grows_without_one(new_pipe):
+    pipe = new_pipe()
+    pipe.small_site()
+
+    def beat():
+        """As capture does: to every partition of oc_filecache and three topics."""
+        beats = []
+        for p in range(8):
+            table, key, _, data, value = pipe.envelope("filecache", "h")
+            beats.append((table, key, p, data, value))
+        pipe.send(*beats, *(pipe.envelope(t, "h") for t in ("share", "accounts", "storages")))
+
+    def reached():
+        status = pipe.status()
+        return status["time_us"] - status["lag_us"]
+
+    time.sleep(1.5)
+    start = time.time() * 1e6
+    wait_until(lambda: pipe.status()["time_us"] > start, 10, "a status", 0.1)
+    assert reached() < start  # nobody has said that the source was read that far
+    beat()
+    wait_until(lambda: reached() >= start, 10, "the heartbeats", 0.1)
 
 
 def test_wrong_configuration_is_status_2(new_pipe):
