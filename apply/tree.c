@@ -185,6 +185,7 @@ view_trash_origin(void *arg, const struct ap_desired *top, const struct ap_space
                   const char *base, int64_t *ret)
 {
     char location[4 * AP_TEXT_SIZE];
+    struct ap_desired folder;
     bool found;
     int64_t at = home_root(arg, top->storage);
     sqlite3_stmt *s = ap_query(arg,
@@ -204,8 +205,8 @@ view_trash_origin(void *arg, const struct ap_desired *top, const struct ap_space
     for (char *save = NULL, *part = strtok_r(location, "/", &save); part;
          part = strtok_r(NULL, "/", &save)) {
         at = child_of(arg, at, part);
-        if (at == 0)
-            return false;
+        if (at == 0 || !ap_desired_get(arg, at, &folder) || !folder.folder)
+            return false; /* another file may have that name by now */
         *ret = at;
     }
     return true;

@@ -207,6 +207,13 @@ run_some(struct world *w, int most)
 
     for (int i = 0; i < most && (job = ap_job_next(w->core)) != NULL; i++) {
         ap_job_run(&w->target.writer, job);
+        if (getenv("LOCKSTEP_TRACE"))
+            print_message(
+                "call %d of %d/%lld fileid %lld node %lld (%s) parent %lld (%s) %s%s: %d %s\n",
+                (int)job->call, (int)job->who.kind, (long long)job->who.id,
+                (long long)job->op.fileid, (long long)job->op.node, job->node_id,
+                (long long)job->op.parent, job->parent_id, job->op.name,
+                job->doubtful ? " doubtful" : "", job->result, job->err.cause);
         ap_job_back(w->core, job);
     }
 }
@@ -251,6 +258,24 @@ print_open(struct world *w)
                     (long long)sqlite3_column_int64(s, 5), sqlite3_column_int(s, 6));
 }
 
+/* The file that is open, and its ancestors on both sides. */
+static void
+print_chain(struct world *w, int64_t fileid)
+{
+    struct ap_desired row;
+    struct ap_applied node;
+
+    while (ap_desired_get(w->ledger, fileid, &row)) {
+        bool have = ap_node_of(w->ledger, fileid, &node);
+        print_error("  %lld %s parent %lld storage %lld%s: node %lld %s parent %lld storage %lld\n",
+                    (long long)fileid, row.name, (long long)row.parent, (long long)row.storage,
+                    row.deleted ? " deleted" : "", have ? (long long)node.id : 0LL,
+                    have ? node.name : "", have ? (long long)node.parent : 0LL,
+                    have ? (long long)node.storage : 0LL);
+        fileid = row.parent;
+    }
+}
+
 /* Everything delivered and done; what stays open is parked for a reason (`parked` many). */
 static void
 finish(struct world *w, int64_t parked)
@@ -263,6 +288,7 @@ finish(struct world *w, int64_t parked)
         open = ap_number(w->ledger, -1, "SELECT count(*) FROM work", NULL);
         if (ls_mono_ms() > until) {
             print_open(w);
+            print_chain(w, ap_number(w->ledger, 0, "SELECT id FROM work WHERE kind = 1", NULL));
             fail_msg("%lld entities are still open", (long long)open);
         }
     } while (!given_all(w) || open > parked || w->core->n_jobs > 0);
