@@ -99,11 +99,9 @@ status_of(const ProtobufCMessage *reply)
 {
     const ProtobufCFieldDescriptor *field =
         protobuf_c_message_descriptor_get_field_by_name(reply->descriptor, "status");
-    const Cs3__Status *status = NULL;
+    const void *at = field ? (const char *)reply + field->offset : NULL;
 
-    if (field)
-        memcpy(&status, (const char *)reply + field->offset, sizeof(status));
-    return status;
+    return at ? *(const Cs3__Status *const *)at : NULL;
 }
 
 /* ---- one try of one call */
@@ -213,7 +211,7 @@ authenticate_once(struct cs3_client *client, const char *as, char **ret_token,
     int r = -1;
 
     req.type = type;
-    req.client_id = (char *)(uintptr_t)as; /* protobuf-c only reads it */
+    req.client_id = cs3_borrow(as);
     req.client_secret = client->key;
     if (call_counted(client, CS3_AT_GATEWAY, "Authenticate", NULL, &req.base,
                      &cs3__authenticate_reply__descriptor, &message, &why) < 0) {
@@ -464,9 +462,9 @@ cs3_ref_fill(struct cs3_ref *ref, const struct cs3_place *place, struct ls_err *
 {
     cs3__reference__init(&ref->ref);
     cs3__resource_id__init(&ref->id);
-    ref->id.storage_id = (char *)(uintptr_t)place->storage_id;
-    ref->id.space_id = (char *)(uintptr_t)place->space_id;
-    ref->id.opaque_id = (char *)(uintptr_t)place->id;
+    ref->id.storage_id = cs3_borrow(place->storage_id);
+    ref->id.space_id = cs3_borrow(place->space_id);
+    ref->id.opaque_id = cs3_borrow(place->id);
     ref->ref.resource_id = &ref->id;
     ref->path[0] = '\0';
     if (place->name) {

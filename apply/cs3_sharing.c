@@ -52,9 +52,9 @@ node_fill(struct node *node, const struct cs3_place *place, bool folder)
 {
     cs3__resource_info__init(&node->info);
     cs3__resource_id__init(&node->id);
-    node->id.storage_id = (char *)(uintptr_t)place->storage_id;
-    node->id.space_id = (char *)(uintptr_t)place->space_id;
-    node->id.opaque_id = (char *)(uintptr_t)place->id;
+    node->id.storage_id = cs3_borrow(place->storage_id);
+    node->id.space_id = cs3_borrow(place->space_id);
+    node->id.opaque_id = cs3_borrow(place->id);
     node->info.id = &node->id;
     node->info.type = folder ? 2 : 1;
 }
@@ -86,11 +86,11 @@ grantee_fill(struct grantee *g, const char *id, bool group)
     cs3__group_id__init(&g->group);
     g->grantee.type = group ? 2 : 1;
     if (group) {
-        g->group.opaque_id = (char *)(uintptr_t)id;
+        g->group.opaque_id = cs3_borrow(id);
         g->grantee.id_case = CS3__GRANTEE__ID_GROUP_ID;
         g->grantee.group_id = &g->group;
     } else {
-        g->user.opaque_id = (char *)(uintptr_t)id;
+        g->user.opaque_id = cs3_borrow(id);
         g->user.type = 1;
         g->grantee.id_case = CS3__GRANTEE__ID_USER_ID;
         g->grantee.user_id = &g->user;
@@ -219,7 +219,7 @@ cs3_update_share(struct cs3_client *client, const char *as, const char *share_id
     Cs3__Timestamp expires;
 
     permissions_fill(&permissions, grant->permissions);
-    id.opaque_id = (char *)(uintptr_t)share_id;
+    id.opaque_id = cs3_borrow(share_id);
     ref.id = &id;
     field.permissions = &permissions.share;
     share.id = &id;
@@ -243,7 +243,7 @@ cs3_share_exists(struct cs3_client *client, const char *as, const char *share_id
     Cs3__ShareId id = CS3__SHARE_ID__INIT;
     struct ls_err why = {0};
 
-    id.opaque_id = (char *)(uintptr_t)share_id;
+    id.opaque_id = cs3_borrow(share_id);
     ref.id = &id;
     req.ref = &ref;
     if (cs3_call(client, CS3_AT_GATEWAY, "GetShare", as, &req.base, NULL, NULL, &why) == 0)
@@ -263,7 +263,7 @@ remove_share_at(struct cs3_client *client, enum cs3_service service, const char 
     Cs3__ShareReference ref = CS3__SHARE_REFERENCE__INIT;
     Cs3__ShareId id = CS3__SHARE_ID__INIT;
 
-    id.opaque_id = (char *)(uintptr_t)share_id;
+    id.opaque_id = cs3_borrow(share_id);
     ref.id = &id;
     req.ref = &ref;
     return cs3_call(client, service, "RemoveShare", as, &req.base, NULL, NULL, err);
@@ -331,14 +331,14 @@ cs3_update_received(struct cs3_client *client, const char *as, const char *share
     char state_path[] = "state", mount_path[] = "mount_point";
     char *paths[] = {state_path, mount_path};
 
-    id.opaque_id = (char *)(uintptr_t)share_id;
+    id.opaque_id = cs3_borrow(share_id);
     share.id = &id;
     received.share = &share;
     received.state = state == CS3_SHARE_ACCEPTED ? 2 : state == CS3_SHARE_REJECTED ? 3 : 1;
     mask.n_paths = 1;
     mask.paths = paths;
     if (mount_point && *mount_point) {
-        mount.path = (char *)(uintptr_t)mount_point;
+        mount.path = cs3_borrow(mount_point);
         received.mount_point = &mount;
         mask.n_paths = 2;
     }
@@ -407,7 +407,7 @@ public_grant_fill(struct public_grant *g, const struct cs3_link_info *link, cons
     g->grant.permissions = &g->permissions.share;
     g->grant.expiration = time_fill(&g->expires, link->expires);
     if (password)
-        g->grant.password = (char *)(uintptr_t)password;
+        g->grant.password = cs3_borrow(password);
 }
 
 int
@@ -432,7 +432,7 @@ cs3_create_link(struct cs3_client *client, const char *as, const char *owner,
     resource.info.arbitrary_metadata = &metadata; /* the server looks into it unasked */
     if (link->label && *link->label) {
         name.key = key;
-        name.value = (char *)(uintptr_t)link->label;
+        name.value = cs3_borrow(link->label);
         metadata.n_metadata = 1;
         metadata.metadata = entries;
     }
@@ -462,11 +462,11 @@ cs3_update_link(struct cs3_client *client, const char *as, const char *link_id,
     public_grant_fill(&grant, link, password);
     if (field != CS3_LINK_EXPIRATION) /* a date in the past would be refused */
         grant.grant.expiration = NULL;
-    id.opaque_id = (char *)(uintptr_t)link_id;
+    id.opaque_id = cs3_borrow(link_id);
     ref.id = &id;
     update.type = (int32_t)field;
     update.grant = &grant.grant;
-    update.display_name = (char *)(uintptr_t)cs3_text(link->label);
+    update.display_name = cs3_borrow(cs3_text(link->label));
     req.ref = &ref;
     req.update = &update;
     return cs3_call(client, CS3_AT_GATEWAY, "UpdatePublicShare", as, &req.base, NULL, NULL, err);
@@ -479,7 +479,7 @@ cs3_remove_link(struct cs3_client *client, const char *as, const char *link_id, 
     Cs3__PublicShareReference ref = CS3__PUBLIC_SHARE_REFERENCE__INIT;
     Cs3__PublicShareId id = CS3__PUBLIC_SHARE_ID__INIT;
 
-    id.opaque_id = (char *)(uintptr_t)link_id;
+    id.opaque_id = cs3_borrow(link_id);
     ref.id = &id;
     req.ref = &ref;
     return cs3_call(client, CS3_AT_GATEWAY, "RemovePublicShare", as, &req.base, NULL, NULL, err);

@@ -222,9 +222,9 @@ opaque_add(struct upload_opaque *o, const char *key)
 
     cs3__opaque_map_entry__init(&o->entries[i]);
     cs3__opaque_entry__init(&o->values[i]);
-    o->entries[i].key = (char *)(uintptr_t)key;
+    o->entries[i].key = cs3_borrow(key);
     o->entries[i].value = &o->values[i];
-    o->values[i].decoder = (char *)(uintptr_t) "plain";
+    o->values[i].decoder = cs3_borrow("plain");
     o->values[i].value.data = (uint8_t *)o->text[i];
     o->values[i].value.len = strlen(o->text[i]);
     o->list[i] = &o->entries[i];
@@ -380,7 +380,7 @@ cs3_list_spaces(struct cs3_client *client, const char *as, const char *type, cs3
     if (type) {
         filter.type = 4;
         filter.term_case = CS3__SPACE_FILTER__TERM_SPACE_TYPE;
-        filter.space_type = (char *)(uintptr_t)type;
+        filter.space_type = cs3_borrow(type);
         req.n_filters = 1;
         req.filters = filters;
     }
@@ -468,7 +468,7 @@ recycle_call(struct cs3_client *client, const char *as, const struct ap_space *s
     if (cs3_ref_fill(&ref, &root, err) < 0)
         return -1;
     req.ref = &ref.ref;
-    req.key = (char *)(uintptr_t)key;
+    req.key = cs3_borrow(key);
     if (cs3_call(client, CS3_AT_PROVIDER, "ListRecycle", as, &req.base,
                  &cs3__list_recycle_reply__descriptor, &message, err) < 0)
         return -1;
@@ -510,6 +510,13 @@ cs3_list_recycle(struct cs3_client *client, const char *as, const struct ap_spac
     return r;
 }
 
+int
+cs3_recycle_item(struct cs3_client *client, const char *as, const struct ap_space *space,
+                 const char *top_id, cs3_recycle_fn *each, void *arg, struct ls_err *err)
+{
+    return recycle_call(client, as, space, top_id, each, arg, err);
+}
+
 static int
 recycle_seen(void *arg, const struct cs3_recycle_info *item)
 {
@@ -547,7 +554,7 @@ cs3_restore(struct cs3_client *client, const char *as, const struct ap_space *sp
     if (cs3_ref_fill(&ref, &root, err) < 0 || cs3_ref_fill(&destination, to, err) < 0)
         return -1;
     req.ref = &ref.ref;
-    req.key = (char *)(uintptr_t)key;
+    req.key = cs3_borrow(key);
     req.restore_ref = &destination.ref;
     return cs3_call(client, CS3_AT_PROVIDER, "RestoreRecycleItem", as, &req.base, NULL, NULL, err);
 }
@@ -565,7 +572,7 @@ cs3_purge(struct cs3_client *client, const char *as, const struct ap_space *spac
     if (cs3_ref_fill(&ref, &root, err) < 0)
         return -1;
     req.ref = &ref.ref;
-    req.key = (char *)(uintptr_t)key;
+    req.key = cs3_borrow(key);
     return cs3_call(client, CS3_AT_PROVIDER, "PurgeRecycle", as, &req.base, NULL, NULL, err);
 }
 
@@ -615,7 +622,7 @@ cs3_remove_grant(struct cs3_client *client, const char *as, const struct cs3_pla
 
     if (cs3_ref_fill(&ref, node, err) < 0)
         return -1;
-    user.opaque_id = group_id.opaque_id = (char *)(uintptr_t)grantee_id;
+    user.opaque_id = group_id.opaque_id = cs3_borrow(grantee_id);
     grantee.type = group ? 2 : 1;
     if (group) {
         grantee.id_case = CS3__GRANTEE__ID_GROUP_ID;

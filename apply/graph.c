@@ -14,7 +14,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-enum { REPLY_CAP = 4 << 20, PASSWORD_LEN = 32 };
+enum { REPLY_CAP = 4 << 20, PASSWORD_LEN = 32, URL_MAX = 65536 };
 
 struct ap_graph {
     struct ap_http *http;
@@ -138,7 +138,7 @@ graph_call(struct ap_graph *graph, const char *method, const char *label, const 
     struct ls_buf url;
     long status = -1;
 
-    ls_buf_init(&url, 64 * 1024);
+    ls_buf_init(&url, URL_MAX);
     ls_buf_init(&reply.body, REPLY_CAP);
     if (url_make(graph, &url, parts, n_parts, err) < 0)
         goto out;

@@ -506,11 +506,17 @@ connect_now(struct ap_grpc *client)
         drop(client, "out of memory");
 }
 
-#define NV(n, v)                                                                                   \
-    {                                                                                              \
-        (uint8_t *)(uintptr_t)(n), (uint8_t *)(uintptr_t)(v), sizeof(n) - 1, strlen(v),            \
-            NGHTTP2_NV_FLAG_NO_COPY_NAME                                                           \
-    }
+/* nghttp2 copies both. */
+static nghttp2_nv
+nv(const char *name, const char *value)
+{
+    union {
+        const char *in;
+        uint8_t *out;
+    } n = {name}, v = {value};
+
+    return (nghttp2_nv){n.out, v.out, strlen(name), strlen(value), NGHTTP2_NV_FLAG_NONE};
+}
 
 static int
 call_submit(struct ap_grpc *client, struct call *call, int64_t now)
@@ -521,15 +527,15 @@ call_submit(struct ap_grpc *client, struct call *call, int64_t now)
 
     snprintf(timeout, sizeof(timeout), "%dm", left > 99999999 ? 99999999 : (int)left);
     const nghttp2_nv headers[] = {
-        NV(":method", "POST"),
-        NV(":scheme", "http"),
-        NV(":path", call->method),
-        NV(":authority", client->authority),
-        NV("te", "trailers"),
-        NV("content-type", "application/grpc"),
-        NV("user-agent", "lockstep/" LS_VERSION),
-        NV("grpc-timeout", timeout),
-        NV("x-access-token", call->token ? call->token : ""),
+        nv(":method", "POST"),
+        nv(":scheme", "http"),
+        nv(":path", call->method),
+        nv(":authority", client->authority),
+        nv("te", "trailers"),
+        nv("content-type", "application/grpc"),
+        nv("user-agent", "lockstep/" LS_VERSION),
+        nv("grpc-timeout", timeout),
+        nv("x-access-token", call->token ? call->token : ""),
     };
     size_t n = sizeof(headers) / sizeof(headers[0]) - (call->token ? 0 : 1);
 

@@ -17,7 +17,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { MAX_IDLE = 256, QUIET_MIN_S = 120 };
+enum { MAX_IDLE = 256, QUIET_MIN_S = 120, HEADER_MAX = 65536 };
 
 struct ap_http {
     bool verify;
@@ -175,7 +175,7 @@ headers_fill(const struct ap_http_request *request, struct curl_slist **ret, str
     struct curl_slist *list = curl_slist_append(NULL, "Expect:"), *longer;
     struct ls_buf line;
 
-    ls_buf_init(&line, 64 * 1024);
+    ls_buf_init(&line, HEADER_MAX);
     for (size_t i = 0; list && i < 2; i++) {
         if (!pairs[i][1])
             continue;

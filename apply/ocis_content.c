@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { READY_FIRST_MS = 5, READY_MAX_MS = 500 };
+enum { READY_FIRST_MS = 5, READY_MAX_MS = 500, PIECE = 262144 };
 
 /* One file to put, as the steps pass it on. */
 struct put {
@@ -50,7 +50,7 @@ static int
 local_sha1(const struct ap_blob_want *want, char out[41], struct ls_err *err)
 {
     struct ap_blob *blob = NULL;
-    char *piece = malloc(256 * 1024);
+    char *piece = malloc(PIECE);
     ssize_t n = -1;
 
     if (!piece) {
@@ -59,7 +59,7 @@ local_sha1(const struct ap_blob_want *want, char out[41], struct ls_err *err)
     }
     if (ap_blob_open(want, &blob, err) < 0)
         goto out;
-    while ((n = ap_blob_read(blob, piece, 256 * 1024, err)) > 0) {
+    while ((n = ap_blob_read(blob, piece, PIECE, err)) > 0) {
     }
     if (n == 0)
         snprintf(out, 41, "%s", ap_blob_sha1(blob));
