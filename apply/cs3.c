@@ -30,6 +30,7 @@ struct token {
     struct cs3_user user;
     int64_t got_ms;
     bool busy; /* somebody is signing in */
+    struct token *chain;
     UT_hash_handle hh;
 };
 
@@ -41,7 +42,7 @@ struct cs3_client {
     void *arg;
     pthread_mutex_t mutex; /* tokens */
     pthread_cond_t signed_in;
-    struct token *tokens;
+    struct token *tokens, *chain;
     cs3_no_user_fn *no_user;
     void *no_user_arg;
 };
@@ -285,6 +286,8 @@ token_slot(struct cs3_client *client, const char *as)
         return NULL;
     }
     HASH_ADD_KEYPTR(hh, client->tokens, token->as, strlen(token->as), token);
+    token->chain = client->chain;
+    client->chain = token;
     return token;
 }
 
@@ -443,9 +446,9 @@ cs3_client_free(struct cs3_client *client)
     ap_grpc_free(client->gateway);
     ap_grpc_free(client->provider);
     ap_grpc_free(client->sharing);
-    HASH_ITER(hh, client->tokens, token, next)
-    {
-        HASH_DEL(client->tokens, token);
+    HASH_CLEAR(hh, client->tokens); /* of the table; the chain goes on */
+    for (token = client->chain; token; token = next) {
+        next = token->chain;
         free(token->as);
         free(token->text);
         free(token);
