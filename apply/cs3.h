@@ -166,6 +166,10 @@ typedef int cs3_recycle_fn(void *arg, const struct cs3_recycle_info *item);
  * of the former are not true (0 for a file, 4096 for a folder), those of the latter are. */
 int cs3_list_recycle(struct cs3_client *client, const char *as, const struct ap_space *space,
                      const char *key, cs3_recycle_fn *each, void *arg, struct ls_err *err);
+/* The trashed item of that node id, with its true size: one call of `each`. RETRY internal where
+ * there is none. */
+int cs3_recycle_item(struct cs3_client *client, const char *as, const struct ap_space *space,
+                     const char *top_id, cs3_recycle_fn *each, void *arg, struct ls_err *err);
 /* Is there a trashed item of that node id? */
 int cs3_in_recycle(struct cs3_client *client, const char *as, const struct ap_space *space,
                    const char *top_id, bool *ret, struct ls_err *err);
