@@ -12,6 +12,7 @@
 struct ctl_flags {
     bool json;  /* --json: one JSON document on stdout */
     bool watch; /* --watch: status again and again until interrupted */
+    const char *user; /* --user U: verify only what concerns him; NULL: all */
 };
 
 /* Each prints to `out` and returns the exit status (enum ls_exit). */

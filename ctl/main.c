@@ -29,9 +29,32 @@ usage(FILE *out)
     fputs(
         "\n  --json   one JSON document instead of a table\n"
         "  --watch  (status) again every second until interrupted\n"
+        "  --user U (verify) only this user's tree, trash, links and what he received\n"
         "\nexit status: 0 fine or equal, 1 failed, 2 wrong usage, 3 different or a check failed,\n"
         "             4 source, 6 target, 7 Kafka, 9 data directory refused\n",
         out);
+}
+
+/* Takes "--user U" out of the arguments; the other options are ls_config_main's. Returns the new
+ * argc, or -1 for a --user without a name. */
+static int
+take_user(int argc, char **argv, const char **ret)
+{
+    int n = 0;
+
+    for (int i = 0; i < argc; i++) {
+        if (strncmp(argv[i], "--user=", 7) == 0) {
+            *ret = argv[i] + 7;
+        } else if (strcmp(argv[i], "--user") == 0) {
+            if (i + 1 == argc)
+                return -1;
+            *ret = argv[++i];
+        } else {
+            argv[n++] = argv[i];
+        }
+    }
+    argv[n] = NULL;
+    return n;
 }
 
 int
@@ -40,6 +63,7 @@ main(int argc, char **argv)
     static const char *const extra[] = {"--json", "--watch", NULL};
     bool given[2] = {false, false};
     struct ls_config *config = NULL;
+    const char *user = NULL;
     struct ls_err err = {0};
     int status = LS_EXIT_USAGE, r;
 
@@ -55,13 +79,18 @@ main(int argc, char **argv)
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         if (strcmp(argv[1], commands[i].name) != 0)
             continue;
+        argc = take_user(argc, argv, &user);
+        if (argc < 0) {
+            fputs("lockstep: --user wants a name\n", stderr);
+            return LS_EXIT_USAGE;
+        }
         r = ls_config_main(argc - 1, argv + 1, "lockstep", extra, given, &config, &status, &err);
         if (r < 0) {
             ls_log_err(LS_ERROR, "configuration", &err);
             return LS_EXIT_USAGE;
         }
         if (r == 0) {
-            struct ctl_flags flags = {.json = given[0], .watch = given[1]};
+            struct ctl_flags flags = {.json = given[0], .watch = given[1], .user = user};
             status = commands[i].run(config, &flags, stdout);
         }
         ls_config_free(config);

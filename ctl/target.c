@@ -7,10 +7,14 @@
  */
 #include "ctl/target.h"
 #include "apply/cs3.h"
+#include "common/run.h"
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
+
+#define TRIES 4
 
 struct session {
     char *uid;
@@ -61,12 +65,44 @@ target_close(struct target *target)
     free(target);
 }
 
-/* The user's session; *ret is NULL when the target does not know him. */
+/* After a failure: is another try of use? Waits before it says yes. Replies are handed on only when
+ * they are whole, so a call may be repeated. */
+static bool
+once_more(const struct ls_err *err, int *tries)
+{
+    if (err->kind != LS_ERR_RETRY || ++*tries > TRIES || strcmp(err->cause, "gone") == 0 ||
+        strcmp(err->cause, "sign-in") == 0)
+        return false;
+    ls_run_sleep_ms(100LL << *tries);
+    return !ls_run_stopping();
+}
+
+/* Signs in and finds the home. A user who is not known or disabled has an empty id then. */
+static int
+session_fill(struct target *target, struct session *session, struct ls_err *err)
+{
+    struct ls_err why = {0};
+
+    if (cs3_sign_in(target->cs3, session->uid, session->id, &why) < 0) {
+        session->id[0] = 0;
+        if (why.code == CS3_NOT_FOUND)
+            return 0;
+    } else if (cs3_personal_space(target->cs3, session->uid, &session->space, &why) == 0) {
+        session->has_space = true;
+        return 0;
+    } else if (strcmp(why.cause, "gone") == 0) {
+        return 0;
+    }
+    *err = why;
+    return -1;
+}
+
+/* The user's session; *ret is NULL when he cannot be looked at. */
 static int
 session_of(struct target *target, const char *uid, struct session **ret, struct ls_err *err)
 {
     struct session *session;
-    struct ls_err why = {0};
+    int tries = 0, r;
 
     pthread_mutex_lock(&target->lock);
     HASH_FIND_STR(target->sessions, uid, session);
@@ -80,25 +116,20 @@ session_of(struct target *target, const char *uid, struct session **ret, struct 
         free(session);
         return ls_fail(err, LS_ERR_FATAL, 0, "out of memory");
     }
-    if (cs3_sign_in(target->cs3, uid, session->id, &why) < 0) {
-        session->id[0] = 0;
-        if (why.code != CS3_NOT_FOUND)
-            goto fail;
-    } else if (cs3_personal_space(target->cs3, uid, &session->space, &why) == 0) {
-        session->has_space = true;
-    } else if (strcmp(why.cause, "gone") != 0) {
-        goto fail;
+    do
+        r = session_fill(target, session, err);
+    while (r < 0 && once_more(err, &tries));
+    if (r < 0) {
+        free(session->uid);
+        free(session);
+        return -1;
     }
+    /* one thread a user: nobody else has made it in between */
     pthread_mutex_lock(&target->lock);
     HASH_ADD_KEYPTR(hh, target->sessions, session->uid, strlen(session->uid), session);
     pthread_mutex_unlock(&target->lock);
     *ret = session->id[0] ? session : NULL;
     return 0;
-fail:
-    *err = why;
-    free(session->uid);
-    free(session);
-    return -1;
 }
 
 int
@@ -125,6 +156,7 @@ give_info(void *arg, const struct cs3_info *info)
     return item->each(item->arg, &(struct target_item){.id = info->id,
                                                        .name = info->name,
                                                        .folder = info->folder,
+                                                       .processing = info->processing,
                                                        .size = info->size,
                                                        .mtime = info->mtime,
                                                        .sha1 = info->sha1});
@@ -137,41 +169,85 @@ target_list(struct target *target, const char *uid, const char *node_id,
     struct session *session = NULL;
     struct item_arg item = {each, arg};
     struct cs3_place place;
+    int tries = 0, r;
 
     if (session_of(target, uid, &session, err) < 0)
         return -1;
     if (!session || !session->has_space)
         return 0; /* no space: nothing in it */
     place = cs3_place_of(&session->space, node_id ? node_id : session->space.root_id, NULL);
-    return cs3_list(target->cs3, uid, &place, give_info, &item, err);
+    do
+        r = cs3_list(target->cs3, uid, &place, give_info, &item, err);
+    while (r < 0 && once_more(err, &tries));
+    return r;
 }
+
+struct trashed_arg {
+    int (*each)(void *arg, const struct target_trashed *item);
+    void *arg;
+    bool top;
+};
 
 static int
 give_trashed(void *arg, const struct cs3_recycle_info *info)
 {
-    struct item_arg *item = arg;
-    const char *slash = strrchr(info->path, '/');
+    struct trashed_arg *trashed = arg;
+    const char *of = trashed->top ? info->path : info->key, *slash = strrchr(of, '/');
+    char where[8192] = "";
 
-    return item->each(item->arg, &(struct target_item){.id = info->key,
-                                                       .name = slash ? slash + 1 : info->path,
-                                                       .folder = info->folder,
-                                                       .size = info->size,
-                                                       .mtime = info->deleted_at,
-                                                       .sha1 = ""});
+    if (trashed->top && slash)
+        snprintf(where, sizeof where, "%.*s", (int)(slash - of), of);
+    return trashed->each(trashed->arg,
+                         &(struct target_trashed){.key = info->key,
+                                                  .name = slash ? slash + 1 : of,
+                                                  .where = where,
+                                                  .folder = info->folder,
+                                                  .size = trashed->top ? -1 : info->size,
+                                                  .deleted_at = info->deleted_at});
 }
 
 int
-target_trash(struct target *target, const char *uid,
-             int (*each)(void *arg, const struct target_item *item), void *arg, struct ls_err *err)
+target_trash(struct target *target, const char *uid, const char *key,
+             int (*each)(void *arg, const struct target_trashed *item), void *arg,
+             struct ls_err *err)
 {
     struct session *session = NULL;
-    struct item_arg item = {each, arg};
+    struct trashed_arg trashed = {each, arg, key == NULL};
+    int tries = 0, r;
 
     if (session_of(target, uid, &session, err) < 0)
         return -1;
     if (!session || !session->has_space)
         return 0;
-    return cs3_list_recycle(target->cs3, uid, &session->space, NULL, give_trashed, &item, err);
+    do
+        r = cs3_list_recycle(target->cs3, uid, &session->space, key, give_trashed, &trashed, err);
+    while (r < 0 && once_more(err, &tries));
+    return r;
+}
+
+static int
+take_size(void *arg, const struct cs3_recycle_info *info)
+{
+    *(int64_t *)arg = info->size;
+    return 0;
+}
+
+int
+target_trashed_size(struct target *target, const char *uid, const char *key, int64_t *ret,
+                    struct ls_err *err)
+{
+    struct session *session = NULL;
+    int tries = 0, r;
+
+    if (session_of(target, uid, &session, err) < 0)
+        return -1;
+    *ret = -1;
+    if (!session || !session->has_space)
+        return 0;
+    do
+        r = cs3_recycle_item(target->cs3, uid, &session->space, key, take_size, ret, err);
+    while (r < 0 && once_more(err, &tries));
+    return r;
 }
 
 struct share_arg {
@@ -188,7 +264,8 @@ give_received(void *arg, const struct cs3_received_info *received)
                        &(struct target_share){.share_id = received->share.id,
                                               .node_id = received->share.node_id,
                                               .permissions = received->share.permissions,
-                                              .state = received->state});
+                                              .expires = received->share.expires,
+                                              .state = (int)received->state});
 }
 
 int
@@ -198,12 +275,16 @@ target_received(struct target *target, const char *uid,
 {
     struct session *session = NULL;
     struct share_arg share = {each, arg};
+    int tries = 0, r;
 
     if (session_of(target, uid, &session, err) < 0)
         return -1;
     if (!session)
         return 0;
-    return cs3_list_received(target->cs3, uid, give_received, &share, err);
+    do
+        r = cs3_list_received(target->cs3, uid, give_received, &share, err);
+    while (r < 0 && once_more(err, &tries));
+    return r;
 }
 
 struct link_arg {
@@ -219,6 +300,7 @@ give_link(void *arg, const struct cs3_link_info *info)
     return link->each(link->arg, &(struct target_link){.link_id = info->id,
                                                        .node_id = info->node_id,
                                                        .label = info->label,
+                                                       .token = info->token,
                                                        .permissions = info->permissions,
                                                        .expires = info->expires,
                                                        .has_password = info->has_password});
@@ -230,10 +312,14 @@ target_links(struct target *target, const char *uid,
 {
     struct session *session = NULL;
     struct link_arg link = {each, arg};
+    int tries = 0, r;
 
     if (session_of(target, uid, &session, err) < 0)
         return -1;
     if (!session)
         return 0;
-    return cs3_list_links(target->cs3, uid, NULL, give_link, &link, err);
+    do
+        r = cs3_list_links(target->cs3, uid, NULL, give_link, &link, err);
+    while (r < 0 && once_more(err, &tries));
+    return r;
 }

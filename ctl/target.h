@@ -14,34 +14,50 @@ struct target;
 struct target_item {
     const char *id, *name;
     bool folder;
+    bool processing; /* its content is not ready yet */
     int64_t size, mtime;
     const char *sha1; /* "" for folders */
+};
+
+struct target_trashed {
+    const char *key, *name;
+    const char *where; /* the folder it was in, "" for the top */
+    bool folder;
+    int64_t size; /* of a file; -1: has to be asked with target_trashed_size */
+    int64_t deleted_at;
 };
 
 struct target_share { /* as its recipient sees it */
     const char *share_id, *node_id;
     int64_t permissions; /* CS3_PERM_* */
+    int64_t expires;     /* 0: never */
     int state;           /* enum cs3_share_state */
 };
 
 struct target_link {
-    const char *link_id, *node_id, *label;
+    const char *link_id, *node_id, *label, *token;
     int64_t permissions, expires; /* 0: never */
     bool has_password;
 };
 
+/* The calls repeat what may succeed the next moment; err.cause "gone": what was asked for is not
+ * there (any more). `each` stops a walk by a non-zero result, which is returned. */
 int target_open(const struct ls_config *config, struct target **ret, struct ls_err *err);
-void target_close(struct target *target);
+void target_close(struct target *target); /* NULL is fine */
 
-/* Does the user exist there? *ret_id is set (borrowed until the close) or NULL. */
+/* Can the user be looked at as himself? *ret_id is set (borrowed until the close), or NULL for one
+ * who does not exist there or is disabled. The calls below give nothing for him. */
 int target_user(struct target *target, const char *uid, const char **ret_id, struct ls_err *err);
-/* node_id NULL: the root of the user's personal space. `each` stops the walk by a non-zero result. */
+/* node_id NULL: the root of the user's personal space. */
 int target_list(struct target *target, const char *uid, const char *node_id,
                 int (*each)(void *arg, const struct target_item *item), void *arg,
                 struct ls_err *err);
-int target_trash(struct target *target, const char *uid,
-                 int (*each)(void *arg, const struct target_item *item), void *arg,
+/* key NULL: the trashed items; a key: what is directly below that trashed folder. */
+int target_trash(struct target *target, const char *uid, const char *key,
+                 int (*each)(void *arg, const struct target_trashed *item), void *arg,
                  struct ls_err *err);
+int target_trashed_size(struct target *target, const char *uid, const char *key, int64_t *ret,
+                        struct ls_err *err);
 int target_received(struct target *target, const char *uid,
                     int (*each)(void *arg, const struct target_share *share), void *arg,
                     struct ls_err *err);

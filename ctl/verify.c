@@ -5,11 +5,14 @@
  * several threads, then shares and links, which need the places found by all of them. It takes
  * nothing from Lockstep's own state. While the stream runs, what it still carries shows as a
  * difference: drain first (lockstep status), or read the difference with that in mind.
- * A failure to read one side is never "equal": it ends the command with its own status.
+ * A failure to read one side is never "equal": it ends the command with its own status. A user
+ * who cannot be looked at is a difference as soon as he has anything.
  */
 #include "ctl/verify.h"
 #include "common/log.h"
+#include "common/run.h"
 #include "ctl/ctl.h"
+#include "ctl/lines.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,11 +22,11 @@ verify_differ(struct verify *verify, struct verify_user *user, const char *what,
 {
     json_t *row = json_object();
 
-    json_object_set_new(row, "user", json_string_nocheck(user ? user->user->uid : ""));
-    json_object_set_new(row, "what", json_string_nocheck(what));
-    json_object_set_new(row, "place", json_string_nocheck(place));
-    json_object_set_new(row, "source", json_string_nocheck(source));
-    json_object_set_new(row, "target", json_string_nocheck(target));
+    json_object_set_new(row, "user", ctl_json_text(user ? user->user->uid : ""));
+    json_object_set_new(row, "what", ctl_json_text(what));
+    json_object_set_new(row, "place", ctl_json_text(place));
+    json_object_set_new(row, "source", ctl_json_text(source));
+    json_object_set_new(row, "target", ctl_json_text(target));
     pthread_mutex_lock(&verify->lock);
     json_array_append_new(verify->differences, row);
     verify->n_differences++;
@@ -33,12 +36,18 @@ verify_differ(struct verify *verify, struct verify_user *user, const char *what,
 }
 
 void
-verify_fail(struct verify *verify, const struct ls_err *err)
+verify_not_kept(struct verify *verify, enum verify_not_kept what)
 {
     pthread_mutex_lock(&verify->lock);
-    if (!verify->failed)
-        verify->err = *err;
-    verify->failed = true;
+    verify->not_kept[what]++;
+    pthread_mutex_unlock(&verify->lock);
+}
+
+void
+verify_left(struct verify *verify, enum verify_left what)
+{
+    pthread_mutex_lock(&verify->lock);
+    verify->left[what]++;
     pthread_mutex_unlock(&verify->lock);
 }
 
@@ -49,6 +58,21 @@ verify_live(const struct verify *verify, const char *target_id)
 
     HASH_FIND_STR(verify->live, target_id, live);
     return live ? live->node : NULL;
+}
+
+static int
+by_uid(const void *a, const void *b)
+{
+    return strcmp(((const struct verify_user *)a)->user->uid,
+                  ((const struct verify_user *)b)->user->uid);
+}
+
+struct verify_user *
+verify_user_of(struct verify *verify, const struct side_user *user)
+{
+    struct verify_user key = {.user = (struct side_user *)(uintptr_t)user};
+
+    return bsearch(&key, verify->users, verify->n_users, sizeof key, by_uid);
 }
 
 static int
@@ -70,30 +94,74 @@ index_live(struct verify *verify, struct ls_err *err)
     return 0;
 }
 
+/* What the source holds of a user, in words; false when it is nothing. */
+static bool
+holdings(const struct side_user *user, char *out, size_t size)
+{
+    struct side_node *files = user->root ? side_child(user->root, "files") : NULL;
+    struct side_node *bin = user->root ? side_child(user->root, "files_trashbin") : NULL;
+    size_t live = files ? verify_below(files) : 0;
+
+    bin = bin ? side_child(bin, "files") : NULL;
+    snprintf(out, size, "%s, %zu files and folders, %zu in the trash",
+             user->enabled ? "enabled" : "disabled", live, bin ? verify_below(bin) : 0);
+    return live > 0 || (bin && verify_below(bin) > 0);
+}
+
 static int
 compare_user(struct verify *verify, struct verify_user *user, struct ls_err *err)
 {
+    bool create = strcmp(ls_config_str(verify->config, "people", "mode"), "create") == 0, has;
     const char *id = NULL;
+    char text[128];
 
     if (target_user(verify->target, user->user->uid, &id, err) < 0)
         return -1;
     if (!id) {
-        verify_differ(verify, user, "user missing", "", user->user->uid, "");
+        has = holdings(user->user, text, sizeof text);
+        if (user->user->enabled)
+            verify_differ(verify, user, "user missing or disabled", "", text, "");
+        else if (has)
+            verify_differ(verify, user, "user cannot be looked at", "", text, "cannot sign in");
+        else
+            verify_left(verify, VL_DISABLED);
         return 0;
     }
+    user->looked_at = true;
+    if (!user->user->enabled && create)
+        verify_differ(verify, user, "user enabled", "", "disabled", "can sign in");
     if (verify_tree(verify, user, err) < 0)
         return -1;
     return verify_trash(verify, user, err);
 }
 
+/* ---- users, one after the other, by several threads */
+
+typedef int user_fn(struct verify *verify, struct verify_user *user, struct ls_err *err);
+struct phase {
+    struct verify *verify;
+    user_fn *fn;
+};
+
+static void
+note_failure(struct verify *verify, const struct ls_err *err)
+{
+    pthread_mutex_lock(&verify->lock);
+    if (!verify->failed)
+        verify->err = *err;
+    verify->failed = true;
+    pthread_mutex_unlock(&verify->lock);
+}
+
 static void *
 worker(void *arg)
 {
-    struct verify *verify = arg;
-    struct ls_err err = {0};
+    struct phase *phase = arg;
+    struct verify *verify = phase->verify;
 
     for (;;) {
         struct verify_user *user = NULL;
+        struct ls_err err = {0};
 
         pthread_mutex_lock(&verify->lock);
         if (!verify->failed && verify->next_user < verify->n_users)
@@ -101,41 +169,46 @@ worker(void *arg)
         pthread_mutex_unlock(&verify->lock);
         if (!user)
             return NULL;
-        if (compare_user(verify, user, &err) < 0)
-            verify_fail(verify, &err);
+        if (verify->only && strcmp(user->user->uid, verify->only) != 0)
+            continue;
+        if (phase->fn(verify, user, &err) < 0) {
+            if (err.kind == LS_ERR_NONE) /* a list was broken off */
+                ls_fail(&err, LS_ERR_FATAL, 0, "out of memory");
+            note_failure(verify, &err);
+        }
     }
+}
+
+static int
+each_user(struct verify *verify, user_fn *fn, struct ls_err *err)
+{
+    struct phase phase = {verify, fn};
+    pthread_t threads[64];
+    size_t n = (size_t)ls_config_int(verify->config, "verify", "workers"), started = 0;
+
+    verify->next_user = 0;
+    for (; started < n && started < 64 && started < verify->n_users; started++)
+        if (pthread_create(&threads[started], NULL, worker, &phase) != 0)
+            break;
+    if (started == 0)
+        worker(&phase);
+    for (size_t i = 0; i < started; i++)
+        pthread_join(threads[i], NULL);
+    if (!verify->failed)
+        return 0;
+    *err = verify->err;
+    return -1;
 }
 
 static int
 compare_all(struct verify *verify, struct ls_err *err)
 {
-    pthread_t threads[64];
-    size_t n = (size_t)ls_config_int(verify->config, "verify", "workers"), started = 0;
-
-    for (; started < n && started < 64 && started < verify->n_users; started++)
-        if (pthread_create(&threads[started], NULL, worker, verify) != 0)
-            break;
-    if (started == 0 && verify->n_users > 0)
-        worker(verify);
-    for (size_t i = 0; i < started; i++)
-        pthread_join(threads[i], NULL);
-    if (verify->failed) {
-        *err = verify->err;
+    if (each_user(verify, compare_user, err) < 0 || index_live(verify, err) < 0)
         return -1;
-    }
-    if (index_live(verify, err) < 0)
+    verify_effective(verify);
+    if (each_user(verify, verify_received, err) < 0)
         return -1;
-    for (size_t i = 0; i < verify->n_users; i++)
-        if (verify_received(verify, &verify->users[i], err) < 0)
-            return -1;
     return verify_links(verify, err);
-}
-
-static int
-by_uid(const void *a, const void *b)
-{
-    return strcmp(((const struct verify_user *)a)->user->uid,
-                  ((const struct verify_user *)b)->user->uid);
 }
 
 /* Users in order of their names. */
@@ -155,117 +228,50 @@ list_users(struct verify *verify, struct ls_err *err)
     return 0;
 }
 
-static const struct {
-    const char *name;
-    const char *why;
-    size_t offset;
-} not_kept[] = {
-    {"folder mtimes", "oCIS propagates its own", offsetof(struct verify, folder_mtimes)},
-    {"file ids", "oCIS makes its own; the ledger maps them", offsetof(struct verify, ids)},
-    {"places of trash items", "their old folder is gone, or the name was taken",
-     offsetof(struct verify, trash_places)},
-    {"share ids", "the sharing API makes its own", offsetof(struct verify, share_ids)},
-    {"link tokens", "the sharing API takes none", offsetof(struct verify, link_tokens)},
-    {"link passwords", "the sharing API takes no hash: a random one keeps the link closed",
-     offsetof(struct verify, link_passwords)},
-};
-
-static size_t
-not_kept_count(const struct verify *verify, size_t i)
+/* The exit status of a failure to read the source. */
+static int
+source_status(const struct ls_err *err)
 {
-    size_t n;
-
-    memcpy(&n, (const char *)verify + not_kept[i].offset, sizeof n);
-    return n;
-}
-
-static void
-print_json(const struct verify *verify, FILE *out)
-{
-    static const char *const names[VC_MAX] = {"folders", "files", "trash",
-                                              "shares",  "links", "different"};
-    json_t *document = json_object(), *users = json_object(), *kept = json_object();
-
-    for (size_t i = 0; i < verify->n_users; i++) {
-        json_t *row = json_object();
-        for (size_t c = 0; c < VC_MAX; c++)
-            json_object_set_new(row, names[c], json_integer((json_int_t)verify->users[i].count[c]));
-        json_object_set_new_nocheck(users, verify->users[i].user->uid, row);
-    }
-    for (size_t i = 0; i < sizeof not_kept / sizeof not_kept[0]; i++)
-        json_object_set_new(kept, not_kept[i].name,
-                            json_integer((json_int_t)not_kept_count(verify, i)));
-    json_object_set_new(document, "equal", json_boolean(verify->n_differences == 0));
-    json_object_set_new(document, "users", users);
-    json_object_set(document, "differences", verify->differences);
-    json_object_set_new(document, "not_kept_by_ocis_api", kept);
-    json_object_set_new(document, "orphans", json_integer((json_int_t)verify->side->n_orphans));
-    json_dumpf(document, out, JSON_INDENT(2) | JSON_SORT_KEYS);
-    fputc('\n', out);
-    json_decref(document);
-}
-
-static void
-print_table(const struct verify *verify, FILE *out)
-{
-    json_t *row;
-    size_t i;
-
-    fprintf(out, "%-24s %8s %8s %8s %8s %8s %10s\n", "USER", "FOLDERS", "FILES", "TRASH", "SHARES",
-            "LINKS", "DIFFERENT");
-    for (i = 0; i < verify->n_users; i++) {
-        const size_t *n = verify->users[i].count;
-        fprintf(out, "%-24s %8zu %8zu %8zu %8zu %8zu %10zu\n", verify->users[i].user->uid,
-                n[VC_FOLDERS], n[VC_FILES], n[VC_TRASH], n[VC_SHARES], n[VC_LINKS],
-                n[VC_DIFFERENT]);
-    }
-    json_array_foreach(verify->differences, i, row)
-    {
-        fprintf(out, "DIFFERENT  %s  %s  %s  source: %s  target: %s\n",
-                json_string_value(json_object_get(row, "user")),
-                json_string_value(json_object_get(row, "what")),
-                json_string_value(json_object_get(row, "place")),
-                json_string_value(json_object_get(row, "source")),
-                json_string_value(json_object_get(row, "target")));
-    }
-    for (i = 0; i < sizeof not_kept / sizeof not_kept[0]; i++)
-        if (not_kept_count(verify, i) > 0)
-            fprintf(out, "not kept by ocis-api: %zu %s (%s)\n", not_kept_count(verify, i),
-                    not_kept[i].name, not_kept[i].why);
-    if (verify->side->n_orphans > 0)
-        fprintf(out, "not compared: %zu orphans (rows whose parent does not exist)\n",
-                verify->side->n_orphans);
-    fputs("not compared: versions, external and federated storages\n", out);
-    if (verify->n_differences == 0)
-        fputs("equal\n", out);
-    else
-        fprintf(out, "%zu differences\n", verify->n_differences);
+    return strcmp(err->cause, "data") == 0 ? LS_EXIT_DATA : LS_EXIT_SOURCE;
 }
 
 int
 ctl_verify(const struct ls_config *config, const struct ctl_flags *flags, FILE *out)
 {
-    struct verify verify = {.config = config, .lock = PTHREAD_MUTEX_INITIALIZER};
+    struct verify verify = {.config = config,
+                            .only = flags->user,
+                            .now = ls_now_us() / 1000000,
+                            .lock = PTHREAD_MUTEX_INITIALIZER};
     struct ctl_source *source = NULL;
+    struct side_user *user = NULL;
     struct ls_err err = {0};
-    int status = LS_EXIT_SOURCE;
+    int status = LS_EXIT_FAILURE;
 
     verify.differences = json_array();
     if (!verify.differences)
         return LS_EXIT_FAILURE;
-    if (tf_zone_set(ls_config_str(config, "source", "time_zone"), &verify.zone, &err) < 0 ||
-        ctl_source_open(config, &source, &err) < 0 ||
-        side_load(config, source, &verify.side, &err) < 0)
+    if (tf_zone_set(ls_config_str(config, "source", "time_zone"), &verify.zone, &err) < 0) {
+        status = LS_EXIT_USAGE;
         goto out;
+    }
+    if (ctl_source_open(config, &source, &err) < 0 ||
+        side_load(config, source, &verify.side, &err) < 0) {
+        status = source_status(&err);
+        goto out;
+    }
+    if (flags->user)
+        HASH_FIND_STR(verify.side->users, flags->user, user);
+    if (flags->user && !user) {
+        ls_fail(&err, LS_ERR_FATAL, 0, "the source has no user '%s'", flags->user);
+        status = LS_EXIT_USAGE;
+        goto out;
+    }
     status = LS_EXIT_TARGET;
     if (target_open(config, &verify.target, &err) < 0 || list_users(&verify, &err) < 0 ||
         compare_all(&verify, &err) < 0)
         goto out;
     status = verify.n_differences == 0 ? LS_EXIT_OK : LS_EXIT_DIFFERENT;
-    if (flags->json)
-        print_json(&verify, out);
-    else
-        print_table(&verify, out);
+    verify_print(&verify, flags->json, out);
 out:
     if (err.kind != LS_ERR_NONE)
         ls_log_err(LS_ERROR, "verify", &err);

@@ -11,13 +11,43 @@
 #include <pthread.h>
 
 /* What is counted for each user; the columns of the summary. */
-enum verify_count {
-    VC_FOLDERS, VC_FILES, VC_TRASH, VC_SHARES, VC_LINKS, VC_DIFFERENT, VC_MAX
-};
+enum verify_count { VC_FOLDERS, VC_FILES, VC_TRASH, VC_SHARES, VC_LINKS, VC_DIFFERENT, VC_MAX };
 
 struct verify_user {
     struct side_user *user;
+    bool looked_at; /* his space could be read */
     size_t count[VC_MAX];
+};
+
+/* What a writer cannot keep by design: counted, apart from the differences. */
+enum verify_not_kept {
+    VK_FOLDER_MTIMES,
+    VK_MTIME_RANGE,
+    VK_IDS,
+    VK_TRASH_PLACES,
+    VK_TRASH_TIMES,
+    VK_UNIONS,
+    VK_SHARE_IDS,
+    VK_LINK_TOKENS,
+    VK_LINK_PASSWORDS,
+    VK_MAX
+};
+
+/* What was not compared, and counts as no difference because it has no effect in ownCloud, is not
+ * carried by design, or cannot be seen. */
+enum verify_left {
+    VL_DISABLED,
+    VL_RECEIVED_DISABLED,
+    VL_NO_RECIPIENT,
+    VL_NO_NODE,
+    VL_ELSEWHERE,
+    VL_DORMANT,
+    VL_NODE_DIFFERS,
+    VL_EXPIRED,
+    VL_FEDERATED,
+    VL_SHARE_TYPE,
+    VL_TARGET_ONLY,
+    VL_MAX
 };
 
 /* A node that is live on both sides, by its id at the target. */
@@ -28,34 +58,60 @@ struct verify_live {
 
 struct verify {
     const struct ls_config *config;
+    const char *only; /* --user; NULL: all */
     struct side *side;
     struct tf_zone zone; /* of the source's DATETIME columns */
     struct target *target;
-    pthread_mutex_t lock;   /* of all below */
-    json_t *differences;    /* [{user, what, place, source, target}] */
+    int64_t now; /* seconds: what expired before it has no effect */
+    pthread_mutex_t lock; /* of all below */
+    json_t *differences;  /* [{user, what, place, source, target}] */
     size_t n_differences;
     struct verify_user *users;
     size_t n_users, next_user;
-    /* not kept by ocis-api, by design: counted, apart */
-    size_t folder_mtimes, ids, trash_places, link_tokens, link_passwords, share_ids;
+    size_t not_kept[VK_MAX], left[VL_MAX];
     struct verify_live *live;
     struct ls_err err; /* the first failure that ended the work */
     bool failed;
 };
 
-/* Names one difference. `place` is a path in the user's home, "" where it has none. */
+/* Names one difference. `place` is a path in the user's home, "" where it has none. `user` NULL:
+ * nobody's. Thread-safe, as are the two that count. */
 void verify_differ(struct verify *verify, struct verify_user *user, const char *what,
                    const char *place, const char *source, const char *target);
-void verify_fail(struct verify *verify, const struct ls_err *err);
+void verify_not_kept(struct verify *verify, enum verify_not_kept what);
+void verify_left(struct verify *verify, enum verify_left what);
 
 /* After all trees: the node that was found under that id, or NULL. */
 struct side_node *verify_live(const struct verify *verify, const char *target_id);
+struct verify_user *verify_user_of(struct verify *verify, const struct side_user *user);
 
-/* verify_tree.c: live tree and trash of one user. */
+/* verify_tree.c: live tree of one user. */
 int verify_tree(struct verify *verify, struct verify_user *user, struct ls_err *err);
+/* How many rows there are below a folder, those of doubled places left out. */
+size_t verify_below(const struct side_node *folder);
+/* SHA1 (may be NULL) and size of what the source's disk holds; -1 when it cannot be read. */
+int verify_on_disk(const struct verify_user *user, const char *place, char sha1[41],
+                   int64_t *ret_size, struct ls_err *err);
+/* The mtime that the target can hold. */
+int64_t verify_mtime(int64_t mtime);
+
+/* verify_trash.c */
 int verify_trash(struct verify *verify, struct verify_user *user, struct ls_err *err);
-/* verify_shares.c: effective shares of one recipient; all links. After all trees. */
+/* Length of the base name of a trash entry, and its time: "a.txt.d1700000000" -> 5, 1700000000;
+ * 0 where it has none. */
+size_t verify_trash_name(const char *name, int64_t *ret_time);
+
+/* verify_shares.c. All after all trees. First which rows have an effect: sets side_share.node. */
+void verify_effective(struct verify *verify);
 int verify_received(struct verify *verify, struct verify_user *user, struct ls_err *err);
+/* The last second the row is valid; 0: for ever. */
+int64_t verify_expires(const struct verify *verify, const struct side_share *share);
+/* Names of CS3_PERM_* bits, for a person. Returns `out`. */
+const char *verify_permissions(int64_t bits, char *out, size_t size);
+/* verify_links.c */
 int verify_links(struct verify *verify, struct ls_err *err);
+
+/* verify_report.c */
+void verify_print(const struct verify *verify, bool json, FILE *out);
 
 #endif

@@ -1,26 +1,33 @@
 /*
- * Compares what people effectively have: for each recipient the nodes he was given and with what
- * permissions, and all links.
+ * Compares what people effectively have: for each recipient the nodes he was given, in what state,
+ * with what permissions and until when.
  *
  * ownCloud gives somebody the union of all rows that reach him (as a user, through groups), each
  * accepted by himself or not; several rows for one node become one. oCIS keeps a share per
- * grantee. So both sides are folded to (recipient, node) -> permissions of what is accepted,
- * whether anything is pending, and compared there. A row has no effect when its node is not live
- * in a home (trash: dormant), when it has expired, or when the recipient owns the node.
+ * grantee. So both sides are folded to (recipient, node) -> the best state there is, and the
+ * permissions of all that is in that state, and compared there. A row has no effect when its node
+ * is not live in a home (trash: dormant), when it has expired, when the recipient owns the node,
+ * or when it grants nothing (rows of before 10.0.9).
  */
 #include "common/records.h"
-#include "common/run.h"
 #include "ctl/verify.h"
 #include "transform/map.h"
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
+enum { STATES = 3 }; /* CS3_SHARE_ACCEPTED, _PENDING, _REJECTED: the better first */
+static const char *const state_names[STATES + 1] = {"accepted", "pending", "rejected", ""};
+
+struct side_view { /* of one recipient and one node */
+    bool any[STATES];
+    int64_t permissions[STATES];
+    int64_t expires[STATES]; /* the latest; INT64_MAX: never */
+};
+
 struct effect {
     struct side_node *node;
-    int64_t accepted; /* CS3_PERM_* of all accepted rows */
-    int64_t target;   /* the same at the target */
-    bool any_accepted, any_pending, seen_accepted, seen_pending;
+    struct side_view source, target;
+    int64_t bits;      /* oC10's, of all accepted rows */
     UT_hash_handle hh; /* by node->target_id */
 };
 
@@ -31,28 +38,8 @@ struct received {
     struct ls_err *err;
 };
 
-static bool
-is_member(const struct side *side, const char *gid, const char *uid)
-{
-    for (const struct side_member *m = side->members; m; m = m->next)
-        if (strcmp(m->gid, gid) == 0 && strcmp(m->uid, uid) == 0)
-            return true;
-    return false;
-}
-
-/* The member's own sub-entry of a group share, or NULL. */
-static const struct side_share *
-own_entry(const struct side *side, const struct side_share *share, const char *uid)
-{
-    for (const struct side_share *s = side->shares; s; s = s->next)
-        if (s->type == SIDE_MEMBER && s->parent == share->id && s->with &&
-            strcmp(s->with, uid) == 0)
-            return s;
-    return NULL;
-}
-
-static int64_t
-expires_at(const struct verify *verify, const struct side_share *share)
+int64_t
+verify_expires(const struct verify *verify, const struct side_share *share)
 {
     int64_t expires = 0;
     struct ls_err err = {0};
@@ -63,33 +50,153 @@ expires_at(const struct verify *verify, const struct side_share *share)
     return expires;
 }
 
-static bool
-has_expired(const struct verify *verify, const struct side_share *share)
+const char *
+verify_permissions(int64_t bits, char *out, size_t size)
 {
-    int64_t expires = expires_at(verify, share);
+    size_t at = 0;
 
-    return expires != 0 && expires < ls_now_us() / 1000000;
+    out[0] = 0;
+    for (size_t i = 0; i < sizeof cs3_permission_names / sizeof cs3_permission_names[0]; i++)
+        if (bits & ((int64_t)1 << i) && at < size)
+            at += (size_t)snprintf(out + at, size - at, "%s%s", at ? "," : "",
+                                   cs3_permission_names[i]);
+    return out;
 }
 
-/* The shared node, when the row has an effect for this recipient at all. */
-static struct side_node *
-effective_node(const struct verify *verify, const struct side_share *share, const char *uid)
+/* ---- which rows have an effect at all */
+
+/* Why a row is left out; VL_MAX when it is not, and *ret_node is its node. */
+static enum verify_left
+effect_of(const struct verify *verify, const struct side_share *share, struct side_node **ret_node)
 {
     struct side_node *node = side_node_by_id(verify->side, share->fileid);
-    struct side_user *owner = node ? side_owner(verify->side, node) : NULL;
+    enum side_where where = SIDE_ORPHAN;
+    struct side_user *user = NULL;
+    int64_t expires = verify_expires(verify, share);
 
-    if (!owner || has_expired(verify, share) || strcmp(owner->uid, uid) == 0)
-        return NULL;
-    return node;
+    if (share->type == SIDE_FEDERATED || share->type == SIDE_FEDERATED_GROUP)
+        return VL_FEDERATED;
+    if (share->type < SIDE_USER || share->type > SIDE_GUEST)
+        return VL_SHARE_TYPE;
+    if (!node)
+        return VL_NO_NODE;
+    if (!side_owner(verify->side, node, &where))
+        return where == SIDE_DORMANT     ? VL_DORMANT
+               : where == SIDE_ELSEWHERE ? VL_ELSEWHERE
+                                         : VL_NO_NODE;
+    if (expires != 0 && expires < verify->now)
+        return VL_EXPIRED;
+    if (share->type == SIDE_USER || share->type == SIDE_GUEST) {
+        if (share->with)
+            HASH_FIND_STR(verify->side->users, share->with, user);
+        if (!user)
+            return VL_NO_RECIPIENT;
+    }
+    *ret_node = node;
+    return VL_MAX;
+}
+
+void
+verify_effective(struct verify *verify)
+{
+    for (struct side_share *share = verify->side->shares; share; share = share->next) {
+        enum verify_left why;
+
+        if (share->type == SIDE_MEMBER)
+            continue; /* counts with its group share */
+        why = effect_of(verify, share, &share->node);
+        if (why != VL_MAX && !verify->only)
+            verify_left(verify, why);
+    }
+}
+
+/* ---- where a node is, for --user: the trees of the others were not walked */
+
+struct find {
+    const char *name;
+    char id[256];
+};
+
+static int
+take_if_named(void *arg, const struct target_item *item)
+{
+    struct find *find = arg;
+
+    if (strcmp(item->name, find->name) == 0)
+        snprintf(find->id, sizeof find->id, "%s", item->id);
+    return 0;
 }
 
 static int
-add_effect(struct received *received, struct side_node *node, int64_t bits, int64_t accepted)
+find_node(struct verify *verify, const char *owner, struct side_node *node, struct ls_err *err)
 {
+    struct find find = {.name = node->name};
+    const char *above = NULL;
+    struct ls_err why = {0};
+
+    if (node->target_id || !node->up || node->doubled)
+        return 0;
+    if (node->up->up) { /* not `files` itself, which is the root there */
+        if (node->up->up->up || strcmp(node->up->name, "files") != 0) {
+            if (find_node(verify, owner, node->up, err) < 0)
+                return -1;
+            if (!node->up->target_id)
+                return 0;
+            above = node->up->target_id;
+        }
+        if (target_list(verify->target, owner, above, take_if_named, &find, &why) < 0 &&
+            strcmp(why.cause, "gone") != 0) {
+            *err = why;
+            return -1;
+        }
+        if (find.id[0])
+            node->target_id = side_printf(verify->side, "%s", find.id);
+    }
+    return 0;
+}
+
+/* ---- one recipient */
+
+static void
+view_add(struct side_view *view, int state, int64_t permissions, int64_t expires)
+{
+    int64_t until = expires ? expires : INT64_MAX;
+
+    if (state < 0 || state >= STATES)
+        state = CS3_SHARE_REJECTED;
+    view->any[state] = true;
+    view->permissions[state] |= permissions;
+    if (until > view->expires[state])
+        view->expires[state] = until;
+}
+
+/* The best state; STATES when there is nothing. */
+static int
+view_state(const struct side_view *view)
+{
+    int state = 0;
+
+    while (state < STATES && !view->any[state])
+        state++;
+    return state;
+}
+
+static int
+expect(struct received *received, const struct side_share *share, int64_t accepted)
+{
+    struct verify *verify = received->verify;
+    struct side_node *node = share->node;
+    struct side_user *owner = node ? side_owner(verify->side, node, NULL) : NULL;
     struct effect *effect = NULL;
 
-    if (!node->target_id)
-        return 0; /* the node itself differs, and has been named for that */
+    if (!owner || owner == received->user->user || share->permissions == 0)
+        return 0;
+    if (verify->only && find_node(verify, owner->uid, node, received->err) < 0)
+        return -1;
+    if (!node->target_id) {
+        verify_left(verify, VL_NODE_DIFFERS);
+        return 0;
+    }
     HASH_FIND_STR(received->effects, node->target_id, effect);
     if (!effect) {
         effect = calloc(1, sizeof *effect);
@@ -98,46 +205,33 @@ add_effect(struct received *received, struct side_node *node, int64_t bits, int6
         effect->node = node;
         HASH_ADD_KEYPTR(hh, received->effects, node->target_id, strlen(node->target_id), effect);
     }
-    if (accepted == 0) {
-        effect->accepted |= tf_permissions(bits, node->folder);
-        effect->any_accepted = true;
-    } else if (accepted == 1) {
-        effect->any_pending = true;
-    }
+    view_add(&effect->source, (int)accepted, tf_permissions(share->permissions, node->folder),
+             verify_expires(verify, share));
+    if (accepted == CS3_SHARE_ACCEPTED)
+        effect->bits |= share->permissions;
     return 0;
 }
 
 static int
-expect_shares(struct received *received)
+expect_all(struct received *received)
 {
     const struct side *side = received->verify->side;
     const char *uid = received->user->user->uid;
+    const struct side_member *group;
+    struct side_share *share;
 
-    for (const struct side_share *share = side->shares; share; share = share->next) {
-        const struct side_share *own;
-        struct side_node *node;
-        int64_t accepted = share->accepted;
-
-        if (!share->with)
-            continue;
-        if (share->type == SIDE_USER || share->type == SIDE_GUEST) {
-            if (strcmp(share->with, uid) != 0)
-                continue;
-        } else if (share->type == SIDE_GROUP) {
-            if (!is_member(side, share->with, uid))
-                continue;
-            own = own_entry(side, share, uid);
-            if (own)
-                accepted = own->permissions == 0 ? 2 : own->accepted;
-        } else {
-            continue;
-        }
-        node = effective_node(received->verify, share, uid);
-        if (!node || share->permissions == 0)
-            continue;
-        if (add_effect(received, node, share->permissions, accepted) < 0)
+    for (share = side_shares_of(side, 'u', uid); share; share = share->also)
+        if (expect(received, share, share->accepted) < 0)
             return -1;
-    }
+    for (group = side_groups_of(side, uid); group; group = group->next)
+        for (share = side_shares_of(side, 'g', group->gid); share; share = share->also) {
+            const struct side_share *own = side_entry(side, share, uid);
+            int64_t accepted = !own                    ? share->accepted
+                               : own->permissions == 0 ? CS3_SHARE_REJECTED
+                                                       : own->accepted;
+            if (expect(received, share, accepted) < 0)
+                return -1;
+        }
     return 0;
 }
 
@@ -145,62 +239,70 @@ static int
 take_received(void *arg, const struct target_share *share)
 {
     struct received *received = arg;
+    struct verify *verify = received->verify;
     struct effect *effect = NULL;
+    struct side_node *node;
 
     HASH_FIND_STR(received->effects, share->node_id, effect);
-    if (!effect) {
-        /* the share of a node in the trash stays listed, and has no effect */
-        if (share->state != CS3_SHARE_REJECTED && verify_live(received->verify, share->node_id))
-            verify_differ(received->verify, received->user, "share: extra", share->node_id, "",
-                          "received");
+    if (effect) {
+        view_add(&effect->target, share->state, share->permissions, share->expires);
         return 0;
     }
-    if (share->state == CS3_SHARE_ACCEPTED) {
-        effect->target |= share->permissions;
-        effect->seen_accepted = true;
-    } else if (share->state == CS3_SHARE_PENDING) {
-        effect->seen_pending = true;
-    }
+    node = verify_live(verify, share->node_id);
+    if (!node) /* in the trash there too, or of a file that is named as extra */
+        verify_left(verify, VL_TARGET_ONLY);
+    else if (side_owner(verify->side, node, NULL) != received->user->user)
+        verify_differ(verify, received->user, "share: extra", side_place(verify->side, node), "",
+                      state_names[share->state >= 0 && share->state < STATES ? share->state : 0]);
     return 0;
 }
 
-/* Names of the permissions in `bits`, for a person. */
-static const char *
-permission_text(int64_t bits, char *out, size_t size)
+static void
+expires_text(int64_t expires, char *out, size_t size)
 {
-    size_t at = 0;
-
-    out[0] = 0;
-    for (size_t i = 0; i < 19; i++)
-        if (bits & ((int64_t)1 << i) && at < size)
-            at += (size_t)snprintf(out + at, size - at, "%s%s", at ? "," : "",
-                                   cs3_permission_names[i]);
-    return out;
+    if (expires == INT64_MAX)
+        snprintf(out, size, "never");
+    else
+        snprintf(out, size, "%lld", (long long)expires);
 }
 
 static void
 compare_effect(struct received *received, const struct effect *effect)
 {
     struct verify *verify = received->verify;
-    const char *place = side_place(verify->side, effect->node);
+    struct verify_user *user = received->user;
+    struct side_user *owner = side_owner(verify->side, effect->node, NULL);
+    const char *place = side_printf(
+        verify->side, "%s of %s", side_place(verify->side, effect->node), owner ? owner->uid : "?");
+    int want = view_state(&effect->source), have = view_state(&effect->target);
+    int64_t source = effect->source.permissions[want < STATES ? want : 0], target;
     char left[512], right[512];
 
-    if (effect->any_accepted && !effect->seen_accepted) {
-        verify_differ(verify, received->user, "share: missing", place,
-                      permission_text(effect->accepted, left, sizeof left),
-                      effect->seen_pending ? "pending" : "");
-    } else if (effect->any_accepted && effect->accepted != effect->target) {
-        verify_differ(verify, received->user, "share: permissions", place,
-                      permission_text(effect->accepted & ~effect->target, left, sizeof left),
-                      permission_text(effect->target & ~effect->accepted, right, sizeof right));
-    } else if (!effect->any_accepted && effect->seen_accepted) {
-        verify_differ(verify, received->user, "share: accepted", place,
-                      effect->any_pending ? "pending" : "rejected", "accepted");
-    } else if (effect->any_pending && !effect->any_accepted && !effect->seen_pending) {
-        verify_differ(verify, received->user, "share: missing", place, "pending", "");
+    user->count[VC_SHARES]++;
+    verify_not_kept(verify, VK_SHARE_IDS);
+    if (!place)
+        place = "(out of memory)";
+    if (have == STATES) {
+        verify_differ(verify, user, "share: missing", place, state_names[want], "");
+        return;
     }
-    received->user->count[VC_SHARES]++;
-    verify->share_ids++;
+    if (want != have) {
+        verify_differ(verify, user, "share: state", place, state_names[want], state_names[have]);
+        return;
+    }
+    target = effect->target.permissions[have];
+    if (source != target)
+        verify_differ(verify, user, "share: permissions", place,
+                      verify_permissions(source & ~target, left, sizeof left),
+                      verify_permissions(target & ~source, right, sizeof right));
+    else if (want == CS3_SHARE_ACCEPTED &&
+             tf_permissions(effect->bits, effect->node->folder) != source)
+        verify_not_kept(verify, VK_UNIONS);
+    if (effect->source.expires[want] != effect->target.expires[have]) {
+        expires_text(effect->source.expires[want], left, sizeof left);
+        expires_text(effect->target.expires[have], right, sizeof right);
+        verify_differ(verify, user, "share: expiry", place, left, right);
+    }
 }
 
 int
@@ -208,8 +310,13 @@ verify_received(struct verify *verify, struct verify_user *user, struct ls_err *
 {
     struct received received = {verify, user, NULL, err};
     struct effect *effect, *tmp;
-    int r = expect_shares(&received);
+    int r;
 
+    if (!user->looked_at) {
+        verify_left(verify, VL_RECEIVED_DISABLED);
+        return 0;
+    }
+    r = expect_all(&received);
     if (r == 0)
         r = target_received(verify->target, user->user->uid, take_received, &received, err);
     HASH_ITER(hh, received.effects, effect, tmp)
@@ -218,111 +325,6 @@ verify_received(struct verify *verify, struct verify_user *user, struct ls_err *
             compare_effect(&received, effect);
         HASH_DEL(received.effects, effect);
         free(effect);
-    }
-    return r;
-}
-
-/* ---- links */
-struct seen_link {
-    char *id, *node_id, *label;
-    int64_t permissions, expires;
-    bool has_password, matched;
-    UT_hash_handle hh;
-};
-
-static void
-seen_link_free(struct seen_link *link)
-{
-    free(link->id);
-    free(link->node_id);
-    free(link->label);
-    free(link);
-}
-
-static int
-take_link(void *arg, const struct target_link *link)
-{
-    struct seen_link **seen = arg, *copy = NULL;
-
-    HASH_FIND_STR(*seen, link->link_id, copy);
-    if (copy)
-        return 0; /* several people may see one link */
-    copy = calloc(1, sizeof *copy);
-    if (!copy)
-        return -1;
-    copy->id = strdup(link->link_id);
-    copy->node_id = strdup(link->node_id);
-    copy->label = strdup(link->label ? link->label : "");
-    copy->permissions = link->permissions;
-    copy->expires = link->expires;
-    copy->has_password = link->has_password;
-    if (!copy->id || !copy->node_id || !copy->label) {
-        seen_link_free(copy);
-        return -1;
-    }
-    HASH_ADD_KEYPTR(hh, *seen, copy->id, strlen(copy->id), copy);
-    return 0;
-}
-
-static struct verify_user *
-user_of(struct verify *verify, const struct side_user *user)
-{
-    for (size_t i = 0; i < verify->n_users; i++)
-        if (verify->users[i].user == user)
-            return &verify->users[i];
-    return NULL;
-}
-
-static void
-compare_link(struct verify *verify, const struct side_share *share, struct seen_link *seen)
-{
-    struct side_node *node = side_node_by_id(verify->side, share->fileid);
-    struct side_user *owner = node ? side_owner(verify->side, node) : NULL;
-    struct verify_user *user = owner ? user_of(verify, owner) : NULL;
-    int64_t expires = expires_at(verify, share), permissions;
-    struct seen_link *link, *tmp;
-    char text[64];
-
-    if (!node || !owner || !user || !node->target_id || has_expired(verify, share))
-        return;
-    permissions = tf_permissions(share->permissions, node->folder);
-    user->count[VC_LINKS]++;
-    verify->link_tokens++;
-    verify->link_passwords += share->has_password;
-    HASH_ITER(hh, seen, link, tmp)
-    {
-        if (link->matched || strcmp(link->node_id, node->target_id) != 0 ||
-            link->permissions != permissions || link->expires != expires ||
-            link->has_password != share->has_password ||
-            strcmp(link->label, share->label ? share->label : "") != 0)
-            continue;
-        link->matched = true;
-        return;
-    }
-    snprintf(text, sizeof text, "permissions %" PRId64 "%s%s", share->permissions,
-             share->has_password ? ", password" : "", expires ? ", expires" : "");
-    verify_differ(verify, user, "link: missing or different", side_place(verify->side, node), text,
-                  "");
-}
-
-int
-verify_links(struct verify *verify, struct ls_err *err)
-{
-    struct seen_link *seen = NULL, *link, *tmp;
-    int r = 0;
-
-    for (size_t i = 0; i < verify->n_users && r == 0; i++)
-        r = target_links(verify->target, verify->users[i].user->uid, take_link, &seen, err);
-    if (r == 0)
-        for (const struct side_share *share = verify->side->shares; share; share = share->next)
-            if (share->type == SIDE_LINK)
-                compare_link(verify, share, seen);
-    HASH_ITER(hh, seen, link, tmp)
-    {
-        if (r == 0 && !link->matched && verify_live(verify, link->node_id))
-            verify_differ(verify, NULL, "link: extra", link->node_id, "", link->label);
-        HASH_DEL(seen, link);
-        seen_link_free(link);
     }
     return r;
 }

@@ -1,0 +1,212 @@
+/*
+ * Compares links: for each node those that ownCloud has with those that oCIS has.
+ *
+ * A link has no name of its own that both sides share (the sharing API makes its own tokens), so
+ * links of one node are matched by what they are: permissions, expiry, label, with a password or
+ * without. What is left over on one node is compared pair by pair, so that a difference says in
+ * what. A link without a label is called by its token at the target.
+ */
+#include "ctl/verify.h"
+#include "transform/map.h"
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct seen_link {
+    char *id, *node_id, *label;
+    int64_t permissions, expires;
+    bool has_password, matched;
+    struct seen_link *also;     /* of the same node */
+    UT_hash_handle hh, hh_node; /* by id; by node, the first of them */
+};
+
+struct links {
+    struct seen_link *by_id, *by_node;
+};
+
+static void
+seen_link_free(struct seen_link *link)
+{
+    if (!link)
+        return;
+    free(link->id);
+    free(link->node_id);
+    free(link->label);
+    free(link);
+}
+
+static int
+take_link(void *arg, const struct target_link *link)
+{
+    struct links *links = arg;
+    struct seen_link *copy = NULL, *first = NULL;
+    bool unnamed = strcmp(link->label, link->token) == 0;
+
+    HASH_FIND_STR(links->by_id, link->link_id, copy);
+    if (copy)
+        return 0; /* several people may see one link */
+    copy = calloc(1, sizeof *copy);
+    if (!copy || !(copy->id = strdup(link->link_id)) || !(copy->node_id = strdup(link->node_id)) ||
+        !(copy->label = strdup(unnamed ? "" : link->label))) {
+        seen_link_free(copy);
+        return -1;
+    }
+    copy->permissions = link->permissions;
+    copy->expires = link->expires;
+    copy->has_password = link->has_password;
+    HASH_ADD_KEYPTR(hh, links->by_id, copy->id, strlen(copy->id), copy);
+    HASH_FIND(hh_node, links->by_node, copy->node_id, strlen(copy->node_id), first);
+    if (first) {
+        copy->also = first->also;
+        first->also = copy;
+    } else {
+        HASH_ADD_KEYPTR(hh_node, links->by_node, copy->node_id, strlen(copy->node_id), copy);
+    }
+    return 0;
+}
+
+static void
+links_free(struct links *links)
+{
+    struct seen_link *link, *tmp;
+
+    HASH_CLEAR(hh_node, links->by_node);
+    HASH_ITER(hh, links->by_id, link, tmp)
+    {
+        HASH_DEL(links->by_id, link);
+        seen_link_free(link);
+    }
+}
+
+/* What the source's row shall be there. */
+static struct seen_link
+wanted(const struct verify *verify, const struct side_share *share)
+{
+    return (struct seen_link){
+        .label = (char *)(uintptr_t)(share->label ? share->label : ""),
+        .permissions = tf_permissions(share->permissions, share->node->folder),
+        .expires = verify_expires(verify, share),
+        .has_password = share->has_password,
+    };
+}
+
+static bool
+link_equal(const struct seen_link *a, const struct seen_link *b)
+{
+    return a->permissions == b->permissions && a->expires == b->expires &&
+           a->has_password == b->has_password && strcmp(a->label, b->label) == 0;
+}
+
+static struct seen_link *
+find_link(const struct links *links, const struct side_share *share, const struct seen_link *exact)
+{
+    struct seen_link *link;
+
+    HASH_FIND(hh_node, links->by_node, share->node->target_id, strlen(share->node->target_id),
+              link);
+    for (; link; link = link->also)
+        if (!link->matched && (!exact || link_equal(link, exact)))
+            return link;
+    return NULL;
+}
+
+static void
+link_text(const struct seen_link *link, char *out, size_t size)
+{
+    char permissions[400];
+
+    snprintf(out, size, "%s; expires %" PRId64 "; %s; label '%s'",
+             verify_permissions(link->permissions, permissions, sizeof permissions), link->expires,
+             link->has_password ? "password" : "no password", link->label);
+}
+
+/* May the row be compared? Its node was found there, and it is this user's with --user. */
+static struct verify_user *
+link_user(struct verify *verify, const struct side_share *share)
+{
+    struct side_user *owner = share->node ? side_owner(verify->side, share->node, NULL) : NULL;
+
+    if (share->type != SIDE_LINK || !owner ||
+        (verify->only && strcmp(owner->uid, verify->only) != 0))
+        return NULL;
+    return verify_user_of(verify, owner);
+}
+
+static void
+compare_links(struct verify *verify, const struct links *links, bool exact)
+{
+    char left[512], right[512];
+
+    for (struct side_share *share = verify->side->shares; share; share = share->next) {
+        struct verify_user *user = link_user(verify, share);
+        struct seen_link want, *link;
+
+        if (!user)
+            continue;
+        if (!share->node->target_id) {
+            if (exact)
+                verify_left(verify, VL_NODE_DIFFERS);
+            continue;
+        }
+        want = wanted(verify, share);
+        link = find_link(links, share, exact ? &want : NULL);
+        if (exact) {
+            user->count[VC_LINKS]++;
+            verify_not_kept(verify, VK_LINK_TOKENS);
+            if (share->has_password)
+                verify_not_kept(verify, VK_LINK_PASSWORDS);
+            if (!link)
+                continue; /* in the second round */
+            share->node = NULL;
+        } else {
+            link_text(&want, left, sizeof left);
+            if (link)
+                link_text(link, right, sizeof right);
+            verify_differ(verify, user, link ? "link: different" : "link: missing",
+                          side_place(verify->side, share->node), left, link ? right : "");
+        }
+        if (link)
+            link->matched = true;
+    }
+}
+
+static void
+name_extra(struct verify *verify, const struct links *links)
+{
+    struct seen_link *link, *tmp;
+    char text[512];
+
+    HASH_ITER(hh, links->by_id, link, tmp)
+    {
+        struct side_node *node = link->matched ? NULL : verify_live(verify, link->node_id);
+        struct side_user *owner = node ? side_owner(verify->side, node, NULL) : NULL;
+
+        if (link->matched)
+            continue;
+        if (!node) {
+            verify_left(verify, VL_TARGET_ONLY);
+            continue;
+        }
+        link_text(link, text, sizeof text);
+        verify_differ(verify, owner ? verify_user_of(verify, owner) : NULL, "link: extra",
+                      side_place(verify->side, node), "", text);
+    }
+}
+
+int
+verify_links(struct verify *verify, struct ls_err *err)
+{
+    struct links links = {NULL, NULL};
+    int r = 0;
+
+    for (size_t i = 0; i < verify->n_users && r == 0; i++)
+        if (!verify->only || strcmp(verify->users[i].user->uid, verify->only) == 0)
+            r = target_links(verify->target, verify->users[i].user->uid, take_link, &links, err);
+    if (r == 0) {
+        compare_links(verify, &links, true);
+        compare_links(verify, &links, false);
+        name_extra(verify, &links);
+    }
+    links_free(&links);
+    return r;
+}

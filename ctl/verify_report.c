@@ -1,0 +1,167 @@
+/*
+ * What verify prints: a table of users, each difference by name, and apart from both what is not
+ * kept by design and what was not compared. Names come from users: control characters are shown
+ * as \xNN, so that a name cannot draw on the admin's terminal.
+ */
+#include "ctl/lines.h"
+#include "ctl/verify.h"
+#include <string.h>
+
+static const struct {
+    const char *name, *why;
+} not_kept[VK_MAX] = {
+    [VK_FOLDER_MTIMES] = {"folder mtimes", "oCIS propagates its own"},
+    [VK_MTIME_RANGE] = {"mtimes beyond the target's range", "the nearest it can hold"},
+    [VK_IDS] = {"file ids", "oCIS makes its own; the ledger maps them"},
+    [VK_TRASH_PLACES] = {"places of trash items", "their folder is gone, or the name was taken"},
+    [VK_TRASH_TIMES] = {"times of deletion", "oCIS writes its own"},
+    [VK_UNIONS] = {"permissions to rename that two shares give together", "oCIS keeps each share"},
+    [VK_SHARE_IDS] = {"share ids", "the sharing API makes its own"},
+    [VK_LINK_TOKENS] = {"link tokens", "the sharing API takes none"},
+    [VK_LINK_PASSWORDS] = {"link passwords", "the sharing API takes no hash: a random one closes "
+                                             "the link"},
+};
+
+static const char *const left[VL_MAX] = {
+    [VL_DISABLED] = "disabled users without files",
+    [VL_RECEIVED_DISABLED] = "users who cannot sign in, and what they received",
+    [VL_NO_RECIPIENT] = "shares with somebody who does not exist",
+    [VL_NO_NODE] = "shares of files that do not exist",
+    [VL_ELSEWHERE] = "shares on external, federated and other storages",
+    [VL_DORMANT] = "shares of trashed files (dormant in ownCloud)",
+    [VL_NODE_DIFFERS] = "shares of files that are named as different themselves",
+    [VL_EXPIRED] = "expired shares",
+    [VL_FEDERATED] = "federated shares",
+    [VL_SHARE_TYPE] = "shares of an unknown type",
+    [VL_TARGET_ONLY] = "shares at the target of files that are not live in ownCloud",
+};
+
+static const char *const columns[VC_MAX] = {"folders", "files", "trash",
+                                            "shares",  "links", "different"};
+
+static const char *
+text_of(const json_t *row, const char *key)
+{
+    const char *text = json_string_value(json_object_get(row, key));
+
+    return text ? text : "";
+}
+
+static void
+print_json(const struct verify *verify, FILE *out)
+{
+    json_t *document = json_object(), *users = json_object(), *kept = json_object();
+    json_t *rest = json_object();
+
+    for (size_t i = 0; i < verify->n_users; i++) {
+        json_t *row = json_object();
+        if (verify->only && strcmp(verify->only, verify->users[i].user->uid) != 0) {
+            json_decref(row);
+            continue;
+        }
+        for (size_t c = 0; c < VC_MAX; c++)
+            json_object_set_new(row, columns[c],
+                                json_integer((json_int_t)verify->users[i].count[c]));
+        json_object_set_new(users, verify->users[i].user->uid, row);
+    }
+    for (size_t i = 0; i < VK_MAX; i++)
+        json_object_set_new(kept, not_kept[i].name, json_integer((json_int_t)verify->not_kept[i]));
+    for (size_t i = 0; i < VL_MAX; i++)
+        json_object_set_new(rest, left[i], json_integer((json_int_t)verify->left[i]));
+    json_object_set_new(rest, "orphans", json_integer((json_int_t)verify->side->n_orphans));
+    json_object_set_new(rest, "second rows of one place",
+                        json_integer((json_int_t)verify->side->n_doubled));
+    json_object_set_new(rest, "rows of other storages",
+                        json_integer((json_int_t)verify->side->n_elsewhere));
+    json_object_set_new(document, "equal", json_boolean(verify->n_differences == 0));
+    json_object_set_new(document, "users", users);
+    json_object_set(document, "differences", verify->differences);
+    json_object_set_new(document, "not_kept_by_ocis_api", kept);
+    json_object_set_new(document, "not_compared", rest);
+    json_dumpf(document, out, JSON_INDENT(2) | JSON_SORT_KEYS);
+    fputc('\n', out);
+    json_decref(document);
+}
+
+static void
+print_users(const struct verify *verify, FILE *out)
+{
+    char name[256];
+    size_t sum[VC_MAX] = {0};
+
+    fprintf(out, "%-24s %9s %9s %9s %9s %9s %10s\n", "USER", "FOLDERS", "FILES", "TRASH", "SHARES",
+            "LINKS", "DIFFERENT");
+    for (size_t i = 0; i < verify->n_users; i++) {
+        const size_t *n = verify->users[i].count;
+        if (verify->only && strcmp(verify->only, verify->users[i].user->uid) != 0)
+            continue;
+        fprintf(out, "%-24s %9zu %9zu %9zu %9zu %9zu %10zu\n",
+                ctl_plain(verify->users[i].user->uid, name, sizeof name), n[VC_FOLDERS],
+                n[VC_FILES], n[VC_TRASH], n[VC_SHARES], n[VC_LINKS], n[VC_DIFFERENT]);
+        for (size_t c = 0; c < VC_MAX; c++)
+            sum[c] += n[c];
+    }
+    fprintf(out, "%-24s %9zu %9zu %9zu %9zu %9zu %10zu\n", "all", sum[VC_FOLDERS], sum[VC_FILES],
+            sum[VC_TRASH], sum[VC_SHARES], sum[VC_LINKS], sum[VC_DIFFERENT]);
+}
+
+static void
+print_difference(const json_t *row, FILE *out)
+{
+    char text[4096];
+
+    fprintf(out, "DIFFERENT  %s: ", ctl_plain(text_of(row, "user"), text, sizeof text));
+    fprintf(out, "%s", text_of(row, "what"));
+    if (*text_of(row, "place"))
+        fprintf(out, ": %s", ctl_plain(text_of(row, "place"), text, sizeof text));
+    fputc('\n', out);
+    if (*text_of(row, "source"))
+        fprintf(out, "           source: %s\n",
+                ctl_plain(text_of(row, "source"), text, sizeof text));
+    if (*text_of(row, "target"))
+        fprintf(out, "           target: %s\n",
+                ctl_plain(text_of(row, "target"), text, sizeof text));
+}
+
+static void
+print_table(const struct verify *verify, FILE *out)
+{
+    const struct side *side = verify->side;
+    json_t *row;
+    size_t i;
+
+    print_users(verify, out);
+    json_array_foreach(verify->differences, i, row)
+    {
+        print_difference(row, out);
+    }
+    for (i = 0; i < VK_MAX; i++)
+        if (verify->not_kept[i] > 0)
+            fprintf(out, "not kept by ocis-api: %zu %s (%s)\n", verify->not_kept[i],
+                    not_kept[i].name, not_kept[i].why);
+    for (i = 0; i < VL_MAX; i++)
+        if (verify->left[i] > 0)
+            fprintf(out, "not compared: %zu %s\n", verify->left[i], left[i]);
+    if (side->n_orphans > 0)
+        fprintf(out, "not compared: %zu orphans (rows whose parent does not exist)\n",
+                side->n_orphans);
+    if (side->n_doubled > 0)
+        fprintf(out, "not compared: %zu second rows of one place\n", side->n_doubled);
+    if (side->n_elsewhere > 0)
+        fprintf(out, "not compared: %zu rows of external, federated and other storages\n",
+                side->n_elsewhere);
+    fputs("not compared: versions; content of trashed files (names, types and sizes are)\n", out);
+    if (verify->n_differences == 0)
+        fputs("equal\n", out);
+    else
+        fprintf(out, "%zu differences\n", verify->n_differences);
+}
+
+void
+verify_print(const struct verify *verify, bool json, FILE *out)
+{
+    if (json)
+        print_json(verify, out);
+    else
+        print_table(verify, out);
+}
