@@ -38,11 +38,28 @@ def test_sigkill_at_ten_random_moments_changes_nothing(world, stage):
     world.daemons.start()
     world.daemons.wait_snapshot()
     for _ in range(10):
-        world.work.run(actions=rng.randrange(1, 15))
+        # at any moment of its life: while it starts, at work, or between two transactions
+        world.work.run(seconds=rng.uniform(0.05, 2.0), rate=25)
         world.daemons.kill(stage)
-        world.work.run(actions=rng.randrange(1, 10))
+        world.work.run(actions=rng.randrange(0, 6))
         world.daemons.spawn(stage)
     world.daemons.wait_ready(stage)
+    world.drained(90)
+    world.assert_equal()
+    world.assert_balanced()
+    assert world.dead_letters() == []
+
+
+def test_all_three_killed_at_once_changes_nothing(world):
+    rng = random.Random(3)
+    world.work.populate(4, actions=30)
+    world.daemons.start()
+    world.daemons.wait_snapshot()
+    for _ in range(3):
+        world.work.run(seconds=rng.uniform(0.5, 2.0), rate=25)
+        for stage in ("capture", "transform", "apply"):
+            world.daemons.kill(stage)
+        world.daemons.start()
     world.drained(90)
     world.assert_equal()
     world.assert_balanced()
