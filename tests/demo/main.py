@@ -58,9 +58,8 @@ def start(args):
 
     if running():
         sys.exit("demo: one is running; `make demo-stop` ends it")
-    build()
-    print("demo: fetching what is missing (Kafka and Python packages, pinned)", flush=True)
     fetch.in_venv()  # starts this program again, with the tests' Python packages
+    build()
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
     KEEPER.write_text(str(os.getpid()))
@@ -77,7 +76,7 @@ def play(args):
     from demo.screen import Screen
 
     os.environ["LOCKSTEP_TEST_TARGET"] = args.target
-    print("demo: starting MariaDB, Kafka and the target", flush=True)
+    print("demo: starting MariaDB, Kafka and the target (fetched at the first time)", flush=True)
     with Bed(folder=FOLDER / "bed") as bed, World(bed, FOLDER / "site", args.seed) as world:
         what = "a real oCIS" if world.target.kind == "oCIS" else "the oCIS simulator, no real oCIS"
         print(f"demo: the target is {what}", flush=True)
