@@ -385,7 +385,7 @@ ls_config_load(const char *path, char *const *sets, size_t n_sets, struct ls_con
     if (!c)
         return no_memory(err);
     pthread_mutex_init(&c->lock, NULL);
-    c->values = calloc(option_count(), sizeof(*c->values));
+    c->values = calloc(option_count() + 1, sizeof(*c->values));
     if (!c->values) {
         no_memory(err);
         goto fail;

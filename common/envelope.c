@@ -149,7 +149,7 @@ ls_envelope_encode(const struct ls_envelope *envelope, struct ls_buf *out, struc
     const struct ls_table *t = envelope->table;
     const struct rec_type *type = envelope_type(t->id);
     size_t start = out->n;
-    size_t bound = REC_HEADER + rec_bound(type, envelope) + 2 * 10 + 2;
+    size_t bound = REC_HEADER + rec_bound(type, envelope) + 22; /* bitmaps, branches */
     uint8_t *o;
 
     if (envelope->has_before)
@@ -209,6 +209,7 @@ key_text(const struct ls_value *v, char *out)
 {
     char digits[24];
     const char *p = v->s.p;
+    static const char slash[] = {'%', '2', 'F'}, percent[] = {'%', '2', '5'};
     size_t n = v->s.n, used = 0;
 
     if (v->kind == LS_V_INT) {
@@ -219,7 +220,7 @@ key_text(const struct ls_value *v, char *out)
         bool escape = p[i] == '/' || p[i] == '%';
 
         if (out && escape)
-            memcpy(out + used, p[i] == '/' ? "%2F" : "%25", 3);
+            memcpy(out + used, p[i] == '/' ? slash : percent, 3);
         else if (out)
             out[used] = p[i];
         used += escape ? 3 : 1;

@@ -26,7 +26,7 @@ rec_put_header(uint8_t *o, uint64_t fingerprint)
 uint8_t *
 rec_put_long(uint8_t *o, int64_t v)
 {
-    uint64_t u = ((uint64_t)v << 1) ^ (uint64_t)(v >> 63);
+    uint64_t u = ((uint64_t)v << 1) ^ (v < 0 ? UINT64_MAX : 0);
 
     while (u > 127) {
         *o++ = (uint8_t)(u | 128);

@@ -142,13 +142,13 @@ ls_topic_read(const struct ls_config *config, const char *topic,
     struct ls_partition *parts = NULL;
     int64_t *ends = NULL;
     size_t n_parts = 0;
-    int n, r = -1;
+    int n = 0, r = -1;
 
     if (ls_consumer_new(config, NULL, &consumer, err) < 0 ||
         ls_consumer_partitions(consumer, topic, &n, err) < 0)
         goto out;
-    parts = calloc((size_t)n, sizeof(*parts));
-    ends = calloc((size_t)n, sizeof(*ends));
+    parts = calloc((size_t)n + 1, sizeof(*parts));
+    ends = calloc((size_t)n + 1, sizeof(*ends));
     if (!parts || !ends) {
         ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
         goto out;

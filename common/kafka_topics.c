@@ -96,7 +96,7 @@ topics_make(const struct ls_config *config, rd_kafka_t *rk, const struct ls_topi
     rd_kafka_AdminOptions_t *options =
         rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_CREATETOPICS);
     rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
-    rd_kafka_NewTopic_t **list = calloc(n + 1, sizeof(*list));
+    rd_kafka_NewTopic_t **list = calloc(n + 1, sizeof(rd_kafka_NewTopic_t *));
     rd_kafka_event_t *event = NULL;
     char why[160];
     size_t made = 0;

@@ -139,7 +139,7 @@ put_time(struct line *line)
 }
 
 void
-ls_log_fields(enum ls_log_level level, const char *event, const struct ls_log_field *fields)
+ls_log_fields(enum ls_log_level level, const struct ls_log_field *fields)
 {
     struct line line = {.n = 0};
     size_t done = 0;
@@ -150,7 +150,6 @@ ls_log_fields(enum ls_log_level level, const char *event, const struct ls_log_fi
     put_time(&line);
     put_field(&line, &LS_S("level", level_names[level]));
     put_field(&line, &LS_S("program", log_program));
-    put_field(&line, &LS_S("event", event));
     for (; fields->type != LS_LOG_END; fields++)
         put_field(&line, fields);
     line.n += (size_t)snprintf(line.text + line.n, LINE_MAX_BYTES - line.n, "%s}\n",

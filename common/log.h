@@ -26,11 +26,12 @@ struct ls_log_field {
 
 void ls_log_init(const char *program, enum ls_log_level level);
 int ls_log_level_parse(const char *name, enum ls_log_level *ret); /* debug, info, warn, error */
-void ls_log_fields(enum ls_log_level level, const char *event, const struct ls_log_field *fields);
+/* The first field is the event; the last one ends the list. */
+void ls_log_fields(enum ls_log_level level, const struct ls_log_field *fields);
 /* ls_log(LS_INFO, "start", LS_S("version", v), LS_I("pid", 7)); */
 #define ls_log(level, event, ...)                                                                  \
-    ls_log_fields((level), (event),                                                                \
-                  (const struct ls_log_field[]){__VA_ARGS__ __VA_OPT__(, ) {.type = LS_LOG_END}})
+    ls_log_fields((level), (const struct ls_log_field[]){                                          \
+                               LS_S("event", (event)), ##__VA_ARGS__, {.type = LS_LOG_END}})
 /* An error, with its kind, code, cause and message. */
 void ls_log_err(enum ls_log_level level, const char *event, const struct ls_err *err);
 

@@ -17,7 +17,7 @@
 #include <string.h>
 
 #define SCHEMAS_MAX 512
-#define SCHEMA_BYTES_MAX (256 * 1024)
+#define SCHEMA_BYTES_MAX ((size_t)256 * 1024)
 #define MISSING_MAX 64
 
 struct known {
@@ -59,7 +59,7 @@ compiled_load(void)
 
     while (ls_schema_texts[n].name)
         n++;
-    compiled = calloc(n, sizeof(*compiled));
+    compiled = calloc(n + 1, sizeof(*compiled));
     if (!compiled)
         abort(); /* a few hundred bytes at start-up */
     for (size_t i = 0; i < n; i++) {

@@ -54,12 +54,13 @@ ls_json_piece(const char **s, size_t *n, char out[LS_JSON_PIECE])
 {
     static const char escaped[] = "\"\\\b\f\n\r\t";
     static const char letters[] = "\"\\bfnrt";
+    static const char replacement[] = {'\xef', '\xbf', '\xbd'}; /* U+FFFD */
     size_t len = ls_utf8_len(*s, *n);
     const char *e;
     size_t ret;
 
     if (len == 0) {
-        memcpy(out, "\xef\xbf\xbd", 3);
+        memcpy(out, replacement, 3);
         len = 1;
         ret = 3;
     } else if (len == 1 && **s && (e = strchr(escaped, **s))) {
