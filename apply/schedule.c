@@ -441,6 +441,18 @@ ring_break(struct ap_core *core, struct ap_work *work)
             "iii", now_ms(), (int64_t)named.kind, named.id);
 }
 
+/* Whoever waits for one in trouble shares it, and shows its cause. */
+static void
+trouble_spread(struct ap_core *core, const struct ap_work *work)
+{
+    ap_exec(core->ledger,
+            "WITH RECURSIVE after(kind, id) AS (SELECT ?1, ?2 UNION SELECT w.kind, w.id FROM work w"
+            " JOIN after a ON w.on_kind = a.kind AND w.on_id = a.id WHERE +w.state = 1)"
+            " UPDATE work SET trouble = 1, cause = CASE cause WHEN 'grant' THEN ?3 ELSE cause END"
+            " WHERE (kind, id) IN (SELECT kind, id FROM after) AND +state = 1",
+            "iis", (int64_t)work->key.kind, work->key.id, work->cause);
+}
+
 static void
 park(struct ap_core *core, struct ap_work *work, const struct ap_next *next)
 {
@@ -481,6 +493,8 @@ park(struct ap_core *core, struct ap_work *work, const struct ap_next *next)
         ring_break(core, work);
     }
     ap_work_save(core->ledger, work);
+    if (work->trouble && work->state == AP_WAITING)
+        trouble_spread(core, work);
 }
 
 /* ---- one entity */
