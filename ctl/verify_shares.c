@@ -5,28 +5,33 @@
  * ownCloud gives somebody the union of all rows that reach him (as a user, through groups), each
  * accepted by himself or not; several rows for one node become one. oCIS keeps a share per
  * grantee. So both sides are folded to (recipient, node) -> the best state there is, and the
- * permissions of all that is in that state, and compared there. A row has no effect when its node
- * is not live in a home (trash: dormant), when it has expired, when the recipient owns the node,
- * or when it grants nothing (rows of before 10.0.9).
+ * permissions of all that is in that state, now and after each expiry, and compared there. A row
+ * has no effect when its node is not live in a home (trash: dormant), when it has expired, when the
+ * recipient owns the node, or when it grants nothing (rows of before 10.0.9).
  */
 #include "common/records.h"
 #include "ctl/verify.h"
 #include "transform/map.h"
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { STATES = 3 }; /* CS3_SHARE_ACCEPTED, _PENDING, _REJECTED: the better first */
 static const char *const state_names[STATES + 1] = {"accepted", "pending", "rejected", ""};
 
-struct side_view { /* of one recipient and one node */
-    bool any[STATES];
-    int64_t permissions[STATES];
-    int64_t expires[STATES]; /* the latest; INT64_MAX: never */
+struct grant {
+    int state;
+    int64_t permissions, expires; /* CS3_PERM_*; INT64_MAX: never */
+};
+
+struct view { /* what one recipient has of one node, on one side */
+    struct grant *grants;
+    size_t n;
 };
 
 struct effect {
     struct side_node *node;
-    struct side_view source, target;
+    struct view source, target;
     int64_t bits;      /* oC10's, of all accepted rows */
     UT_hash_handle hh; /* by node->target_id */
 };
@@ -157,28 +162,60 @@ find_node(struct verify *verify, const char *owner, struct side_node *node, stru
 
 /* ---- one recipient */
 
-static void
-view_add(struct side_view *view, int state, int64_t permissions, int64_t expires)
+static int
+view_add(struct view *view, int state, int64_t permissions, int64_t expires)
 {
-    int64_t until = expires ? expires : INT64_MAX;
+    struct grant *grown = realloc(view->grants, (view->n + 1) * sizeof *grown);
 
+    if (!grown)
+        return -1;
     if (state < 0 || state >= STATES)
         state = CS3_SHARE_REJECTED;
-    view->any[state] = true;
-    view->permissions[state] |= permissions;
-    if (until > view->expires[state])
-        view->expires[state] = until;
+    grown[view->n++] = (struct grant){state, permissions, expires ? expires : INT64_MAX};
+    view->grants = grown;
+    return 0;
 }
 
 /* The best state; STATES when there is nothing. */
 static int
-view_state(const struct side_view *view)
+view_state(const struct view *view)
 {
-    int state = 0;
+    int state = STATES;
 
-    while (state < STATES && !view->any[state])
-        state++;
+    for (size_t i = 0; i < view->n; i++)
+        if (view->grants[i].state < state)
+            state = view->grants[i].state;
     return state;
+}
+
+/* The permissions of all that is in this state and still valid at that second. */
+static int64_t
+view_permissions(const struct view *view, int state, int64_t at)
+{
+    int64_t permissions = 0;
+
+    for (size_t i = 0; i < view->n; i++)
+        if (view->grants[i].state == state && view->grants[i].expires >= at)
+            permissions |= view->grants[i].permissions;
+    return permissions;
+}
+
+/* The first second at which the two sides differ; 0 for never. */
+static int64_t
+views_differ_at(const struct view *a, const struct view *b, int state)
+{
+    int64_t first = 0;
+
+    for (size_t i = 0; i < a->n + b->n; i++) {
+        const struct grant *grant = i < a->n ? &a->grants[i] : &b->grants[i - a->n];
+        int64_t at = grant->expires;
+        if (at != INT64_MAX) /* valid through it, so look at the second after it too */
+            at++;
+        if (view_permissions(a, state, at) != view_permissions(b, state, at) &&
+            (first == 0 || at < first))
+            first = at;
+    }
+    return first;
 }
 
 static int
@@ -205,8 +242,9 @@ expect(struct received *received, const struct side_share *share, int64_t accept
         effect->node = node;
         HASH_ADD_KEYPTR(hh, received->effects, node->target_id, strlen(node->target_id), effect);
     }
-    view_add(&effect->source, (int)accepted, tf_permissions(share->permissions, node->folder),
-             verify_expires(verify, share));
+    if (view_add(&effect->source, (int)accepted, tf_permissions(share->permissions, node->folder),
+                 verify_expires(verify, share)) < 0)
+        return ls_fail(received->err, LS_ERR_FATAL, 0, "out of memory");
     if (accepted == CS3_SHARE_ACCEPTED)
         effect->bits |= share->permissions;
     return 0;
@@ -244,10 +282,8 @@ take_received(void *arg, const struct target_share *share)
     struct side_node *node;
 
     HASH_FIND_STR(received->effects, share->node_id, effect);
-    if (effect) {
-        view_add(&effect->target, share->state, share->permissions, share->expires);
-        return 0;
-    }
+    if (effect)
+        return view_add(&effect->target, share->state, share->permissions, share->expires);
     node = verify_live(verify, share->node_id);
     if (!node) /* in the trash there too, or of a file that is named as extra */
         verify_left(verify, VL_TARGET_ONLY);
@@ -258,12 +294,14 @@ take_received(void *arg, const struct target_share *share)
 }
 
 static void
-expires_text(int64_t expires, char *out, size_t size)
+differ_permissions(struct received *received, const char *what, const char *place, int64_t source,
+                   int64_t target)
 {
-    if (expires == INT64_MAX)
-        snprintf(out, size, "never");
-    else
-        snprintf(out, size, "%lld", (long long)expires);
+    char left[512], right[512];
+
+    verify_differ(received->verify, received->user, what, place,
+                  verify_permissions(source & ~target, left, sizeof left),
+                  verify_permissions(target & ~source, right, sizeof right));
 }
 
 static void
@@ -274,34 +312,32 @@ compare_effect(struct received *received, const struct effect *effect)
     struct side_user *owner = side_owner(verify->side, effect->node, NULL);
     const char *place = side_printf(
         verify->side, "%s of %s", side_place(verify->side, effect->node), owner ? owner->uid : "?");
-    int want = view_state(&effect->source), have = view_state(&effect->target);
-    int64_t source = effect->source.permissions[want < STATES ? want : 0], target;
-    char left[512], right[512];
+    int state = view_state(&effect->source), have = view_state(&effect->target);
+    int64_t source, target, at;
+    char what[64];
 
     user->count[VC_SHARES]++;
     verify_not_kept(verify, VK_SHARE_IDS);
     if (!place)
         place = "(out of memory)";
-    if (have == STATES) {
-        verify_differ(verify, user, "share: missing", place, state_names[want], "");
+    if (state != have) {
+        verify_differ(verify, user, have == STATES ? "share: missing" : "share: state", place,
+                      state_names[state], state_names[have]);
         return;
     }
-    if (want != have) {
-        verify_differ(verify, user, "share: state", place, state_names[want], state_names[have]);
+    source = view_permissions(&effect->source, state, verify->now);
+    target = view_permissions(&effect->target, state, verify->now);
+    if (source != target) {
+        differ_permissions(received, "share: permissions", place, source, target);
         return;
     }
-    target = effect->target.permissions[have];
-    if (source != target)
-        verify_differ(verify, user, "share: permissions", place,
-                      verify_permissions(source & ~target, left, sizeof left),
-                      verify_permissions(target & ~source, right, sizeof right));
-    else if (want == CS3_SHARE_ACCEPTED &&
-             tf_permissions(effect->bits, effect->node->folder) != source)
+    if (state == CS3_SHARE_ACCEPTED && tf_permissions(effect->bits, effect->node->folder) != source)
         verify_not_kept(verify, VK_UNIONS);
-    if (effect->source.expires[want] != effect->target.expires[have]) {
-        expires_text(effect->source.expires[want], left, sizeof left);
-        expires_text(effect->target.expires[have], right, sizeof right);
-        verify_differ(verify, user, "share: expiry", place, left, right);
+    at = views_differ_at(&effect->source, &effect->target, state);
+    if (at != 0) {
+        snprintf(what, sizeof what, "share: expiry: permissions at %" PRId64, at);
+        differ_permissions(received, what, place, view_permissions(&effect->source, state, at),
+                           view_permissions(&effect->target, state, at));
     }
 }
 
@@ -324,6 +360,8 @@ verify_received(struct verify *verify, struct verify_user *user, struct ls_err *
         if (r == 0)
             compare_effect(&received, effect);
         HASH_DEL(received.effects, effect);
+        free(effect->source.grants);
+        free(effect->target.grants);
         free(effect);
     }
     return r;
