@@ -34,7 +34,7 @@ enum {
     M_BALANCE,
 };
 
-static const struct ls_metric metric_table[] = {
+const struct ls_metric cap_metrics[] = {
     [M_ROWS] = {"lockstep_capture_rows_total", LS_COUNTER, "table", "Watched rows seen."},
     [M_PUBLISHED] = {"lockstep_capture_published_total", LS_COUNTER, NULL, "Records published."},
     [M_FILTERED] = {"lockstep_capture_filtered_total", LS_COUNTER, "reason",
@@ -91,7 +91,7 @@ cap_status_new(const struct ls_config *config, struct cap_status **ret, struct l
     (void)snprintf(s->key, sizeof(s->key), "capture/%.100s",
                    ls_config_str(config, "lockstep", "instance"));
     (void)snprintf(s->why, sizeof(s->why), "starting");
-    s->metrics = ls_metrics_new("capture", metric_table);
+    s->metrics = ls_metrics_new("capture", cap_metrics);
     if (!s->metrics) {
         free(s);
         return ls_fail(err, LS_ERR_FATAL, 0, "no memory");

@@ -7,6 +7,9 @@
 #include "capture/position.h"
 #include "common/config.h"
 #include "common/err.h"
+#include "common/metrics.h"
+
+extern const struct ls_metric cap_metrics[];
 
 /* What the loop knows at a tick. */
 struct cap_facts {
