@@ -21,7 +21,7 @@ int cap_gtid_parse(struct ls_str text, struct cap_gtid *ret);
 void cap_gtid_print(struct cap_gtid gtid, char out[CAP_GTID_TEXT]);
 
 #define CAP_GTID_DOMAINS 32
-#define CAP_GTID_SET_TEXT (CAP_GTID_DOMAINS * CAP_GTID_TEXT)
+#define CAP_GTID_SET_TEXT ((size_t)CAP_GTID_DOMAINS * CAP_GTID_TEXT)
 struct cap_gtid_set {
     size_t n;
     struct cap_gtid last[CAP_GTID_DOMAINS];

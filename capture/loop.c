@@ -39,6 +39,7 @@ struct capture {
     struct cap_status *status;
     struct ls_backoff backoff;
     bool new_snapshot;   /* asked for by option, not yet begun */
+    bool may_skip;       /* --snapshot was given: a purged position may be left behind */
     bool publisher_lost; /* its transaction failed: connect again before anything else */
     int64_t tick_ms, read_us, last_progress_us, last_counter, reconnects;
 };
@@ -68,7 +69,7 @@ exit_status(const struct ls_err *err)
 {
     for (size_t i = 0; i < sizeof(exit_table) / sizeof(exit_table[0]); i++)
         if (!strcmp(exit_table[i].cause, err->cause))
-            return exit_table[i].status;
+            return (int)exit_table[i].status;
     return strncmp(err->cause, "topic", 5) == 0 ? LS_EXIT_KAFKA : LS_EXIT_FAILURE;
 }
 
@@ -322,9 +323,21 @@ log_purged(const struct capture *c)
            LS_S("position_file", position->file), LS_I("position_pos", position->pos),
            LS_S("source_first_file", first), LS_S("source_last_file", last),
            LS_S("source_gtid", now),
-           LS_S("do", "changes are missing: delete the record of the position topic "
-                      "(a tombstone for the key 'source') and start again; capture then takes a "
-                      "new snapshot, whose sweep repairs what was missed"));
+           LS_S("do", "changes are missing: start once with --snapshot; capture then goes on from "
+                      "where the source is now, and the new snapshot repairs what was missed"));
+}
+
+/* Over the gap: on from the source's place now, with a snapshot that repairs what lies in it. */
+static int
+skip_gap(struct capture *c, struct ls_err *err)
+{
+    c->may_skip = false;
+    if (cap_snapshot_place(c->config, cap_publisher_position(c->publisher), err) < 0 ||
+        cap_snapshot_begin(c->snapshot, err) < 0 || cap_publisher_commit(c->publisher, err) < 0)
+        return -1;
+    c->new_snapshot = false;
+    ls_log(LS_WARN, "gap-skipped", LS_S("why", "the position was purged and --snapshot was given"));
+    return 0;
 }
 
 /* Everything that must be there before packets can flow. */
@@ -380,9 +393,14 @@ run(struct capture *c)
             topics = true;
         if (topics && prepare(c, &err) == 0 && follow(c, &err) == 0)
             break;
+        if (!strcmp(err.cause, "purged")) {
+            log_purged(c);
+            cap_session_close(c->session);
+            c->session = NULL;
+            if (c->may_skip && skip_gap(c, &err) == 0)
+                continue;
+        }
         if (err.kind != LS_ERR_RETRY) {
-            if (!strcmp(err.cause, "purged"))
-                log_purged(c);
             cap_status_ready(c->status, err.msg);
             ls_log_err(LS_ERROR, "stop", &err);
             return exit_status(&err);
@@ -402,6 +420,7 @@ cap_run(const struct ls_config *config, bool new_snapshot)
     int status = LS_EXIT_FAILURE;
 
     c.backoff = (struct ls_backoff){.first_ms = 200, .max_ms = 15000};
+    c.may_skip = new_snapshot;
     c.new_snapshot =
         new_snapshot || !strcmp(ls_config_str(config, "capture", "snapshot"), "always");
     c.schema = cap_schema_new(config);

@@ -415,6 +415,8 @@ cap_publish_row(struct cap_publisher *p, const struct cap_origin *origin,
     if (before && after)
         return publish_update(p, e, before, after, err);
     e->seq = next_seq(p);
+    if (!before && !after)
+        return ls_fail(err, LS_ERR_FATAL, 0, "a row without an image");
     if (after) {
         e->op = origin->snapshot ? LS_OP_READ : LS_OP_CREATE;
         put_after(p, e, after);

@@ -323,7 +323,7 @@ column_value(const struct cap_column *column, enum ls_value_kind kind, const uin
         }
         if (poison) {
             image->poison = true;
-            image->poison_column = column->want;
+            image->poison_column = (int)(value - image->values);
         }
     } else if (column->type == T_DATETIME2) {
         value->s = datetime2_value(p, digits, size);

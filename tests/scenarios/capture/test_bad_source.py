@@ -92,7 +92,11 @@ def test_a_purged_position_ends_with_5_and_names_the_range(capture):
     status, lines = capture.run()
     assert status == PURGED
     told = [x for x in lines if x.get("event") == "position-purged"][-1]
-    assert told["source_first_file"] == newest and "snapshot" in told["do"]
+    assert told["source_first_file"] == newest and "--snapshot" in told["do"]
+    capture.start("--snapshot", snapshot=False)
+    wait_until(lambda: capture.status()["counters"].get("snapshots") == 2, 20, "the repair")
+    capture.drain()
+    assert set(capture.state("filecache")) == {"1", "2"}
 
 
 def test_a_second_capture_fences_the_first(capture):

@@ -228,3 +228,18 @@ def test_another_database_and_other_tables_are_none_of_our_business(capture):
         DROP DATABASE aside""")
     assert capture.drain()["counters"]["in"] == 0
     assert capture.sql(f"SELECT COUNT(*) FROM {DATABASE}.oc_other") == [["1"]]
+
+
+def test_a_number_that_fits_nowhere_is_one_dead_letter(capture):
+    capture.sql("ALTER TABLE oc_accounts MODIFY id BIGINT UNSIGNED")
+    capture.start()
+    capture.sql("INSERT INTO oc_accounts(id, user_id, lower_user_id, backend, home) VALUES"
+                "(1, 'A', 'a', 'D', '/a'), (18446744073709551615, 'B', 'b', 'D', '/b'),"
+                "(2, 'C', 'c', 'D', '/c')")
+    status = capture.drain()
+    assert status["dead"] == {"number-range": 1} and status["balance"] == 0
+    letter, = topics.dead_letters(capture.bootstrap, capture.prefix)
+    assert letter["headers"]["cause"] == "number-range"
+    assert letter["headers"]["stage"] == "capture"
+    assert letter["headers"]["topic"] == f"{capture.prefix}.oc10.oc_accounts"
+    assert [r["key"] for r in capture.rows("accounts")] == ["1", "2"]
