@@ -21,6 +21,7 @@ class RealOcis(Ocis):
     def _environment(self):
         env = super()._environment()
         self.data = env["STORAGE_USERS_HTTP_ADDR"]
+        self.sharing = env["SHARING_GRPC_ADDR"]
         self.system = env["STORAGE_SYSTEM_GRPC_ADDR"]
         self.system_data = env["STORAGE_SYSTEM_HTTP_ADDR"]
         return env
@@ -39,6 +40,7 @@ class Sim(Simulator):
     def start(self):
         super().start()
         ports = self.ready["ports"]
+        self.sharing = "127.0.0.1:%d" % ports["sharing"]
         self.system = "127.0.0.1:%d" % ports["storage-system"]
         self.system_data = "127.0.0.1:%d" % ports["system-data"]
         self.links = "http://127.0.0.1:%d" % ports["links"]
@@ -80,6 +82,7 @@ def sim(targets):
     yield sim
     sim.ask("/faults", "DELETE")
     sim.ask("/up", "POST")
+    sim.ask("/stopping", "POST", {"seconds": 0})
     sim.ask("/settings", "POST", {"async": False, "pace": 100.0, "window": 0.001,
                                   "limit": 10 << 20, "public_password": False})
 

@@ -2,7 +2,7 @@
 import threading
 
 import pytest
-from client import EXISTS, INTERNAL, INVALID, NOT_FOUND, OK, PRECONDITION, UNKNOWN_ID, sha1, \
+from client import EXISTS, FULL, INTERNAL, INVALID, NOT_FOUND, OK, PRECONDITION, UNKNOWN_ID, sha1, \
     text_in
 import cs3.storage.provider.v1beta1.provider_api_pb2 as api
 
@@ -129,6 +129,15 @@ def test_where_an_upload_cannot_begin(home):
     assert home.initiate(None, 1, node=UNKNOWN_ID).status.code == INTERNAL
     node = home.file("f")
     assert home.upload("x", b"below a file", parent=node).status_code == 500
+
+
+def test_an_unknown_space_looks_like_a_full_one(home):
+    assert home.initiate("f", 1, space=UNKNOWN_ID).status.code == FULL
+
+
+def test_a_name_like_an_old_clients_chunk_is_never_finished(home):
+    assert home.upload("a-chunking-12-3-1", b"hello").status_code == 206
+    assert home.stat(None, "a-chunking-12-3-1").status.code == NOT_FOUND
 
 
 def test_a_parent_deleted_between_the_two_steps_is_500(home):

@@ -11,6 +11,7 @@ import pytest
 import requests
 from client import EXISTS, FULL, INTERNAL, NOT_FOUND, OK, TOO_EARLY, VIEWER, \
     grpc_code, text_in
+import cs3.sharing.collaboration.v1beta1.collaboration_api_pb2 as shares_api
 import cs3.storage.provider.v1beta1.provider_api_pb2 as api
 
 
@@ -181,11 +182,17 @@ def test_tokens_expire_at_the_switch(sim, clients, sim_people):
     assert home.stat().status.code == OK
 
 
-def test_while_the_server_stops_the_gateway_says_not_found(sim, sim_home):
-    sim.ask("/stopping", "POST", {"seconds": 0.5})
+def test_what_the_gateway_says_while_the_server_stops(sim, clients, sim_home):
+    sim_home.share(sim_home.folder("A"), "group", VIEWER)
+    sim.ask("/stopping", "POST", {"seconds": 60})
     assert sim_home.stat(at="gateway").status.code == NOT_FOUND
     assert grpc_code(sim_home.stat) == "UNAVAILABLE"
-    time.sleep(0.6)
+    assert clients(sim).authenticate(sim_home.name).status.code == INTERNAL
+    lists = [sim_home.call("ListShares", shares_api.ListSharesRequest(), "gateway")
+             for _ in range(2)]
+    assert [(a.status.code, len(a.shares)) for a in lists] == [(OK, 0), (INTERNAL, 0)]
+    sim.ask("/stopping", "POST", {"seconds": 0})
+    assert len(sim_home.my_shares()) == 1
     assert sim_home.stat(at="gateway").status.code == OK
 
 

@@ -83,6 +83,9 @@ class DataHandler(web.Handler):
         if "Content-Length" in self.headers \
                 and body.size - start != int(self.headers["Content-Length"]):
             return self.reply(206)
+        if session.chunk:
+            uploads.sessions.pop(sid, None)
+            return self.reply(206)
         return self.finish(session, body)
 
     def finish(self, session, body):

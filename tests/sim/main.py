@@ -1,7 +1,7 @@
 """Starts the simulator; prints one JSON line with its addresses and keys when it is ready.
 
     python3 main.py [--gateway 9142] [--storage-users 0] [--data 0] [--storage-system 0]
-                    [--system-data 0] [--graph 0] [--admin 0] [--links 0] [--async]
+                    [--system-data 0] [--sharing 0] [--graph 0] [--admin 0] [--links 0] [--async]
 
 Port 0 is a free one. It runs until SIGTERM.
 """
@@ -15,11 +15,13 @@ import time
 sys.path.insert(0, __file__.rsplit("/", 1)[0])
 
 import cs3.gateway.v1beta1.gateway_api_pb2 as gateway_api  # noqa: E402
+import cs3.sharing.collaboration.v1beta1.collaboration_api_pb2 as collaboration_api  # noqa: E402
 import cs3.storage.provider.v1beta1.provider_api_pb2 as provider_api  # noqa: E402
 import cs3.storage.provider.v1beta1.spaces_api_pb2 as spaces_api  # noqa: E402
 
 import web  # noqa: E402
 from admin import AdminHandler  # noqa: E402
+from collaboration import Collaboration  # noqa: E402
 from data import DataHandler  # noqa: E402
 from faults import Desk  # noqa: E402
 from front import Front  # noqa: E402
@@ -35,7 +37,7 @@ from store import Store  # noqa: E402
 from trash import Trash  # noqa: E402
 from uploads import Uploads  # noqa: E402
 
-PORTS = "gateway storage-users data storage-system system-data graph admin links".split()
+PORTS = "gateway storage-users data sharing storage-system system-data graph admin links".split()
 
 
 class Site:
@@ -89,6 +91,9 @@ class Site:
             "gateway": self._rpc("gateway", True, self.people, (gateway, self.gateway)),
             "storage-users": self._rpc("storage-users", False, self.people, *tree),
             "data": web.serve(data, "data", self),
+            "sharing": self._rpc("sharing", False, self.people, (
+                collaboration_api.DESCRIPTOR.services_by_name["CollaborationAPI"],
+                Collaboration(self.gateway))),
             "storage-system": self._rpc("storage-system", False, self.system_people, *system),
             "system-data": web.serve(system_data, "system-data", self),
             "links": web.serve(links, "links", self),

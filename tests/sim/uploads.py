@@ -11,6 +11,7 @@ its turn; `pace` files a second, 0 stops the worker.
 """
 import hashlib
 import os
+import re
 import tempfile
 import threading
 import time
@@ -24,6 +25,8 @@ from store import Node, Place
 
 YEAR_10000 = 253402300800 * values.SECOND  # a time the real server cannot read back
 YEAR_1 = -62135596800 * values.SECOND  # taken for "no time given"
+# a piece of a file, as clients of long ago sent them: it waits for the others for ever
+CHUNK = re.compile(r"-chunking-\w+-[0-9]+-[0-9]+$")
 SMALL = 256 * 1024  # larger blobs go to files
 
 
@@ -70,6 +73,7 @@ class Session:
         self.node_id = place.node.id if place.node else str(uuid.uuid4())
         self.exists = place.node is not None
         self.body = None
+        self.chunk = False
         self.mtime = None
         self.used = False
 
@@ -96,12 +100,15 @@ class Uploads:
                 place = store.find(ref)
             except NotFound as e:
                 raise PreconditionFailed("error: not found: " + e.text)
-            if place.space is None or (place.node is None and place.parent is None):
+            if place.space is None:  # an unknown space is told from a full one by nothing
+                raise InsufficientStorage("disk full")
+            if place.node is None and place.parent is None:
                 raise SimError("decomposedfs: root has no parent")
             parent = store.parent_node(place) if place.parent else None
             if place.parent and parent is None:
                 raise SimError("decomposedfs: root has no parent")
             session = Session(user, place, length, dict(meta))
+            session.chunk = bool(CHUNK.search(ref.path))
             check = meta.get("checksum")
             if check is not None:
                 kind, space, _ = check.partition(" ")

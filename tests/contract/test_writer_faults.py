@@ -1,0 +1,272 @@
+"""Our writer against ordered troubles: causes, and repeats that finish what was begun.
+
+Only against the simulator. The rule each test ends with: after the trouble one more call, with
+`doubtful` where the outcome was unknown, leaves exactly one of everything.
+"""
+import pytest
+from client import NOT_FOUND, OK, VIEWER, text_in
+from probe import PROGRAM, bits
+from test_writer import make_site, pair, share  # noqa: F401 (a fixture)
+
+pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="build/bin-test/writer-probe: "
+                                "make writer-probe")
+
+
+@pytest.fixture
+def site(sim, clients, tmp_path):
+    site = make_site(sim, clients, tmp_path, target__timeout_ms=2000)
+    site.sim = sim
+    yield site
+    sim.ask("/faults", "DELETE")
+    site.probe.stop()
+
+
+def fault(site, **rule):
+    site.sim.ask("/faults", "POST", rule)
+
+
+def put_fails(site, name="f", text="hello"):
+    return site.fails("put_file", parent_id=site.root, name=name, blob=site.blob(text),
+                      mtime=1600000000, mtime_ns=7)
+
+
+def one_file(site, text="hello"):
+    """After all: one file with this content, no version, nothing else."""
+    infos = site.see.list().infos
+    assert [i.name for i in infos] == ["f"]
+    assert site.see.get(infos[0].id.opaque_id).content == text.encode()
+    assert len(site.see.versions(infos[0].id.opaque_id).versions) == 0
+    assert len(site.see.trash().recycle_items) == 0
+
+
+@pytest.mark.parametrize("status, cause", [
+    (429, "slow-down"), (503, "slow-down"), (507, "quota"), (423, "busy"), (502, "target-down"),
+    (504, "target-down")])
+def test_an_http_status_of_the_put_is_told_as_its_cause(site, status, cause):
+    fault(site, call="data.PUT", nth=1, effect="http", http=status)
+    refused = put_fails(site)
+    assert (refused.kind, refused.cause) == ("retry", cause)
+    site.put("f", "hello", doubtful=True)
+    one_file(site)
+
+
+def test_retry_after_is_passed_on_in_milliseconds(site):
+    fault(site, call="data.PUT", nth=1, effect="http", http=429, retry_after=3)
+    refused = put_fails(site)
+    assert (refused.cause, refused.code) == ("slow-down", 3000)
+
+
+@pytest.mark.parametrize("status, cause", [
+    ("UNAVAILABLE", "target-down"), ("RESOURCE_EXHAUSTED", "slow-down")])
+def test_a_grpc_status_is_told_as_its_cause(site, status, cause):
+    fault(site, call="storage-users.CreateContainer", nth=1, effect="grpc", status=status)
+    refused = site.fails("make_folder", parent_id=site.root, name="A")
+    assert (refused.kind, refused.cause) == ("retry", cause)
+
+
+@pytest.mark.parametrize("code, cause", [(19, "quota"), (20, "busy"), (12, "busy"), (21, "busy")])
+def test_a_cs3_code_is_told_as_its_cause(site, code, cause):
+    node = site.put("f", "hello")["id"]
+    fault(site, call="storage-users.Move", nth=1, effect="code", code=code)
+    refused = site.fails("move", node_id=node, parent_id=site.root, name="g")
+    assert (refused.kind, refused.cause) == ("retry", cause)
+
+
+def test_a_late_answer_is_a_timeout_and_the_repeat_finds_the_folder(site):
+    fault(site, call="storage-users.CreateContainer", nth=1, effect="latency", ms=2500)
+    refused = site.fails("make_folder", parent_id=site.root, name="A")
+    assert (refused.kind, refused.cause) == ("retry", "timeout")
+    site.call("make_folder", parent_id=site.root, name="A", doubtful=True)
+    assert [i.name for i in site.see.list().infos] == ["A"]
+
+
+@pytest.mark.parametrize("effect", ["drop-before", "drop-after"])
+@pytest.mark.parametrize("call", ["data.PUT", "storage-users.InitiateFileUpload"])
+def test_an_upload_cut_off_is_finished_once(site, call, effect):
+    fault(site, call=call, nth=1, effect=effect)
+    answer = site.probe.raw("put_file", space=site.space, parent_id=site.root, name="f",
+                            blob=site.blob("hello"), mtime=1600000000, mtime_ns=7)
+    if not answer["ok"]:
+        assert answer["kind"] == "retry" and answer["cause"] in ("timeout", "target-down")
+        site.put("f", "hello", doubtful=True)
+    one_file(site)
+
+
+def test_an_upload_that_dies_in_the_middle_is_finished_once(site):
+    data = bytes(range(256)) * 20000
+    fault(site, call="data.PUT", nth=1, effect="die", bytes=70000)
+    answer = site.probe.raw("put_file", space=site.space, parent_id=site.root, name="f",
+                            blob=site.blob(data), mtime=1600000000, mtime_ns=7)
+    if not answer["ok"]:
+        assert answer["kind"] == "retry"
+        assert site.see.stat(None, "f").status.code == NOT_FOUND
+        site.put("f", data, doubtful=True)
+    node = site.see.info(None, "f").id.opaque_id
+    assert site.see.get(node).content == data
+    assert len(site.see.versions(node).versions) == 0
+
+
+def test_new_content_whose_answer_is_lost_makes_one_version(site):
+    node = site.put("f", "one")["id"]
+    fault(site, call="data.PUT", nth=1, effect="drop-after")
+    answer = site.probe.raw("put_file", space=site.space, node_id=node, blob=site.blob("two"),
+                            mtime=1600000001, mtime_ns=8)
+    if not answer["ok"]:
+        assert answer["kind"] == "retry"
+        site.overwrite(node, "two", doubtful=True)
+    assert site.see.get(node).content == b"two"
+    assert len(site.see.versions(node).versions) == 1
+
+
+@pytest.mark.parametrize("effect", ["drop-before", "drop-after"])
+@pytest.mark.parametrize("name", ["make_folder", "move", "trash", "restore", "purge"])
+def test_a_tree_call_cut_off_is_finished_by_its_doubtful_repeat(site, name, effect):
+    folder = site.folder("A")
+    node = site.put("f", "x")["id"]
+    method = {"make_folder": "CreateContainer", "move": "Move", "trash": "Delete",
+              "restore": "RestoreRecycleItem", "purge": "PurgeRecycle"}[name]
+    arguments = {"make_folder": {"parent_id": folder, "name": "B"},
+                 "move": {"node_id": node, "parent_id": folder, "name": "g"},
+                 "trash": {"node_id": node},
+                 "restore": {"top_id": node, "parent_id": folder, "name": "g"},
+                 "purge": {"top_id": node}}[name]
+    if name in ("restore", "purge"):
+        site.call("trash", node_id=node)
+    fault(site, call="storage-users." + method, nth=1, effect=effect)
+    answer = site.probe.raw(name, space=site.space, **arguments)
+    if not answer["ok"]:
+        assert answer["kind"] == "retry" and answer["cause"] in ("timeout", "target-down")
+        site.call(name, **arguments, **({} if name == "purge" else {"doubtful": True}))
+    inside = [i.name for i in site.see.list(folder).infos]
+    trashed = [i.key for i in site.see.trash().recycle_items]
+    assert (inside, trashed) == {
+        "make_folder": (["B"], []), "move": (["g"], []), "trash": ([], [node]),
+        "restore": (["g"], []), "purge": ([], [])}[name]
+
+
+@pytest.mark.parametrize("effect", ["drop-before", "drop-after"])
+def test_a_share_cut_off_is_made_once(pair, effect):  # noqa: F811
+    node = pair.site.folder("A")
+    fault(pair.site, call="gateway.CreateShare", nth=1, effect=effect)
+    arguments = {"node_id": node, "folder": True, "group": False, "grantee_id": pair.uid,
+                 "sharer": pair.site.name, "expires": 0, "permissions": bits(VIEWER)}
+    answer = pair.site.probe.raw("share_set", space=pair.site.space, **arguments)
+    if not answer["ok"]:
+        assert answer["kind"] == "retry"
+        pair.site.call("share_set", doubtful=True, **arguments)
+    assert len(pair.see.received()) == 1 and len(pair.site.see.grants(node)) == 1
+
+
+@pytest.mark.parametrize("effect", ["drop-before", "drop-after"])
+def test_a_link_cut_off_is_made_once(site, effect):
+    node = site.folder("A")
+    fault(site, call="gateway.CreatePublicShare", nth=1, effect=effect)
+    arguments = {"node_id": node, "folder": True, "sharer": site.name, "expires": 0,
+                 "has_password": False, "label": "one", "permissions": bits(VIEWER)}
+    answer = site.probe.raw("link_set", space=site.space, **arguments)
+    if not answer["ok"]:
+        assert answer["kind"] == "retry"
+        site.call("link_set", doubtful=True, **arguments)
+    assert len(site.see.my_links()) == 1
+
+
+def test_done_means_ready_when_the_target_works_asynchronously(site):
+    site.sim.ask("/settings", "POST", {"async": True, "pace": 2})
+    node = site.put("f", "hello")["id"]
+    assert text_in(site.see.info(node), "status") is None
+    assert site.see.get(node).content == b"hello"
+
+
+def test_an_upload_that_is_not_processed_is_not_sent_a_second_time(site):
+    site.sim.ask("/settings", "POST", {"async": True, "pace": 0})
+    refused = put_fails(site)
+    assert refused.kind == "retry" and refused.cause in ("timeout", "busy")
+    again = site.fails("put_file", parent_id=site.root, name="f", blob=site.blob("hello"),
+                       mtime=1600000000, mtime_ns=7, doubtful=True)
+    assert (again.kind, again.cause) == ("retry", "busy")
+    assert site.sim.ask("/state")["backlog"] == 1
+    site.sim.ask("/settings", "POST", {"pace": 1000})
+    while site.sim.ask("/state")["backlog"]:
+        pass
+    site.put("f", "hello", doubtful=True)
+    one_file(site)
+
+
+def test_a_file_being_processed_cannot_be_trashed_yet(site):
+    node = site.put("f", "hello")["id"]
+    site.sim.ask("/settings", "POST", {"async": True, "pace": 0})
+    site.see.upload("f", b"more")
+    refused = site.fails("trash", node_id=node)
+    assert (refused.kind, refused.cause) == ("retry", "busy")
+
+
+def test_expired_tokens_are_renewed_without_a_word(site):
+    site.folder("A")
+    site.sim.ask("/tokens/expire", "POST")
+    site.folder("B")
+    site.sim.ask("/tokens/expire", "POST")
+    site.put("f", "hello")
+    site.see.become(site.client.authenticate(site.name).token)
+    assert {i.name for i in site.see.list().infos} == {"A", "B", "f"}
+
+
+def test_a_token_that_is_refused_again_is_a_sign_in_trouble(site):
+    fault(site, call="storage-users.*", effect="grpc", status="PERMISSION_DENIED",
+          message="auth: core access token is invalid")
+    refused = site.fails("make_folder", parent_id=site.root, name="A")
+    assert (refused.kind, refused.cause) == ("retry", "sign-in")
+
+
+def test_while_the_target_stops_nothing_is_taken_for_gone(site):
+    node = site.put("f", "hello")["id"]
+    site.sim.ask("/stopping", "POST", {"seconds": 1.5})
+    for name, arguments in (("move", {"parent_id": site.root, "name": "g"}), ("trash", {})):
+        refused = site.fails(name, node_id=node, **arguments)
+        assert (refused.kind, refused.cause) == ("retry", "target-down")
+
+
+def test_a_share_is_not_taken_for_removed_while_the_target_stops(pair):  # noqa: F811
+    node = pair.site.folder("A")
+    sid = share(pair, node, VIEWER)["id"]
+    pair.site.sim.ask("/stopping", "POST", {"seconds": 1.5})
+    refused = pair.site.fails("share_remove", sharer=pair.site.name, share_id=sid)
+    assert refused.kind == "retry"
+    pair.site.sim.ask("/stopping", "POST", {"seconds": 0})
+    assert pair.site.see.get_share(sid).status.code == OK
+
+
+def test_a_target_that_is_away_and_comes_back(site):
+    site.sim.ask("/down", "POST", {"seconds": 1})
+    assert site.probe.fails("ping").cause == "target-down"
+    assert site.fails("make_folder", parent_id=site.root, name="A").cause == "target-down"
+    import time
+    time.sleep(1.3)
+    site.folder("A")
+    assert [i.name for i in site.see.list().infos] == ["A"]
+
+
+def test_a_name_that_is_taken_between_looking_and_doing(site):
+    node = site.put("f", "hello")["id"]
+    fault(site, call="storage-users.Move", nth=1, effect="code", code=7)
+    refused = site.fails("move", node_id=node, parent_id=site.root, name="g")
+    assert (refused.kind, refused.cause) in (("retry", "taken"), ("retry", "busy"))
+
+
+def test_a_wrong_machine_key_is_fatal(sim, clients, tmp_path):
+    from probe import Probe
+    from types import SimpleNamespace
+    wrong = SimpleNamespace(**{k: getattr(sim, k) for k in (
+        "gateway", "provider", "graph", "graph_user", "graph_password", "storage_id")},
+        machine_key="wrong")
+    probe = Probe(wrong, tmp_path)
+    refused = probe.fails("open")
+    assert (refused.kind, refused.cause) == ("fatal", "target-config")
+    probe.stop()
+
+
+def test_a_link_with_a_wish_for_a_password_never_stands_open_meanwhile(site):
+    node = site.folder("A")
+    fault(site, call="gateway.UpdatePublicShare", effect="code", code=15)
+    site.probe.raw("link_set", space=site.space, node_id=node, folder=True, sharer=site.name,
+                   expires=0, has_password=True, label="x", permissions=bits(VIEWER))
+    assert all(x.password_protected for x in site.see.my_links())
