@@ -466,7 +466,8 @@ staging_place(const struct ap_view *view, const struct ap_desired *row,
             wait_on(ret, "parent", AP_NODE, origin);
             return false;
         }
-    } else if (!known && node && node->parent >= 0) {
+    } else if (!known && node &&
+               ap_applied_top(view, node, relative, sizeof(relative)) == AP_ROOT) {
         *ret_parent = node->parent; /* it is deleted from where it is */
     }
     snprintf(name, size, "%s", base);

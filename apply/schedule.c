@@ -489,7 +489,7 @@ park(struct ap_core *core, struct ap_work *work, const struct ap_next *next)
                 "UPDATE work SET state = 0, on_kind = 0, on_id = 0 WHERE kind = ? AND id = ?"
                 " AND state = 1",
                 "ii", (int64_t)next->on.kind, next->on.id);
-    } else if (is_open && next->on.kind == AP_NODE) {
+    } else if (is_open && (next->on.kind == AP_NODE || next->on.kind == AP_LEFTOVER)) {
         ring_break(core, work);
     }
     ap_work_save(core->ledger, work);
