@@ -8,6 +8,7 @@ with an empty personal space, so that no test sees another's leavings.
 import itertools
 import re
 import uuid
+from types import SimpleNamespace
 
 import pytest
 from bed.target import Ocis, Simulator, real_ocis
@@ -126,3 +127,12 @@ def sim_people(sim, clients):
 @pytest.fixture
 def sim_home(sim_people):
     return sim_people()
+
+
+@pytest.fixture
+def pair(site):
+    """A writer's site and somebody it shares with."""
+    name = "r" + uuid.uuid4().hex[:8]
+    uid = site.probe("user_ensure", uid=name, display_name="R. Eceiver")["id"]
+    site.probe("space_ensure", uid=name)
+    return SimpleNamespace(site=site, name=name, uid=uid, see=site.client.sign_in(name))

@@ -4,7 +4,6 @@ What the target holds afterwards is looked at with the raw client, not with the 
 """
 import hashlib
 import uuid
-from types import SimpleNamespace
 
 import pytest
 from client import EDITOR, FILE_EDITOR, NOT_FOUND, OK, UNKNOWN_ID, VIEWER
@@ -317,14 +316,6 @@ def test_one_thing_out_of_a_trashed_folder_is_restored_or_purged(site):
 
 
 # ---- shares
-@pytest.fixture
-def pair(site):
-    name = "r" + uuid.uuid4().hex[:8]
-    uid = site.probe("user_ensure", uid=name, display_name="R. Eceiver")["id"]
-    site.probe("space_ensure", uid=name)
-    return SimpleNamespace(site=site, name=name, uid=uid, see=site.client.sign_in(name))
-
-
 def share(pair, node, permissions, **more):
     arguments = {"folder": True, "group": False, "grantee_id": pair.uid,
                  "sharer": pair.site.name, "expires": 0, **more}

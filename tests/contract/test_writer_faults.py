@@ -6,7 +6,7 @@ Only against the simulator. The rule each test ends with: after the trouble one 
 import pytest
 from client import NOT_FOUND, OK, VIEWER, text_in
 from probe import PROGRAM, bits
-from test_writer import make_site, pair, share  # noqa: F401 (a fixture)
+from test_writer import make_site, share
 
 pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="build/bin-test/writer-probe: "
                                 "make writer-probe")
@@ -145,7 +145,7 @@ def test_a_tree_call_cut_off_is_finished_by_its_doubtful_repeat(site, name, effe
 
 
 @pytest.mark.parametrize("effect", ["drop-before", "drop-after"])
-def test_a_share_cut_off_is_made_once(pair, effect):  # noqa: F811
+def test_a_share_cut_off_is_made_once(pair, effect):
     node = pair.site.folder("A")
     fault(pair.site, call="gateway.CreateShare", nth=1, effect=effect)
     arguments = {"node_id": node, "folder": True, "group": False, "grantee_id": pair.uid,
@@ -225,7 +225,7 @@ def test_while_the_target_stops_nothing_is_taken_for_gone(site):
         assert (refused.kind, refused.cause) == ("retry", "target-down")
 
 
-def test_a_share_is_not_taken_for_removed_while_the_target_stops(pair):  # noqa: F811
+def test_a_share_is_not_taken_for_removed_while_the_target_stops(pair):
     node = pair.site.folder("A")
     sid = share(pair, node, VIEWER)["id"]
     pair.site.sim.ask("/stopping", "POST", {"seconds": 1.5})

@@ -356,7 +356,7 @@ class Store:
     def set_metadata(self, user, ref, pairs):
         with self.lock:
             try:
-                place = self.find(ref)
+                self.find(ref)
             except SimError as e:
                 raise SimError("Decomposedfs: error resolving ref: " + e.text)
             node, _ = self.existing(user, ref, "initiate_file_upload")
