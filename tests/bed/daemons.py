@@ -61,6 +61,7 @@ class Daemons:
         if target:
             options.update({
                 "target.gateway": target.gateway, "target.provider": target.provider,
+                "target.sharing": target.sharing,
                 "target.graph": target.graph, "target.graph_user": target.graph_user,
                 "target.graph_password_file": self._secret("graph", target.graph_password),
                 "target.machine_key_file": self._secret("machine", target.machine_key),

@@ -38,13 +38,13 @@ class Target:
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.process = None
-        self.gateway = self.provider = self.data = self.graph = None
+        self.gateway = self.provider = self.sharing = self.data = self.graph = None
         self.graph_user, self.graph_password, self.machine_key = "admin", "admin", None
         self.storage_id = None
 
     def describe(self):
         return {k: getattr(self, k) for k in (
-            "kind", "gateway", "provider", "data", "graph", "graph_user", "graph_password",
+            "kind", "gateway", "provider", "sharing", "data", "graph", "graph_user", "graph_password",
             "machine_key", "storage_id")}
 
     def stop(self):
@@ -74,6 +74,7 @@ class Simulator(Target):
             self.ready = json.loads(self._first_line(out, 60))
         at = {name: f"127.0.0.1:{port}" for name, port in self.ready["ports"].items()}
         self.gateway, self.provider, self.data = at["gateway"], at["storage-users"], at["data"]
+        self.sharing = at["sharing"]
         self.graph, self.admin = f"http://{at['graph']}/graph", f"http://{at['admin']}"
         self.machine_key, self.storage_id = self.ready["machine_key"], self.ready["storage_id"]
         self.graph_user = self.ready["admin_user"]
@@ -177,6 +178,7 @@ class Ocis(Target):
             IDM_ADMIN_PASSWORD=self.graph_password)
         self.gateway = env["OCIS_GATEWAY_GRPC_ADDR"]
         self.provider = env["STORAGE_USERS_GRPC_ADDR"]
+        self.sharing = env["SHARING_GRPC_ADDR"]
         self.graph = f"https://127.0.0.1:{at['PROXY_HTTP_ADDR']}/graph"
         return env
 
