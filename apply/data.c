@@ -138,6 +138,7 @@ ap_data_put(struct ap_data *data, const char *as, const char *url, struct ap_blo
         ap_http_fail(&request, &reply, err);
         if (reply.status == 401 && cs3_token(data->cs3, as, token, &fresh, NULL) < 0)
             fresh = NULL; /* the next try will say why */
+        upload_give_up(data, fresh ? fresh : token, place);
         goto out;
     }
     if (ret_id)

@@ -35,6 +35,14 @@ ap_look(struct ap_ocis *ocis, const struct ap_space *space, const char *id, cons
 }
 
 int
+ap_unknown(struct ls_err *err)
+{
+    if (err && err->kind == LS_ERR_RETRY)
+        snprintf(err->cause, sizeof(err->cause), "timeout");
+    return -1;
+}
+
+int
 ap_name_check(const char *name, struct ls_err *err)
 {
     size_t n = strlen(name);
@@ -279,7 +287,7 @@ restore(struct ap_writer *w, const struct ap_space *space, struct ap_trash_ref f
     }
     there = ap_look(ocis, space, parent_id, name, &info, err);
     if (there < 0)
-        return -1;
+        return ap_unknown(err);
     if (!there)
         return ls_fail_cause(err, LS_ERR_RETRY, CS3_NOT_FOUND, "timeout",
                              "an item just restored is not there");
@@ -344,6 +352,8 @@ ocis_close(struct ap_writer *w)
     free(ocis->graph_user);
     for (int i = 0; i < AP_SHARE_LOCKS; i++)
         pthread_mutex_destroy(&ocis->shares[i]);
+    ap_ocis_processing_free(ocis);
+    pthread_mutex_destroy(&ocis->uploads);
     pthread_mutex_destroy(&ocis->links);
     pthread_mutex_destroy(&ocis->people);
     free(ocis);
@@ -400,6 +410,7 @@ ap_ocis_api_new(const struct ls_config *config, ap_call_fn *call_counter, void *
     ocis->writer = (struct ap_writer){&ops, "ocis-api"};
     pthread_mutex_init(&ocis->people, NULL);
     pthread_mutex_init(&ocis->links, NULL);
+    pthread_mutex_init(&ocis->uploads, NULL);
     for (int i = 0; i < AP_SHARE_LOCKS; i++)
         pthread_mutex_init(&ocis->shares[i], NULL);
     ocis->create_people = mode && !strcmp(mode, "create");

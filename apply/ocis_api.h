@@ -13,6 +13,9 @@
 
 enum { AP_SHARE_LOCKS = 64 };
 
+/* A node that the target shows as being processed, and since when it does. */
+struct ap_processing;
+
 struct ap_ocis {
     struct ap_writer writer; /* first */
     struct cs3_client *cs3;
@@ -26,6 +29,10 @@ struct ap_ocis {
     pthread_mutex_t people; /* enabling and disabling of users */
     pthread_mutex_t links;  /* the target's link manager takes one write at a time */
     pthread_mutex_t shares[AP_SHARE_LOCKS]; /* grants: one change per node at a time */
+    pthread_mutex_t uploads;                /* the three below */
+    struct ap_processing *processing;
+    int64_t newest_done_ms; /* when the latest upload began that is known to be ready */
+    int64_t last_over_ms;   /* when an upload went over one that seemed stuck */
 };
 
 static inline struct ap_ocis *
@@ -37,6 +44,8 @@ ap_ocis_of(struct ap_writer *writer)
 /* Is something there? 1 and *ret, 0, or -1 with err. Asked at the provider. */
 int ap_look(struct ap_ocis *ocis, const struct ap_space *space, const char *id, const char *name,
             struct cs3_info *ret, struct ls_err *err);
+/* Something has been written, or may have been; what failed since, only hides the outcome. */
+int ap_unknown(struct ls_err *err);
 /* POISON name-refused for a name that oCIS cannot hold, or takes for a path. */
 int ap_name_check(const char *name, struct ls_err *err);
 void ap_node_fill(struct ap_node *node, const struct cs3_info *info);
@@ -47,6 +56,7 @@ ap_cause_is(const struct ls_err *err, const char *cause)
 }
 
 /* ---- ocis_content.c */
+void ap_ocis_processing_free(struct ap_ocis *ocis);
 int ap_ocis_put_file(struct ap_writer *w, const struct ap_space *space, const char *node_id,
                      const char *parent_id, const char *name, const struct ap_blob_want *blob,
                      int64_t mtime, uint32_t mtime_ns, bool doubtful, struct ap_node *ret,

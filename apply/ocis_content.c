@@ -7,6 +7,11 @@
  * content, it is done. Content that is there already is not sent again, whoever put it there; so
  * a repeated call makes no second version. Two contents of one node with one mtime have one etag,
  * and a third fails (HTTP 500): a new content never gets the mtime of the one it replaces.
+ *
+ * A target that is killed leaves nodes "processing" for ever; deleting them is refused, uploading
+ * over them works. But a long backlog looks the same, and uploading again would make it longer. So
+ * a node counts as stuck when an upload that began a minute later is ready, or, where nothing else
+ * is uploaded, after ten minutes, and then one a minute at most: its success tells of the others.
  */
 #include "apply/ocis_api.h"
 #include "common/run.h"
@@ -14,8 +19,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <uthash.h>
 
-enum { READY_FIRST_MS = 5, READY_MAX_MS = 500, PIECE = 262144 };
+enum {
+    READY_FIRST_MS = 5,
+    READY_MAX_MS = 500,
+    PIECE = 262144,
+    OVERTAKEN_MS = 60 * 1000,
+    STUCK_MS = 10 * 60 * 1000,
+    MAX_PROCESSING = 100000,
+};
+
+struct ap_processing {
+    char id[AP_ID_SIZE]; /* key */
+    int64_t since_ms;
+    UT_hash_handle hh;
+};
 
 /* One file to put, as the steps pass it on. */
 struct put {
@@ -120,10 +139,84 @@ adopt(const struct put *put, const struct cs3_info *info, struct ap_node *ret, s
     return 0;
 }
 
+/* ---- is it stuck? */
+static struct ap_processing *
+processing_slot(struct ap_ocis *ocis, const char *id)
+{
+    struct ap_processing *slot;
+
+    HASH_FIND_STR(ocis->processing, id, slot);
+    if (slot || HASH_COUNT(ocis->processing) >= MAX_PROCESSING)
+        return slot;
+    slot = calloc(1, sizeof(*slot));
+    if (!slot)
+        return NULL;
+    snprintf(slot->id, sizeof(slot->id), "%s", id);
+    slot->since_ms = ls_mono_ms();
+    HASH_ADD_STR(ocis->processing, id, slot);
+    return slot;
+}
+
+static bool
+is_stuck(struct ap_ocis *ocis, const char *id)
+{
+    int64_t now = ls_mono_ms();
+    struct ap_processing *slot;
+    bool stuck = false;
+
+    pthread_mutex_lock(&ocis->uploads);
+    slot = processing_slot(ocis, id);
+    if (slot && ocis->newest_done_ms > slot->since_ms + OVERTAKEN_MS) {
+        stuck = true;
+    } else if (slot && now > slot->since_ms + STUCK_MS && now > ocis->last_over_ms + OVERTAKEN_MS) {
+        ocis->last_over_ms = now;
+        stuck = true;
+    }
+    pthread_mutex_unlock(&ocis->uploads);
+    return stuck;
+}
+
+static void
+upload_is_ready(struct ap_ocis *ocis, const char *id, int64_t began_ms)
+{
+    struct ap_processing *slot;
+
+    pthread_mutex_lock(&ocis->uploads);
+    if (began_ms > ocis->newest_done_ms)
+        ocis->newest_done_ms = began_ms;
+    HASH_FIND_STR(ocis->processing, id, slot);
+    if (slot) {
+        HASH_DEL(ocis->processing, slot);
+        free(slot);
+    }
+    pthread_mutex_unlock(&ocis->uploads);
+}
+
+void
+ap_ocis_processing_free(struct ap_ocis *ocis)
+{
+    struct ap_processing *slot = ocis->processing, *next;
+
+    HASH_CLEAR(hh, ocis->processing); /* the table goes, its elements still hang together */
+    for (; slot; slot = next) {
+        next = slot->hh.next;
+        free(slot);
+    }
+}
+
+/* May be uploaded over: stuck, and of our own making (the time is the source's etag's). */
+static bool
+may_go_over(const struct put *put, const struct cs3_info *info)
+{
+    return (put->node_id || (!info->folder && mtime_is(put, info))) &&
+           is_stuck(put->ocis, info->id);
+}
+
 /* Looks; 1: done, 0: not there or another content, -1: err. For a new file another content is
- * "taken"; what is being processed is left alone. */
+ * "taken"; what is being processed is left alone, unless it is stuck: then ret_over (may be NULL)
+ * gets the node to upload over. */
 static int
-settle_by_looking(const struct put *put, struct ap_node *ret, struct ls_err *err)
+settle_by_looking(const struct put *put, struct ap_node *ret, char *ret_over, struct ls_err *err)
 {
     struct cs3_info info;
     int there = look(put, &info, err), same;
@@ -132,6 +225,10 @@ settle_by_looking(const struct put *put, struct ap_node *ret, struct ls_err *err
         if (there == 0 && put->node_id)
             return ls_fail_cause(err, LS_ERR_RETRY, CS3_NOT_FOUND, "gone", "the node is not there");
         return there;
+    }
+    if (info.processing && ret_over && may_go_over(put, &info)) {
+        snprintf(ret_over, AP_ID_SIZE, "%s", info.id);
+        return 0;
     }
     if (info.processing)
         return ls_fail_cause(err, LS_ERR_RETRY, CS3_TOO_EARLY, "busy",
@@ -163,7 +260,7 @@ ready(const struct put *put, const char *id, const char *sha1, int64_t size, str
     for (;;) {
         there = ap_look(put->ocis, put->space, place.id, place.name, &info, err);
         if (there < 0)
-            return -1;
+            return ap_unknown(err);
         if (there && !info.processing)
             break;
         if (ls_mono_ms() > end)
@@ -218,6 +315,7 @@ upload_once(const struct put *put, struct ap_node *ret, struct ls_err *err)
                                 .mtime_ns = put->mtime_ns,
                                 .sha1 = put->want->sha1,
                                 .if_not_exist = !put->node_id};
+    int64_t began_ms = ls_mono_ms();
     int r = -1;
 
     if (ap_blob_open(put->want, &blob, err) < 0)
@@ -231,19 +329,23 @@ upload_once(const struct put *put, struct ap_node *ret, struct ls_err *err)
     if (upload.size && ap_data_put(ocis->data, as, url, blob, id, err) < 0)
         goto out;
     r = ready(put, id, ap_blob_sha1(blob), upload.size, ret, err);
+    if (r == 0)
+        upload_is_ready(ocis, ret->id, began_ms);
 out:
     ap_blob_close(blob);
     free(url);
     return r;
 }
 
-/* An upload that did not go well: what is the matter, seen from the tree? */
+/* An upload that did not go well: what is the matter, seen from the tree? 0 with ret_over set:
+ * an earlier one is stuck. */
 static int
 upload_sort_out(const struct put *put, const struct ls_err *why, struct ap_node *ret,
-                struct ls_err *err)
+                char *ret_over, struct ls_err *err)
 {
     static const char *const look_into[] = {"taken",       "timeout", "internal", "gone",
                                             "parent-gone", "quota",   "refused"};
+    struct ls_err seen = {0};
     struct cs3_info info;
     bool looked = false;
     int r;
@@ -251,9 +353,16 @@ upload_sort_out(const struct put *put, const struct ls_err *why, struct ap_node 
     for (size_t i = 0; i < sizeof(look_into) / sizeof(look_into[0]); i++)
         looked = looked || ap_cause_is(why, look_into[i]);
     if (looked) {
-        r = settle_by_looking(put, ret, err);
-        if (r)
-            return r < 0 ? -1 : 0;
+        r = settle_by_looking(put, ret, ret_over, &seen);
+        if (r < 0) {
+            if (ap_cause_is(why, "timeout") && ap_cause_is(&seen, "target-down"))
+                ap_unknown(&seen);
+            if (err)
+                *err = seen;
+            return -1;
+        }
+        if (r || (ret_over && ret_over[0]))
+            return 0;
         if (!put->node_id) {
             r = ap_look(put->ocis, put->space, put->parent_id, NULL, &info, err);
             if (r < 0)
@@ -277,6 +386,7 @@ ap_ocis_put_file(struct ap_writer *w, const struct ap_space *space, const char *
                  int64_t mtime, uint32_t mtime_ns, bool doubtful, struct ap_node *ret,
                  struct ls_err *err)
 {
+    char over[AP_ID_SIZE] = "", stuck[AP_ID_SIZE] = "";
     struct put put = {ap_ocis_of(w), space, node_id, parent_id, name, blob, mtime, mtime_ns};
     struct ls_err why = {0};
     struct cs3_info info;
@@ -285,11 +395,13 @@ ap_ocis_put_file(struct ap_writer *w, const struct ap_space *space, const char *
     if (!node_id && (ap_name_check(name, err) < 0 || chunk_check(name, err) < 0))
         return -1;
     if (node_id || doubtful) {
-        r = settle_by_looking(&put, ret, err);
+        r = settle_by_looking(&put, ret, over, err);
         if (r)
             return r < 0 ? -1 : 0;
+        if (over[0])
+            put.node_id = over;
     }
-    if (node_id && ap_look(put.ocis, space, node_id, NULL, &info, NULL) == 1 &&
+    if (put.node_id && ap_look(put.ocis, space, put.node_id, NULL, &info, NULL) == 1 &&
         mtime_is(&put, &info))
         put.mtime_ns = (put.mtime_ns + 1) % 1000000000u;
     for (int try = 0; try < 2; try++) { /* a token may be refused once */
@@ -299,5 +411,11 @@ ap_ocis_put_file(struct ap_writer *w, const struct ap_space *space, const char *
         if (!ap_cause_is(&why, "sign-in"))
             break;
     }
-    return upload_sort_out(&put, &why, ret, err);
+    if (upload_sort_out(&put, &why, ret, over[0] ? NULL : stuck, err) < 0)
+        return -1;
+    if (!stuck[0])
+        return 0;
+    put.node_id = stuck;
+    put.mtime_ns = (put.mtime_ns + 1) % 1000000000u;
+    return upload_once(&put, ret, err);
 }
