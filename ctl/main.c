@@ -7,6 +7,7 @@
  */
 #include "common/log.h"
 #include "ctl/ctl.h"
+#include "ctl/reference.h"
 #include <string.h>
 
 static const struct {
@@ -76,6 +77,8 @@ main(int argc, char **argv)
         puts("lockstep " LS_VERSION);
         return LS_EXIT_OK;
     }
+    if (strcmp(argv[1], "reference") == 0) /* for those who change the tables; not in the usage */
+        return ctl_reference(argv[2], stdout) == 0 ? LS_EXIT_OK : LS_EXIT_USAGE;
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         if (strcmp(argv[1], commands[i].name) != 0)
             continue;

@@ -6,6 +6,7 @@
  * a stage is down. A document older than STALE_US is shown as "silent". Lag in records comes
  * from the consumer groups' offsets, not from the stages.
  */
+#include "ctl/status.h"
 #include "common/kafka.h"
 #include "common/log.h"
 #include "common/run.h"
@@ -59,7 +60,10 @@ sum_of(const json_t *document, const char *key)
     const char *name;
     json_int_t sum = 0;
 
-    json_object_foreach(object, name, value) sum += json_integer_value(value);
+    json_object_foreach(object, name, value)
+    {
+        sum += json_integer_value(value);
+    }
     return sum;
 }
 
@@ -115,17 +119,15 @@ group_lag(const struct ls_config *config, const char *group_suffix, const char *
     return lag;
 }
 
-/* Adds what the reader knows better than the stage: true lag, silence. */
-static void
-enrich(json_t *stages)
+void
+ctl_status_enrich(json_t *stages, int64_t now_us)
 {
     const char *key;
     json_t *document;
-    int64_t now = ls_now_us();
 
     json_object_foreach(stages, key, document)
     {
-        json_int_t age = now - int_of(document, "time_us");
+        json_int_t age = now_us - int_of(document, "time_us");
         bool silent = age > STALE_US;
 
         if (age < 0)
@@ -150,7 +152,7 @@ load(const struct ls_config *config, json_t **ret_stages)
         json_decref(status.stages);
         return LS_EXIT_KAFKA;
     }
-    enrich(status.stages);
+    ctl_status_enrich(status.stages, ls_now_us());
     *ret_stages = status.stages;
     return LS_EXIT_OK;
 }
@@ -169,8 +171,12 @@ print_causes(FILE *out, const char *title, const json_t *causes)
     const char *name;
     json_t *value;
 
-    json_object_foreach((json_t *)causes, name, value) if (json_integer_value(value) > 0) fprintf(
-        out, "    %s: %" JSON_INTEGER_FORMAT " %s\n", title, json_integer_value(value), name);
+    json_object_foreach((json_t *)(uintptr_t)causes, name, value)
+    {
+        if (json_integer_value(value) > 0)
+            fprintf(out, "    %s: %" JSON_INTEGER_FORMAT " %s\n", title, json_integer_value(value),
+                    name);
+    }
 }
 
 static void
@@ -203,10 +209,8 @@ print_status(json_t *stages, FILE *out)
                     int_of(document, "balance"));
         print_causes(out, "parked", json_object_get(document, "parked"));
         print_causes(out, "dead", json_object_get(document, "dead"));
-        if (snapshot && strcmp(json_string_value(json_object_get(snapshot, "state"))
-                                   ? json_string_value(json_object_get(snapshot, "state"))
-                                   : "",
-                               "running") == 0)
+        const char *state = json_string_value(json_object_get(snapshot, "state"));
+        if (state && strcmp(state, "running") == 0)
             fprintf(out,
                     "    snapshot: %" JSON_INTEGER_FORMAT " of about %" JSON_INTEGER_FORMAT
                     " rows\n",
@@ -216,16 +220,17 @@ print_status(json_t *stages, FILE *out)
         fputs("no stage has written a status yet\n", out);
 }
 
-/* 0 when every stage speaks and is ready, else LS_EXIT_DIFFERENT. */
-static int
-verdict(json_t *stages)
+int
+ctl_status_verdict(json_t *stages)
 {
     const char *key;
     json_t *document;
 
-    json_object_foreach(stages, key,
-                        document) if (strcmp(state_of(document), "ready") != 0 ||
-                                      int_of(document, "balance") != 0) return LS_EXIT_DIFFERENT;
+    json_object_foreach(stages, key, document)
+    {
+        if (strcmp(state_of(document), "ready") != 0 || int_of(document, "balance") != 0)
+            return LS_EXIT_DIFFERENT;
+    }
     return json_object_size(stages) > 0 ? LS_EXIT_OK : LS_EXIT_DIFFERENT;
 }
 
@@ -248,7 +253,7 @@ ctl_status(const struct ls_config *config, const struct ctl_flags *flags, FILE *
             print_status(stages, out);
         }
         fflush(out);
-        r = verdict(stages);
+        r = ctl_status_verdict(stages);
         json_decref(stages);
         if (flags->watch)
             sleep(1);
@@ -298,8 +303,11 @@ ctl_lag(const struct ls_config *config, const struct ctl_flags *flags, FILE *out
             else
                 fprintf(out, "%12" JSON_INTEGER_FORMAT "\n", int_of(document, "lag_records"));
         }
+        fputs("records: not yet read in Kafka, with the marks of transactions; of apply with what "
+              "is open\n",
+              out);
     }
-    r = verdict(stages);
+    r = ctl_status_verdict(stages);
     json_decref(stages);
     return r;
 }

@@ -200,17 +200,6 @@ each_user(struct verify *verify, user_fn *fn, struct ls_err *err)
     return -1;
 }
 
-static int
-compare_all(struct verify *verify, struct ls_err *err)
-{
-    if (each_user(verify, compare_user, err) < 0 || index_live(verify, err) < 0)
-        return -1;
-    verify_effective(verify);
-    if (each_user(verify, verify_received, err) < 0)
-        return -1;
-    return verify_links(verify, err);
-}
-
 /* Users in order of their names. */
 static int
 list_users(struct verify *verify, struct ls_err *err)
@@ -226,6 +215,26 @@ list_users(struct verify *verify, struct ls_err *err)
     }
     qsort(verify->users, verify->n_users, sizeof *verify->users, by_uid);
     return 0;
+}
+
+int
+verify_compare(struct verify *verify, struct ls_err *err)
+{
+    if (list_users(verify, err) < 0 || each_user(verify, compare_user, err) < 0 ||
+        index_live(verify, err) < 0)
+        return -1;
+    verify_effective(verify);
+    if (each_user(verify, verify_received, err) < 0)
+        return -1;
+    return verify_links(verify, err) < 0 ? -1 : verify_sort(verify, err);
+}
+
+void
+verify_free(struct verify *verify)
+{
+    HASH_CLEAR(hh, verify->live);
+    free(verify->users);
+    verify->users = NULL;
 }
 
 /* The exit status of a failure to read the source. */
@@ -267,19 +276,17 @@ ctl_verify(const struct ls_config *config, const struct ctl_flags *flags, FILE *
         goto out;
     }
     status = LS_EXIT_TARGET;
-    if (target_open(config, &verify.target, &err) < 0 || list_users(&verify, &err) < 0 ||
-        compare_all(&verify, &err) < 0)
+    if (target_open(config, &verify.target, &err) < 0 || verify_compare(&verify, &err) < 0)
         goto out;
     status = verify.n_differences == 0 ? LS_EXIT_OK : LS_EXIT_DIFFERENT;
     verify_print(&verify, flags->json, out);
 out:
     if (err.kind != LS_ERR_NONE)
         ls_log_err(LS_ERROR, "verify", &err);
-    HASH_CLEAR(hh, verify.live);
+    verify_free(&verify);
     target_close(verify.target);
     side_free(verify.side);
     ctl_source_close(source);
     json_decref(verify.differences);
-    free(verify.users);
     return status;
 }

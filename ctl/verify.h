@@ -74,6 +74,11 @@ struct verify {
     bool failed;
 };
 
+/* All of it, once config, side, zone, target, now and differences are there. verify_free frees
+ * what it made. */
+int verify_compare(struct verify *verify, struct ls_err *err);
+void verify_free(struct verify *verify);
+
 /* Names one difference. `place` is a path in the user's home, "" where it has none. `user` NULL:
  * nobody's. Thread-safe, as are the two that count. */
 void verify_differ(struct verify *verify, struct verify_user *user, const char *what,
@@ -112,6 +117,8 @@ const char *verify_permissions(int64_t bits, char *out, size_t size);
 int verify_links(struct verify *verify, struct ls_err *err);
 
 /* verify_report.c */
+/* Differences by user and place: threads find them in any order. */
+int verify_sort(struct verify *verify, struct ls_err *err);
 void verify_print(const struct verify *verify, bool json, FILE *out);
 
 #endif

@@ -5,6 +5,7 @@
  */
 #include "ctl/lines.h"
 #include "ctl/verify.h"
+#include <stdlib.h>
 #include <string.h>
 
 static const struct {
@@ -45,6 +46,41 @@ text_of(const json_t *row, const char *key)
     const char *text = json_string_value(json_object_get(row, key));
 
     return text ? text : "";
+}
+
+static int
+by_place(const void *a, const void *b)
+{
+    const json_t *x = *(json_t *const *)a, *y = *(json_t *const *)b;
+    int r = strcmp(text_of(x, "user"), text_of(y, "user"));
+
+    if (r == 0)
+        r = strcmp(text_of(x, "place"), text_of(y, "place"));
+    return r ? r : strcmp(text_of(x, "what"), text_of(y, "what"));
+}
+
+int
+verify_sort(struct verify *verify, struct ls_err *err)
+{
+    size_t n = json_array_size(verify->differences), i;
+    json_t **rows = calloc(n + 1, sizeof *rows), *sorted = json_array(), *row;
+
+    if (!rows || !sorted) {
+        free(rows);
+        json_decref(sorted);
+        return ls_fail(err, LS_ERR_FATAL, 0, "out of memory");
+    }
+    json_array_foreach(verify->differences, i, row)
+    {
+        rows[i] = row;
+    }
+    qsort(rows, n, sizeof *rows, by_place);
+    for (i = 0; i < n; i++)
+        json_array_append(sorted, rows[i]);
+    json_decref(verify->differences);
+    verify->differences = sorted;
+    free(rows);
+    return 0;
 }
 
 static void

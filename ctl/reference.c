@@ -1,0 +1,124 @@
+/*
+ * Prints docs/configuration.md and docs/metrics.md, from the table of options and the daemons'
+ * tables of metrics. A unit test compares the files with what is printed here, so an option or a
+ * metric that nobody documented does not exist.
+ */
+#include "ctl/reference.h"
+#include "apply/status.h"
+#include "capture/status.h"
+#include "common/config.h"
+#include "common/metrics.h"
+#include "transform/status.h"
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <string.h>
+
+/* A '|' would end the table's cell. */
+static void
+cell(const char *text, FILE *out)
+{
+    for (; *text; text++)
+        fprintf(out, *text == '|' ? "\\|" : "%c", *text);
+}
+
+static void
+print_option(const struct ls_option *option, FILE *out)
+{
+    static const char *const types[] = {
+        [LS_OPT_STR] = "text", [LS_OPT_INT] = "number", [LS_OPT_BOOL] = "true or false"};
+    char variable[128];
+    size_t n =
+        (size_t)snprintf(variable, sizeof variable, "LOCKSTEP_%s_%s", option->section, option->key);
+
+    for (size_t i = 0; i < n; i++)
+        variable[i] = (char)toupper((unsigned char)variable[i]);
+    fprintf(out, "| `%s` | %s", option->key, option->secret ? "secret" : types[option->type]);
+    if (option->type == LS_OPT_INT && (option->min || option->max))
+        fprintf(out, ", %" PRId64 " to %" PRId64, option->min, option->max);
+    fputs(" | ", out);
+    if (option->fallback) {
+        fputc('`', out);
+        cell(option->fallback, out);
+        fputc('`', out);
+    }
+    fputs(" | ", out);
+    cell(option->help, out);
+    fprintf(out, " | `%s` |\n", variable);
+}
+
+static void
+print_configuration(FILE *out)
+{
+    const char *section = "";
+
+    fputs(
+        "# Configuration\n\n"
+        "<!-- printed by `lockstep reference configuration`; a test compares -->\n\n"
+        "One INI file for all programs: `--config FILE`, else `/etc/lockstep/lockstep.conf` where "
+        "it exists. What stands\nlater wins: the defaults below, the file, the environment, "
+        "`--set SECTION.KEY=VALUE`. An unknown section or key is\nan error with file and line. "
+        "A secret may be given as a file: `password_file` next to `password` (and\n"
+        "`..._PASSWORD_FILE` in the environment). `--dump-config` shows what is in force, "
+        "secrets hidden; `--check-config`\nonly checks.\n",
+        out);
+    for (const struct ls_option *option = ls_options; option->section; option++) {
+        if (strcmp(section, option->section) != 0) {
+            section = option->section;
+            fprintf(out,
+                    "\n## [%s]\n\n| key | value | default | | environment |\n"
+                    "|---|---|---|---|---|\n",
+                    section);
+        }
+        print_option(option, out);
+    }
+    fputs("\n## [kafka]\n\n"
+          "Every key goes to librdkafka as it is (`bootstrap.servers`, `security.protocol`, "
+          "`sasl.username`, ...); in the\nenvironment with `_` for `.`: "
+          "`LOCKSTEP_KAFKA_BOOTSTRAP_SERVERS`. What Lockstep's promises rest on (`acks`,\n"
+          "`isolation.level`, `enable.idempotence`, ...) cannot be set.\n\n"
+          "## [map]\n\n"
+          "A path prefix of `oc_accounts.home` and where it is on this machine, one a line: "
+          "`/var/www/owncloud/data = /mnt/oc10`.\nThe longest prefix that matches is taken.\n",
+          out);
+}
+
+static void
+print_metrics(FILE *out)
+{
+    static const struct {
+        const char *name;
+        const struct ls_metric *table;
+    } stages[] = {{"capture", cap_metrics}, {"transform", tf_metrics}, {"apply", ap_metrics}};
+    static const char *const types[] = {
+        [LS_COUNTER] = "counter", [LS_GAUGE] = "gauge", [LS_HISTOGRAM] = "histogram"};
+
+    fputs("# Metrics\n\n"
+          "<!-- printed by `lockstep reference metrics`; a test compares -->\n\n"
+          "Each daemon answers `/metrics` (Prometheus text) at `[http] listen:port`. A metric has "
+          "at most one label, whose\nvalues are few; no user names, no paths. Besides these each "
+          "has `lockstep_build_info`.\n",
+          out);
+    for (size_t i = 0; i < sizeof stages / sizeof stages[0]; i++) {
+        fprintf(out, "\n## lockstep-%s\n\n| metric | type | label | |\n|---|---|---|---|\n",
+                stages[i].name);
+        for (const struct ls_metric *metric = stages[i].table; metric->name; metric++) {
+            fprintf(out, "| `%s` | %s | %s | ", metric->name, types[metric->type],
+                    metric->label ? metric->label : "");
+            cell(metric->help, out);
+            fputs(" |\n", out);
+        }
+    }
+}
+
+int
+ctl_reference(const char *page, FILE *out)
+{
+    if (page && strcmp(page, "configuration") == 0)
+        print_configuration(out);
+    else if (page && strcmp(page, "metrics") == 0)
+        print_metrics(out);
+    else
+        return -1;
+    return 0;
+}

@@ -1,0 +1,17 @@
+/*
+ * What status and lag make of the stages' documents: a JSON object "<stage>/<instance>" -> document.
+ */
+#ifndef CTL_STATUS_H
+#define CTL_STATUS_H
+
+#include <jansson.h>
+#include <stdint.h>
+
+/* Adds to each document what the reader knows better: `silent` (its last word is older than ten
+ * seconds), `age_us` of that word, `true_lag_us`, which keeps rising when a stage has stopped. */
+void ctl_status_enrich(json_t *stages, int64_t now_us);
+/* LS_EXIT_OK when there are stages and each speaks, is ready and in balance; else
+ * LS_EXIT_DIFFERENT. After enrich. */
+int ctl_status_verdict(json_t *stages);
+
+#endif

@@ -1,0 +1,197 @@
+#include "fake_target.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct fake fake;
+
+int
+target_open(const struct ls_config *config, struct target **ret, struct ls_err *err)
+{
+    (void)config;
+    (void)err;
+    *ret = NULL;
+    return 0;
+}
+
+void
+target_close(struct target *target)
+{
+    (void)target;
+}
+
+int
+target_user(struct target *target, const char *uid, const char **ret_id, struct ls_err *err)
+{
+    (void)target;
+    (void)err;
+    *ret_id = fake.users ? NULL : "id";
+    for (size_t i = 0; fake.users && fake.users[i]; i++)
+        if (strcmp(fake.users[i], uid) == 0)
+            *ret_id = "id";
+    return 0;
+}
+
+static bool
+same(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+int
+target_list(struct target *target, const char *uid, const char *node_id,
+            int (*each)(void *arg, const struct target_item *item), void *arg, struct ls_err *err)
+{
+    int r = 0;
+
+    (void)target;
+    if (fake.gone && same(fake.gone, node_id))
+        return ls_fail_cause(err, LS_ERR_RETRY, 6, "gone", "gone");
+    for (const struct fake_node *n = fake.nodes; n && n->uid && r == 0; n++)
+        if (same(n->uid, uid) && same(n->parent, node_id))
+            r = each(arg, &(struct target_item){.id = n->id,
+                                                .name = n->name,
+                                                .folder = n->folder,
+                                                .size = n->size,
+                                                .mtime = n->mtime,
+                                                .sha1 = n->sha1 ? n->sha1 : ""});
+    return r;
+}
+
+int
+target_trash(struct target *target, const char *uid, const char *key,
+             int (*each)(void *arg, const struct target_trashed *item), void *arg,
+             struct ls_err *err)
+{
+    int r = 0;
+
+    (void)target;
+    (void)err;
+    for (const struct fake_trash *t = fake.trash; t && t->uid && r == 0; t++)
+        if (same(t->uid, uid) && same(t->parent, key))
+            r = each(arg, &(struct target_trashed){.key = t->key,
+                                                   .name = t->name,
+                                                   .where = t->where ? t->where : "",
+                                                   .folder = t->folder,
+                                                   .size = key ? t->size : -1,
+                                                   .deleted_at = t->deleted_at});
+    return r;
+}
+
+int
+target_trashed_size(struct target *target, const char *uid, const char *key, int64_t *ret,
+                    struct ls_err *err)
+{
+    (void)target;
+    for (const struct fake_trash *t = fake.trash; t && t->uid; t++)
+        if (same(t->uid, uid) && same(t->key, key)) {
+            *ret = t->size;
+            return 0;
+        }
+    return ls_fail_cause(err, LS_ERR_RETRY, 15, "internal", "no such key");
+}
+
+int
+target_received(struct target *target, const char *uid,
+                int (*each)(void *arg, const struct target_share *share), void *arg,
+                struct ls_err *err)
+{
+    int r = 0;
+
+    (void)target;
+    (void)err;
+    for (const struct fake_share *s = fake.shares; s && s->uid && r == 0; s++)
+        if (same(s->uid, uid))
+            r = each(arg, &(struct target_share){.share_id = "share",
+                                                 .node_id = s->node,
+                                                 .permissions = s->permissions,
+                                                 .expires = s->expires,
+                                                 .state = s->state});
+    return r;
+}
+
+int
+target_links(struct target *target, const char *uid,
+             int (*each)(void *arg, const struct target_link *link), void *arg, struct ls_err *err)
+{
+    int r = 0;
+
+    (void)target;
+    (void)err;
+    for (const struct fake_link *l = fake.links; l && l->uid && r == 0; l++)
+        if (same(l->uid, uid))
+            r = each(arg, &(struct target_link){.link_id = l->id,
+                                                .node_id = l->node,
+                                                .label = l->label,
+                                                .token = "token",
+                                                .permissions = l->permissions,
+                                                .expires = l->expires,
+                                                .has_password = l->has_password});
+    return r;
+}
+
+/* ---- a run */
+
+void
+verify_begin(struct verify_run *run, const struct fake_row *rows)
+{
+    char root[] = "data.root=/nonexistent", workers[] = "verify.workers=2";
+    char *sets[] = {root, workers};
+    struct side_load *load = NULL;
+    struct ls_err err = {0};
+
+    memset(run, 0, sizeof *run);
+    if (ls_config_load(NULL, sets, 2, &run->config, &err) < 0 ||
+        side_begin(run->config, &load, &err) < 0)
+        fail_msg("%s", err.msg);
+    for (int table = T_FOLDER_TYPE; table <= T_TRASH; table++)
+        for (const struct fake_row *row = rows; row->table >= 0; row++) {
+            struct ls_str columns[12];
+            for (size_t i = 0; i < 12; i++)
+                columns[i] = ls_str_of(row->columns[i]);
+            if (row->table == table)
+                assert_int_equal(side_tables[table].take(load, columns, 12), 0);
+        }
+    side_finish(load, &run->verify.side);
+    run->verify.config = run->config;
+    run->verify.now = 1000000;
+    pthread_mutex_init(&run->verify.lock, NULL);
+    run->verify.differences = json_array();
+    assert_int_equal(tf_zone_set("UTC", &run->verify.zone, &err), 0);
+}
+
+void
+verify_all(struct verify_run *run)
+{
+    struct ls_err err = {0};
+
+    if (verify_compare(&run->verify, &err) < 0)
+        fail_msg("%s", err.msg);
+}
+
+void
+verify_end(struct verify_run *run)
+{
+    verify_free(&run->verify);
+    side_free(run->verify.side);
+    json_decref(run->verify.differences);
+    ls_config_free(run->config);
+    fake = (struct fake){0};
+}
+
+const char *
+verify_difference(const struct verify_run *run, size_t n)
+{
+    static char text[1024];
+    const json_t *row = json_array_get(run->verify.differences, n);
+
+    text[0] = 0;
+    if (row)
+        snprintf(text, sizeof text, "%s|%s|%s|%s|%s",
+                 json_string_value(json_object_get(row, "user")),
+                 json_string_value(json_object_get(row, "what")),
+                 json_string_value(json_object_get(row, "place")),
+                 json_string_value(json_object_get(row, "source")),
+                 json_string_value(json_object_get(row, "target")));
+    return text;
+}

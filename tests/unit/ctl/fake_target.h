@@ -1,0 +1,72 @@
+/*
+ * For the tests of verify: a source made of rows, and a target that answers from tables.
+ *
+ * fake_target.c defines the functions of ctl/target.h itself, so that ctl's own target.o is not
+ * linked: verify compares against what a test put here.
+ */
+#ifndef FAKE_TARGET_H
+#define FAKE_TARGET_H
+
+#include "ctl/target.h"
+#include "ctl/verify.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* after the four above */
+#include <cmocka.h>
+
+/* Rows of the target; each table ends with a NULL uid. Ids are unique over all users. */
+struct fake_node {
+    const char *uid, *parent; /* parent NULL: the root of the space */
+    const char *id, *name;
+    bool folder;
+    int64_t size, mtime;
+    const char *sha1;
+};
+struct fake_trash {
+    const char *uid, *parent; /* parent NULL: an item; else the key of the folder it is in */
+    const char *key, *name, *where;
+    bool folder;
+    int64_t size, deleted_at;
+};
+struct fake_share {
+    const char *uid, *node;
+    int64_t permissions, expires;
+    int state;
+};
+struct fake_link {
+    const char *uid, *id, *node, *label;
+    int64_t permissions, expires;
+    bool has_password;
+};
+struct fake {
+    const char *const *users; /* who can sign in; ends with NULL; NULL: everybody */
+    const struct fake_node *nodes;
+    const struct fake_trash *trash;
+    const struct fake_share *shares;
+    const struct fake_link *links;
+    const char *gone; /* this node id answers "gone" */
+};
+extern struct fake fake;
+
+/* One row of a table of side_tables, by the table's number; NULL is SQL's. */
+enum { T_FOLDER_TYPE, T_USER, T_STORAGE, T_FILE, T_MEMBER, T_SHARE, T_TRASH };
+struct fake_row {
+    int table;
+    const char *columns[12];
+};
+
+/* The side from rows (ends with table -1), and all of verify over it and `fake`. Free with
+ * verify_end. */
+struct verify_run {
+    struct verify verify;
+    struct ls_config *config;
+};
+void verify_begin(struct verify_run *run, const struct fake_row *rows);
+void verify_all(struct verify_run *run);
+void verify_end(struct verify_run *run);
+/* The n-th difference as "user|what|place|source|target"; "" when there is none. */
+const char *verify_difference(const struct verify_run *run, size_t n);
+
+#endif

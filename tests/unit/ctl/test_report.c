@@ -1,0 +1,190 @@
+/*
+ * Lines, status documents and reference pages: what is printed, and what it means.
+ */
+#include "common/err.h"
+#include "ctl/lines.h"
+#include "ctl/reference.h"
+#include "ctl/status.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+/* after the four above */
+#include <cmocka.h>
+
+/* What `lines` prints; to be freed. */
+static char *
+printed(const struct ctl_lines *lines, bool json)
+{
+    char *text = NULL;
+    size_t n = 0;
+    FILE *out = open_memstream(&text, &n);
+
+    assert_non_null(out);
+    ctl_lines_print(lines, json, out);
+    fclose(out);
+    return text;
+}
+
+static void
+lines_as_json_hold_every_line_and_the_counts(void **state)
+{
+    struct ctl_lines *lines = ctl_lines_new();
+    json_t *document, *line;
+    char *text;
+
+    (void)state;
+    ctl_line(lines, CTL_PASS, "source", NULL, "log_bin = %s", "ON");
+    ctl_line(lines, CTL_FAIL, "data", "mount it", "home of %s", "b\xff\xc3");
+    text = printed(lines, true);
+    document = json_loads(text, 0, NULL);
+    assert_non_null(document);
+    assert_int_equal(json_integer_value(json_object_get(document, "pass")), 1);
+    assert_int_equal(json_integer_value(json_object_get(document, "fail")), 1);
+    assert_int_equal(json_integer_value(json_object_get(document, "warn")), 0);
+    line = json_array_get(json_object_get(document, "lines"), 1);
+    assert_string_equal(json_string_value(json_object_get(line, "level")), "fail");
+    assert_string_equal(json_string_value(json_object_get(line, "todo")), "mount it");
+    assert_string_equal(json_string_value(json_object_get(line, "found")),
+                        "home of b\xef\xbf\xbd\xef\xbf\xbd");
+    json_decref(document);
+    free(text);
+    ctl_lines_free(lines);
+}
+
+static void
+plain_lines_fit_100_columns_and_hide_control_characters(void **state)
+{
+    struct ctl_lines *lines = ctl_lines_new();
+    char *text, *save = NULL;
+
+    (void)state;
+    ctl_line(lines, CTL_WARN, "target",
+             "one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
+             "fifteen sixteen seventeen eighteen",
+             "a name with \x1b[31m in it, and %s",
+             "word word word word word word word word word "
+             "word word word word word word word word");
+    text = printed(lines, false);
+    assert_null(strchr(text, '\x1b'));
+    assert_non_null(strstr(text, "\\x1b[31m"));
+    assert_non_null(strstr(text, "eighteen"));
+    for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+        assert_true(strlen(line) <= 100);
+    free(text);
+    ctl_lines_free(lines);
+}
+
+/* ---- status */
+
+static json_t *
+stage(int64_t time_us, int64_t lag_us, bool ready, int64_t balance)
+{
+    return json_pack("{s:{s:I, s:I, s:b, s:I}}", "apply/1", "time_us", (json_int_t)time_us,
+                     "lag_us", (json_int_t)lag_us, "ready", ready, "balance", (json_int_t)balance);
+}
+
+static int64_t
+true_lag(const json_t *stages)
+{
+    return json_integer_value(json_object_get(json_object_get(stages, "apply/1"), "true_lag_us"));
+}
+
+static void
+the_lag_of_a_stopped_stage_keeps_rising(void **state)
+{
+    json_t *stages = stage(1000000000, 2000000, true, 0);
+
+    (void)state;
+    ctl_status_enrich(stages, 1000000000 + 1000000); /* it spoke a second ago: its own word */
+    assert_int_equal(true_lag(stages), 2000000);
+    assert_int_equal(ctl_status_verdict(stages), LS_EXIT_OK);
+    ctl_status_enrich(stages, 1000000000 + 60000000);
+    assert_int_equal(true_lag(stages), 62000000);
+    ctl_status_enrich(stages, 1000000000 + 90000000);
+    assert_int_equal(true_lag(stages), 92000000);
+    assert_int_equal(ctl_status_verdict(stages), LS_EXIT_DIFFERENT); /* silent */
+    json_decref(stages);
+}
+
+static void
+a_clock_ahead_of_ours_is_no_negative_age(void **state)
+{
+    json_t *stages = stage(1000000000, 5, true, 0);
+
+    (void)state;
+    ctl_status_enrich(stages, 0);
+    assert_int_equal(
+        json_integer_value(json_object_get(json_object_get(stages, "apply/1"), "age_us")), 0);
+    assert_int_equal(true_lag(stages), 5);
+    json_decref(stages);
+}
+
+static void
+not_ready_out_of_balance_and_nobody_are_no_good_verdict(void **state)
+{
+    json_t *unready = stage(1, 0, false, 0), *unbalanced = stage(1, 0, true, -1);
+    json_t *nobody = json_object();
+
+    (void)state;
+    ctl_status_enrich(unready, 1);
+    ctl_status_enrich(unbalanced, 1);
+    assert_int_equal(ctl_status_verdict(unready), LS_EXIT_DIFFERENT);
+    assert_int_equal(ctl_status_verdict(unbalanced), LS_EXIT_DIFFERENT);
+    assert_int_equal(ctl_status_verdict(nobody), LS_EXIT_DIFFERENT);
+    json_decref(unready);
+    json_decref(unbalanced);
+    json_decref(nobody);
+}
+
+/* ---- reference pages; tests run in the repository's root */
+
+static void
+page_agrees(const char *page, const char *path)
+{
+    char *text = NULL, *file;
+    size_t n = 0, got;
+    FILE *out = open_memstream(&text, &n), *in;
+
+    assert_non_null(out);
+    assert_int_equal(ctl_reference(page, out), 0);
+    fclose(out);
+    in = fopen(path, "r");
+    if (!in)
+        fail_msg("%s is not there", path);
+    file = calloc(1, n + 2);
+    assert_non_null(file);
+    got = fread(file, 1, n + 1, in);
+    fclose(in);
+    if (got != n || memcmp(file, text, n) != 0)
+        fail_msg("%s is not what the tables say: build/bin/lockstep reference %s > %s", path, page,
+                 path);
+    free(file);
+    free(text);
+}
+
+static void
+reference_pages_are_what_the_tables_say(void **state)
+{
+    (void)state;
+    page_agrees("configuration", "docs/configuration.md");
+    page_agrees("metrics", "docs/metrics.md");
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lines_as_json_hold_every_line_and_the_counts),
+        cmocka_unit_test(plain_lines_fit_100_columns_and_hide_control_characters),
+        cmocka_unit_test(the_lag_of_a_stopped_stage_keeps_rising),
+        cmocka_unit_test(a_clock_ahead_of_ours_is_no_negative_age),
+        cmocka_unit_test(not_ready_out_of_balance_and_nobody_are_no_good_verdict),
+        cmocka_unit_test(reference_pages_are_what_the_tables_say),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

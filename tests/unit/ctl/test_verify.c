@@ -1,0 +1,529 @@
+/*
+ * verify against a target that a test made: what is equal, and what must not be.
+ */
+#include "fake_target.h"
+#include "transform/map.h"
+#include <stdio.h>
+#include <string.h>
+
+#define SHA_A "da39a3ee5e6b4b0d3255bfef95601890afd80709"
+#define SHA_B "0000000000000000000000000000000000000001"
+#define SUM_A "SHA1:DA39A3EE5E6B4B0D3255BFEF95601890AFD80709 MD5:x ADLER32:y"
+
+#define USER(uid, state)                                                                           \
+    {                                                                                              \
+        T_USER,                                                                                    \
+        {                                                                                          \
+            uid, "/data/" uid, state                                                               \
+        }                                                                                          \
+    }
+#define HOME(number, uid)                                                                          \
+    {                                                                                              \
+        T_STORAGE,                                                                                 \
+        {                                                                                          \
+            number, "home::" uid                                                                   \
+        }                                                                                          \
+    }
+/* fileid, storage, parent, name, path, mimetype (2: folder), size, mtime, encrypted, checksum */
+#define DIR(id, storage, parent, name, path)                                                       \
+    {                                                                                              \
+        T_FILE,                                                                                    \
+        {                                                                                          \
+            id, storage, parent, name, path, "2", "0", "50", "0", NULL                             \
+        }                                                                                          \
+    }
+#define FILE_ROW(id, storage, parent, name, path, size, mtime)                                     \
+    {                                                                                              \
+        T_FILE,                                                                                    \
+        {                                                                                          \
+            id, storage, parent, name, path, "3", size, mtime, "0", SUM_A                          \
+        }                                                                                          \
+    }
+/* id, type, with, owner, initiator, parent, file, permissions, stime, accepted, expiration, name */
+#define SHARE(id, type, with, file, permissions, accepted, expiration)                             \
+    {                                                                                              \
+        T_SHARE,                                                                                   \
+        {                                                                                          \
+            id, type, with, "alice", "alice", NULL, file, permissions, "1", accepted, expiration,  \
+                NULL                                                                               \
+        }                                                                                          \
+    }
+#define END                                                                                        \
+    {                                                                                              \
+        -1,                                                                                        \
+        {                                                                                          \
+            NULL                                                                                   \
+        }                                                                                          \
+    }
+
+/* alice: files/docs/a.txt (id 12), files/b.txt (13), trash old.txt.d100, box.d200 with in.txt */
+#define ALICE                                                                                      \
+    {T_FOLDER_TYPE, {"2"}}, USER("alice", "1"), HOME("1", "alice"), DIR("1", "1", "-1", "", ""),   \
+        DIR("10", "1", "1", "files", "files"), DIR("11", "1", "10", "docs", "files/docs"),         \
+        FILE_ROW("12", "1", "11", "a.txt", "files/docs/a.txt", "5", "70"),                         \
+        FILE_ROW("13", "1", "10", "b.txt", "files/b.txt", "6", "80"),                              \
+        DIR("20", "1", "1", "files_trashbin", "files_trashbin"),                                   \
+        DIR("21", "1", "20", "files", "files_trashbin/files"),                                     \
+        FILE_ROW("22", "1", "21", "old.txt.d100", "files_trashbin/files/old.txt.d100", "7", "60"), \
+        DIR("23", "1", "21", "box.d200", "files_trashbin/files/box.d200"),                         \
+        FILE_ROW("24", "1", "23", "in.txt", "files_trashbin/files/box.d200/in.txt", "8", "60"),    \
+        {T_TRASH, {"old.txt", "alice", "100", "docs"}},                                            \
+    {                                                                                              \
+        T_TRASH,                                                                                   \
+        {                                                                                          \
+            "box", "alice", "200", "."                                                             \
+        }                                                                                          \
+    }
+#define BOB USER("bob", "1"), HOME("2", "bob"), DIR("2", "2", "-1", "", "")
+
+static const struct fake_node alice_nodes[] = {
+    {"alice", NULL, "n-docs", "docs", true, 5, 999, NULL},
+    {"alice", "n-docs", "n-a", "a.txt", false, 5, 70, SHA_A},
+    {"alice", NULL, "n-b", "b.txt", false, 6, 80, SHA_A},
+    {0},
+};
+static const struct fake_trash alice_trash[] = {
+    {"alice", NULL, "t-old", "old.txt", "docs", false, 7, 100},
+    {"alice", NULL, "t-box", "box", "", true, 4096, 999},
+    {"alice", "t-box", "t-box/in.txt", "in.txt", NULL, false, 8, 0},
+    {0},
+};
+
+static void
+run_all(struct verify_run *run, const struct fake_row *rows)
+{
+    verify_begin(run, rows);
+    verify_all(run);
+}
+
+static void
+equal_sides_have_no_difference_and_say_what_is_not_kept(void **state)
+{
+    static const struct fake_row rows[] = {ALICE, END};
+    struct verify_run run;
+
+    (void)state;
+    fake.nodes = alice_nodes;
+    fake.trash = alice_trash;
+    run_all(&run, rows);
+    assert_string_equal(verify_difference(&run, 0), "");
+    assert_int_equal(run.verify.n_differences, 0);
+    assert_int_equal(run.verify.users[0].count[VC_FILES], 2);
+    assert_int_equal(run.verify.users[0].count[VC_FOLDERS], 1);
+    assert_int_equal(run.verify.users[0].count[VC_TRASH], 2);
+    assert_int_equal(run.verify.not_kept[VK_FOLDER_MTIMES], 1);
+    assert_int_equal(run.verify.not_kept[VK_IDS], 3);
+    assert_int_equal(run.verify.not_kept[VK_TRASH_TIMES], 1);
+    assert_int_equal(run.verify.not_kept[VK_TRASH_PLACES], 0);
+    verify_end(&run);
+}
+
+static void
+size_content_and_mtime_are_differences(void **state)
+{
+    static const struct fake_row rows[] = {ALICE, END};
+    static const struct fake_node nodes[] = {
+        {"alice", NULL, "n-docs", "docs", true, 5, 999, NULL},
+        {"alice", "n-docs", "n-a", "a.txt", false, 4, 71, SHA_A},
+        {"alice", NULL, "n-b", "b.txt", false, 6, 80, SHA_B},
+        {0},
+    };
+    struct verify_run run;
+
+    (void)state;
+    fake.nodes = nodes;
+    fake.trash = alice_trash;
+    run_all(&run, rows);
+    assert_int_equal(run.verify.n_differences, 3);
+    assert_string_equal(verify_difference(&run, 0), "alice|content|files/b.txt|" SHA_A "|" SHA_B);
+    assert_string_equal(verify_difference(&run, 1), "alice|mtime|files/docs/a.txt|70|71");
+    assert_string_equal(verify_difference(&run, 2), "alice|size|files/docs/a.txt|5|4");
+    verify_end(&run);
+}
+
+static void
+missing_extra_and_another_type_are_named(void **state)
+{
+    static const struct fake_row rows[] = {ALICE, END};
+    static const struct fake_node nodes[] = {
+        {"alice", NULL, "n-b", "b.txt", true, 6, 80, NULL},
+        {"alice", NULL, "n-x", "x", false, 1, 1, SHA_A},
+        {0},
+    };
+    struct verify_run run;
+
+    (void)state;
+    fake.nodes = nodes;
+    fake.trash = alice_trash;
+    run_all(&run, rows);
+    assert_int_equal(run.verify.n_differences, 3);
+    assert_string_equal(verify_difference(&run, 0), "alice|type|files/b.txt|file|folder");
+    assert_string_equal(verify_difference(&run, 1), "alice|missing|files/docs|folder, 1 below|");
+    assert_string_equal(verify_difference(&run, 2), "alice|extra|files/x||file");
+    verify_end(&run);
+}
+
+static void
+a_folder_that_goes_while_it_is_read_is_a_difference(void **state)
+{
+    static const struct fake_row rows[] = {ALICE, END};
+    struct verify_run run;
+
+    (void)state;
+    fake.nodes = alice_nodes;
+    fake.trash = alice_trash;
+    fake.gone = "n-docs";
+    run_all(&run, rows);
+    assert_int_equal(run.verify.n_differences, 1);
+    assert_string_equal(verify_difference(&run, 0),
+                        "alice|went away while it was read|files/docs|folder|");
+    verify_end(&run);
+}
+
+static void
+without_a_checksum_the_disk_is_read_and_what_cannot_be_read_differs(void **state)
+{
+    static const struct fake_row rows[] = {
+        {T_FOLDER_TYPE, {"2"}},
+        USER("alice", "1"),
+        HOME("1", "alice"),
+        DIR("1", "1", "-1", "", ""),
+        DIR("10", "1", "1", "files", "files"),
+        {T_FILE, {"13", "1", "10", "b.txt", "files/b.txt", "3", "6", "80", "0", ""}},
+        END};
+    static const struct fake_node nodes[] = {{"alice", NULL, "n-b", "b.txt", false, 6, 80, SHA_A},
+                                             {0}};
+    struct verify_run run;
+
+    (void)state;
+    fake.nodes = nodes;
+    run_all(&run, rows);
+    assert_int_equal(run.verify.n_differences, 1);
+    assert_non_null(strstr(verify_difference(&run, 0), "alice|unreadable|files/b.txt|"));
+    verify_end(&run);
+}
+
+static void
+an_mtime_beyond_the_targets_range_is_expected_clamped_and_counted(void **state)
+{
+    static const struct fake_row rows[] = {
+        {T_FOLDER_TYPE, {"2"}},
+        USER("alice", "1"),
+        HOME("1", "alice"),
+        DIR("1", "1", "-1", "", ""),
+        DIR("10", "1", "1", "files", "files"),
+        FILE_ROW("13", "1", "10", "b.txt", "files/b.txt", "6", "253402300800"),
+        END};
+    static const struct fake_node nodes[] = {
+        {"alice", NULL, "n-b", "b.txt", false, 6, 9223372035, SHA_A}, {0}};
+    struct verify_run run;
+
+    (void)state;
+    fake.nodes = nodes;
+    run_all(&run, rows);
+    assert_string_equal(verify_difference(&run, 0), "");
+    assert_int_equal(run.verify.not_kept[VK_MTIME_RANGE], 1);
+    assert_int_equal(verify_mtime(-5), -5);
+    assert_int_equal(verify_mtime(0), 0);
+    verify_end(&run);
+}
+
+/* ---- people */
+
+static void
+a_user_who_cannot_sign_in_is_a_difference_as_soon_as_he_has_files(void **state)
+{
+    static const struct fake_row rows[] = {ALICE, USER("bob", "2"), USER("carol", "1"),
+                                           USER("dave", "0"), END};
+    static const char *const nobody[] = {NULL};
+    struct verify_run run;
+    size_t enabled = 0;
+
+    (void)state;
+    fake.users = nobody;
+    run_all(&run, rows);
+    /* alice has files, carol and dave are enabled; bob is disabled and has nothing */
+    assert_int_equal(run.verify.n_differences, 3);
+    for (size_t i = 0; i < 3; i++)
+        enabled += strstr(verify_difference(&run, i), "|user missing or disabled||") != NULL;
+    assert_int_equal(enabled, 3);
+    assert_int_equal(run.verify.left[VL_DISABLED], 1);
+    verify_end(&run);
+}
+
+static void
+a_disabled_user_with_files_is_never_silently_equal(void **state)
+{
+    static const struct fake_row rows[] = {
+        {T_FOLDER_TYPE, {"2"}},
+        USER("alice", "2"),
+        HOME("1", "alice"),
+        DIR("1", "1", "-1", "", ""),
+        DIR("10", "1", "1", "files", "files"),
+        FILE_ROW("13", "1", "10", "b.txt", "files/b.txt", "6", "80"),
+        END};
+    static const char *const nobody[] = {NULL};
+    struct verify_run run;
+
+    (void)state;
+    fake.users = nobody;
+    run_all(&run, rows);
+    assert_int_equal(run.verify.n_differences, 1);
+    assert_string_equal(verify_difference(&run, 0),
+                        "alice|user cannot be looked at||disabled, 1 files and folders, 0 in the "
+                        "trash|cannot sign in");
+    verify_end(&run);
+}
+
+/* ---- trash */
+
+static void
+trash_is_matched_by_name_size_and_what_lies_below(void **state)
+{
+    static const struct fake_row rows[] = {
+        ALICE,
+        FILE_ROW("25", "1", "21", "old.txt.d300", "files_trashbin/files/old.txt.d300", "70", "60"),
+        END};
+    static const struct fake_trash trash[] = {
+        {"alice", NULL, "t-1", "old.txt", "docs", false, 70, 300},
+        {"alice", NULL, "t-2", "old.txt (lockstep 22)", "docs", false, 7, 100},
+        {"alice", NULL, "t-box", "box", "", true, 4096, 200},
+        {"alice", "t-box", "t-box/in.txt", "in.txt", NULL, false, 9, 0},
+        {"alice", NULL, "t-x", "more", "", false, 1, 1},
+        {0},
+    };
+    struct verify_run run;
+
+    (void)state;
+    fake.nodes = alice_nodes;
+    fake.trash = trash;
+    run_all(&run, rows);
+    assert_int_equal(run.verify.n_differences, 2);
+    assert_non_null(strstr(verify_difference(&run, 0),
+                           "alice|trash: content|files_trashbin/files/box.d200|folder, 1 below"));
+    assert_string_equal(verify_difference(&run, 1), "alice|trash: extra|more||file");
+    assert_int_equal(run.verify.not_kept[VK_TRASH_PLACES], 2); /* a free name; no row says where */
+    verify_end(&run);
+}
+
+static void
+a_trash_name_ends_with_its_time_and_nothing_else_does(void **state)
+{
+    static const struct {
+        const char *name;
+        size_t n;
+        int64_t time;
+    } cases[] = {
+        {"a.txt.d1700000000", 5, 1700000000},
+        {"a.d1.d2", 4, 2},
+        {"a.txt", 5, 0},
+        {"a.d", 3, 0},
+        {".d5", 3, 0},
+        {"a.d12x", 6, 0},
+        {"a.d12345678901234567", 20, 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        int64_t time = -1;
+        assert_int_equal(verify_trash_name(cases[i].name, &time), cases[i].n);
+        assert_int_equal(time, cases[i].time);
+    }
+}
+
+/* ---- shares and links */
+
+static int64_t
+reading(void)
+{
+    return tf_permissions(1, false);
+}
+
+static void
+a_share_is_compared_by_recipient_state_and_permissions(void **state)
+{
+    static const struct fake_row rows[] = {ALICE, BOB, SHARE("1", "0", "bob", "13", "1", "0", NULL),
+                                           END};
+    struct fake_share shares[] = {{"bob", "n-b", 0, 0, CS3_SHARE_ACCEPTED}, {0}};
+    struct verify_run run;
+
+    (void)state;
+    fake.nodes = alice_nodes;
+    fake.trash = alice_trash;
+    fake.shares = shares;
+    shares[0].permissions = reading();
+    run_all(&run, rows);
+    assert_string_equal(verify_difference(&run, 0), "");
+    assert_int_equal(run.verify.users[1].count[VC_SHARES], 1);
+    verify_end(&run);
+
+    fake.nodes = alice_nodes;
+    fake.trash = alice_trash;
+    fake.shares = shares;
+    shares[0].permissions = tf_permissions(3, false);
+    run_all(&run, rows);
+    assert_int_equal(run.verify.n_differences, 1);
+    assert_non_null(strstr(verify_difference(&run, 0), "bob|share: permissions|files/b.txt of "));
+    verify_end(&run);
+
+    fake.nodes = alice_nodes;
+    fake.trash = alice_trash;
+    fake.shares = shares;
+    shares[0].permissions = reading();
+    shares[0].state = CS3_SHARE_REJECTED;
+    run_all(&run, rows);
+    assert_string_equal(verify_difference(&run, 0),
+                        "bob|share: state|files/b.txt of alice|accepted|rejected");
+    verify_end(&run);
+
+    fake.nodes = alice_nodes;
+    fake.trash = alice_trash;
+    run_all(&run, rows);
+    assert_string_equal(verify_difference(&run, 0),
+                        "bob|share: missing|files/b.txt of alice|accepted|");
+    verify_end(&run);
+}
+
+static void
+a_members_own_row_counts_before_the_groups(void **state)
+{
+    static const struct fake_row rows[] = {
+        ALICE,
+        BOB,
+        {T_MEMBER, {"staff", "bob"}},
+        {T_MEMBER, {"staff", "alice"}}, /* she owns it: no effect */
+        SHARE("1", "1", "staff", "13", "1", "0", NULL),
+        {T_SHARE, {"2", "2", "bob", "alice", "alice", "1", "13", "0", "1", "0", NULL, NULL}},
+        END};
+    struct fake_share shares[] = {
+        {"bob", "n-b", 0, 0, CS3_SHARE_ACCEPTED}, {"alice", "n-b", 0, 0, CS3_SHARE_ACCEPTED}, {0}};
+    struct verify_run run;
+
+    (void)state;
+    shares[0].permissions = shares[1].permissions = reading();
+    fake.nodes = alice_nodes;
+    fake.trash = alice_trash;
+    fake.shares = shares;
+    run_all(&run, rows);
+    assert_int_equal(run.verify.n_differences, 1);
+    assert_string_equal(verify_difference(&run, 0),
+                        "bob|share: state|files/b.txt of alice|rejected|accepted");
+    verify_end(&run);
+}
+
+static void
+an_expiry_that_only_one_side_has_is_a_difference(void **state)
+{
+    static const struct fake_row rows[] = {
+        ALICE, BOB, SHARE("1", "0", "bob", "13", "1", "0", "2030-01-01 00:00:00"), END};
+    struct fake_share shares[] = {{"bob", "n-b", 0, 0, CS3_SHARE_ACCEPTED}, {0}};
+    struct verify_run run;
+
+    (void)state;
+    shares[0].permissions = reading();
+    fake.nodes = alice_nodes;
+    fake.trash = alice_trash;
+    fake.shares = shares;
+    run_all(&run, rows);
+    assert_int_equal(run.verify.n_differences, 1);
+    assert_non_null(strstr(verify_difference(&run, 0), "bob|share: expiry"));
+    verify_end(&run);
+
+    shares[0].expires = 1893542399; /* 2030-01-01 23:59:59 UTC */
+    fake.nodes = alice_nodes;
+    fake.trash = alice_trash;
+    fake.shares = shares;
+    run_all(&run, rows);
+    assert_string_equal(verify_difference(&run, 0), "");
+    verify_end(&run);
+}
+
+static void
+rows_without_an_effect_are_counted_apart(void **state)
+{
+    static const struct fake_row rows[] = {
+        ALICE,
+        BOB,
+        {T_STORAGE, {"9", "smb::x"}},
+        DIR("90", "9", "-1", "", ""),
+        FILE_ROW("91", "9", "90", "far.txt", "far.txt", "1", "1"),
+        SHARE("1", "0", "bob", "22", "1", "0", NULL),                  /* in the trash */
+        SHARE("2", "0", "bob", "77", "1", "0", NULL),                  /* no such file */
+        SHARE("3", "0", "BOB", "13", "1", "0", NULL),                  /* no such user */
+        SHARE("4", "0", "bob", "91", "1", "0", NULL),                  /* external */
+        SHARE("5", "0", "bob", "13", "1", "0", "1970-01-02 00:00:00"), /* expired */
+        SHARE("6", "6", "bob@far", "13", "1", "0", NULL),              /* federated */
+        SHARE("7", "9", "bob", "13", "1", "0", NULL),                  /* unknown */
+        END};
+    static const enum verify_left want[] = {VL_DORMANT, VL_NO_NODE,   VL_NO_RECIPIENT, VL_ELSEWHERE,
+                                            VL_EXPIRED, VL_FEDERATED, VL_SHARE_TYPE};
+    struct verify_run run;
+
+    (void)state;
+    fake.nodes = alice_nodes;
+    fake.trash = alice_trash;
+    run_all(&run, rows);
+    assert_string_equal(verify_difference(&run, 0), "");
+    for (size_t i = 0; i < sizeof want / sizeof want[0]; i++)
+        assert_int_equal(run.verify.left[want[i]], 1);
+    assert_int_equal(run.verify.side->n_elsewhere, 2);
+    verify_end(&run);
+}
+
+static void
+links_of_one_node_are_matched_by_what_they_are(void **state)
+{
+    static const struct fake_row rows[] = {
+        ALICE,
+        SHARE("1", "3", NULL, "13", "1", "0", NULL),
+        {T_SHARE, {"2", "3", "1|hash", "alice", "alice", NULL, "13", "1", "1", "0", NULL, "two"}},
+        END};
+    struct fake_link links[] = {{"alice", "l2", "n-b", "two", 0, 0, true},
+                                {"alice", "l1", "n-b", "token", 0, 0, false},
+                                {0}};
+    struct verify_run run;
+
+    (void)state;
+    links[0].permissions = links[1].permissions = reading();
+    fake.nodes = alice_nodes;
+    fake.trash = alice_trash;
+    fake.links = links;
+    run_all(&run, rows);
+    assert_string_equal(verify_difference(&run, 0), "");
+    assert_int_equal(run.verify.users[0].count[VC_LINKS], 2);
+    assert_int_equal(run.verify.not_kept[VK_LINK_PASSWORDS], 1);
+    verify_end(&run);
+
+    links[0].has_password = false; /* it would be open to everybody */
+    fake.nodes = alice_nodes;
+    fake.trash = alice_trash;
+    fake.links = links;
+    run_all(&run, rows);
+    assert_int_equal(run.verify.n_differences, 1);
+    assert_non_null(strstr(verify_difference(&run, 0), "alice|link: different|files/b.txt|"));
+    verify_end(&run);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(equal_sides_have_no_difference_and_say_what_is_not_kept),
+        cmocka_unit_test(size_content_and_mtime_are_differences),
+        cmocka_unit_test(missing_extra_and_another_type_are_named),
+        cmocka_unit_test(a_folder_that_goes_while_it_is_read_is_a_difference),
+        cmocka_unit_test(without_a_checksum_the_disk_is_read_and_what_cannot_be_read_differs),
+        cmocka_unit_test(an_mtime_beyond_the_targets_range_is_expected_clamped_and_counted),
+        cmocka_unit_test(a_user_who_cannot_sign_in_is_a_difference_as_soon_as_he_has_files),
+        cmocka_unit_test(a_disabled_user_with_files_is_never_silently_equal),
+        cmocka_unit_test(trash_is_matched_by_name_size_and_what_lies_below),
+        cmocka_unit_test(a_trash_name_ends_with_its_time_and_nothing_else_does),
+        cmocka_unit_test(a_share_is_compared_by_recipient_state_and_permissions),
+        cmocka_unit_test(a_members_own_row_counts_before_the_groups),
+        cmocka_unit_test(an_expiry_that_only_one_side_has_is_a_difference),
+        cmocka_unit_test(rows_without_an_effect_are_counted_apart),
+        cmocka_unit_test(links_of_one_node_are_matched_by_what_they_are),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
