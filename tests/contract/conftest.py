@@ -7,13 +7,16 @@ with an empty personal space, so that no test sees another's leavings.
 """
 import itertools
 import re
+import sys
 import uuid
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from bed.target import Ocis, Simulator, real_ocis
 
-from client import Client
+sys.path.insert(0, str(Path(__file__).parent))
+from client import Client  # noqa: E402
 
 
 class RealOcis(Ocis):
@@ -70,8 +73,7 @@ def targets(tmp_path_factory):
         target.stop()
 
 
-@pytest.fixture(params=["simulator", pytest.param("oCIS", marks=pytest.mark.skipif(
-    not real_ocis(), reason="no oCIS binary here"))])
+@pytest.fixture(params=["simulator", "oCIS"] if real_ocis() else ["simulator"])
 def target(request, targets):
     return targets(request.param)
 

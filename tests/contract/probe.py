@@ -1,4 +1,5 @@
 """Drives our own writer through build/bin-test/writer-probe: one JSON line per call."""
+import functools
 import json
 import subprocess
 from pathlib import Path
@@ -7,6 +8,17 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = ROOT / "build" / "bin-test" / "writer-probe"
+
+
+@functools.cache
+def program():
+    """The command, built once by make: a suite without it would test nothing and say so nowhere."""
+    made = subprocess.run(
+        ["make", "--no-print-directory", "-f", "Makefile", "-f", "tests/contract/contract.mk",
+         "build/bin-test/writer-probe"], cwd=ROOT, capture_output=True, text=True)
+    assert made.returncode == 0, made.stdout + made.stderr
+    return PROGRAM
+
 
 # CS3_PERM_* of common/records.h
 BITS = ("add_grant create_container delete get_path get_quota initiate_file_download "
@@ -43,7 +55,7 @@ class Probe:
             settings["target.%s_file" % name] = folder / name
         settings.update({k.replace("__", "."): v for k, v in options.items()})
         self.log = open(folder / "probe.log", "w")
-        command = [PROGRAM]
+        command = [program()]
         for key, value in settings.items():
             command += ["--set", "%s=%s" % (key, value)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,

@@ -1,7 +1,16 @@
 """Sign-in, tokens, spaces."""
 import cs3.storage.provider.v1beta1.provider_api_pb2 as api
 import cs3.storage.provider.v1beta1.spaces_api_pb2 as spaces_api
+import pytest
+from bed.target import real_ocis
 from client import DENIED, INTERNAL, NOT_FOUND, OK, Session, grpc_code, opaque
+
+
+
+def test_a_real_ocis_was_asked_too():
+    if not real_ocis():
+        pytest.skip("no oCIS binary here: only the simulator was asked")
+
 
 SPACE_TYPE = spaces_api.ListStorageSpacesRequest.Filter.TYPE_SPACE_TYPE
 

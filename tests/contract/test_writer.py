@@ -7,10 +7,7 @@ import uuid
 
 import pytest
 from client import EDITOR, FILE_EDITOR, NOT_FOUND, OK, UNKNOWN_ID, VIEWER
-from probe import PROGRAM, Probe, bits
-
-pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="build/bin-test/writer-probe: "
-                                "make writer-probe")
+from probe import Probe, bits
 
 
 class Site:

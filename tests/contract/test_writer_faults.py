@@ -3,13 +3,13 @@
 Only against the simulator. The rule each test ends with: after the trouble one more call, with
 `doubtful` where the outcome was unknown, leaves exactly one of everything.
 """
+import time
+from types import SimpleNamespace
+
 import pytest
 from client import NOT_FOUND, OK, VIEWER, text_in
-from probe import PROGRAM, bits
+from probe import Probe, bits
 from test_writer import make_site, share
-
-pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="build/bin-test/writer-probe: "
-                                "make writer-probe")
 
 
 @pytest.fixture
@@ -239,7 +239,6 @@ def test_a_target_that_is_away_and_comes_back(site):
     site.sim.ask("/down", "POST", {"seconds": 1})
     assert site.probe.fails("ping").cause == "target-down"
     assert site.fails("make_folder", parent_id=site.root, name="A").cause == "target-down"
-    import time
     time.sleep(1.3)
     site.folder("A")
     assert [i.name for i in site.see.list().infos] == ["A"]
@@ -253,8 +252,6 @@ def test_a_name_that_is_taken_between_looking_and_doing(site):
 
 
 def test_a_wrong_machine_key_is_fatal(sim, clients, tmp_path):
-    from probe import Probe
-    from types import SimpleNamespace
     wrong = SimpleNamespace(**{k: getattr(sim, k) for k in (
         "gateway", "provider", "graph", "graph_user", "graph_password", "storage_id")},
         machine_key="wrong")

@@ -9,9 +9,11 @@ the second step answers then is what the real server answers: 412 for a name tak
 With asynchronous uploads the node is visible at once but "processing" until a worker has taken
 its turn; `pace` files a second, 0 stops the worker.
 """
+import atexit
 import hashlib
 import os
 import re
+import shutil
 import tempfile
 import threading
 import time
@@ -82,6 +84,7 @@ class Uploads:
     def __init__(self, store, asynchronous=False, pace=100.0):
         self.store = store
         self.folder = tempfile.mkdtemp(prefix="sim-blobs-")
+        atexit.register(shutil.rmtree, self.folder, ignore_errors=True)
         self.sessions = {}
         self.asynchronous, self.pace = asynchronous, pace
         self.queue = []
@@ -204,9 +207,9 @@ class Uploads:
 
     def _work(self):
         while True:
-            pace = self.pace
-            time.sleep(1.0 / pace if pace > 0 else 0.05)
-            if self.pace <= 0 or not self.queue:
+            pace = self.pace if self.queue else 0
+            time.sleep(1.0 / pace if pace > 0 else 0.02)
+            if pace <= 0 or self.pace <= 0 or not self.queue:
                 continue
             with self.store.lock:
                 sid, node = self.queue.pop(0)
