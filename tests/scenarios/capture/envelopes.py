@@ -100,12 +100,19 @@ def rows(bootstrap, prefix, table):
 
 
 def state(bootstrap, prefix, table):
+    """The table as a reader of its topic ends up with it."""
+    return state_of(records(bootstrap, prefix, table))
+
+
+def state_of(all_records, until=None):
     """
-    The table as a reader ends up with it: the highest seq of each key wins, deletes included, and
-    an end bracket sweeps what is older than its begin.
+    What the records come to: the highest seq of each key wins, deletes included, and an end bracket
+    sweeps what is older than its begin. `until`: only records up to this (epoch, counter).
     """
     seen, last, sweep = {}, {}, {}
-    for r in records(bootstrap, prefix, table):
+    for r in all_records:
+        if r["op"] is None or (until and r["seq"][:2] > until):
+            continue
         if r["op"] == "e":
             sweep[r["partition"]] = (r["begin_epoch"], r["begin_counter"], r["begin_part"])
         if r["op"] not in ("c", "u", "d", "r"):
