@@ -179,9 +179,21 @@ class Daemons:
 
     def lockstep(self, *args, seconds=120):
         """The admins' command: its exit status and what it printed."""
-        done = subprocess.run([BIN / "lockstep", args[0], "--config", self.config, *args[1:]],
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=seconds)
+        done = self._lockstep(args, seconds, subprocess.STDOUT)
         return done.returncode, done.stdout.decode(errors="replace")
+
+    def lockstep_json(self, *args, seconds=120):
+        """The same with --json: its exit status and its document."""
+        done = self._lockstep([*args, "--json"], seconds, subprocess.PIPE)
+        try:
+            return done.returncode, json.loads(done.stdout)
+        except ValueError:
+            raise BedError(f"lockstep {args[0]} --json ended with {done.returncode}: "
+                           f"{done.stderr.decode(errors='replace')}") from None
+
+    def _lockstep(self, args, seconds, stderr):
+        return subprocess.run([BIN / "lockstep", args[0], "--config", self.config, *args[1:]],
+                              stdout=subprocess.PIPE, stderr=stderr, timeout=seconds)
 
     # ---- waiting
 
