@@ -17,9 +17,12 @@
  *   RETRY  "parent-gone"    the parent is not there
  *   RETRY  "taken"          the name is held by another node; ret.id names it where known
  *   RETRY  "quota"          507, INSUFFICIENT_STORAGE
+ *   RETRY  "internal"       the target's own trouble: INTERNAL, UNKNOWN, HTTP 500, a broken reply
+ *   RETRY  "grantee-missing"  no such user or group, and people.mode is `match`
  *   RETRY  "content-missing", "content-mismatch", "content-changed"   of the blob, by blobs.h
  *   POISON "name-refused"   the target cannot hold this name
  *   POISON "outside-home"   a link or ".." leads out of the user's home
+ *   POISON "expired"        a share or link whose time is over; if it was there, it is gone now
  *   POISON "refused"        INVALID_ARGUMENT and the like, with the target's words
  *   FATAL  "target-config"  the target cannot work with us (wrong key, method missing)
  */
