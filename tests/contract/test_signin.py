@@ -6,7 +6,6 @@ from bed.target import real_ocis
 from client import DENIED, INTERNAL, NOT_FOUND, OK, Session, grpc_code, opaque
 
 
-
 def test_a_real_ocis_was_asked_too():
     if not real_ocis():
         pytest.skip("no oCIS binary here: only the simulator was asked")
