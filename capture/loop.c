@@ -40,6 +40,7 @@ struct capture {
     struct ls_backoff backoff;
     bool new_snapshot;   /* asked for by option, not yet begun */
     bool may_skip;       /* --snapshot was given: a purged position may be left behind */
+    bool followed;       /* the source was fit once: what it lacks now may come back */
     bool publisher_lost; /* its transaction failed: connect again before anything else */
     int64_t tick_ms, read_us, last_progress_us, last_counter, reconnects;
 };
@@ -202,8 +203,7 @@ at_boundary(struct capture *c, bool *ret_busy, struct ls_err *err)
     if ((cap_stream_lost_rows(c->stream) &&
          strcmp(ls_config_str(c->config, "capture", "snapshot"), "never") != 0) ||
         c->new_snapshot) {
-        if (cap_schema_stale(c->schema) && look_at_source(c, err) < 0)
-            return -1;
+        /* in the transaction that moves the position past the loss: a crash cannot part them */
         if (cap_snapshot_begin(c->snapshot, err) < 0)
             return -1;
         c->new_snapshot = false;
@@ -280,6 +280,7 @@ follow(struct capture *c, struct ls_err *err)
                 ls_run_notify_ready();
                 ls_backoff_reset(&c->backoff);
                 ls_log(LS_INFO, "following");
+                c->followed = true;
                 first = false;
             }
             if (take_packet(c, &packet, err) < 0)
@@ -400,6 +401,9 @@ run(struct capture *c)
             if (c->may_skip && skip_gap(c, &err) == 0)
                 continue;
         }
+        /* a dump that is loaded drops and makes each table: wait for its end */
+        if (!strcmp(err.cause, "source-tables") && c->followed)
+            err.kind = LS_ERR_RETRY;
         if (err.kind != LS_ERR_RETRY) {
             cap_status_ready(c->status, err.msg);
             ls_log_err(LS_ERROR, "stop", &err);

@@ -325,7 +325,9 @@ session_settings(struct cap_session *s, const struct ls_config *config,
     int64_t heartbeat_ns = ls_config_int(config, "source", "heartbeat_ms") * (1000000 / 4);
 
     (void)snprintf(sql, sizeof(sql), "SET @master_heartbeat_period=%lld", (long long)heartbeat_ns);
-    if (cap_query(s->mysql, "SET @master_binlog_checksum=@@global.binlog_checksum", err) < 0 ||
+    /* a slow Kafka makes us read slowly: the source shall not take that for death */
+    if (cap_query(s->mysql, "SET SESSION net_write_timeout=600", err) < 0 ||
+        cap_query(s->mysql, "SET @master_binlog_checksum=@@global.binlog_checksum", err) < 0 ||
         cap_query(s->mysql, "SET @mariadb_slave_capability=4", err) < 0 ||
         cap_query(s->mysql, sql, err) < 0)
         return -1;

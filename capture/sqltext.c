@@ -141,13 +141,22 @@ one_of(const struct token *token, const char *const *words)
     return false;
 }
 
-static enum cap_sql_kind
-kind_of(const struct token *first)
+static bool
+is_dml(const struct token *token)
 {
     static const char *const dml[] = {"insert", "update", "delete", "replace",
                                       "load",   "with",   NULL};
-    static const char *const replaced[] = {"truncate", "drop", "rename", NULL};
-    static const char *const ddl[] = {"create", "alter", NULL};
+
+    return one_of(token, dml);
+}
+
+/* DROP INDEX, TRIGGER and their like leave the rows alone. */
+static enum cap_sql_kind
+kind_of(const struct token *first, const struct token *second)
+{
+    static const char *const replaced[] = {"truncate", "rename", NULL};
+    static const char *const ddl[] = {"create", "alter", "drop", NULL};
+    static const char *const whole[] = {"table", "tables", "database", "schema", NULL};
 
     if (is_word(first, "begin") || is_word(first, "start"))
         return CAP_SQL_BEGIN;
@@ -155,9 +164,9 @@ kind_of(const struct token *first)
         return CAP_SQL_COMMIT;
     if (is_word(first, "rollback"))
         return CAP_SQL_ROLLBACK;
-    if (one_of(first, dml))
+    if (is_dml(first))
         return CAP_SQL_DML;
-    if (one_of(first, replaced))
+    if (one_of(first, replaced) || (is_word(first, "drop") && one_of(second, whole)))
         return CAP_SQL_REPLACED;
     if (one_of(first, ddl))
         return CAP_SQL_DDL;
@@ -207,13 +216,18 @@ cap_sql_look(struct ls_str text, struct ls_str db, bool ansi_quotes,
         db.p && db.n == strlen(names->database) && !strncasecmp(db.p, names->database, db.n);
     struct cap_sql sql = {CAP_SQL_OTHER, false};
     struct token token, second;
-    bool after_database = false;
+    bool after_database = false, set = false;
 
     next_token(&l, &token);
-    sql.kind = kind_of(&token);
-    while (token.kind != TOKEN_END) {
+    for (size_t n = 0; token.kind != TOKEN_END; n++) {
         struct token first = token;
         next_token(&l, &token);
+        if (n == 0) {
+            sql.kind = kind_of(&first, &token);
+            set = is_word(&first, "set"); /* SET STATEMENT ... FOR any other */
+        } else if (set && is_dml(&first)) {
+            sql.kind = CAP_SQL_DML;
+        }
         if (first.kind != TOKEN_NAME)
             continue;
         second.kind = TOKEN_END;

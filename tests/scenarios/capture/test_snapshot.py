@@ -97,7 +97,7 @@ def one_try(capture, seed):
 
 
 def test_twenty_snapshots_with_writers_at_work_are_exact(new_capture):
-    capture = new_capture({"capture.snapshot_chunk": 17, "capture.commit_rows": 50})
+    capture = new_capture({"capture.snapshot_chunk": 30, "capture.commit_rows": 50})
     capture.sql("INSERT INTO oc_filecache(fileid, storage, path, path_hash) "
                 "SELECT seq, seq % 7, CONCAT('files/', seq), MD5(seq) FROM seq_1_to_300")
     capture.start()

@@ -4,6 +4,7 @@ import signal
 import time
 
 from bed import DATABASE, topics, wait_until
+from harness import SCHEMA
 
 
 def insert(capture, first, last, storage=1):
@@ -242,3 +243,17 @@ def test_a_number_that_fits_nowhere_is_one_dead_letter(capture):
     assert letter["headers"]["stage"] == "capture"
     assert letter["headers"]["topic"] == f"{capture.prefix}.oc10.oc_accounts"
     assert [r["key"] for r in capture.rows("accounts")] == ["1", "2"]
+
+
+def test_a_dump_loaded_while_capture_runs_ends_in_the_same_rows(capture):
+    insert(capture, 1, 50)
+    capture.start()
+    for _ in range(2):
+        capture.bed.mariadb.sql(f"DROP DATABASE {DATABASE}; CREATE DATABASE {DATABASE}")
+        time.sleep(0.7)
+        capture.bed.mariadb.load(SCHEMA)
+        insert(capture, 40, 60)
+    wait_until(lambda: capture.status().get("snapshot", {}).get("state") == "done"
+               and capture.status()["ready"], 40, "the repair")
+    capture.drain()
+    assert sorted(map(int, capture.state("filecache"))) == list(range(40, 61))

@@ -83,6 +83,8 @@ statements_are_told_apart(void **state)
         {"LOAD DATA INFILE 'x' INTO TABLE y", CAP_SQL_DML},
         {"TRUNCATE TABLE x", CAP_SQL_REPLACED},
         {"DROP TABLE x", CAP_SQL_REPLACED},
+        {"DROP INDEX i ON x", CAP_SQL_DDL},
+        {"SET STATEMENT max_statement_time=1 FOR DELETE FROM x", CAP_SQL_DML},
         {"RENAME TABLE x TO y", CAP_SQL_REPLACED},
         {"ALTER TABLE x RENAME TO y", CAP_SQL_REPLACED},
         {"ALTER TABLE x ADD c INT", CAP_SQL_DDL},
