@@ -278,6 +278,25 @@ content_step(const struct ap_view *view, const struct ap_desired *row,
     }
 }
 
+/* `from` is below `top` and shall not be: the topmost on the way who has to move out. */
+static int64_t
+way_out(const struct ap_view *view, int64_t from, int64_t top)
+{
+    struct ap_applied node, above;
+    struct ap_desired row;
+    int64_t found = 0;
+
+    for (int depth = 0; from > 0 && from != top && depth < MAX_DEPTH; depth++) {
+        if (!view->node(view->arg, from, &node) || !view->node(view->arg, node.parent, &above))
+            break;
+        if (found == 0 || (view->desired(view->arg, node.fileid, &row) &&
+                           (row.deleted || row.parent != above.fileid)))
+            found = node.fileid;
+        from = node.parent;
+    }
+    return found;
+}
+
 /* Brings the row's node to (parent, name): makes, moves or restores it. Returns false when it is
  * there already. `node` NULL: there is none. */
 static bool
@@ -291,10 +310,7 @@ place_step(const struct ap_view *view, const struct ap_desired *row, const struc
     if (node && top == AP_ROOT && node->parent == parent && strcmp(node->name, name) == 0)
         return false;
     if (node && parent > 0 && is_within(view, parent, node->id)) {
-        /* The folder it shall go into is still below it. */
-        struct ap_applied below;
-        if (view->node(view->arg, parent, &below))
-            wait_on(ret, "inside-itself", AP_NODE, below.fileid);
+        wait_on(ret, "inside-itself", AP_NODE, way_out(view, parent, node->id));
         return true;
     }
     if (view->node_at(view->arg, storage, parent, name, &holder) &&

@@ -425,8 +425,13 @@ ring_break(struct ap_core *core, struct ap_work *work)
     if (!same_key(at, work->key))
         return;
     if (named.kind == AP_NONE) {
-        work->trouble = true;
+        /* Somebody's reason to wait is out of date: look again after a while. */
         snprintf(work->cause, sizeof(work->cause), "ring");
+        work->trouble = true;
+        work->state = AP_READY;
+        work->on = (struct ap_key){AP_NONE, 0};
+        work->attempts++;
+        work->ready_at = now_ms() + ap_backoff(&core->options, work->attempts);
         return;
     }
     if (same_key(named, work->key)) {
@@ -604,7 +609,9 @@ start(struct ap_core *core, struct ap_work *work, struct ap_next *next, struct a
     if (on_tree(next->op.call)) {
         job->op = next->op;
         if (next->op.call == AP_PUT_FILE && content_is_dead(core, work)) {
-            ap_work_dead(core, work, work->cause, "content does not match its row");
+            ap_work_dead(core, work,
+                         strncmp(work->cause, "content-", 8) == 0 ? work->cause : "content-missing",
+                         "content does not match its row");
             return 0;
         }
         if (!job_fill(core, job, &err)) {
