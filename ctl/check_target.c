@@ -72,7 +72,7 @@ check_graph(struct at *at)
         ap_graph_new(at->check->config, at->http, at->cs3, &at->graph, &err) < 0 ||
         ap_graph_user_get(at->graph, at->user, &user, &err) < 0)
         ctl_line(lines, CTL_FAIL, "target",
-                 strcmp(err.cause, "sign-in") == 0
+                 err.code == 401 || err.code == 403 || strcmp(err.cause, "sign-in") == 0
                      ? "check [target] graph_user and graph_password, and that the proxy has "
                        "PROXY_ENABLE_BASIC_AUTH=true"
                      : "check [target] graph and tls_verify",

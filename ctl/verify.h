@@ -38,6 +38,7 @@ enum verify_not_kept {
 enum verify_left {
     VL_DISABLED,
     VL_RECEIVED_DISABLED,
+    VL_TRASH_GONE,
     VL_NO_RECIPIENT,
     VL_NO_NODE,
     VL_ELSEWHERE,

@@ -11,6 +11,7 @@
  * read back: names, types and sizes are what trash is compared by.
  */
 #include "ctl/verify.h"
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -351,6 +352,31 @@ list_items(struct verify *verify, struct verify_user *user, struct item **ret, s
     return 0;
 }
 
+/* Has ownCloud itself lost it? `occ trashbin:cleanup` erases content and leaves rows. Not when the
+ * home is not there at all: then nothing can be said. */
+static bool
+is_gone(struct verify *verify, const struct verify_user *user, const struct side_node *node)
+{
+    int64_t size = 0;
+    struct ls_err home = {0}, item = {0};
+
+    return verify_on_disk(user, "files", NULL, &size, &home) < 0 &&
+           strcmp(home.cause, "not-a-file") == 0 &&
+           verify_on_disk(user, side_place(verify->side, node), NULL, &size, &item) < 0 &&
+           item.code == ENOENT;
+}
+
+static void
+name_missing(struct verify *verify, struct verify_user *user, const struct item *item)
+{
+    if (is_gone(verify, user, item->node))
+        verify_left(verify, VL_TRASH_GONE);
+    else
+        verify_differ(
+            verify, user, item->node->encrypted ? "trash: missing (encrypted)" : "trash: missing",
+            side_place(verify->side, item->node), item->node->folder ? "folder" : "file", "");
+}
+
 int
 verify_trash(struct verify *verify, struct verify_user *user, struct ls_err *err)
 {
@@ -372,11 +398,7 @@ verify_trash(struct verify *verify, struct verify_user *user, struct ls_err *err
         match_items(verify, user, items, n, bin);
         for (size_t i = 0; i < n; i++)
             if (!items[i].done)
-                verify_differ(verify, user,
-                              items[i].node->encrypted ? "trash: missing (encrypted)"
-                                                       : "trash: missing",
-                              side_place(verify->side, items[i].node),
-                              items[i].node->folder ? "folder" : "file", "");
+                name_missing(verify, user, &items[i]);
     }
     HASH_ITER(hh, bin, first, tmp)
     {

@@ -4,7 +4,10 @@
 #include "fake_target.h"
 #include "transform/map.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define SHA_A "da39a3ee5e6b4b0d3255bfef95601890afd80709"
 #define SHA_B "0000000000000000000000000000000000000001"
@@ -307,6 +310,36 @@ trash_is_matched_by_name_size_and_what_lies_below(void **state)
 }
 
 static void
+trash_that_ownclouds_disk_has_lost_is_counted_apart_but_not_without_a_home(void **state)
+{
+    char home[] = "/tmp/lockstep-unit-XXXXXX", path[128];
+    struct verify_run run;
+
+    (void)state;
+    assert_non_null(mkdtemp(home));
+    snprintf(path, sizeof path, "%s/files", home);
+    assert_int_equal(mkdir(path, 0700), 0);
+    for (int there = 0; there < 2; there++) {
+        const struct fake_row rows[] = {
+            {T_FOLDER_TYPE, {"2"}},
+            {T_USER, {"alice", there ? home : "/nonexistent/alice", "1"}},
+            HOME("1", "alice"),
+            DIR("1", "1", "-1", "", ""),
+            DIR("20", "1", "1", "files_trashbin", "files_trashbin"),
+            DIR("21", "1", "20", "files", "files_trashbin/files"),
+            FILE_ROW("22", "1", "21", "old.txt.d100", "files_trashbin/files/old.txt.d100", "7",
+                     "60"),
+            END};
+        run_all(&run, rows);
+        assert_int_equal(run.verify.n_differences, there ? 0 : 1);
+        assert_int_equal(run.verify.left[VL_TRASH_GONE], there);
+        verify_end(&run);
+    }
+    rmdir(path);
+    rmdir(home);
+}
+
+static void
 a_trash_name_ends_with_its_time_and_nothing_else_does(void **state)
 {
     static const struct {
@@ -517,6 +550,8 @@ main(void)
         cmocka_unit_test(a_user_who_cannot_sign_in_is_a_difference_as_soon_as_he_has_files),
         cmocka_unit_test(a_disabled_user_with_files_is_never_silently_equal),
         cmocka_unit_test(trash_is_matched_by_name_size_and_what_lies_below),
+        cmocka_unit_test(
+            trash_that_ownclouds_disk_has_lost_is_counted_apart_but_not_without_a_home),
         cmocka_unit_test(a_trash_name_ends_with_its_time_and_nothing_else_does),
         cmocka_unit_test(a_share_is_compared_by_recipient_state_and_permissions),
         cmocka_unit_test(a_members_own_row_counts_before_the_groups),
