@@ -19,6 +19,7 @@
 #define ROUND_BUDGET 3000 /* entities looked at in one round (one transaction) */
 #define VISIT 32          /* ... in one visit of a lane */
 #define VISIT_CALLS 4
+#define RING 5000 /* waits followed at most */
 
 struct ap_queue {
     pthread_mutex_t lock;
@@ -400,6 +401,31 @@ same_key(struct ap_key a, struct ap_key b)
     return a.kind == b.kind && a.id == b.id;
 }
 
+/* A ring without a name that could be given up: somebody's reason is out of date (a folder around
+ * him has moved since). All of it is looked at again after a while. */
+static void
+ring_again(struct ap_core *core, struct ap_work *work)
+{
+    struct ap_work next;
+    struct ap_key at = work->on;
+
+    work->attempts++;
+    work->ready_at = now_ms() + ap_backoff(&core->options, work->attempts);
+    work->state = AP_READY;
+    work->on = (struct ap_key){AP_NONE, 0};
+    work->trouble = work->attempts > 5;
+    snprintf(work->cause, sizeof(work->cause), "ring");
+    for (int n = 0; n < RING && !same_key(at, work->key); n++) {
+        if (!ap_work_get(core->ledger, at, &next))
+            return;
+        at = next.on;
+        next.state = AP_READY;
+        next.ready_at = work->ready_at;
+        next.on = (struct ap_key){AP_NONE, 0};
+        ap_work_save(core->ledger, &next);
+    }
+}
+
 /* Follows the waits from `work` on; when they come back to it, the one who waits for a name is told
  * to move its holder aside. */
 static void
@@ -407,31 +433,25 @@ ring_break(struct ap_core *core, struct ap_work *work)
 {
     struct ap_work next;
     struct ap_key named = {AP_NONE, 0}, at = work->on;
+    bool queue = strcmp(work->cause, "older-trash") == 0;
 
-    if (strcmp(work->cause, "older-trash") == 0)
-        return;
     if (strcmp(work->cause, "name") == 0)
         named = work->key;
-    for (int n = 0; n < 5000 && !same_key(at, work->key); n++) {
+    for (int n = 0; n < RING && !same_key(at, work->key); n++) {
         if (!ap_work_get(core->ledger, at, &next) || next.state != AP_WAITING ||
-            strcmp(next.cause, "older-trash") == 0)
+            same_key(at, next.on))
             return;
+        if (queue && strcmp(next.cause, "older-trash") == 0)
+            return; /* the queue of a first copy: its head is no part of a ring, or finds it */
+        queue = false;
         if (strcmp(next.cause, "name") == 0 && named.kind == AP_NONE)
             named = at;
-        if (same_key(at, next.on))
-            return;
         at = next.on;
     }
     if (!same_key(at, work->key))
         return;
     if (named.kind == AP_NONE) {
-        /* Somebody's reason to wait is out of date: look again after a while. */
-        snprintf(work->cause, sizeof(work->cause), "ring");
-        work->trouble = true;
-        work->state = AP_READY;
-        work->on = (struct ap_key){AP_NONE, 0};
-        work->attempts++;
-        work->ready_at = now_ms() + ap_backoff(&core->options, work->attempts);
+        ring_again(core, work);
         return;
     }
     if (same_key(named, work->key)) {
