@@ -1,12 +1,17 @@
 /*
  * A gRPC server of the worst kind, for tests: what it does is named by the method.
  *
- *   Echo      answers with the request            Token     answers with x-access-token
- *   Error     status 5, a percent-encoded message  Refuse    refuses the stream once, then echoes
- *   Slow      never answers                        Goaway    GOAWAY below this stream once, then echoes
- *   Die       closes the connection                Torn      a message longer than its prefix says
- *   Empty     status 0 without a message           Html      503 and text, no gRPC at all
- *   Big       a message of a megabyte
+ * - Echo: answers with the request
+ * - Token: answers with x-access-token
+ * - Big: answers with a megabyte
+ * - Error: status 5 and a percent-encoded message
+ * - Slow: never answers
+ * - Die: closes the connection
+ * - Refuse: refuses the stream once, then echoes
+ * - Goaway: GOAWAY below this stream once, then echoes
+ * - Torn: a message longer than its prefix says
+ * - Empty: status 0 without a message
+ * - Html: 503 and text, no gRPC at all
  *
  * One thread for each connection, so it is as slow as it is simple.
  */
@@ -66,7 +71,10 @@ h2_body(nghttp2_session *s, int32_t id, uint8_t *buf, size_t len, uint32_t *flag
     return (ssize_t)n;
 }
 
-#define H2_NV(n, v) {(uint8_t *)(n), (uint8_t *)(v), strlen(n), strlen(v), NGHTTP2_NV_FLAG_NONE}
+#define H2_NV(n, v)                                                                                \
+    {                                                                                              \
+        (uint8_t *)(n), (uint8_t *)(v), strlen(n), strlen(v), NGHTTP2_NV_FLAG_NONE                 \
+    }
 
 static void
 h2_reply(nghttp2_session *s, int32_t id, struct h2_stream *stream)
@@ -104,7 +112,8 @@ static void
 h2_answer(struct h2_conn *conn, nghttp2_session *s, int32_t id, struct h2_stream *stream)
 {
     nghttp2_nv error[] = {H2_NV(":status", "200"), H2_NV("content-type", "application/grpc"),
-                          H2_NV("grpc-status", "5"), H2_NV("grpc-message", "no such%20thing%0a%e2%82%ac%")};
+                          H2_NV("grpc-status", "5"),
+                          H2_NV("grpc-message", "no such%20thing%0a%e2%82%ac%")};
     nghttp2_nv html[] = {H2_NV(":status", "503"), H2_NV("content-type", "text/html")};
 
     atomic_fetch_add(&conn->server->calls, 1);
