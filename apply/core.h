@@ -114,7 +114,7 @@ struct ls_message;
 int ap_take_message(struct ap_core *core, const struct ls_message *message, const char *topic,
                     struct ls_arena *arena, struct ls_err *err);
 
-/* ---- schedule.c */
+/* ---- schedule.c; queue.c: the workers; calls.c: what they run */
 void ap_plan(struct ap_core *core);
 void ap_send(struct ap_core *core);
 int64_t ap_idle_ms(struct ap_core *core, int64_t most); /* how long nothing is to be done */

@@ -1,0 +1,143 @@
+/*
+ * One job, one call of the writer: what a worker thread runs.
+ *
+ * It sees the job only, never the ledger: everything the call needs was put there when it was
+ * planned. The answer goes into the same job; settle.c decides what it means.
+ */
+#include "apply/core.h"
+#include "common/run.h"
+#include <string.h>
+
+static void
+run_tree(struct ap_writer *w, struct ap_job *job)
+{
+    const struct ap_writer_ops *ops = w->ops;
+    struct ap_tree_op *op = &job->op;
+    struct ap_trash_ref ref = {job->top_id, op->relative};
+    struct ap_blob_want blob = {.home = job->home,
+                                .relative = op->blob,
+                                .size = op->size,
+                                .sha1 = op->sha1[0] ? op->sha1 : NULL,
+                                .md5 = op->md5[0] ? op->md5 : NULL,
+                                .adler32 = op->adler32[0] ? op->adler32 : NULL};
+    uint32_t ns = ap_mtime_ns(op->etag, op->sha1);
+
+    switch (op->call) {
+    case AP_MAKE_FOLDER:
+        job->result = ops->make_folder(w, &job->space, job->parent_id, op->name, job->doubtful,
+                                       &job->node, &job->err);
+        break;
+    case AP_PUT_FILE:
+        job->result =
+            ops->put_file(w, &job->space, op->node ? job->node_id : NULL, job->parent_id, op->name,
+                          &blob, op->mtime, ns, job->doubtful, &job->node, &job->err);
+        break;
+    case AP_SET_MTIME:
+        job->result = ops->set_mtime(w, &job->space, job->node_id, op->mtime, ns, &job->err);
+        break;
+    case AP_MOVE:
+        job->result = ops->move(w, &job->space, job->node_id, job->parent_id, op->name,
+                                job->doubtful, &job->err);
+        break;
+    case AP_TRASH:
+        job->result = ops->trash(w, &job->space, job->node_id, job->doubtful, &job->err);
+        break;
+    case AP_RESTORE:
+        job->result = ops->restore(w, &job->space, ref, job->parent_id, op->name, job->doubtful,
+                                   &job->node, &job->err);
+        break;
+    default:
+        job->result = ops->purge(w, &job->space, ref, &job->err);
+        break;
+    }
+}
+
+static void
+run_share(struct ap_writer *w, struct ap_job *job)
+{
+    const struct ap_writer_ops *ops = w->ops;
+    struct ap_share_want share = {.space = &job->space,
+                                  .node_id = job->node_id,
+                                  .folder = job->folder,
+                                  .group = job->group,
+                                  .grantee_id = job->person_id,
+                                  .sharer = job->sharer,
+                                  .permissions = job->permissions,
+                                  .expires = job->expires};
+    struct ap_link_want link = {.space = &job->space,
+                                .node_id = job->node_id,
+                                .folder = job->folder,
+                                .sharer = job->sharer,
+                                .permissions = job->permissions,
+                                .expires = job->expires,
+                                .has_password = job->has_password,
+                                .label = job->label};
+
+    switch (job->call) {
+    case AP_SHARE_SET:
+        job->result = ops->share_set(w, &share, job->share_id, job->doubtful, &job->err);
+        break;
+    case AP_SHARE_REMOVE:
+        job->result = ops->share_remove(w, &job->space, job->sharer, job->share_id, &job->err);
+        break;
+    case AP_RECEIVED_SET:
+        job->result =
+            ops->received_set(w, job->uid, job->share_id, job->state, job->mount, &job->err);
+        break;
+    case AP_LINK_SET:
+        job->result = ops->link_set(w, &link, job->share_id, job->doubtful, &job->err);
+        break;
+    default:
+        job->result = ops->link_remove(w, &job->space, job->sharer, job->share_id, &job->err);
+        break;
+    }
+}
+
+void
+ap_job_run(struct ap_writer *w, struct ap_job *job)
+{
+    const struct ap_writer_ops *ops = w->ops;
+    struct cs3_person person = {.type = CS3_USER,
+                                .uid = ls_str_of(job->uid),
+                                .display_name = ls_str_of(job->display_name),
+                                .mail = ls_str_of(job->mail),
+                                .home = ls_str_of(job->user_home),
+                                .quota = ls_str_of(job->quota),
+                                .enabled = job->enabled};
+
+    memset(&job->err, 0, sizeof(job->err));
+    job->began_us = ls_now_us();
+    switch (job->call) {
+    case AP_USER_ENSURE:
+        job->result = ops->user_ensure(w, &person, &job->person, &job->err);
+        break;
+    case AP_USER_ENABLE:
+        job->result = ops->user_enable(w, job->person_id, job->enabled, &job->err);
+        break;
+    case AP_GROUP_ENSURE:
+        job->result = ops->group_ensure(w, job->gid, &job->person, &job->err);
+        break;
+    case AP_GROUP_REMOVE:
+        job->result = ops->group_remove(w, job->group_id, &job->err);
+        break;
+    case AP_MEMBER_SET:
+        job->result = ops->member_set(w, job->group_id, job->person_id, job->enabled, &job->err);
+        break;
+    case AP_SPACE_ENSURE:
+        job->result = ops->space_ensure(w, job->uid, &job->made, &job->err);
+        break;
+    case AP_PING:
+        job->result = ops->ping(w, &job->err);
+        break;
+    case AP_SHARE_SET:
+    case AP_SHARE_REMOVE:
+    case AP_RECEIVED_SET:
+    case AP_LINK_SET:
+    case AP_LINK_REMOVE:
+        run_share(w, job);
+        break;
+    default:
+        run_tree(w, job);
+        break;
+    }
+}

@@ -1,0 +1,225 @@
+/*
+ * The core's life, and the queue between it and its worker threads.
+ *
+ * Jobs belong to the core (`jobs`); the queue only passes them there and back. A worker is never
+ * stopped in the middle of a call: stopping waits for the calls that are out.
+ */
+#include "apply/core.h"
+#include "common/run.h"
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct ap_queue {
+    pthread_mutex_t lock;
+    pthread_cond_t work, answers;
+    struct ap_job **todo, **done;
+    int n_todo, n_done, size;
+    bool stop;
+    pthread_t *threads;
+    int n_threads;
+};
+
+static int64_t
+now_ms(void)
+{
+    return ls_now_us() / 1000;
+}
+
+int
+ap_core_new(struct ap_ledger *ledger, struct ap_writer *writer, const struct ls_config *config,
+            const struct ap_options *options, struct ap_core **ret, struct ls_err *err)
+{
+    struct ap_core *core = calloc(1, sizeof(*core));
+    int size = options->workers * 2 + 600; /* what was in flight under other settings fits too */
+
+    if (!core || !(core->queue = calloc(1, sizeof(*core->queue))) ||
+        !(core->jobs = calloc((size_t)size, sizeof(*core->jobs))) ||
+        !(core->queue->todo = calloc((size_t)size, sizeof(struct ap_job *))) ||
+        !(core->queue->done = calloc((size_t)size, sizeof(struct ap_job *)))) {
+        ap_core_free(core);
+        return ls_fail(err, LS_ERR_FATAL, 0, "out of memory");
+    }
+    core->ledger = ledger;
+    core->writer = writer;
+    core->config = config;
+    core->options = *options;
+    core->view = ap_ledger_view(ledger);
+    core->n_jobs_max = core->queue->size = size;
+    core->limit = options->workers;
+    core->lane = INT64_MIN;
+    pthread_mutex_init(&core->queue->lock, NULL);
+    pthread_cond_init(&core->queue->work, NULL);
+    pthread_cond_init(&core->queue->answers, NULL);
+    *ret = core;
+    return 0;
+}
+
+void
+ap_core_free(struct ap_core *core)
+{
+    if (!core)
+        return;
+    for (int i = 0; i < core->n_jobs; i++)
+        free(core->jobs[i]);
+    if (core->queue) {
+        free(core->queue->todo);
+        free(core->queue->done);
+        free(core->queue->threads);
+    }
+    free(core->ping);
+    free(core->queue);
+    free(core->jobs);
+    free(core);
+}
+
+struct ap_job *
+ap_job_next(struct ap_core *core)
+{
+    struct ap_queue *q = core->queue;
+    struct ap_job *job = NULL;
+
+    pthread_mutex_lock(&q->lock);
+    if (q->n_todo > 0) {
+        job = q->todo[0];
+        memmove(q->todo, q->todo + 1, (size_t)--q->n_todo * sizeof(struct ap_job *));
+    }
+    pthread_mutex_unlock(&q->lock);
+    return job;
+}
+
+void
+ap_job_back(struct ap_core *core, struct ap_job *job)
+{
+    struct ap_queue *q = core->queue;
+
+    pthread_mutex_lock(&q->lock);
+    q->done[q->n_done++] = job;
+    pthread_cond_signal(&q->answers);
+    pthread_mutex_unlock(&q->lock);
+}
+
+struct ap_job *
+ap_answer(struct ap_core *core)
+{
+    struct ap_queue *q = core->queue;
+    struct ap_job *job = NULL;
+
+    pthread_mutex_lock(&q->lock);
+    if (q->n_done > 0)
+        job = q->done[--q->n_done];
+    pthread_mutex_unlock(&q->lock);
+    return job;
+}
+
+static void
+enqueue(struct ap_core *core, struct ap_job *job)
+{
+    struct ap_queue *q = core->queue;
+
+    job->queued = true;
+    job->attempt++;
+    pthread_mutex_lock(&q->lock);
+    q->todo[q->n_todo++] = job;
+    pthread_cond_signal(&q->work);
+    pthread_mutex_unlock(&q->lock);
+}
+
+void
+ap_send(struct ap_core *core)
+{
+    int64_t now = now_ms();
+
+    if (core->ping && !core->ping->queued)
+        enqueue(core, core->ping);
+    if (core->paused)
+        return;
+    for (int i = 0; i < core->n_jobs; i++)
+        if (!core->jobs[i]->queued && core->jobs[i]->resend_at <= now)
+            enqueue(core, core->jobs[i]);
+}
+
+static void *
+worker(void *arg)
+{
+    struct ap_core *core = arg;
+    struct ap_queue *q = core->queue;
+
+    for (;;) {
+        struct ap_job *job = NULL;
+        pthread_mutex_lock(&q->lock);
+        while (!q->stop && q->n_todo == 0)
+            pthread_cond_wait(&q->work, &q->lock);
+        if (q->stop) {
+            pthread_mutex_unlock(&q->lock);
+            return NULL;
+        }
+        job = q->todo[0];
+        memmove(q->todo, q->todo + 1, (size_t)--q->n_todo * sizeof(struct ap_job *));
+        pthread_mutex_unlock(&q->lock);
+        ap_job_run(core->writer, job);
+        ap_job_back(core, job);
+    }
+}
+
+int
+ap_workers_start(struct ap_core *core, struct ls_err *err)
+{
+    struct ap_queue *q = core->queue;
+
+    q->threads = calloc((size_t)core->options.workers, sizeof(*q->threads));
+    if (!q->threads)
+        return ls_fail(err, LS_ERR_FATAL, 0, "out of memory");
+    for (; q->n_threads < core->options.workers; q->n_threads++)
+        if (pthread_create(&q->threads[q->n_threads], NULL, worker, core) != 0)
+            return ls_fail(err, LS_ERR_FATAL, 0, "cannot start a thread");
+    return 0;
+}
+
+void
+ap_workers_stop(struct ap_core *core)
+{
+    struct ap_queue *q = core->queue;
+
+    pthread_mutex_lock(&q->lock);
+    q->stop = true;
+    pthread_cond_broadcast(&q->work);
+    pthread_mutex_unlock(&q->lock);
+    for (int i = 0; i < q->n_threads; i++)
+        pthread_join(q->threads[i], NULL);
+    q->n_threads = 0;
+}
+
+bool
+ap_wait_answers(struct ap_core *core, int64_t ms)
+{
+    struct ap_queue *q = core->queue;
+    struct timespec until;
+    bool some;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += ms / 1000;
+    until.tv_nsec += (ms % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    pthread_mutex_lock(&q->lock);
+    while (q->n_done == 0 && pthread_cond_timedwait(&q->answers, &q->lock, &until) == 0)
+        ;
+    some = q->n_done > 0;
+    pthread_mutex_unlock(&q->lock);
+    return some;
+}
+
+void
+ap_job_forget(struct ap_core *core, struct ap_job *job)
+{
+    for (int i = 0; i < core->n_jobs; i++)
+        if (core->jobs[i] == job) {
+            core->jobs[i] = core->jobs[--core->n_jobs];
+            break;
+        }
+    free(job);
+}
