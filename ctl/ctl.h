@@ -10,8 +10,8 @@
 #include <stdio.h>
 
 struct ctl_flags {
-    bool json;  /* --json: one JSON document on stdout */
-    bool watch; /* --watch: status again and again until interrupted */
+    bool json;        /* --json: one JSON document on stdout */
+    bool watch;       /* --watch: status again and again until interrupted */
     const char *user; /* --user U: verify only what concerns him; NULL: all */
 };
 

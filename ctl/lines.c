@@ -111,7 +111,7 @@ ctl_lines_count(const struct ctl_lines *lines, enum ctl_level level)
 static void
 print_folded(const char *text, int indent, FILE *out)
 {
-    char plain[2048];
+    char plain[2048] = "";
     const char *p = ctl_plain(text, plain, sizeof plain);
     size_t room = (size_t)(COLUMNS - indent);
 

@@ -111,7 +111,7 @@ static int
 take_storage(void *arg, const struct ls_str *c, size_t n)
 {
     struct side_load *load = arg;
-    struct side_user *user = NULL, *each, *tmp;
+    struct side_user *user = NULL, *each;
     const char *id = keep(load, c[1]);
 
     (void)n;
@@ -122,8 +122,7 @@ take_storage(void *arg, const struct ls_str *c, size_t n)
     else if (strncmp(id, "object::user:", 13) == 0)
         HASH_FIND_STR(load->side->users, id + 13, user);
     else if (strlen(id) == 32 && strspn(id, "0123456789abcdef") == 32)
-        HASH_ITER(hh, load->side->users, each, tmp)
-        {
+        for (each = load->side->users; each; each = each->hh.next) {
             if (strlen(each->uid) > 64 - 13 &&
                 (md5_is("home::", each->uid, id) || md5_is("object::user:", each->uid, id)))
                 user = each;
@@ -312,7 +311,7 @@ struct named {
 static void
 mark_doubled(struct side *side, struct side_node *folder)
 {
-    struct named *names = NULL, *named, *tmp;
+    struct named *names = NULL, *named, *next;
 
     for (struct side_node *node = folder->first; node; node = node->next) {
         struct side_node *loser = NULL;
@@ -331,9 +330,10 @@ mark_doubled(struct side *side, struct side_node *folder)
             side->n_doubled++;
         }
     }
-    HASH_ITER(hh, names, named, tmp)
-    {
-        HASH_DEL(names, named);
+    named = names;
+    HASH_CLEAR(hh, names);
+    for (; named; named = next) {
+        next = named->hh.next;
         free(named);
     }
 }
@@ -341,10 +341,9 @@ mark_doubled(struct side *side, struct side_node *folder)
 static void
 link_tree(struct side *side)
 {
-    struct side_node *node, *up, *tmp;
+    struct side_node *node, *up;
 
-    HASH_ITER(hh, side->nodes, node, tmp)
-    {
+    for (node = side->nodes; node; node = node->hh.next) {
         if (node->parent < 0 || node->parent == node->fileid)
             continue;
         HASH_FIND(hh, side->nodes, &node->parent, sizeof node->parent, up);
@@ -354,8 +353,7 @@ link_tree(struct side *side)
         node->next = up->first;
         up->first = node;
     }
-    HASH_ITER(hh, side->nodes, node, tmp)
-    {
+    for (node = side->nodes; node; node = node->hh.next) {
         if (node->first && node->first->next)
             mark_doubled(side, node);
     }
@@ -379,16 +377,14 @@ top_of(const struct side_node *node, const struct side_node **ret_below)
 static void
 find_roots(struct side *side)
 {
-    struct side_node *node, *tmp;
-    struct side_user *user, *next;
+    struct side_node *node;
+    struct side_user *user;
 
-    HASH_ITER(hh, side->users, user, next)
-    {
+    for (user = side->users; user; user = user->hh.next) {
         if (user->storage >= 0)
             HASH_ADD(hh_storage, side->by_storage, storage, sizeof user->storage, user);
     }
-    HASH_ITER(hh, side->nodes, node, tmp)
-    {
+    for (node = side->nodes; node; node = node->hh.next) {
         const struct side_node *below, *top = top_of(node, &below);
 
         if (!top) {

@@ -67,8 +67,8 @@ struct side_trash {
 struct side_list; /* what hangs at a name */
 
 struct side {
-    struct ls_arena *arena; /* all of the above lives here */
-    pthread_mutex_t lock;   /* of the arena, while several threads compare */
+    struct ls_arena *arena;       /* all of the above lives here */
+    pthread_mutex_t lock;         /* of the arena, while several threads compare */
     struct side_node *nodes;      /* hash by fileid */
     struct side_user *users;      /* hash by uid */
     struct side_user *by_storage; /* the same by storage */

@@ -22,8 +22,8 @@ int ctl_source_freeze(struct ctl_source *source, struct ls_err *err);
 
 /*
  * Runs a query and hands each row to `each` (columns borrowed until it returns; SQL NULL is
- * LS_STR_NULL), streaming, not buffered. "{p}" in the text becomes the table prefix. Stops at the first non-zero
- * result of `each`, which is returned; -1 with err when the query fails.
+ * LS_STR_NULL), streaming, not buffered. "{p}" in the text becomes the table prefix. Stops at the
+ * first non-zero result of `each`, which is returned; -1 with err when the query fails.
  */
 int ctl_source_each(struct ctl_source *source, const char *sql,
                     int (*each)(void *arg, const struct ls_str *columns, size_t n), void *arg,

@@ -166,12 +166,12 @@ state_of(const json_t *document)
 }
 
 static void
-print_causes(FILE *out, const char *title, const json_t *causes)
+print_causes(FILE *out, const char *title, json_t *causes)
 {
     const char *name;
     json_t *value;
 
-    json_object_foreach((json_t *)(uintptr_t)causes, name, value)
+    json_object_foreach(causes, name, value)
     {
         if (json_integer_value(value) > 0)
             fprintf(out, "    %s: %" JSON_INTEGER_FORMAT " %s\n", title, json_integer_value(value),

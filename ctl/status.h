@@ -1,5 +1,6 @@
 /*
- * What status and lag make of the stages' documents: a JSON object "<stage>/<instance>" -> document.
+ * What status and lag make of the stages' documents: a JSON object "<stage>/<instance>" ->
+ * document.
  */
 #ifndef CTL_STATUS_H
 #define CTL_STATUS_H

@@ -50,13 +50,14 @@ target_open(const struct ls_config *config, struct target **ret, struct ls_err *
 void
 target_close(struct target *target)
 {
-    struct session *session, *tmp;
+    struct session *session, *next;
 
     if (!target)
         return;
-    HASH_ITER(hh, target->sessions, session, tmp)
-    {
-        HASH_DEL(target->sessions, session);
+    session = target->sessions;
+    HASH_CLEAR(hh, target->sessions);
+    for (; session; session = next) {
+        next = session->hh.next;
         free(session->uid);
         free(session);
     }

@@ -67,21 +67,24 @@ by_uid(const void *a, const void *b)
                   ((const struct verify_user *)b)->user->uid);
 }
 
+static int
+uid_of(const void *uid, const void *user)
+{
+    return strcmp(uid, ((const struct verify_user *)user)->user->uid);
+}
+
 struct verify_user *
 verify_user_of(struct verify *verify, const struct side_user *user)
 {
-    struct verify_user key = {.user = (struct side_user *)(uintptr_t)user};
-
-    return bsearch(&key, verify->users, verify->n_users, sizeof key, by_uid);
+    return bsearch(user->uid, verify->users, verify->n_users, sizeof *verify->users, uid_of);
 }
 
 static int
 index_live(struct verify *verify, struct ls_err *err)
 {
-    struct side_node *node, *tmp;
+    struct side_node *node;
 
-    HASH_ITER(hh, verify->side->nodes, node, tmp)
-    {
+    for (node = verify->side->nodes; node; node = node->hh.next) {
         struct verify_live *live;
         if (!node->target_id)
             continue;
@@ -204,13 +207,12 @@ each_user(struct verify *verify, user_fn *fn, struct ls_err *err)
 static int
 list_users(struct verify *verify, struct ls_err *err)
 {
-    struct side_user *user, *tmp;
+    struct side_user *user;
 
     verify->users = calloc(HASH_COUNT(verify->side->users) + 1, sizeof *verify->users);
     if (!verify->users)
         return ls_fail(err, LS_ERR_FATAL, 0, "out of memory");
-    HASH_ITER(hh, verify->side->users, user, tmp)
-    {
+    for (user = verify->side->users; user; user = user->hh.next) {
         verify->users[verify->n_users++].user = user;
     }
     qsort(verify->users, verify->n_users, sizeof *verify->users, by_uid);

@@ -63,7 +63,7 @@ struct verify {
     struct side *side;
     struct tf_zone zone; /* of the source's DATETIME columns */
     struct target *target;
-    int64_t now; /* seconds: what expired before it has no effect */
+    int64_t now;          /* seconds: what expired before it has no effect */
     pthread_mutex_t lock; /* of all below */
     json_t *differences;  /* [{user, what, place, source, target}] */
     size_t n_differences;

@@ -13,7 +13,8 @@
 #include <string.h>
 
 struct seen_link {
-    char *id, *node_id, *label;
+    char *id, *node_id, *own_label;
+    const char *label; /* own_label, or the source's */
     int64_t permissions, expires;
     bool has_password, matched;
     struct seen_link *also;     /* of the same node */
@@ -31,7 +32,7 @@ seen_link_free(struct seen_link *link)
         return;
     free(link->id);
     free(link->node_id);
-    free(link->label);
+    free(link->own_label);
     free(link);
 }
 
@@ -47,10 +48,11 @@ take_link(void *arg, const struct target_link *link)
         return 0; /* several people may see one link */
     copy = calloc(1, sizeof *copy);
     if (!copy || !(copy->id = strdup(link->link_id)) || !(copy->node_id = strdup(link->node_id)) ||
-        !(copy->label = strdup(unnamed ? "" : link->label))) {
+        !(copy->own_label = strdup(unnamed ? "" : link->label))) {
         seen_link_free(copy);
         return -1;
     }
+    copy->label = copy->own_label;
     copy->permissions = link->permissions;
     copy->expires = link->expires;
     copy->has_password = link->has_password;
@@ -68,12 +70,12 @@ take_link(void *arg, const struct target_link *link)
 static void
 links_free(struct links *links)
 {
-    struct seen_link *link, *tmp;
+    struct seen_link *link = links->by_id, *next;
 
     HASH_CLEAR(hh_node, links->by_node);
-    HASH_ITER(hh, links->by_id, link, tmp)
-    {
-        HASH_DEL(links->by_id, link);
+    HASH_CLEAR(hh, links->by_id);
+    for (; link; link = next) {
+        next = link->hh.next;
         seen_link_free(link);
     }
 }
@@ -83,7 +85,7 @@ static struct seen_link
 wanted(const struct verify *verify, const struct side_share *share)
 {
     return (struct seen_link){
-        .label = (char *)(uintptr_t)(share->label ? share->label : ""),
+        .label = share->label ? share->label : "",
         .permissions = tf_permissions(share->permissions, share->node->folder),
         .expires = verify_expires(verify, share),
         .has_password = share->has_password,
@@ -173,11 +175,10 @@ compare_links(struct verify *verify, const struct links *links, bool exact)
 static void
 name_extra(struct verify *verify, const struct links *links)
 {
-    struct seen_link *link, *tmp;
+    struct seen_link *link;
     char text[512];
 
-    HASH_ITER(hh, links->by_id, link, tmp)
-    {
+    for (link = links->by_id; link; link = link->hh.next) {
         struct side_node *node = link->matched ? NULL : verify_live(verify, link->node_id);
         struct side_user *owner = node ? side_owner(verify->side, node, NULL) : NULL;
 

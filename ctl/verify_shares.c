@@ -345,7 +345,7 @@ int
 verify_received(struct verify *verify, struct verify_user *user, struct ls_err *err)
 {
     struct received received = {verify, user, NULL, err};
-    struct effect *effect, *tmp;
+    struct effect *effect, *next;
     int r;
 
     if (!user->looked_at) {
@@ -355,11 +355,12 @@ verify_received(struct verify *verify, struct verify_user *user, struct ls_err *
     r = expect_all(&received);
     if (r == 0)
         r = target_received(verify->target, user->user->uid, take_received, &received, err);
-    HASH_ITER(hh, received.effects, effect, tmp)
-    {
+    effect = received.effects;
+    HASH_CLEAR(hh, received.effects);
+    for (; effect; effect = next) {
+        next = effect->hh.next;
         if (r == 0)
             compare_effect(&received, effect);
-        HASH_DEL(received.effects, effect);
         free(effect->source.grants);
         free(effect->target.grants);
         free(effect);

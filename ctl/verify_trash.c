@@ -381,15 +381,14 @@ int
 verify_trash(struct verify *verify, struct verify_user *user, struct ls_err *err)
 {
     const char *uid = user->user->uid;
-    struct seen_trash *bin = NULL, *first, *seen, *next, *tmp;
+    struct seen_trash *bin = NULL, *first, *seen, *next, *follow;
     struct item *items = NULL;
     size_t n = 0;
     int r = list_items(verify, user, &items, &n, err);
 
     if (r == 0)
         r = target_trash(verify->target, uid, NULL, take_trashed, &bin, err);
-    HASH_ITER(hh, bin, first, tmp)
-    {
+    for (first = bin; first; first = first->hh.next) {
         for (seen = first; seen && r == 0; seen = seen->also)
             r = sum_seen(verify, user, seen, err);
     }
@@ -400,9 +399,10 @@ verify_trash(struct verify *verify, struct verify_user *user, struct ls_err *err
             if (!items[i].done)
                 name_missing(verify, user, &items[i]);
     }
-    HASH_ITER(hh, bin, first, tmp)
-    {
-        HASH_DEL(bin, first);
+    first = bin;
+    HASH_CLEAR(hh, bin);
+    for (; first; first = follow) {
+        follow = first->hh.next;
         for (seen = first; seen; seen = next) {
             next = seen->also;
             if (r == 0 && !seen->matched)

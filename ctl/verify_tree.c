@@ -52,11 +52,11 @@ take_item(void *arg, const struct target_item *item)
 static void
 listing_free(struct seen *listing)
 {
-    struct seen *seen, *tmp;
+    struct seen *seen = listing, *next;
 
-    HASH_ITER(hh, listing, seen, tmp)
-    {
-        HASH_DEL(listing, seen);
+    HASH_CLEAR(hh, listing);
+    for (; seen; seen = next) {
+        next = seen->hh.next;
         seen_free(seen);
     }
 }
@@ -186,7 +186,7 @@ compare_folder(struct verify *verify, struct verify_user *user, struct side_node
                const char *target_id, struct ls_err *err)
 {
     const char *above = folder ? side_place(verify->side, folder) : "files";
-    struct seen *listing = NULL, *seen, *tmp;
+    struct seen *listing = NULL, *seen;
     struct ls_err why = {0};
     int r = target_list(verify->target, user->user->uid, target_id, take_item, &listing, &why);
 
@@ -203,8 +203,7 @@ compare_folder(struct verify *verify, struct verify_user *user, struct side_node
          child = child->next)
         if (!child->doubled)
             r = compare_child(verify, user, child, listing, err);
-    HASH_ITER(hh, listing, seen, tmp)
-    {
+    for (seen = listing; seen; seen = seen->hh.next) {
         const char *place =
             seen->matched || r < 0 ? NULL : side_printf(verify->side, "%s/%s", above, seen->name);
         if (!seen->matched && r == 0)
