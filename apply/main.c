@@ -369,7 +369,7 @@ exit_status(const struct ls_err *err)
 
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
         if (strcmp(err->cause, table[i].cause) == 0)
-            return table[i].status;
+            return (int)table[i].status;
     return LS_EXIT_FAILURE;
 }
 
