@@ -412,7 +412,8 @@ side_begin(const struct ls_config *config, struct side_load **ret, struct ls_err
     if (!load || !side || !side->arena) {
         free(load);
         free(side);
-        return no_memory(err);
+        no_memory(err);
+        return -1;
     }
     pthread_mutex_init(&side->lock, NULL);
     *load = (struct side_load){side, config, err, -2};
