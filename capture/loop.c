@@ -401,9 +401,12 @@ run(struct capture *c)
             if (c->may_skip && skip_gap(c, &err) == 0)
                 continue;
         }
-        /* a dump that is loaded drops and makes each table: wait for its end */
-        if (!strcmp(err.cause, "source-tables") && c->followed)
+        /* DDL that the stream has not come to yet, or a dump being loaded, table by table: look
+         * again */
+        if (!strcmp(err.cause, "source-tables") && c->followed) {
+            cap_schema_forget(c->schema);
             err.kind = LS_ERR_RETRY;
+        }
         if (err.kind != LS_ERR_RETRY) {
             cap_status_ready(c->status, err.msg);
             ls_log_err(LS_ERROR, "stop", &err);

@@ -61,7 +61,6 @@ fail_mysql(MYSQL *mysql, const char *what, struct ls_err *err)
     case ER_ACCESS_DENIED_ERROR:
     case ER_DBACCESS_DENIED_ERROR:
     case ER_HOST_NOT_PRIVILEGED:
-    case ER_BAD_DB_ERROR:
     case ER_ACCESS_DENIED_NO_PASSWORD_ERROR:
     case ER_MUST_CHANGE_PASSWORD:
     case CR_AUTH_PLUGIN_CANNOT_LOAD:
@@ -71,8 +70,10 @@ fail_mysql(MYSQL *mysql, const char *what, struct ls_err *err)
     case ER_TABLEACCESS_DENIED_ERROR:
     case ER_COLUMNACCESS_DENIED_ERROR:
         return ls_fail_cause(err, LS_ERR_FATAL, (int)code, "source-grants", "%s: %s", what, text);
+    case ER_BAD_DB_ERROR:
     case ER_NO_SUCH_TABLE:
     case ER_BAD_FIELD_ERROR:
+        return ls_fail_cause(err, LS_ERR_FATAL, (int)code, "source-tables", "%s: %s", what, text);
     case ER_PARSE_ERROR:
         return ls_fail_cause(err, LS_ERR_FATAL, (int)code, "source", "%s: %s", what, text);
     default:

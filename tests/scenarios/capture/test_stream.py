@@ -3,6 +3,7 @@
 import signal
 import time
 
+import envelopes
 from bed import DATABASE, topics, wait_until
 from harness import SCHEMA
 
@@ -257,3 +258,20 @@ def test_a_dump_loaded_while_capture_runs_ends_in_the_same_rows(capture):
                and capture.status()["ready"], 40, "the repair")
     capture.drain()
     assert sorted(map(int, capture.state("filecache"))) == list(range(40, 61))
+
+
+def test_text_that_is_not_utf8_and_a_value_too_large_are_dead_letters(capture):
+    capture.sql("ALTER TABLE oc_storages MODIFY id VARBINARY(64)")
+    capture.start()
+    capture.sql("INSERT INTO oc_storages(numeric_id, id) VALUES(1, 'home::a'), (2, X'61FF62'), "
+                "(3, 'home::c'); INSERT INTO oc_share(id, uid_owner, attributes) VALUES"
+                "(1, 'a', NULL), (2, 'a', REPEAT('x', 3000000)), (3, 'a', NULL)")
+    status = capture.drain()
+    assert status["dead"] == {"invalid-utf8": 1, "too-large": 1} and status["balance"] == 0
+    letters = {r["headers"]["cause"]: r for r in topics.dead_letters(capture.bootstrap,
+                                                                     capture.prefix)}
+    shown = envelopes.decode("storages", letters["invalid-utf8"]["value"])
+    assert shown["after"] == {"numeric_id": 2, "id": "a\\xffb"}
+    assert envelopes.decode("share", letters["too-large"]["value"])["after"] == {"id": 2}
+    assert [r["key"] for r in capture.rows("storages")] == ["1", "3"]
+    assert [r["key"] for r in capture.rows("share")] == ["1", "3"]
