@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define GONE_TRIES 3
+#define HEARTBEAT_MS 1500 /* they come once a second, and travel */
 
 static int64_t
 now_ms(void)
@@ -163,6 +164,14 @@ unwanted(struct ap_core *core, const struct ap_job *job)
                        job->op.fileid) == 1));
 }
 
+/* Removing what is not there is done. */
+static bool
+removed_already(const struct ap_job *job)
+{
+    return is_cause(job, "gone") && (job->call == AP_SHARE_REMOVE || job->call == AP_LINK_REMOVE ||
+                                     job->call == AP_GROUP_REMOVE);
+}
+
 /* Some failures on the tree are answers. Returns true when the job is dealt with as done. */
 static bool
 tree_mended(struct ap_core *core, struct ap_job *job, const struct ap_work *work)
@@ -193,6 +202,8 @@ tree_mended(struct ap_core *core, struct ap_job *job, const struct ap_work *work
 static void
 entity_trouble(struct ap_core *core, const struct ap_job *job, struct ap_work *work)
 {
+    int64_t after;
+
     work->state = AP_READY;
     work->trouble = true;
     work->doubt = false;
@@ -201,6 +212,10 @@ entity_trouble(struct ap_core *core, const struct ap_job *job, struct ap_work *w
         work->tries++;
         work->tried_us = job->began_us;
         work->ready_at = now_ms() + ap_backoff(&core->options, work->tries);
+        /* The next look may be the verdict: not before a heartbeat can have passed this try. */
+        after = now_ms() + core->options.content_margin_us / 1000 + HEARTBEAT_MS;
+        if (work->tries >= core->options.content_tries && work->ready_at < after)
+            work->ready_at = after;
     } else {
         work->attempts++;
         work->ready_at = now_ms() + ap_backoff(&core->options, work->attempts);
@@ -240,6 +255,8 @@ job_done(struct ap_core *core, struct ap_job *job)
 
     job->queued = false;
     core->calls++;
+    if (job->result != 0 && removed_already(job))
+        job->result = 0;
     if (job->result != 0 && job->err.kind == LS_ERR_FATAL) {
         core->fatal = job->err; /* stays in flight in the ledger */
         return;

@@ -655,7 +655,7 @@ content_that_never_matches_is_dead_only_after_the_heartbeat(void **state)
         usleep(1000);
     }
     assert_int_equal(ap_number(w.ledger, 0, "SELECT count(*) FROM dead", NULL), 0);
-    assert_true(ap_number(w.ledger, 0, "SELECT tries FROM work WHERE kind = 1", NULL) > 3);
+    assert_true(ap_number(w.ledger, 0, "SELECT tries FROM work WHERE kind = 1", NULL) >= 3);
     begin(&w);
     beat.source_ts_us = ls_now_us() + 1000000;
     assert_true(ap_take_mark(w.core, &at, &beat));

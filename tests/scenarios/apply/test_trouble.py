@@ -1,0 +1,108 @@
+"""
+apply in trouble: the target slow, refusing, gone; answers lost; apply stopped and started in the
+middle. The end is the same state, nothing dead-lettered, and the counters add up.
+"""
+
+import signal
+import time
+
+import pytest
+
+pytestmark = pytest.mark.skipif(
+    "__import__('os').environ.get('LOCKSTEP_TEST_TARGET', 'sim') != 'sim'",
+    reason="trouble to order: only with the simulator")
+
+
+def fault(world, **rule):
+    world.target.ask("/faults", "POST", rule)
+
+
+def no_faults(world):
+    world.target.ask("/faults", "DELETE")
+
+
+def assert_good_end(world):
+    world.drained(90)
+    world.assert_equal()
+    world.assert_balanced()
+    assert world.dead_letters() == []
+
+
+@pytest.mark.parametrize("rule", [
+    {"call": "storage-users.*", "effect": "drop-after", "probability": 0.15},
+    {"call": "storage-users.*", "effect": "drop-before", "probability": 0.15},
+    {"call": "data.PUT", "effect": "drop-after", "probability": 0.3},
+    {"call": "data.PUT", "effect": "die", "bytes": 10, "probability": 0.3},
+    {"call": "data.PUT", "effect": "http", "http": 503, "retry_after": 1, "times": 5},
+    {"call": "storage-users.*", "effect": "grpc", "status": 14, "message": "unavailable",
+     "probability": 0.1},
+    {"call": "*.CreateShare", "effect": "drop-after", "times": 3},
+    {"call": "*.CreatePublicShare", "effect": "drop-after", "times": 2},
+], ids=["lost answers", "lost calls", "lost answers of uploads", "uploads cut off", "slow down",
+        "unavailable", "lost answers of shares", "lost answers of links"])
+def test_trouble_of_the_target_changes_nothing_in_the_end(new_world, rule):
+    world = new_world(sets={"apply.retry_max_ms": 500, "target.timeout_ms": 3000})
+    world.work.populate(3, actions=20)
+    world.daemons.start()
+    fault(world, **rule)
+    world.daemons.wait_snapshot()
+    world.work.run(actions=40)
+    time.sleep(3)
+    no_faults(world)
+    assert_good_end(world)
+
+
+def test_a_target_that_is_away_pauses_everything_and_readyz_says_so(new_world):
+    world = new_world(sets={"apply.retry_max_ms": 500})
+    world.work.populate(3, actions=10)
+    world.daemons.start()
+    world.daemons.wait_snapshot()
+    world.drained()
+    taken = world.daemons.status("apply")["counters"]["in"]
+    world.target.process.signal(signal.SIGSTOP)
+    fault_seen = False
+    try:
+        world.work.run(actions=15)
+        end = time.monotonic() + 60
+        while time.monotonic() < end and not fault_seen:
+            status = world.daemons.status("apply")
+            fault_seen = status.get("counters", {}).get("in", 0) > taken and \
+                status.get("in_flight", 0) > 0
+            time.sleep(0.2)
+    finally:
+        world.target.process.signal(signal.SIGCONT)
+    assert fault_seen  # records are taken in while nothing answers
+    assert_good_end(world)
+
+
+def test_a_stop_in_the_middle_ends_with_0_and_goes_on_where_it_was(world):
+    world.work.populate(3, actions=60)
+    world.daemons.start()
+    fault(world, call="storage-users.*", effect="latency", ms=100)
+    for _ in range(4):
+        time.sleep(0.7)
+        assert world.daemons.stop("apply") == {"apply": 0}
+        world.work.run(actions=5)
+        world.daemons.spawn("apply")
+    no_faults(world)
+    world.daemons.wait_ready("apply")
+    world.daemons.wait_snapshot()
+    assert_good_end(world)
+
+
+def test_reading_everything_once_more_makes_no_writing_call(world):
+    world.work.populate(3, actions=60)
+    world.daemons.start()
+    world.daemons.wait_snapshot()
+    world.drained()
+    taken = world.daemons.status("apply")["counters"]["in"]
+    before = world.target.counts()
+    world.daemons.stop("apply")
+    world.daemons.start("apply", args=["--from-start"])
+    end = time.monotonic() + 30
+    while world.daemons.status("apply")["counters"]["in"] < taken * 1.5:
+        assert time.monotonic() < end, "the records do not come again"
+        time.sleep(0.2)
+    world.drained()
+    assert world.target.writes_since(before) == {}
+    world.assert_balanced()
