@@ -41,7 +41,7 @@ take_status(void *arg, const struct ls_message *message, struct ls_err *err)
         return 0;
     }
     document = json_loadb(message->value.p, message->value.n, 0, NULL);
-    if (document && json_is_object(document))
+    if (json_is_object(document))
         json_object_set(status->stages, key, document);
     json_decref(document);
     return 0;

@@ -49,10 +49,14 @@ text_of(const json_t *row, const char *key)
     return text ? text : "";
 }
 
+struct row {
+    json_t *json;
+};
+
 static int
 by_place(const void *a, const void *b)
 {
-    const json_t *x = *(json_t *const *)a, *y = *(json_t *const *)b;
+    const json_t *x = ((const struct row *)a)->json, *y = ((const struct row *)b)->json;
     int r = strcmp(text_of(x, "user"), text_of(y, "user"));
 
     if (r == 0)
@@ -64,7 +68,8 @@ int
 verify_sort(struct verify *verify, struct ls_err *err)
 {
     size_t n = json_array_size(verify->differences), i;
-    json_t **rows = calloc(n + 1, sizeof *rows), *sorted = json_array(), *row;
+    struct row *rows = calloc(n + 1, sizeof *rows);
+    json_t *sorted = json_array(), *row;
 
     if (!rows || !sorted) {
         free(rows);
@@ -73,11 +78,11 @@ verify_sort(struct verify *verify, struct ls_err *err)
     }
     json_array_foreach(verify->differences, i, row)
     {
-        rows[i] = row;
+        rows[i].json = row;
     }
     qsort(rows, n, sizeof *rows, by_place);
     for (i = 0; i < n; i++)
-        json_array_append(sorted, rows[i]);
+        json_array_append(sorted, rows[i].json);
     json_decref(verify->differences);
     verify->differences = sorted;
     free(rows);
