@@ -54,7 +54,7 @@ def build():
 
 
 def start(args):
-    from bed import fetch
+    from bed import BedError, fetch
 
     if running():
         sys.exit("demo: one is running; `make demo-stop` ends it")
@@ -66,6 +66,8 @@ def start(args):
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         return play(args)
+    except BedError as e:
+        sys.exit(f"demo: {e}")
     finally:
         KEEPER.unlink(missing_ok=True)
 
