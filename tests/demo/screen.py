@@ -5,12 +5,14 @@ On a terminal the screen is drawn again in place; elsewhere every few seconds a 
 Nothing is computed here that the stages do not say themselves.
 """
 
+import collections
 import sys
 import time
 
 from bed.daemons import STAGES
 
 BAR = 40
+WINDOW = 4.0  # seconds over which a rate is taken
 
 
 def total(causes):
@@ -27,14 +29,15 @@ class Screen:
         self.daemons, self.target, self.out, self.every = daemons, target, out, every
         self.live = out.isatty()
         self.drawn, self.last = 0, 0.0
-        self.rows = (time.monotonic(), 0)
+        self.seen = collections.deque()  # (time, rows) of the last looks
 
     def _rate(self, rows):
-        """Rows a second that capture read since the last look."""
-        then, before = self.rows
-        now = time.monotonic()
-        self.rows = (now, rows)
-        return max(0.0, (rows - before) / max(now - then, 0.001)) if before else 0.0
+        """Rows a second that capture read in the last few seconds."""
+        self.seen.append((time.monotonic(), rows))
+        while self.seen[-1][0] - self.seen[0][0] > WINDOW:
+            self.seen.popleft()
+        (then, before), (now, after) = self.seen[0], self.seen[-1]
+        return (after - before) / (now - then) if now > then else 0.0
 
     def show(self, title, force=False):
         """Draws when it is time to."""
