@@ -211,7 +211,7 @@ at_boundary(struct capture *c, bool *ret_busy, struct ls_err *err)
     if (position->snapshot.phase == CAP_SNAPSHOT_RUNNING) {
         if (cap_schema_stale(c->schema) && look_at_source(c, err) < 0)
             return -1;
-        if (cap_snapshot_step(c->snapshot, cap_stream_coords(c->stream), ret_busy, err) < 0)
+        if (cap_snapshot_step(c->snapshot, c->stream, ret_busy, err) < 0)
             return -1;
     }
     return cap_publisher_due(c->publisher, false) ? cap_publisher_commit(c->publisher, err) : 0;

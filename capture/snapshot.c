@@ -58,6 +58,7 @@ struct cap_snapshot {
     MYSQL_RES *chunk;        /* NULL: none */
     struct cap_coords place; /* P of the chunk */
     int64_t place_us;
+    int64_t groups; /* transactions that had ended when the stream was last seen before P */
     int wants[LS_MAX_COLUMNS]; /* our columns, in the order of the SELECT */
     size_t n_wants;
     struct cap_image image;
@@ -295,7 +296,8 @@ chunk_sql(struct cap_snapshot *s, const struct ls_table *table,
 /* A view at or behind `at`, and the next chunk from it. */
 static int
 read_chunk(struct cap_snapshot *s, const struct ls_table *table,
-           const struct cap_snapshot_state *state, const struct cap_coords *at, struct ls_err *err)
+           const struct cap_snapshot_state *state, const struct cap_coords *at, int64_t groups,
+           struct ls_err *err)
 {
     const char *sql;
 
@@ -313,6 +315,7 @@ read_chunk(struct cap_snapshot *s, const struct ls_table *table,
         ls_run_sleep_ms(1 + i);
     }
     s->place_us = ls_now_us();
+    s->groups = groups;
     sql = chunk_sql(s, table, state);
     if (!sql)
         return ls_fail(err, LS_ERR_FATAL, ENOMEM, "no memory for a query");
@@ -420,10 +423,32 @@ finish(struct cap_snapshot *s, struct cap_snapshot_state *state, struct ls_err *
     return 0;
 }
 
+/* Whether the stream stands at the chunk's place. When a transaction took it from before the place
+ * to behind it, the chunk may be older than rows that are published: it is thrown away. */
+static bool
+arrived(struct cap_snapshot *s, const struct cap_stream *stream, bool *ret_busy)
+{
+    int r = cap_coords_cmp(cap_stream_coords(stream), &s->place);
+
+    if (r < 0) {
+        s->groups = cap_stream_groups(stream);
+        return false;
+    }
+    if (r == 0 || s->groups == cap_stream_groups(stream))
+        return true;
+    ls_log(LS_DEBUG, "snapshot-chunk-passed", LS_S("file", s->place.file),
+           LS_I("pos", s->place.pos));
+    mysql_free_result(s->chunk);
+    s->chunk = NULL;
+    *ret_busy = true; /* it is read again */
+    return false;
+}
+
 int
-cap_snapshot_step(struct cap_snapshot *s, const struct cap_coords *at, bool *ret_busy,
+cap_snapshot_step(struct cap_snapshot *s, const struct cap_stream *stream, bool *ret_busy,
                   struct ls_err *err)
 {
+    const struct cap_coords *at = cap_stream_coords(stream);
     struct cap_snapshot_state *state = &cap_publisher_position(s->publisher)->snapshot;
     const struct ls_table *table;
 
@@ -436,11 +461,11 @@ cap_snapshot_step(struct cap_snapshot *s, const struct cap_coords *at, bool *ret
     if (state->step == LS_T_COUNT)
         return finish(s, state, err);
     table = &ls_tables[steps[state->step]];
-    if (!s->chunk && read_chunk(s, table, state, at, err) < 0) {
+    if (!s->chunk && read_chunk(s, table, state, at, cap_stream_groups(stream), err) < 0) {
         cap_snapshot_drop(s);
         return -1;
     }
-    if (!s->chunk || cap_coords_cmp(at, &s->place) < 0)
+    if (!s->chunk || !arrived(s, stream, ret_busy))
         return 0;
     *ret_busy = true;
     return emit_chunk(s, table, state, err);

@@ -25,8 +25,8 @@ int cap_snapshot_begin(struct cap_snapshot *snapshot, struct ls_err *err);
  * holds once the stream has come to its place, or ends the snapshot. *ret_busy: call again at the
  * next boundary without waiting. Nothing happens when no snapshot is running.
  */
-int cap_snapshot_step(struct cap_snapshot *snapshot, const struct cap_coords *at, bool *ret_busy,
-                      struct ls_err *err);
+int cap_snapshot_step(struct cap_snapshot *snapshot, const struct cap_stream *stream,
+                      bool *ret_busy, struct ls_err *err);
 /* After a reconnect: the chunk in memory is read again. */
 void cap_snapshot_drop(struct cap_snapshot *snapshot);
 /* The table it is at, or "". */

@@ -28,6 +28,8 @@ struct cap_stream {
     struct cap_publisher *publisher;
     bool checksum;
     struct cap_coords at;
+    bool at_exact;       /* all in front of `at` was read; not so behind a reconnect by GTID */
+    int64_t groups;      /* ended */
     char rotate_to[512]; /* what the last rotate of the file itself named; "" none */
 
     bool in_group, standalone;
@@ -83,6 +85,7 @@ cap_stream_restart(struct cap_stream *s)
 {
     s->checksum = false;
     s->at = (struct cap_coords){"", 0};
+    s->at_exact = false;
     s->rotate_to[0] = '\0';
     s->in_group = s->standalone = s->has_gtid = false;
     s->group_rows = 0;
@@ -146,6 +149,9 @@ take_rotate(struct cap_stream *s, const struct cap_event *event, struct ls_err *
     }
     (void)snprintf(s->at.file, sizeof(s->at.file), "%.*s", (int)file.n, file.p);
     s->at.pos = pos;
+    /* asked for by GTID, the source begins at the head of the file and leaves out what we have */
+    if (cap_publisher_position(s->publisher)->gtids.n == 0)
+        s->at_exact = true;
     forget_maps(s);
     return 0;
 }
@@ -224,6 +230,8 @@ end_group(struct cap_stream *s, struct ls_err *err)
     position->pos = s->at.pos;
     position->row = 0;
     position->ts_us = s->group_ts_us;
+    s->at_exact = true;
+    s->groups++;
     if (s->group_ts_us > s->read_us)
         s->read_us = s->group_ts_us;
     s->in_group = s->standalone = s->has_gtid = false;
@@ -398,6 +406,7 @@ take_heartbeat(struct cap_stream *s, const struct cap_event *event, int64_t rece
             uint64_t high = ls_str_is(file, s->at.file) ? s->at.pos & ~(uint64_t)UINT32_MAX : 0;
             (void)snprintf(s->at.file, sizeof(s->at.file), "%.*s", (int)file.n, file.p);
             s->at.pos = high | event->next_pos;
+            s->at_exact = true;
         }
     }
     if (!s->in_group && received_us > s->read_us)
@@ -467,7 +476,15 @@ cap_stream_at_boundary(const struct cap_stream *s)
 const struct cap_coords *
 cap_stream_coords(const struct cap_stream *s)
 {
-    return &s->at;
+    static const struct cap_coords nowhere;
+
+    return s->at_exact ? &s->at : &nowhere;
+}
+
+int64_t
+cap_stream_groups(const struct cap_stream *s)
+{
+    return s->groups;
 }
 
 int64_t

@@ -33,7 +33,10 @@ int cap_stream_take(struct cap_stream *stream, const struct cap_packet *packet, 
 
 /* Between transactions, and no transaction published in part. */
 bool cap_stream_at_boundary(const struct cap_stream *stream);
+/* How far the binlog was read; no file while that is not known: after a start by GTID, until the
+ * first transaction's end or heartbeat. */
 const struct cap_coords *cap_stream_coords(const struct cap_stream *stream);
+int64_t cap_stream_groups(const struct cap_stream *stream); /* transactions that have ended */
 /* How far the source was read with nothing left out: the time of the source's last word that it
  * had no more, else the last transaction's commit time; 0: not known yet. */
 int64_t cap_stream_read_us(const struct cap_stream *stream);

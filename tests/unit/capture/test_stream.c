@@ -1,0 +1,411 @@
+/* The stream and the snapshot in it, driven with events made here; the source and Kafka are acted.
+ */
+#include "tests/unit/capture/events.h"
+
+#include "capture/publish.h"
+#include "capture/snapshot.h"
+#include "capture/stream.h"
+
+/* ---- the publisher: counts */
+static struct cap_position position;
+static int64_t published, snapshot_rows, commits;
+static const char *order; /* what was published last: "row", "chunk" */
+
+struct cap_position *
+cap_publisher_position(struct cap_publisher *p)
+{
+    (void)p;
+    return &position;
+}
+
+int
+cap_publish_row(struct cap_publisher *p, const struct cap_origin *origin,
+                const struct ls_table *table, const struct cap_image *before,
+                const struct cap_image *after, struct ls_err *err)
+{
+    (void)p, (void)table, (void)before, (void)after, (void)err;
+    if (origin->snapshot)
+        snapshot_rows++;
+    else
+        published++;
+    order = origin->snapshot ? "chunk" : "row";
+    return 0;
+}
+
+bool
+cap_publisher_due(const struct cap_publisher *p, bool rows_only)
+{
+    (void)p, (void)rows_only;
+    return false;
+}
+
+int
+cap_publisher_commit(struct cap_publisher *p, struct ls_err *err)
+{
+    (void)p, (void)err;
+    commits++;
+    return 0;
+}
+
+int
+cap_publish_begin(struct cap_publisher *p, struct ls_seq *ret_begin, struct ls_err *err)
+{
+    (void)p, (void)err;
+    *ret_begin = (struct ls_seq){1, 1, 0};
+    return 0;
+}
+
+int
+cap_publish_end(struct cap_publisher *p, struct ls_seq begin, struct ls_err *err)
+{
+    (void)p, (void)begin, (void)err;
+    return 0;
+}
+
+/* ---- the source's tables: all there, with the two columns of oc_mimetypes */
+static struct cap_source_table source_table;
+
+const struct cap_sql_names *
+cap_schema_names(const struct cap_schema *s)
+{
+    static const struct cap_sql_names names = {"owncloud", "oc_"};
+
+    (void)s;
+    return &names;
+}
+
+void
+cap_schema_forget(struct cap_schema *s)
+{
+    (void)s;
+}
+
+const struct ls_table *
+cap_schema_match(const struct cap_schema *s, struct ls_str db, struct ls_str name)
+{
+    (void)s, (void)db;
+    return ls_str_is(name, "oc_mimetypes") ? &ls_tables[LS_T_MIMETYPES] : NULL;
+}
+
+bool
+cap_schema_needs_load(const struct cap_schema *s, const struct cap_table_map *map)
+{
+    (void)s, (void)map;
+    return false;
+}
+
+int
+cap_schema_layout(const struct cap_schema *s, const struct ls_table *table,
+                  const struct cap_table_map *map, struct cap_layout *layout, struct ls_err *err)
+{
+    (void)s;
+    layout->table = table;
+    if (cap_layout_types(map, layout, err) < 0)
+        return -1;
+    layout->columns[0].want = MT_ID;
+    return 0;
+}
+
+const struct cap_source_table *
+cap_schema_table(const struct cap_schema *s, enum ls_table_id id)
+{
+    (void)s, (void)id;
+    return &source_table;
+}
+
+int
+cap_schema_want(const struct cap_schema *s, const struct ls_table *table, struct ls_str name)
+{
+    (void)s, (void)table, (void)name;
+    return -1;
+}
+
+/* ---- the second connection: a view at `view`, and chunks without rows */
+static struct cap_coords view;
+static int views;
+
+int
+cap_connect(const struct ls_config *config, MYSQL **ret, struct ls_err *err)
+{
+    (void)config, (void)err;
+    *ret = mysql_init(NULL);
+    return 0;
+}
+
+int
+cap_query(MYSQL *mysql, const char *sql, struct ls_err *err)
+{
+    (void)mysql, (void)err;
+    views += !strncmp(sql, "START", 5);
+    return 0;
+}
+
+int
+cap_query_text(MYSQL *mysql, const char *sql, char *first, size_t first_size, char *second,
+               size_t second_size, struct ls_err *err)
+{
+    (void)mysql, (void)err;
+    snprintf(first, first_size, "x");
+    if (strstr(sql, "snapshot_file"))
+        snprintf(second, second_size, "%s", view.file);
+    else
+        snprintf(second, second_size, "%llu", (unsigned long long)view.pos);
+    return 0;
+}
+
+int
+cap_query_rows(MYSQL *mysql, const char *sql, MYSQL_RES **ret, struct ls_err *err)
+{
+    (void)mysql, (void)sql, (void)err;
+    *ret = calloc(1, sizeof(**ret));
+    return 0;
+}
+
+unsigned long long STDCALL
+mysql_num_rows(MYSQL_RES *res)
+{
+    (void)res;
+    return 0;
+}
+
+MYSQL_ROW STDCALL
+mysql_fetch_row(MYSQL_RES *res)
+{
+    (void)res;
+    return NULL;
+}
+
+void STDCALL
+mysql_free_result(MYSQL_RES *res)
+{
+    free(res);
+}
+
+/* ---- events */
+#define ARTIFICIAL 0x20
+
+struct act {
+    struct cap_stream *stream;
+    struct cap_packet packet;
+    struct ls_err err;
+};
+
+static void
+le(uint8_t *p, uint64_t v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i] = (uint8_t)(v >> (8 * i));
+}
+
+static int
+event(struct act *a, int type, uint32_t ts, uint32_t next, int flags, const void *body, size_t n)
+{
+    uint8_t p[600] = {0};
+
+    le(p, ts, 4);
+    p[4] = (uint8_t)type;
+    le(p + 9, 19 + n, 4);
+    le(p + 13, next, 4);
+    p[17] = (uint8_t)flags;
+    memcpy(p + 19, body, n);
+    a->packet.p = p;
+    a->packet.n = 19 + n;
+    memset(&a->err, 0, sizeof(a->err));
+    return cap_stream_take(a->stream, &a->packet, &a->err);
+}
+
+static void
+rotate(struct act *a, const char *file, uint32_t pos)
+{
+    uint8_t body[64] = {0};
+
+    le(body, pos, 8);
+    memcpy(body + 8, file, strlen(file));
+    assert_int_equal(event(a, CAP_EV_ROTATE, 0, 0, ARTIFICIAL, body, 8 + strlen(file)), 0);
+}
+
+static void
+gtid(struct act *a, uint64_t seq, uint32_t ts, uint32_t next)
+{
+    uint8_t body[19] = {0};
+
+    le(body, seq, 8);
+    assert_int_equal(event(a, CAP_EV_GTID, ts, next, 0, body, sizeof(body)), 0);
+}
+
+static void
+xid(struct act *a, uint32_t ts, uint32_t next)
+{
+    uint8_t body[8] = {1};
+
+    assert_int_equal(event(a, CAP_EV_XID, ts, next, 0, body, sizeof(body)), 0);
+}
+
+static void
+heartbeat(struct act *a, const char *file, uint32_t next)
+{
+    assert_int_equal(event(a, CAP_EV_HEARTBEAT, 0, next, 0, file, strlen(file)), 0);
+}
+
+static struct act
+begin(const char *gtids, const char *file, uint64_t pos)
+{
+    static int anything;
+    struct act a = {0};
+
+    memset(&position, 0, sizeof(position));
+    published = snapshot_rows = commits = 0;
+    order = "";
+    views = 0;
+    assert_int_equal(cap_gtid_set_parse(str(gtids), &position.gtids, &a.err), 0);
+    snprintf(position.file, sizeof(position.file), "%s", file);
+    position.pos = pos;
+    a.stream = cap_stream_new((struct cap_schema *)&anything, (struct cap_publisher *)&anything);
+    assert_non_null(a.stream);
+    cap_stream_restart(a.stream);
+    return a;
+}
+
+/* ---- where the stream stands */
+
+static void
+after_a_start_by_gtid_the_place_is_unknown_until_the_source_tells_it(void **state)
+{
+    struct act a = begin("0-1-100", "bin.000007", 50000);
+
+    (void)state;
+    rotate(&a, "bin.000007", 4);
+    assert_string_equal(cap_stream_coords(a.stream)->file, "");
+    gtid(&a, 101, 1000, 50042);
+    assert_string_equal(cap_stream_coords(a.stream)->file, "");
+    xid(&a, 1000, 50300);
+    assert_string_equal(cap_stream_coords(a.stream)->file, "bin.000007");
+    assert_int_equal(cap_stream_coords(a.stream)->pos, 50300);
+    cap_stream_restart(a.stream);
+    rotate(&a, "bin.000007", 4);
+    heartbeat(&a, "bin.000007", 50300);
+    assert_int_equal(cap_stream_coords(a.stream)->pos, 50300);
+    cap_stream_free(a.stream);
+}
+
+static void
+after_a_start_by_file_and_position_the_place_is_known_at_once(void **state)
+{
+    struct act a = begin("", "bin.000007", 50000);
+
+    (void)state;
+    rotate(&a, "bin.000007", 50000);
+    assert_int_equal(cap_stream_coords(a.stream)->pos, 50000);
+    cap_stream_free(a.stream);
+}
+
+/* ---- chunks of a snapshot */
+
+static struct cap_snapshot *
+running(struct ls_config *config)
+{
+    static int anything;
+    struct cap_snapshot *s =
+        cap_snapshot_new(config, (struct cap_schema *)&anything, (struct cap_publisher *)&anything);
+
+    assert_non_null(s);
+    source_table.n = 1;
+    position.snapshot.phase = CAP_SNAPSHOT_RUNNING;
+    return s;
+}
+
+static bool
+step(struct cap_snapshot *s, struct act *a)
+{
+    bool busy;
+
+    assert_int_equal(cap_snapshot_step(s, a->stream, &busy, &a->err), 0);
+    return busy;
+}
+
+static void
+no_chunk_is_read_before_the_stream_knows_its_place(void **state)
+{
+    struct ls_config *config = test_config(NULL, 0);
+    struct act a = begin("0-1-100", "bin.000007", 50000);
+    struct cap_snapshot *s = running(config);
+
+    (void)state;
+    rotate(&a, "bin.000007", 4);
+    view = (struct cap_coords){"bin.000007", 50000};
+    assert_false(step(s, &a));
+    assert_int_equal(views, 0);
+    gtid(&a, 101, 1000, 50042);
+    xid(&a, 1000, 50300);
+    view.pos = 50300;
+    assert_true(step(s, &a));
+    assert_int_equal(views, 1);
+    assert_int_equal(position.snapshot.step, 1);
+    cap_snapshot_free(s);
+    cap_stream_free(a.stream);
+    ls_config_free(config);
+}
+
+static void
+a_chunk_that_a_transaction_passed_is_read_again(void **state)
+{
+    struct ls_config *config = test_config(NULL, 0);
+    struct act a = begin("", "bin.000007", 50000);
+    struct cap_snapshot *s = running(config);
+
+    (void)state;
+    rotate(&a, "bin.000007", 50000);
+    view = (struct cap_coords){"bin.000007", 50100};
+    assert_false(step(s, &a)); /* waits for 50100 */
+    gtid(&a, 101, 1000, 50042);
+    xid(&a, 1000, 50300);
+    view.pos = 50300;
+    assert_true(step(s, &a)); /* its rows may be older than those of 101 */
+    assert_int_equal(position.snapshot.step, 0);
+    assert_true(step(s, &a));
+    assert_int_equal(views, 2);
+    assert_int_equal(position.snapshot.step, 1);
+    cap_snapshot_free(s);
+    cap_stream_free(a.stream);
+    ls_config_free(config);
+}
+
+static void
+a_chunk_waits_for_its_place_and_is_taken_there(void **state)
+{
+    struct ls_config *config = test_config(NULL, 0);
+    struct act a = begin("", "bin.000007", 50000);
+    struct cap_snapshot *s = running(config);
+
+    (void)state;
+    rotate(&a, "bin.000007", 50000);
+    view = (struct cap_coords){"bin.000007", 50300};
+    assert_false(step(s, &a));
+    gtid(&a, 101, 1000, 50042);
+    xid(&a, 1000, 50300);
+    assert_true(step(s, &a));
+    assert_int_equal(position.snapshot.step, 1);
+    /* no transaction lies between here and there, only the file's end */
+    view = (struct cap_coords){"bin.000007", 50400};
+    assert_false(step(s, &a));
+    heartbeat(&a, "bin.000008", 400);
+    assert_true(step(s, &a));
+    assert_int_equal(position.snapshot.step, 2);
+    cap_snapshot_free(s);
+    cap_stream_free(a.stream);
+    ls_config_free(config);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(after_a_start_by_gtid_the_place_is_unknown_until_the_source_tells_it),
+        cmocka_unit_test(after_a_start_by_file_and_position_the_place_is_known_at_once),
+        cmocka_unit_test(no_chunk_is_read_before_the_stream_knows_its_place),
+        cmocka_unit_test(a_chunk_that_a_transaction_passed_is_read_again),
+        cmocka_unit_test(a_chunk_waits_for_its_place_and_is_taken_there),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
