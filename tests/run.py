@@ -29,16 +29,16 @@ def pytest(*where, alone=False):
 # name: seconds it may take on two cores, cold; command
 SUITES = {
     "format": (30, MAKE + ["check-format"]),
-    "build": (180, MAKE + ["all"]),
+    "build": (240, MAKE + ["all"]),
     "clang": (180, MAKE + ["check-clang"]),
     "cppcheck": (120, MAKE + ["check-cppcheck"]),
     "tidy": (600, MAKE + ["check-tidy"]),
-    "unit": (360, MAKE + ["unit"]),
+    "unit": (420, MAKE + ["unit"]),
     "contract": (180, pytest("tests/contract")),
     "workload": (60, pytest("tests/workload")),
-    "capture": (150, pytest("tests/scenarios/capture")),
-    "transform": (120, pytest("tests/scenarios/transform")),
-    "apply": (180, pytest("tests/scenarios/apply")),
+    "capture": (240, pytest("tests/scenarios/capture")),
+    "transform": (180, pytest("tests/scenarios/transform")),
+    "apply": (240, pytest("tests/scenarios/apply")),
     "scenarios": (420, pytest("tests/scenarios", alone=True)),
     "recordings": (180, pytest("tests/recordings")),
 }
