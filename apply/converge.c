@@ -12,104 +12,20 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MAX_DEPTH 2000
-
-/* ---- names and times */
-
-int64_t
-ap_trash_name(const char *name, char *base, size_t size)
-{
-    const char *dot = strrchr(name, '.');
-    int64_t t = 0;
-
-    if (!dot || dot == name || dot[1] != 'd' || !dot[2] || strlen(dot) > 16)
-        return 0;
-    for (const char *p = dot + 2; *p; p++) {
-        if (*p < '0' || *p > '9')
-            return 0;
-        t = t * 10 + (*p - '0');
-    }
-    if (base)
-        snprintf(base, size, "%.*s", (int)(dot - name), name);
-    return t;
-}
-
-uint32_t
-ap_mtime_ns(const char *etag, const char *sha1)
-{
-    uint64_t h = 14695981039346656037ULL;
-
-    for (const char *p = *etag ? etag : sha1; *p; p++)
-        h = (h ^ (uint8_t)*p) * 1099511628211ULL;
-    h ^= h >> 29;
-    return (uint32_t)(100000000 + h % 900000000);
-}
+/* ---- names and paths */
 
 /* oCIS and the disk below it take names of 255 bytes. */
 static void
-aside_name(char *out, size_t size, const char *name, int64_t fileid)
+aside_name(char *aside, size_t size, const char *of, int64_t fileid)
 {
     char suffix[48];
-    size_t n = strlen(name);
+    size_t n = strlen(of);
 
     snprintf(suffix, sizeof(suffix), "(lockstep %lld)", (long long)fileid);
     if (n + strlen(suffix) + 1 > 250)
-        snprintf(out, size, "%s", suffix);
+        snprintf(aside, size, "%s", suffix);
     else
-        snprintf(out, size, "%.*s %s", (int)n, name, suffix);
-}
-
-/* ---- the desired tree */
-
-void
-ap_place_find(const struct ap_view *view, const struct ap_desired *row, struct ap_place *ret)
-{
-    /* the three rows nearest to the root, as the walk goes up: chain[0] is the root's child */
-    struct {
-        int64_t id;
-        char name[24];
-    } near[3] = {{0}}, now;
-    struct ap_desired up;
-    int64_t parent = row->parent, depth = 0;
-
-    *ret = (struct ap_place){.storage = row->storage};
-    now.id = row->fileid;
-    snprintf(now.name, sizeof(now.name), "%.23s", row->name);
-    while (parent != -1) {
-        memmove(&near[1], &near[0], 2 * sizeof(near[0]));
-        memcpy(&near[0], &now, sizeof(now));
-        depth++;
-        if (depth > MAX_DEPTH || parent == row->fileid) {
-            ret->class = AP_CLASS_LOOP;
-            return;
-        }
-        if (!view->desired(view->arg, parent, &up) || up.deleted) {
-            ret->class = AP_CLASS_ORPHAN;
-            ret->broken = parent;
-            if (view->desired(view->arg, parent, &up) && up.moved_to != LS_NO_STORAGE)
-                ret->class = AP_CLASS_MOVING;
-            return;
-        }
-        ret->storage = up.storage;
-        now.id = up.fileid;
-        snprintf(now.name, sizeof(now.name), "%.23s", up.name);
-        parent = up.parent;
-    }
-    if (depth == 0) {
-        ret->class = AP_CLASS_FIXED;
-    } else if (strcmp(near[0].name, "files") == 0) {
-        ret->class = depth == 1 ? AP_CLASS_FIXED : AP_CLASS_LIVE;
-        ret->files = near[0].id;
-    } else if (strcmp(near[0].name, "files_versions") == 0) {
-        ret->class = AP_CLASS_VERSION;
-    } else if (strcmp(near[0].name, "files_trashbin") != 0) {
-        ret->class = AP_CLASS_OTHER;
-    } else if (depth == 1 || strcmp(near[1].name, "files") == 0) {
-        ret->class = depth <= 2 ? AP_CLASS_FIXED : AP_CLASS_TRASH;
-        ret->top = near[2].id;
-    } else {
-        ret->class = strcmp(near[1].name, "versions") == 0 ? AP_CLASS_VERSION : AP_CLASS_OTHER;
-    }
+        snprintf(aside, size, "%.*s %s", (int)n, of, suffix);
 }
 
 /* The path of a row below its home, by parents and names. False when it is too long. */
@@ -121,7 +37,7 @@ blob_path(const struct ap_view *view, const struct ap_desired *row, char *out, s
     int depth = 0;
 
     out[at] = '\0';
-    while (up.parent != -1 && depth++ < MAX_DEPTH) {
+    while (up.parent != -1 && depth++ < AP_MAX_DEPTH) {
         size_t n = strlen(up.name);
         if (n + 1 > at)
             return false;
@@ -137,43 +53,13 @@ blob_path(const struct ap_view *view, const struct ap_desired *row, char *out, s
     return true;
 }
 
-/* ---- the applied tree */
-
-int64_t
-ap_applied_top(const struct ap_view *view, const struct ap_applied *node, char *relative,
-               size_t size)
-{
-    struct ap_applied up = *node;
-    size_t at = size - 1;
-
-    relative[at] = '\0';
-    for (int depth = 0; depth < MAX_DEPTH; depth++) {
-        if (up.parent == AP_ROOT)
-            return AP_ROOT;
-        if (up.parent == AP_TRASHED) {
-            memmove(relative, relative + at, size - at);
-            return up.id;
-        }
-        size_t n = strlen(up.name);
-        if (n + 1 > at)
-            return AP_BROKEN;
-        if (relative[at])
-            relative[--at] = '/';
-        at -= n;
-        memcpy(relative + at, up.name, n);
-        if (!view->node(view->arg, up.parent, &up))
-            return AP_BROKEN;
-    }
-    return AP_BROKEN;
-}
-
 /* Is `node` (a node id) `top` or below it? */
 static bool
 is_within(const struct ap_view *view, int64_t node, int64_t top)
 {
     struct ap_applied n;
 
-    for (int depth = 0; node > 0 && depth < MAX_DEPTH; depth++) {
+    for (int depth = 0; node > 0 && depth < AP_MAX_DEPTH; depth++) {
         if (node == top)
             return true;
         if (!view->node(view->arg, node, &n))
@@ -286,7 +172,7 @@ way_out(const struct ap_view *view, int64_t from, int64_t top)
     struct ap_desired row;
     int64_t found = 0;
 
-    for (int depth = 0; from > 0 && from != top && depth < MAX_DEPTH; depth++) {
+    for (int depth = 0; from > 0 && from != top && depth < AP_MAX_DEPTH; depth++) {
         if (!view->node(view->arg, from, &node) || !view->node(view->arg, node.parent, &above))
             break;
         if (found == 0 || (view->desired(view->arg, node.fileid, &row) &&
@@ -349,7 +235,7 @@ gone_step(const struct ap_view *view, const struct ap_applied *node, struct ap_n
 
     /* When a folder around it goes too, it goes with that. */
     up = *node;
-    for (int depth = 0; depth < MAX_DEPTH && up.parent > 0; depth++) {
+    for (int depth = 0; depth < AP_MAX_DEPTH && up.parent > 0; depth++) {
         if (!view->node(view->arg, up.parent, &up))
             break;
         if (up.leftover ? node->leftover
@@ -383,7 +269,7 @@ misplaced_ancestor(const struct ap_view *view, const struct ap_desired *row,
     struct ap_desired up;
     int64_t at = row->parent;
 
-    for (int depth = 0; depth < MAX_DEPTH && at != place->top; depth++) {
+    for (int depth = 0; depth < AP_MAX_DEPTH && at != place->top; depth++) {
         if (!view->node_of(view->arg, at, &node) || !view->desired(view->arg, at, &up) ||
             up.parent == place->files || !view->node_of(view->arg, up.parent, &above) ||
             node.parent != above.id)
@@ -433,7 +319,7 @@ live_step(const struct ap_view *view, const struct ap_desired *row, const struct
     }
     if (!parent_node(view, row, place, &parent, ret))
         return;
-    if (!place_step(view, row, node, place->storage, parent, row->name, forced, ret))
+    if (!place_step(view, row, node, place->storage, parent, row->name, forced, ret) && node)
         content_step(view, row, node, ret);
 }
 
@@ -454,7 +340,7 @@ trash_inner_step(const struct ap_view *view, const struct ap_desired *row,
     }
     if (!parent_node(view, row, place, &parent, ret))
         return;
-    if (!place_step(view, row, node, place->storage, parent, row->name, forced, ret))
+    if (!place_step(view, row, node, place->storage, parent, row->name, forced, ret) && node)
         content_step(view, row, node, ret);
 }
 
@@ -528,7 +414,7 @@ trash_top_step(const struct ap_view *view, const struct ap_desired *row,
     if (!staging_place(view, row, space, node, &parent, name, sizeof(name), ret))
         return;
     /* Moved only while nothing else is to be done: the name under which it lies in the trash. */
-    if (place_step(view, row, node, place->storage, parent, name, forced, ret))
+    if (place_step(view, row, node, place->storage, parent, name, forced, ret) || !node)
         return;
     if (differs) {
         put_call(view, row, node, node->storage, ret);

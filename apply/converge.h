@@ -112,8 +112,9 @@ struct ap_view {
 
 void ap_converge_node(const struct ap_view *view, int64_t fileid, bool forced, struct ap_next *ret);
 /* A node whose file lives in another space now. */
-void ap_converge_leftover(const struct ap_view *view, int64_t node, struct ap_next *ret);
+void ap_converge_leftover(const struct ap_view *view, int64_t id, struct ap_next *ret);
 
+/* ---- place.c */
 void ap_place_find(const struct ap_view *view, const struct ap_desired *row, struct ap_place *ret);
 /* "photo.jpg.d1700000000" -> "photo.jpg" and the time; 0 when it is not so formed. */
 int64_t ap_trash_name(const char *name, char *base, size_t size);
@@ -125,6 +126,7 @@ struct ap_view ap_ledger_view(struct ap_ledger *ledger);
 /* Walks the applied tree up. Returns the trashed top's node id, AP_ROOT when live, -2 when broken.
  */
 #define AP_BROKEN (-2)
+#define AP_MAX_DEPTH 2000 /* of either tree */
 int64_t ap_applied_top(const struct ap_view *view, const struct ap_applied *node, char *relative,
                        size_t size);
 

@@ -5,19 +5,25 @@
  * a second process on the same file. The first error sticks until the end of the transaction, which
  * then fails as FATAL: a ledger that cannot be written must never let a call go out. WAL with
  * synchronous=FULL: a commit that returned survives a power cut, so an offset is never ahead of the
- * work it stands for. Exclusive locking keeps a second apply off the file.
+ * work it stands for. A lock on a file beside it keeps a second apply off; reading it is free.
  */
 #include "apply/ledger.h"
 #include "common/log.h"
 #include "common/run.h"
+#include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #define STATEMENTS 512 /* slots of the table; a program has about 150 SQL texts */
 
 struct ap_ledger {
     sqlite3 *db;
+    int lock;  /* descriptor of `<path>.lock` */
     bool open; /* a transaction is */
     struct ls_err err;
     struct {
@@ -102,6 +108,22 @@ stick(struct ap_ledger *ledger, const char *what)
                       "ledger: %s: %.80s", sqlite3_errmsg(ledger->db), what);
 }
 
+static int
+lock_take(const char *path, int *ret, struct ls_err *err)
+{
+    char name[4096];
+
+    snprintf(name, sizeof(name), "%s.lock", path);
+    *ret = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (*ret < 0)
+        return ls_fail_cause(err, LS_ERR_FATAL, errno, "ledger",
+                             "cannot write beside the ledger: %s: %s", name, strerror(errno));
+    if (flock(*ret, LOCK_EX | LOCK_NB) < 0)
+        return ls_fail_cause(err, LS_ERR_FATAL, errno, "ledger",
+                             "another lockstep-apply uses the ledger %s", path);
+    return 0;
+}
+
 int
 ap_ledger_open(const char *path, struct ap_ledger **ret, struct ls_err *err)
 {
@@ -110,6 +132,8 @@ ap_ledger_open(const char *path, struct ap_ledger **ret, struct ls_err *err)
 
     if (!ledger)
         return ls_fail(err, LS_ERR_FATAL, 0, "out of memory");
+    if (lock_take(path, &ledger->lock, err) < 0)
+        goto fail;
     if (sqlite3_open_v2(path, &ledger->db,
                         SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
                         NULL) != SQLITE_OK) {
@@ -143,6 +167,8 @@ ap_ledger_close(struct ap_ledger *ledger)
     for (size_t i = 0; i < STATEMENTS; i++)
         sqlite3_finalize(ledger->statements[i].stmt);
     sqlite3_close(ledger->db); /* rolls back */
+    if (ledger->lock >= 0)
+        close(ledger->lock);
     free(ledger);
 }
 

@@ -166,7 +166,7 @@ start(struct apply *a, bool from_start, struct ls_err *err)
     a->prefix_len = strlen(prefix);
     a->n_batch_max = (size_t)ls_config_int(a->config, "apply", "batch_records");
     a->arena = ls_arena_new(ARENA_CAP);
-    a->batch = calloc(a->n_batch_max, sizeof(*a->batch));
+    a->batch = calloc(a->n_batch_max, sizeof(struct ls_message *));
     a->status = (struct ap_status){.config = a->config,
                                    .started_us = ls_now_us(),
                                    .starting = true,
@@ -226,11 +226,11 @@ batch_take(struct apply *a, struct ls_err *err)
     int r = 0;
 
     for (size_t i = 0; i < a->n_batch; i++) {
-        if (r == 0)
-            r = ap_take_message(a->core, a->batch[i], short_name(a, a->batch[i]->topic), a->arena,
-                                err);
+        struct ls_message *message = a->batch[i];
+        if (message && r == 0)
+            r = ap_take_message(a->core, message, short_name(a, message->topic), a->arena, err);
         ls_arena_reset(a->arena);
-        ls_message_free(a->batch[i]);
+        ls_message_free(message);
         a->moved = true;
     }
     a->n_batch = 0;

@@ -15,11 +15,12 @@ struct person {
     int64_t id;
     enum cs3_person_type type;
     char uid[256], gid[256], target[AP_ID_SIZE], display_name[512], applied_name[512];
+    char mail[512], home[4096], quota[64];
     bool known, enabled, deleted, applied, applied_enabled;
 };
 
 static bool
-person_get(struct ap_core *core, int64_t id, struct person *ret, struct ap_job *job)
+person_get(struct ap_core *core, int64_t id, struct person *ret)
 {
     sqlite3_stmt *s = ap_query(core->ledger,
                                "SELECT type, uid, gid, target, display_name, applied_name,"
@@ -40,19 +41,25 @@ person_get(struct ap_core *core, int64_t id, struct person *ret, struct ap_job *
     ret->deleted = sqlite3_column_int(s, 8) != 0;
     ret->applied = sqlite3_column_int(s, 9) != 0;
     ret->applied_enabled = sqlite3_column_int(s, 10) != 0;
-    if (job) {
-        memcpy(job->uid, ret->uid, sizeof(job->uid));
-        memcpy(job->gid, ret->gid, sizeof(job->gid));
-        memcpy(job->display_name, ret->display_name, sizeof(job->display_name));
-        ap_text(s, 11, job->mail, sizeof(job->mail));
-        ap_text(s, 12, job->user_home, sizeof(job->user_home));
-        ap_text(s, 13, job->quota, sizeof(job->quota));
-        memcpy(job->person_id, ret->target, sizeof(job->person_id));
-        memcpy(job->group_id, ret->target, sizeof(job->group_id));
-        job->enabled = true;
-    }
+    ap_text(s, 11, ret->mail, sizeof(ret->mail));
+    ap_text(s, 12, ret->home, sizeof(ret->home));
+    ap_text(s, 13, ret->quota, sizeof(ret->quota));
     ap_done(s);
     return true;
+}
+
+static void
+person_into_job(const struct person *p, struct ap_job *job)
+{
+    memcpy(job->uid, p->uid, sizeof(job->uid));
+    memcpy(job->gid, p->gid, sizeof(job->gid));
+    memcpy(job->display_name, p->display_name, sizeof(job->display_name));
+    memcpy(job->mail, p->mail, sizeof(job->mail));
+    memcpy(job->user_home, p->home, sizeof(job->user_home));
+    memcpy(job->quota, p->quota, sizeof(job->quota));
+    memcpy(job->person_id, p->target, sizeof(job->person_id));
+    memcpy(job->group_id, p->target, sizeof(job->group_id));
+    job->enabled = true;
 }
 
 int64_t
@@ -127,8 +134,8 @@ member_next(struct ap_core *core, const struct person *p, struct ap_next *next, 
 {
     struct person user = {0}, group = {0};
 
-    person_get(core, ap_person_find(core, CS3_USER, p->uid, ""), &user, NULL);
-    person_get(core, ap_person_find(core, CS3_GROUP, "", p->gid), &group, NULL);
+    person_get(core, ap_person_find(core, CS3_USER, p->uid, ""), &user);
+    person_get(core, ap_person_find(core, CS3_GROUP, "", p->gid), &group);
     if (p->deleted != p->applied) /* both: gone and not there, or wanted and there */
         return;
     if (p->deleted && (!user.target[0] || !group.target[0]))
@@ -149,8 +156,9 @@ ap_person_next(struct ap_core *core, const struct ap_work *work, struct ap_next 
 {
     struct person p;
 
-    if (!person_get(core, work->key.id, &p, job))
+    if (!person_get(core, work->key.id, &p))
         return;
+    person_into_job(&p, job);
     if (p.type == CS3_USER)
         user_next(core, &p, next, job);
     else if (p.type == CS3_MEMBER)
@@ -174,7 +182,7 @@ ap_space_next(struct ap_core *core, const struct ap_work *work, struct ap_next *
     if (ap_number(core->ledger, 0, "SELECT deleted FROM space WHERE storage = ?", "i",
                   space.storage) == 1)
         return;
-    person_get(core, ap_person_find(core, CS3_USER, space.owner, ""), &p, NULL);
+    person_get(core, ap_person_find(core, CS3_USER, space.owner, ""), &p);
     if (!p.target[0]) {
         wait_person(next, &p);
         return;

@@ -35,7 +35,7 @@ ap_core_new(struct ap_ledger *ledger, struct ap_writer *writer, const struct ls_
     int size = options->workers * 2 + 600; /* what was in flight under other settings fits too */
 
     if (!core || !(core->queue = calloc(1, sizeof(*core->queue))) ||
-        !(core->jobs = calloc((size_t)size, sizeof(*core->jobs))) ||
+        !(core->jobs = calloc((size_t)size, sizeof(struct ap_job *))) ||
         !(core->queue->todo = calloc((size_t)size, sizeof(struct ap_job *))) ||
         !(core->queue->done = calloc((size_t)size, sizeof(struct ap_job *)))) {
         ap_core_free(core);

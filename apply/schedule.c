@@ -161,7 +161,7 @@ ap_work_dead(struct ap_core *core, const struct ap_work *work, const char *cause
             " cause = excluded.cause, message = excluded.message,"
             " counted = max(counted, excluded.counted)",
             "iissiii", (int64_t)work->key.kind, work->key.id, cause, message,
-            (int64_t)(work->attempts + work->tries), (int64_t)work->counted, ls_now_us());
+            (int64_t)work->attempts + work->tries, (int64_t)work->counted, ls_now_us());
     ap_wake(core->ledger, work->key);
 }
 

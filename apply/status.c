@@ -118,12 +118,13 @@ snapshot(struct ap_core *core)
         ap_number(core->ledger, 0, "SELECT count(*) FROM bracket WHERE ended = 1", NULL);
     int64_t open = ap_number(core->ledger, 0, "SELECT count(*) FROM work WHERE kind = 1", NULL);
 
+    int64_t in = ap_counted(core->ledger, "in"), estimate = in + open;
+
     return json_pack("{s:s, s:I, s:I}", "state",
                      running > 0 ? "running"
                      : ended > 0 ? "done"
                                  : "none",
-                     "rows", (json_int_t)ap_counted(core->ledger, "in"), "estimate",
-                     (json_int_t)(ap_counted(core->ledger, "in") + open));
+                     "rows", (json_int_t)in, "estimate", (json_int_t)estimate);
 }
 
 static json_t *

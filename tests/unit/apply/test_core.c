@@ -61,9 +61,9 @@ static void
 remove_files(struct world *w)
 {
     char name[160];
-    const char *const ends[] = {"", "-wal", "-shm"};
+    const char *const ends[] = {"", "-wal", "-shm", ".lock"};
 
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         snprintf(name, sizeof(name), "%s%s", w->path, ends[i]);
         unlink(name);
     }
@@ -688,6 +688,21 @@ bytes_that_cannot_be_read_are_a_dead_letter_and_the_rest_goes_on(void **state)
     stop_world(&w);
 }
 
+static void
+a_second_apply_is_kept_off_the_ledger(void **state)
+{
+    static struct world w;
+    struct ap_ledger *second = NULL;
+    struct ls_err err = {0};
+
+    (void)state;
+    start_world(&w);
+    assert_int_equal(ap_ledger_open(w.path, &second, &err), -1);
+    assert_int_equal(err.kind, LS_ERR_FATAL);
+    assert_null(second);
+    stop_world(&w);
+}
+
 /* ---- shares */
 
 static void
@@ -831,6 +846,7 @@ main(void)
         cmocka_unit_test(a_sweep_above_the_limit_waits_for_a_word),
         cmocka_unit_test(content_that_never_matches_is_dead_only_after_the_heartbeat),
         cmocka_unit_test(bytes_that_cannot_be_read_are_a_dead_letter_and_the_rest_goes_on),
+        cmocka_unit_test(a_second_apply_is_kept_off_the_ledger),
         cmocka_unit_test(rows_of_one_recipient_fold_into_one_share),
         cmocka_unit_test(a_deleted_user_is_disabled_when_his_rows_are_gone),
     };
