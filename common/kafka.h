@@ -26,10 +26,15 @@ struct ls_header {
 int ls_kafka_option_check(const char *key, const char *value, char *why, size_t size);
 
 /* ---- topics */
+enum ls_topic_kept {
+    LS_KEPT_14_DAYS, /* cleanup.policy=delete */
+    LS_KEPT_LAST,    /* compact; older states and deletions too stay for 14 days */
+    LS_KEPT_STATE,   /* compact as soon as it can be: a topic that is read whole at each start */
+};
 struct ls_topic_spec {
-    const char *name;   /* full name */
+    const char *name; /* full name */
     int partitions;
-    bool compact;       /* cleanup.policy=compact, lags of 14 days; else delete, 14 days */
+    enum ls_topic_kept kept;
 };
 /* Makes those that are missing (option lockstep.create_topics; else FATAL naming them) and compares the
  * partition counts of those that are there (FATAL when they differ). */

@@ -22,6 +22,9 @@ int kafka_fail(struct ls_err *err, rd_kafka_resp_err_t code, const char *what);
 /* The same from an error object, which is destroyed. */
 int kafka_fail_error(struct ls_err *err, rd_kafka_error_t *error, const char *what);
 
+/* The settings that a topic is made with: pairs of name and value, then NULL. */
+const char *const *kafka_topic_settings(enum ls_topic_kept kept);
+
 struct ls_producer;
 struct ls_consumer;
 rd_kafka_t *consumer_handle(struct ls_consumer *consumer);

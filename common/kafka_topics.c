@@ -4,7 +4,10 @@
  * The number of partitions decides which partition a storage is in, so it may
  * never change in a prefix's life; a topic that has another number is FATAL, not
  * something to mend. Records of compacted topics, deletions too, stay for at
- * least 14 days, which is how long a stage may be away. What can go wrong: two
+ * least 14 days, which is how long a stage may be away. Not so the topics that a
+ * stage reads whole when it starts (its position, its counters): written once a
+ * second, two weeks of them would be a million records to read, so they are cut
+ * into small segments and compacted as soon as one is full. What can go wrong: two
  * stages make the same topic at once (the later finds it there), and a new topic
  * is not known to the whole cluster yet (so it is waited for).
  */
@@ -41,6 +44,27 @@ counts_get(rd_kafka_t *rk, const struct ls_topic_spec *specs, size_t n, int *ret
     return 0;
 }
 
+const char *const *
+kafka_topic_settings(enum ls_topic_kept kept)
+{
+    static const char *const days[] = {"cleanup.policy", "delete", "retention.ms", KEPT_MS, NULL};
+    static const char *const last[] = {
+        "cleanup.policy", "compact", "min.compaction.lag.ms", KEPT_MS, "delete.retention.ms",
+        KEPT_MS,          NULL};
+    /* The segment that is written to is never compacted, so its size is what a start reads. */
+    static const char *const state[] = {"cleanup.policy",
+                                        "compact",
+                                        "min.compaction.lag.ms",
+                                        "0",
+                                        "segment.ms",
+                                        "600000",
+                                        "segment.bytes",
+                                        "8388608",
+                                        NULL};
+
+    return kept == LS_KEPT_STATE ? state : kept == LS_KEPT_LAST ? last : days;
+}
+
 static rd_kafka_NewTopic_t *
 new_topic(const struct ls_topic_spec *spec, int replication)
 {
@@ -50,13 +74,8 @@ new_topic(const struct ls_topic_spec *spec, int replication)
 
     if (!t)
         return NULL;
-    rd_kafka_NewTopic_set_config(t, "cleanup.policy", spec->compact ? "compact" : "delete");
-    if (spec->compact) {
-        rd_kafka_NewTopic_set_config(t, "min.compaction.lag.ms", KEPT_MS);
-        rd_kafka_NewTopic_set_config(t, "delete.retention.ms", KEPT_MS);
-    } else {
-        rd_kafka_NewTopic_set_config(t, "retention.ms", KEPT_MS);
-    }
+    for (const char *const *s = kafka_topic_settings(spec->kept); *s; s += 2)
+        rd_kafka_NewTopic_set_config(t, s[0], s[1]);
     return t;
 }
 

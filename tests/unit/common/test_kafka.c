@@ -7,6 +7,7 @@
 #include "tests/unit/common/unit.h"
 
 #include "common/kafka.h"
+#include "common/kafka_parts.h"
 #include "common/records.h"
 #include "common/run.h"
 #include <librdkafka/rdkafka.h>
@@ -438,7 +439,7 @@ static void
 a_topic_of_another_shape_or_missing_is_named(void **state)
 {
     const char *topic = topic_new(3);
-    struct ls_topic_spec specs[] = {{topic, 3, true}, {"t.not.there", 1, false}};
+    struct ls_topic_spec specs[] = {{topic, 3, LS_KEPT_LAST}, {"t.not.there", 1, LS_KEPT_14_DAYS}};
     const char *sets[] = {NULL, "lockstep.create_topics=false"};
     char servers[200];
     struct ls_config *strict;
@@ -458,6 +459,32 @@ a_topic_of_another_shape_or_missing_is_named(void **state)
     assert_int_equal(err.kind, LS_ERR_FATAL);
     assert_non_null(strstr(err.msg, "missing topics: t.not.there"));
     ls_config_free(strict);
+}
+
+static const char *
+setting(enum ls_topic_kept kept, const char *name)
+{
+    for (const char *const *s = kafka_topic_settings(kept); *s; s += 2) {
+        if (strcmp(s[0], name) == 0)
+            return s[1];
+    }
+    return "";
+}
+
+static void
+what_is_read_whole_at_a_start_is_compacted_soon_and_the_rest_stays_14_days(void **state)
+{
+    (void)state;
+    assert_string_equal(setting(LS_KEPT_STATE, "cleanup.policy"), "compact");
+    assert_string_equal(setting(LS_KEPT_STATE, "min.compaction.lag.ms"), "0");
+    /* A record of 1 MB, Kafka's default limit, still fits a segment. */
+    assert_in_range(atoll(setting(LS_KEPT_STATE, "segment.bytes")), 2 << 20, 16 << 20);
+    assert_in_range(atoll(setting(LS_KEPT_STATE, "segment.ms")), 1, 3600000);
+    assert_string_equal(setting(LS_KEPT_LAST, "cleanup.policy"), "compact");
+    assert_string_equal(setting(LS_KEPT_LAST, "min.compaction.lag.ms"), "1209600000");
+    assert_string_equal(setting(LS_KEPT_LAST, "delete.retention.ms"), "1209600000");
+    assert_string_equal(setting(LS_KEPT_14_DAYS, "cleanup.policy"), "delete");
+    assert_string_equal(setting(LS_KEPT_14_DAYS, "retention.ms"), "1209600000");
 }
 
 static int
@@ -523,6 +550,8 @@ main(void)
         cmocka_unit_test(reading_a_topic_ends_at_its_end_or_when_told),
         cmocka_unit_test(bounds_and_partitions_are_those_of_the_topic),
         cmocka_unit_test(a_topic_of_another_shape_or_missing_is_named),
+        cmocka_unit_test(
+            what_is_read_whole_at_a_start_is_compacted_soon_and_the_rest_stays_14_days),
         cmocka_unit_test(schemas_are_published_once_under_their_fingerprint),
     };
 

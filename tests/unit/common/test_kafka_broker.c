@@ -39,7 +39,7 @@ leave(void **state)
 static const char *
 topic_new(const char *name, int partitions)
 {
-    struct ls_topic_spec spec = {NULL, partitions, true};
+    struct ls_topic_spec spec = {NULL, partitions, LS_KEPT_LAST};
     struct ls_err err = {0};
 
     if (!config)
