@@ -469,7 +469,13 @@ tf_pipeline_run(struct tf_pipeline *p, struct ls_err *err)
 static int
 topics_make(struct tf_pipeline *p, struct ls_err *err)
 {
-    static const char *const others[] = {"position", "schemas", "dlq", "status"};
+    static const struct {
+        const char *name;
+        enum ls_topic_kept kept;
+    } others[] = {{"counters", LS_KEPT_STATE},
+                  {"schemas", LS_KEPT_LAST},
+                  {"dlq", LS_KEPT_14_DAYS},
+                  {"status", LS_KEPT_STATE}};
     struct ls_topic_spec specs[LS_T_COUNT + TF_TOPICS + 4];
     char name[64];
     size_t n = 0;
@@ -477,18 +483,18 @@ topics_make(struct tf_pipeline *p, struct ls_err *err)
     for (size_t i = 0; i < LS_T_COUNT; i++) {
         snprintf(name, sizeof(name), "oc10.oc_%s", ls_tables[i].name);
         p->in_topics[i] = ls_config_topic(p->config, name);
-        specs[n++] = (struct ls_topic_spec){p->in_topics[i],
-                                            ls_tables[i].by_storage ? p->partitions : 1, true};
+        specs[n++] = (struct ls_topic_spec){
+            p->in_topics[i], ls_tables[i].by_storage ? p->partitions : 1, LS_KEPT_LAST};
     }
     for (size_t i = 0; i < TF_TOPICS; i++) {
         snprintf(name, sizeof(name), "cs3.%s", tf_topic_names[i]);
         p->out_topics[i] = ls_config_topic(p->config, name);
-        specs[n++] =
-            (struct ls_topic_spec){p->out_topics[i], i == TF_RESOURCE ? p->partitions : 1, true};
+        specs[n++] = (struct ls_topic_spec){p->out_topics[i], i == TF_RESOURCE ? p->partitions : 1,
+                                            LS_KEPT_LAST};
     }
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
-        specs[n++] = (struct ls_topic_spec){ls_config_topic(p->config, others[i]), 1,
-                                            strcmp(others[i], "dlq") != 0};
+        specs[n++] =
+            (struct ls_topic_spec){ls_config_topic(p->config, others[i].name), 1, others[i].kept};
     p->dlq = ls_config_topic(p->config, "dlq");
     return ls_topics_ensure(p->config, specs, n, err);
 }

@@ -1,10 +1,13 @@
 /*
- * The counters' record on <p>.position, key "transform/<instance>".
+ * The counters' record on <p>.counters, key "transform/<instance>".
  *
- * What can go wrong when reading: the topic is capture's too, and an open transaction of capture
- * hides everything behind it for a moment, also our own last record; the end of the committed part
- * would then be too early. So a mark is written and committed first, and the topic is read up to
- * that mark: what was committed before it has then been seen.
+ * The topic is transform's alone: in <p>.position a transaction that one of us died in would hide
+ * capture's own position from it for as long as the broker keeps that transaction open.
+ *
+ * What can go wrong when reading: the other instances write here too, and an open transaction of
+ * one hides everything behind it for a moment, also our own last record; the end of the committed
+ * part would then be too early. So a mark is written and committed first, and the topic is read up
+ * to that mark: what was committed before it has then been seen.
  */
 #include "transform/store.h"
 
@@ -15,7 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define READ_MS 90000 /* longer than a dead producer's transaction is kept open */
+#define STALL_MS 90000 /* longer than a dead producer's transaction is kept open */
 
 static void
 key_print(const struct ls_config *config, const char *suffix, char *out, size_t size)
@@ -36,7 +39,7 @@ tf_store_put(const struct ls_config *config, struct ls_producer *producer,
     if (!text)
         return ls_fail_cause(err, LS_ERR_FATAL, 0, "memory", "out of memory");
     key_print(config, "", key, sizeof(key));
-    r = ls_producer_send(producer, ls_config_topic(config, "position"), 0, ls_str_of(key),
+    r = ls_producer_send(producer, ls_config_topic(config, "counters"), 0, ls_str_of(key),
                          ls_str_of(text), NULL, 0, err);
     free(text);
     return r;
@@ -48,7 +51,7 @@ write_mark(const struct ls_config *config, struct ls_producer *producer, const c
 {
     if (ls_producer_begin(producer, err) < 0)
         return -1;
-    if (ls_producer_send(producer, ls_config_topic(config, "position"), 0, ls_str_of(key),
+    if (ls_producer_send(producer, ls_config_topic(config, "counters"), 0, ls_str_of(key),
                          ls_str_of(mark), NULL, 0, err) < 0) {
         ls_producer_abort(producer, NULL);
         return -1;
@@ -60,11 +63,11 @@ int
 tf_store_get(const struct ls_config *config, struct ls_producer *producer, struct tf_counts *ret,
              struct ls_err *err)
 {
-    struct ls_partition from = {ls_config_topic(config, "position"), 0, LS_OFFSET_BEGINNING};
+    struct ls_partition from = {ls_config_topic(config, "counters"), 0, LS_OFFSET_BEGINNING};
     struct ls_consumer *consumer = NULL;
     struct tf_counts counts = {0};
     char key[96], mark_key[104], mark[64];
-    int64_t deadline = ls_mono_ms() + READ_MS;
+    int64_t deadline = ls_mono_ms() + STALL_MS;
     bool found = false;
     int r = -1;
 
@@ -79,7 +82,7 @@ tf_store_get(const struct ls_config *config, struct ls_producer *producer, struc
         struct ls_message *m = NULL;
 
         if (ls_run_stopping() || ls_mono_ms() > deadline) {
-            ls_fail_cause(err, LS_ERR_RETRY, 0, "position",
+            ls_fail_cause(err, LS_ERR_RETRY, 0, "counters",
                           "the counters cannot be read: an unfinished transaction is in the way");
             goto out;
         }
@@ -87,6 +90,7 @@ tf_store_get(const struct ls_config *config, struct ls_producer *producer, struc
             goto out;
         if (!m)
             continue;
+        deadline = ls_mono_ms() + STALL_MS;
         r = 0;
         if (ls_str_is(m->key, key) && m->value.p)
             r = tf_counts_parse(m->value, &counts, err);

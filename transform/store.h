@@ -1,5 +1,5 @@
 /*
- * Where the counters live: a record on <p>.position, in the same transaction as the offsets.
+ * Where the counters live: a record on <p>.counters, in the same transaction as the offsets.
  */
 #ifndef TF_STORE_H
 #define TF_STORE_H

@@ -139,7 +139,7 @@ class Pipe:
     def rows_in(self):
         """What all instances have counted, also those that have stopped."""
         newest = {}
-        for r in topics.read(self.bed.kafka.bootstrap, f"{self.prefix}.position"):
+        for r in topics.read(self.bed.kafka.bootstrap, f"{self.prefix}.counters"):
             if r["key"].startswith("transform/") and not r["key"].endswith("/mark"):
                 newest[r["key"]] = json.loads(r["value"])["in"]
         return sum(newest.values())

@@ -1,0 +1,83 @@
+/* Where the counters live, against librdkafka's mock cluster. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* after the four above */
+#include <cmocka.h>
+
+#include "transform/store.h"
+
+#include <librdkafka/rdkafka.h>
+#include <librdkafka/rdkafka_mock.h>
+#include <stdio.h>
+
+static int
+count_record(void *arg, const struct ls_message *message, struct ls_err *err)
+{
+    (void)message;
+    (void)err;
+    ++*(int *)arg;
+    return 0;
+}
+
+static int
+records_in(const struct ls_config *config, const char *topic)
+{
+    struct ls_err err = {0};
+    int n = 0;
+
+    assert_int_equal(ls_topic_read(config, ls_config_topic(config, topic), count_record, &n, &err),
+                     0);
+    return n;
+}
+
+static void
+counters_come_back_from_their_own_topic_and_nothing_is_written_to_captures(void **state)
+{
+    char text[200], servers[300];
+    rd_kafka_t *host = rd_kafka_new(RD_KAFKA_PRODUCER, rd_kafka_conf_new(), text, sizeof(text));
+    rd_kafka_mock_cluster_t *cluster = rd_kafka_mock_cluster_new(host, 1);
+    const char *sets[] = {servers, "lockstep.prefix=t", "log.level=error"};
+    struct tf_counts counts = {0}, back = {.in = 99};
+    struct ls_producer *p = NULL;
+    struct ls_config *config = NULL;
+    struct ls_err err = {0};
+
+    (void)state;
+    snprintf(servers, sizeof(servers), "kafka.bootstrap.servers=%s",
+             rd_kafka_mock_cluster_bootstraps(cluster));
+    rd_kafka_mock_topic_create(cluster, "t.position", 1, 1);
+    rd_kafka_mock_topic_create(cluster, "t.counters", 1, 1);
+    assert_int_equal(ls_config_load(NULL, (char *const *)sets, 3, &config, &err), 0);
+    assert_int_equal(ls_producer_new(config, "t-transform-1", &p, &err), 0);
+    assert_int_equal(tf_store_get(config, p, &back, &err), 0);
+    assert_int_equal(back.in, 0);
+
+    counts.in = 7;
+    tf_count(&counts, TF_COUNT_OUT, "resource");
+    assert_int_equal(ls_producer_begin(p, &err), 0);
+    assert_int_equal(tf_store_put(config, p, &counts, &err), 0);
+    assert_int_equal(ls_producer_commit(p, &err), 0);
+    assert_int_equal(tf_store_get(config, p, &back, &err), 0);
+    assert_int_equal(back.in, 7);
+    assert_int_equal(tf_counts_get(&back, TF_COUNT_OUT, "resource"), 1);
+    assert_int_equal(records_in(config, "position"), 0);
+    assert_int_equal(records_in(config, "counters"), 3);
+
+    ls_producer_free(p);
+    ls_config_free(config);
+    rd_kafka_mock_cluster_destroy(cluster);
+    rd_kafka_destroy(host);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(
+            counters_come_back_from_their_own_topic_and_nothing_is_written_to_captures),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
