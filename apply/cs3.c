@@ -37,6 +37,7 @@ struct token {
 struct cs3_client {
     struct ap_grpc *gateway, *provider, *sharing;
     char *key;
+    char *service_id, *service_secret; /* may be NULL */
     int timeout_ms;
     ap_call_fn *call_counter;
     void *arg;
@@ -201,29 +202,56 @@ cs3_call(struct cs3_client *client, enum cs3_service service, const char *method
 
 /* ---- signing in */
 static int
+authenticate_fill(const struct cs3_client *client, const char *as, Cs3__AuthenticateRequest *req,
+                  struct ls_err *err)
+{
+    bool service = strcmp(as, CS3_SERVICE_ACCOUNT) == 0;
+
+    if (service && (!client->service_id || !client->service_secret))
+        return ls_fail_cause(err, LS_ERR_FATAL, 0, "target-config",
+                             "target.service_account_id and target.service_account_secret are "
+                             "not both set");
+    req->type = cs3_borrow(service ? "serviceaccounts" : "machine");
+    req->client_id = cs3_borrow(service ? client->service_id : as);
+    req->client_secret = service ? client->service_secret : client->key;
+    return 0;
+}
+
+/* What the refusal of a sign-in means; that of the service account looks like the target's own
+ * trouble, so both are named. */
+static void
+authenticate_failed(const char *as, const struct ls_err *why, struct ls_err *err)
+{
+    if (strcmp(as, CS3_SERVICE_ACCOUNT) == 0)
+        ls_fail_cause(err, why->kind, why->code, why->cause,
+                      "the service account (target.service_account_id and "
+                      "target.service_account_secret) is not signed in: %s",
+                      why->msg);
+    else if (why->code == CS3_NOT_FOUND && !strcmp(why->cause, "gone"))
+        ls_fail_cause(err, LS_ERR_RETRY, why->code, "sign-in",
+                      "the target has no such user, or he is disabled: %s", as);
+    else if (!strcmp(why->cause, "sign-in") || why->kind == LS_ERR_POISON)
+        ls_fail_cause(err, LS_ERR_FATAL, why->code, "target-config",
+                      "target.machine_key is refused (%s)", why->msg);
+    else if (err)
+        *err = *why;
+}
+
+static int
 authenticate_once(struct cs3_client *client, const char *as, char **ret_token,
                   struct cs3_user *ret_user, struct ls_err *err)
 {
     Cs3__AuthenticateRequest req = CS3__AUTHENTICATE_REQUEST__INIT;
-    char type[] = "machine";
     ProtobufCMessage *message = NULL;
     const Cs3__AuthenticateReply *reply;
     struct ls_err why = {0};
     int r = -1;
 
-    req.type = type;
-    req.client_id = cs3_borrow(as);
-    req.client_secret = client->key;
+    if (authenticate_fill(client, as, &req, err) < 0)
+        return -1;
     if (call_counted(client, CS3_AT_GATEWAY, "Authenticate", NULL, &req.base,
                      &cs3__authenticate_reply__descriptor, &message, &why) < 0) {
-        if (why.code == CS3_NOT_FOUND && !strcmp(why.cause, "gone"))
-            ls_fail_cause(err, LS_ERR_RETRY, why.code, "sign-in",
-                          "the target has no such user, or he is disabled: %s", as);
-        else if (!strcmp(why.cause, "sign-in") || why.kind == LS_ERR_POISON)
-            ls_fail_cause(err, LS_ERR_FATAL, why.code, "target-config",
-                          "target.machine_key is refused (%s)", why.msg);
-        else if (err)
-            *err = why;
+        authenticate_failed(as, &why, err);
         return -1;
     }
     reply = (const Cs3__AuthenticateReply *)message;
@@ -407,6 +435,8 @@ cs3_client_new(const struct ls_config *config, ap_call_fn *call_counter, void *a
 {
     struct cs3_client *client = calloc(1, sizeof(*client));
     const char *key = ls_config_str(config, "target", "machine_key");
+    const char *id = ls_config_str(config, "target", "service_account_id");
+    const char *secret = ls_config_str(config, "target", "service_account_secret");
 
     if (!client)
         return ls_fail(err, LS_ERR_FATAL, ENOMEM, "out of memory");
@@ -421,7 +451,9 @@ cs3_client_new(const struct ls_config *config, ap_call_fn *call_counter, void *a
         goto fail;
     }
     client->key = strdup(key);
-    if (!client->key) {
+    client->service_id = id ? strdup(id) : NULL;
+    client->service_secret = secret ? strdup(secret) : NULL;
+    if (!client->key || (id && !client->service_id) || (secret && !client->service_secret)) {
         ls_fail(err, LS_ERR_FATAL, ENOMEM, "out of memory");
         goto fail;
     }
@@ -456,6 +488,8 @@ cs3_client_free(struct cs3_client *client)
     pthread_cond_destroy(&client->signed_in);
     pthread_mutex_destroy(&client->mutex);
     free(client->key);
+    free(client->service_id);
+    free(client->service_secret);
     free(client);
 }
 

@@ -5,8 +5,8 @@
  * (option target.provider), sign-in, CreateHome and sharing to the gateway: the gateway answers
  * NOT_FOUND when its own deadline runs out, so its NOT_FOUND is no truth about storage.
  *
- * `as` says who acts: a user name, or "userid:<uuid>". Everyone is impersonated with
- * target.machine_key; tokens are kept and renewed here. Errors are those of apply/writer.h;
+ * `as` says who acts: a user name, or "userid:<uuid>", impersonated with target.machine_key; or
+ * CS3_SERVICE_ACCOUNT. Tokens are kept and renewed here. Errors are those of apply/writer.h;
  * besides, RETRY "internal" (the target's own trouble: INTERNAL, UNKNOWN, a broken reply).
  * err.code is the CS3 code where CS3 refused (enum cs3_code).
  *
@@ -64,6 +64,9 @@ cs3_place_of(const struct ap_space *space, const char *id, const char *name)
 }
 
 /* ---- signing in */
+/* As `as`: target.service_account_id, who may read the space of everybody, also of a disabled
+ * user. FATAL target-config where it or its secret is not set. No user has such a name. */
+#define CS3_SERVICE_ACCOUNT "\nservice account"
 /* Impersonates `as`; ret_id (may be NULL) gets the user's uuid. A user that does not exist or is
  * disabled is RETRY sign-in with code CS3_NOT_FOUND; a wrong machine key FATAL target-config. */
 int cs3_sign_in(struct cs3_client *client, const char *as, char ret_id[AP_ID_SIZE],

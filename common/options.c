@@ -50,6 +50,8 @@ const struct ls_option ls_options[] = {
     SECRET("target", "graph_password", "Password for Graph."),
     BOOL("target", "tls_verify", "true", "Check the certificate of Graph."),
     SECRET("target", "machine_key", "OCIS_MACHINE_AUTH_API_KEY, to act for users."),
+    STR("target", "service_account_id", NULL, "OCIS_SERVICE_ACCOUNT_ID, to look at users who are disabled there; only verify asks."),
+    SECRET("target", "service_account_secret", "OCIS_SERVICE_ACCOUNT_SECRET."),
     STR("target", "storage_id", NULL, "STORAGE_USERS_MOUNT_ID; unset: asked from the gateway."),
     INT("target", "timeout_ms", "30000", 100, 600000, "Deadline of one call."),
 
