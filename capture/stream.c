@@ -83,13 +83,17 @@ forget_maps(struct cap_stream *s)
 void
 cap_stream_restart(struct cap_stream *s)
 {
+    const struct cap_position *position = cap_publisher_position(s->publisher);
+
     s->checksum = false;
     s->at = (struct cap_coords){"", 0};
     s->at_exact = false;
     s->rotate_to[0] = '\0';
     s->in_group = s->standalone = s->has_gtid = false;
     s->group_rows = 0;
-    s->skip = cap_publisher_position(s->publisher)->row;
+    s->skip = position->row;
+    /* what was read behind the position may have been thrown away with its Kafka transaction */
+    s->read_us = position->ts_us;
     forget_maps(s);
 }
 

@@ -299,6 +299,24 @@ after_a_start_by_file_and_position_the_place_is_known_at_once(void **state)
     cap_stream_free(a.stream);
 }
 
+/* ---- how far was read */
+
+static void
+what_was_read_behind_the_position_is_forgotten_with_it(void **state)
+{
+    struct act a = begin("0-1-100", "bin.000007", 50000);
+
+    (void)state;
+    rotate(&a, "bin.000007", 4);
+    a.packet.received_us = 9000000000;
+    heartbeat(&a, "bin.000007", 50000);
+    assert_int_equal(cap_stream_read_us(a.stream), 9000000000);
+    position.ts_us = 5000000;
+    cap_stream_restart(a.stream);
+    assert_int_equal(cap_stream_read_us(a.stream), 5000000);
+    cap_stream_free(a.stream);
+}
+
 /* ---- chunks of a snapshot */
 
 static struct cap_snapshot *
@@ -402,6 +420,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(after_a_start_by_gtid_the_place_is_unknown_until_the_source_tells_it),
         cmocka_unit_test(after_a_start_by_file_and_position_the_place_is_known_at_once),
+        cmocka_unit_test(what_was_read_behind_the_position_is_forgotten_with_it),
         cmocka_unit_test(no_chunk_is_read_before_the_stream_knows_its_place),
         cmocka_unit_test(a_chunk_that_a_transaction_passed_is_read_again),
         cmocka_unit_test(a_chunk_waits_for_its_place_and_is_taken_there),
