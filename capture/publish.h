@@ -27,7 +27,8 @@ void cap_publisher_free(struct cap_publisher *publisher); /* aborts what is open
 
 /*
  * A new producer (an older holder of the id is fenced), then the position as the topic has it;
- * *ret_found says whether there was one, else it is a beginning with a new epoch. To be called
+ * *ret_found says whether there was one, else it is a beginning. The epoch is higher than at any
+ * connection before, so that no number is given twice. To be called
  * before anything else, and again after any failure of the calls below but a dead letter.
  */
 int cap_publisher_connect(struct cap_publisher *publisher, bool *ret_found, struct ls_err *err);

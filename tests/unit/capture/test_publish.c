@@ -1,0 +1,267 @@
+/* What the publisher sends, and what it believes after a failure; Kafka is a list of records. */
+#include "tests/unit/capture/events.h"
+
+#include "capture/publish.h"
+#include "common/kafka.h"
+#include "common/records.h"
+#include "common/run.h"
+
+/* ---- Kafka */
+struct record {
+    char topic[64], key[1200];
+    int32_t partition;
+    char *value; /* NULL: a tombstone */
+    size_t n;
+    char headers[600];
+};
+static struct record records[4096];
+static size_t n_sent, n_committed;
+static bool refuse_commit;
+static size_t largest;   /* value and headers of one record; 0: any */
+static int64_t hidden;   /* so many reads do not yet see the newest transaction */
+static size_t n_visible; /* for those */
+
+static void
+forget_records(size_t from)
+{
+    for (size_t i = from; i < n_sent; i++)
+        free(records[i].value);
+    n_sent = from;
+}
+
+int
+ls_producer_new(const struct ls_config *config, const char *id, struct ls_producer **ret,
+                struct ls_err *err)
+{
+    static int anything;
+
+    (void)config, (void)id, (void)err;
+    *ret = (struct ls_producer *)&anything;
+    return 0;
+}
+
+void
+ls_producer_free(struct ls_producer *p)
+{
+    (void)p;
+}
+
+int
+ls_producer_begin(struct ls_producer *p, struct ls_err *err)
+{
+    (void)p, (void)err;
+    return 0;
+}
+
+int
+ls_producer_send(struct ls_producer *p, const char *topic, int32_t partition, struct ls_str key,
+                 struct ls_str value, const struct ls_header *headers, size_t n_headers,
+                 struct ls_err *err)
+{
+    struct record *r = &records[n_sent];
+    size_t at = 0;
+
+    (void)p;
+    if (largest && value.n > largest)
+        return ls_fail_cause(err, LS_ERR_POISON, 0, "too-large", "%zu bytes", value.n);
+    assert_true(n_sent < sizeof(records) / sizeof(records[0]));
+    memset(r, 0, sizeof(*r));
+    snprintf(r->topic, sizeof(r->topic), "%s", topic);
+    snprintf(r->key, sizeof(r->key), "%.*s", (int)key.n, key.p);
+    r->partition = partition;
+    r->n = value.n;
+    if (value.p) {
+        r->value = malloc(value.n + 1);
+        assert_non_null(r->value);
+        memcpy(r->value, value.p, value.n);
+        r->value[value.n] = '\0';
+    }
+    for (size_t i = 0; i < n_headers && at < sizeof(r->headers); i++)
+        at += (size_t)snprintf(r->headers + at, sizeof(r->headers) - at, "%s=%.*s;",
+                               headers[i].name, (int)headers[i].value.n, headers[i].value.p);
+    n_sent++;
+    return 0;
+}
+
+int
+ls_producer_commit(struct ls_producer *p, struct ls_err *err)
+{
+    (void)p;
+    if (refuse_commit)
+        return ls_fail(err, LS_ERR_RETRY, 0, "no answer");
+    n_visible = n_committed;
+    n_committed = n_sent;
+    return 0;
+}
+
+int
+ls_producer_abort(struct ls_producer *p, struct ls_err *err)
+{
+    (void)p, (void)err;
+    forget_records(n_committed);
+    return 0;
+}
+
+int
+ls_topic_read(const struct ls_config *config, const char *topic,
+              int (*each)(void *arg, const struct ls_message *message, struct ls_err *err),
+              void *arg, struct ls_err *err)
+{
+    size_t n = hidden > 0 ? n_visible : n_committed;
+
+    (void)config;
+    if (hidden > 0)
+        hidden--;
+    for (size_t i = 0; i < n; i++) {
+        struct ls_message m = {.topic = records[i].topic, .key = ls_str_of(records[i].key)};
+        if (strcmp(topic, records[i].topic) != 0)
+            continue;
+        m.value = records[i].value ? (struct ls_str){records[i].value, records[i].n} : LS_STR_NULL;
+        if (each(arg, &m, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* ---- looking at it */
+static struct ls_config *config;
+static struct cap_publisher *publisher;
+static struct ls_arena *arena;
+static struct ls_err err;
+
+static int
+setup(void **state)
+{
+    static const char *const sets[] = {"lockstep.prefix=p", "lockstep.partitions=4"};
+
+    (void)state;
+    forget_records(0);
+    n_committed = n_visible = largest = 0;
+    hidden = 0;
+    refuse_commit = false;
+    memset(&err, 0, sizeof(err));
+    config = test_config(sets, 2);
+    arena = ls_arena_new(1 << 20);
+    assert_non_null(arena);
+    return cap_publisher_new(config, &publisher, &err);
+}
+
+static int
+teardown(void **state)
+{
+    (void)state;
+    cap_publisher_free(publisher);
+    ls_arena_free(arena);
+    ls_config_free(config);
+    forget_records(0);
+    return 0;
+}
+
+static bool
+connect_again(void)
+{
+    bool found;
+
+    assert_int_equal(cap_publisher_connect(publisher, &found, &err), 0);
+    return found;
+}
+
+/* The n-th row, heartbeat or bracket of a table's topic, decoded; NULL behind the last. */
+static const struct ls_envelope *
+envelope(enum ls_table_id id, size_t nth)
+{
+    char topic[64];
+    struct ls_envelope *e;
+
+    snprintf(topic, sizeof(topic), "p.oc10.oc_%s", ls_tables[id].name);
+    for (size_t i = 0; i < n_sent; i++) {
+        if (strcmp(records[i].topic, topic) != 0 || !records[i].value || nth-- > 0)
+            continue;
+        if (ls_envelope_decode(&ls_tables[id], (struct ls_str){records[i].value, records[i].n},
+                               arena, &e, &err) < 0)
+            fail_msg("%s", err.msg);
+        return e;
+    }
+    return NULL;
+}
+
+static size_t
+count(const char *topic)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < n_sent; i++)
+        n += !strcmp(records[i].topic, topic);
+    return n;
+}
+
+/* ---- numbers and the position */
+
+static void
+no_number_is_given_twice_even_when_an_outcome_is_unknown(void **state)
+{
+    struct ls_seq a, b;
+
+    (void)state;
+    assert_false(connect_again());
+    assert_int_equal(cap_publish_begin(publisher, &a, &err), 0);
+    assert_int_equal(cap_publisher_commit(publisher, &err), 0);
+    assert_int_equal(cap_publish_begin(publisher, &a, &err), 0);
+    refuse_commit = true;
+    assert_int_equal(cap_publisher_commit(publisher, &err), -1);
+    refuse_commit = false;
+    assert_true(connect_again());
+    assert_int_equal(cap_publish_begin(publisher, &b, &err), 0);
+    assert_true(ls_seq_cmp(b, a) > 0);
+    assert_true(b.epoch > a.epoch);
+}
+
+static void
+a_position_that_readers_cannot_see_yet_is_waited_for(void **state)
+{
+    (void)state;
+    assert_false(connect_again());
+    cap_publisher_position(publisher)->pos = 4711;
+    assert_int_equal(cap_publish_heartbeat(publisher, 1, &err), 0);
+    assert_int_equal(cap_publisher_commit(publisher, &err), 0);
+    hidden = 2;
+    n_visible = 0;
+    assert_true(connect_again());
+    assert_int_equal(cap_publisher_position(publisher)->pos, 4711);
+    assert_int_equal(hidden, 0);
+}
+
+/* ---- heartbeats */
+
+static void
+a_heartbeat_that_was_thrown_away_does_not_raise_the_next_one(void **state)
+{
+    (void)state;
+    assert_false(connect_again());
+    assert_int_equal(cap_publish_heartbeat(publisher, 1000, &err), 0);
+    assert_int_equal(cap_publisher_commit(publisher, &err), 0);
+    assert_int_equal(cap_publish_heartbeat(publisher, 9000, &err), 0);
+    refuse_commit = true;
+    assert_int_equal(cap_publisher_commit(publisher, &err), -1);
+    refuse_commit = false;
+    assert_true(connect_again());
+    assert_int_equal(cap_publish_heartbeat(publisher, 2000, &err), 0);
+    assert_int_equal(envelope(LS_T_SHARE, 0)->source_ts_us, 1000);
+    assert_int_equal(envelope(LS_T_SHARE, 1)->source_ts_us, 2000);
+    assert_int_equal(cap_publish_heartbeat(publisher, 1500, &err), 0);
+    assert_int_equal(envelope(LS_T_SHARE, 2)->source_ts_us, 2000);
+    assert_int_equal(count("p.oc10.oc_filecache"), 3 * 4);
+}
+
+int
+main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(no_number_is_given_twice_even_when_an_outcome_is_unknown),
+        T(a_position_that_readers_cannot_see_yet_is_waited_for),
+        T(a_heartbeat_that_was_thrown_away_does_not_raise_the_next_one),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
