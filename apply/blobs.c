@@ -7,8 +7,9 @@
  *
  * The file may change while it is read: ownCloud writes a part file and renames it, so mostly we
  * keep reading the old inode, but scanners and external programs write in place. The checksums
- * of the row decide. The last piece is held back until they agree, and until the file has been
- * seen to end there; whoever passes the pieces on has then never passed on all of a wrong file.
+ * of the row decide; where it has none, its mtime must be the file's. The last piece is held back
+ * until they agree, and until the file has been seen to end there; whoever passes the pieces on has
+ * then never passed on all of a wrong file.
  */
 #include "apply/blobs.h"
 #include <errno.h>
@@ -95,6 +96,17 @@ open_fail(int code, const char *what, struct ls_err *err)
     }
 }
 
+/* Without a checksum the time tells one content from another. Times outside of these bounds are
+ * clamped on the way by some file systems and archives, so they tell nothing. */
+static bool
+mtime_differs(const struct ap_blob_want *want, const struct stat *is)
+{
+    if ((want->sha1 && *want->sha1) || (want->md5 && *want->md5) ||
+        (want->adler32 && *want->adler32) || want->mtime < 0 || want->mtime > INT32_MAX)
+        return false;
+    return want->mtime != is->st_mtim.tv_sec;
+}
+
 static int
 blob_file_open(struct ap_blob *blob, const struct ap_blob_want *want, struct ls_err *err)
 {
@@ -121,6 +133,10 @@ blob_file_open(struct ap_blob *blob, const struct ap_blob_want *want, struct ls_
         return ls_fail_cause(err, LS_ERR_RETRY, 0, "content-mismatch",
                              "the file has %lld bytes, its row says %lld", (long long)blob->size,
                              (long long)want->size);
+    if (mtime_differs(want, &blob->before))
+        return ls_fail_cause(err, LS_ERR_RETRY, 0, "content-mismatch",
+                             "the file is of %lld, its row (without a checksum) says %lld",
+                             (long long)blob->before.st_mtim.tv_sec, (long long)want->mtime);
     return 0;
 }
 

@@ -5,7 +5,8 @@
  * RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS, and must be a regular file. The row's checksums are
  * computed on the way; the last piece is handed out only after they agree, so that a mismatch
  * cuts the upload off before the target has all of it. Without a checksum in the row, size and
- * mtime before and after must agree with each other, and the size with the row's.
+ * mtime before and after must agree with each other and with the row's; but a row's mtime that a
+ * file system or an archive may have clamped (before 1970, after 2038-01-19) is not compared.
  */
 #ifndef AP_BLOBS_H
 #define AP_BLOBS_H
@@ -20,11 +21,12 @@ struct ap_blob_want {
     const char *home;     /* absolute, already mapped: /srv/oc10/data/alice */
     const char *relative; /* files/Photos/a.jpg, files_trashbin/files/a.jpg.d17... */
     int64_t size;         /* of the row; -1 unknown */
+    int64_t mtime;        /* of the row; INT64_MIN unknown */
     const char *sha1, *md5, *adler32; /* lower-case hex; NULL: the row has none */
 };
 
 struct ap_blob;
-/* RETRY content-missing / content-mismatch (size) ; POISON outside-home / not-a-file. */
+/* RETRY content-missing / content-mismatch (size, mtime) ; POISON outside-home / not-a-file. */
 int ap_blob_open(const struct ap_blob_want *want, struct ap_blob **ret, struct ls_err *err);
 int64_t ap_blob_size(const struct ap_blob *blob);
 /* Up to n bytes; 0 at the end; -1 with RETRY content-mismatch / content-changed, or errno. */

@@ -85,7 +85,8 @@ int
 verify_on_disk(const struct verify_user *user, const char *place, char sha1[41], int64_t *ret_size,
                struct ls_err *err)
 {
-    struct ap_blob_want want = {.home = user->user->home, .relative = place, .size = -1};
+    struct ap_blob_want want = {
+        .home = user->user->home, .relative = place, .size = -1, .mtime = INT64_MIN};
     struct ap_blob *blob = NULL;
     static _Thread_local char piece[65536];
     ssize_t n = 0;

@@ -125,9 +125,13 @@ blob_of(const json_t *in)
 {
     const json_t *j = json_object_get(in, "blob");
 
-    return (struct ap_blob_want){text_or_empty(j, "home"), text_or_empty(j, "relative"),
-                                 integer(j, "size", -1),   text(j, "sha1"),
-                                 text(j, "md5"),           text(j, "adler32")};
+    return (struct ap_blob_want){.home = text_or_empty(j, "home"),
+                                 .relative = text_or_empty(j, "relative"),
+                                 .size = integer(j, "size", -1),
+                                 .mtime = integer(j, "mtime", INT64_MIN),
+                                 .sha1 = text(j, "sha1"),
+                                 .md5 = text(j, "md5"),
+                                 .adler32 = text(j, "adler32")};
 }
 
 static struct ap_trash_ref

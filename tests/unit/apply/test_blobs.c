@@ -66,7 +66,8 @@ teardown(void **state)
 static struct ap_blob_want
 want(const char *relative, int64_t size, const char *sha1)
 {
-    return (struct ap_blob_want){home, relative, size, sha1, NULL, NULL};
+    return (struct ap_blob_want){
+        .home = home, .relative = relative, .size = size, .mtime = INT64_MIN, .sha1 = sha1};
 }
 
 /* Reads all in pieces of `piece` bytes; the number of bytes that were handed out. */
@@ -148,6 +149,55 @@ a_size_that_is_not_the_rows_is_a_mismatch_before_anything_is_read(void **state)
 {
     (void)state;
     refused(want("files/hello", 6, NULL), LS_ERR_RETRY, "content-mismatch");
+}
+
+static void
+set_mtime(const char *relative, int64_t mtime)
+{
+    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = mtime}};
+    char path[256];
+
+    snprintf(path, sizeof(path), "%s/%s", home, relative);
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+static void
+without_a_checksum_a_file_of_another_time_is_a_mismatch(void **state)
+{
+    struct ap_blob_want w = want("files/hello", 5, NULL);
+    struct ap_blob *blob = NULL;
+    struct ls_err err = {0};
+
+    (void)state;
+    set_mtime("files/hello", 1600000000);
+    w.mtime = 1600000001;
+    refused(w, LS_ERR_RETRY, "content-mismatch");
+    w.mtime = 0;
+    refused(w, LS_ERR_RETRY, "content-mismatch");
+    w.mtime = 1600000000;
+    assert_int_equal(ap_blob_open(&w, &blob, &err), 0);
+    ap_blob_close(blob);
+    w.mtime = 5;
+    w.sha1 = HELLO_SHA1; /* says more than any time */
+    assert_int_equal(ap_blob_open(&w, &blob, &err), 0);
+    ap_blob_close(blob);
+}
+
+static void
+a_time_that_may_have_been_clamped_is_not_compared(void **state)
+{
+    const int64_t far[] = {-1, INT64_C(2147483648), INT64_C(5000000000), INT64_MIN};
+    struct ap_blob_want w = want("files/hello", 5, NULL);
+    struct ap_blob *blob = NULL;
+    struct ls_err err = {0};
+
+    (void)state;
+    set_mtime("files/hello", 2147483647);
+    for (size_t i = 0; i < sizeof(far) / sizeof(far[0]); i++) {
+        w.mtime = far[i];
+        assert_int_equal(ap_blob_open(&w, &blob, &err), 0);
+        ap_blob_close(blob);
+    }
 }
 
 static void
@@ -360,6 +410,8 @@ main(void)
         cmocka_unit_test(a_file_that_matches_its_row_is_read_whole),
         cmocka_unit_test(a_mismatch_holds_the_last_piece_back),
         cmocka_unit_test(a_size_that_is_not_the_rows_is_a_mismatch_before_anything_is_read),
+        cmocka_unit_test(without_a_checksum_a_file_of_another_time_is_a_mismatch),
+        cmocka_unit_test(a_time_that_may_have_been_clamped_is_not_compared),
         cmocka_unit_test(an_unknown_size_and_no_checksum_still_gives_the_content),
         cmocka_unit_test(an_empty_file_is_checked_too),
         cmocka_unit_test(a_file_that_changes_while_it_is_read_is_not_handed_out_whole),
