@@ -18,6 +18,7 @@
 #include <errmsg.h>
 #include <errno.h>
 #include <mysqld_error.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,7 +35,7 @@
 /* Packets one behind another: size, time, bytes, padded to 8. */
 struct packet_head {
     uint64_t n;
-    int64_t received_us;
+    int64_t received_us, idle_us;
 };
 
 struct cap_session {
@@ -48,7 +49,8 @@ struct cap_session {
     bool closing;
     bool ended;
     struct ls_err end; /* why the thread ended */
-    size_t at;         /* read position in the other buffer */
+    int64_t heartbeat_ms;
+    size_t at; /* read position in the other buffer */
 };
 
 static int
@@ -262,16 +264,36 @@ fail_dump(MYSQL *mysql, struct ls_err *err)
 }
 
 static int
-reserve_head(struct ls_buf *buf, size_t n, uint8_t **ret)
+reserve_packet(struct ls_buf *buf, struct packet_head head, uint8_t **ret)
 {
-    struct packet_head head = {n, ls_now_us()};
-    uint8_t *p = ls_buf_room(buf, sizeof(head) + ((n + 7) & ~(size_t)7));
+    uint8_t *p = ls_buf_room(buf, sizeof(head) + (((size_t)head.n + 7) & ~(size_t)7));
 
     if (!p)
         return -1;
     memcpy(p, &head, sizeof(head));
     *ret = p + sizeof(head);
     return 0;
+}
+
+/*
+ * The next packet, and whether we had to wait for it. A heartbeat says that the source had nothing
+ * more when it left there; one that lay in a buffer left some time ago, and what came behind it may
+ * lie there too. The socket alone does not tell: libmariadb and TLS read ahead. But the source is
+ * silent for a whole period in front of a heartbeat, so who has read everything waits about as
+ * long.
+ */
+static unsigned long
+read_packet(struct cap_session *s, struct packet_head *ret)
+{
+    struct pollfd fd = {.fd = mysql_get_socket(s->mysql), .events = POLLIN};
+    bool empty = poll(&fd, 1, 0) == 0;
+    int64_t before_us = ls_now_us(), before_ms = ls_mono_ms();
+    unsigned long n = mysql_net_read_packet(s->mysql);
+
+    *ret = (struct packet_head){.n = n ? n - 1 : 0, .received_us = ls_now_us()};
+    if (empty && ls_mono_ms() - before_ms >= s->heartbeat_ms / 2)
+        ret->idle_us = before_us;
+    return n;
 }
 
 static void *
@@ -282,7 +304,8 @@ read_ahead(void *arg)
 
     mysql_thread_init();
     for (;;) {
-        unsigned long n = mysql_net_read_packet(s->mysql);
+        struct packet_head head;
+        unsigned long n = read_packet(s, &head);
         const uint8_t *p = s->mysql->net.read_pos;
         uint8_t *room;
         if (n == packet_error || n == (unsigned long)-1) {
@@ -297,7 +320,7 @@ read_ahead(void *arg)
         (void)pthread_mutex_lock(&s->mutex);
         while (s->buffers[s->filling].n > READ_AHEAD && !s->closing)
             (void)pthread_cond_wait(&s->drained, &s->mutex);
-        if (s->closing || reserve_head(&s->buffers[s->filling], n - 1, &room) < 0) {
+        if (s->closing || reserve_packet(&s->buffers[s->filling], head, &room) < 0) {
             if (!s->closing)
                 (void)ls_fail_cause(&err, LS_ERR_FATAL, ENOMEM, "event-too-large",
                                     "no memory for an event of %lu bytes", n);
@@ -325,6 +348,7 @@ session_settings(struct cap_session *s, const struct ls_config *config,
     /* four times as often as promised: it is also the word that the source has no more to send */
     int64_t heartbeat_ns = ls_config_int(config, "source", "heartbeat_ms") * (1000000 / 4);
 
+    s->heartbeat_ms = heartbeat_ns / 1000000;
     (void)snprintf(sql, sizeof(sql), "SET @master_heartbeat_period=%lld", (long long)heartbeat_ns);
     /* a slow Kafka makes us read slowly: the source shall not take that for death */
     if (cap_query(s->mysql, "SET SESSION net_write_timeout=600", err) < 0 ||
@@ -479,6 +503,7 @@ cap_session_next(struct cap_session *s, int timeout_ms, struct cap_packet *ret, 
     ret->p = mine->p + s->at + sizeof(head);
     ret->n = (size_t)head.n;
     ret->received_us = head.received_us;
+    ret->idle_us = head.idle_us;
     s->at += sizeof(head) + (((size_t)head.n + 7) & ~(size_t)7);
     return 1;
 }

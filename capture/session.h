@@ -42,6 +42,7 @@ struct cap_packet {
     const uint8_t *p; /* the event, without the status byte; valid until the next call */
     size_t n;
     int64_t received_us; /* when it came from the network */
+    int64_t idle_us;     /* when the wait for it began, if there was nothing to read then; else 0 */
 };
 
 struct cap_session;

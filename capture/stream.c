@@ -397,12 +397,13 @@ take_rows(struct cap_stream *s, const struct cap_event *event, int64_t received_
 }
 
 static int
-take_heartbeat(struct cap_stream *s, const struct cap_event *event, int64_t received_us,
+take_heartbeat(struct cap_stream *s, const struct cap_event *event, int64_t idle_us,
                struct ls_err *err)
 {
     struct ls_str file;
 
-    /* it comes only when the source has nothing more to send */
+    /* it leaves only when the source has nothing more to send; one that nobody waited for may have
+     * lain somewhere since, with events behind it */
     if (event->type == CAP_EV_HEARTBEAT) {
         if (cap_decode_heartbeat(event, &file, err) < 0)
             return -1;
@@ -413,8 +414,8 @@ take_heartbeat(struct cap_stream *s, const struct cap_event *event, int64_t rece
             s->at_exact = true;
         }
     }
-    if (!s->in_group && received_us > s->read_us)
-        s->read_us = received_us;
+    if (!s->in_group && idle_us > s->read_us)
+        s->read_us = idle_us;
     return 0;
 }
 
@@ -439,7 +440,7 @@ cap_stream_take(struct cap_stream *s, const struct cap_packet *packet, struct ls
         break;
     }
     if (event.type == CAP_EV_HEARTBEAT || event.type == CAP_EV_HEARTBEAT_V2)
-        return take_heartbeat(s, &event, packet->received_us, err);
+        return take_heartbeat(s, &event, packet->idle_us, err);
     if (event.type == CAP_EV_ROTATE)
         return take_rotate(s, &event, err);
     if (event.type == CAP_EV_FORMAT)

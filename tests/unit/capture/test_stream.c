@@ -308,12 +308,28 @@ what_was_read_behind_the_position_is_forgotten_with_it(void **state)
 
     (void)state;
     rotate(&a, "bin.000007", 4);
-    a.packet.received_us = 9000000000;
+    a.packet.idle_us = 9000000000;
     heartbeat(&a, "bin.000007", 50000);
     assert_int_equal(cap_stream_read_us(a.stream), 9000000000);
     position.ts_us = 5000000;
     cap_stream_restart(a.stream);
     assert_int_equal(cap_stream_read_us(a.stream), 5000000);
+    cap_stream_free(a.stream);
+}
+
+static void
+a_heartbeat_that_nobody_waited_for_says_nothing_about_time(void **state)
+{
+    struct act a = begin("0-1-100", "bin.000007", 50000);
+
+    (void)state;
+    rotate(&a, "bin.000007", 4);
+    a.packet.received_us = 9000000000;
+    heartbeat(&a, "bin.000007", 50000);
+    assert_int_equal(cap_stream_read_us(a.stream), 0);
+    a.packet.idle_us = 8000000000;
+    heartbeat(&a, "bin.000007", 50000);
+    assert_int_equal(cap_stream_read_us(a.stream), 8000000000);
     cap_stream_free(a.stream);
 }
 
@@ -421,6 +437,7 @@ main(void)
         cmocka_unit_test(after_a_start_by_gtid_the_place_is_unknown_until_the_source_tells_it),
         cmocka_unit_test(after_a_start_by_file_and_position_the_place_is_known_at_once),
         cmocka_unit_test(what_was_read_behind_the_position_is_forgotten_with_it),
+        cmocka_unit_test(a_heartbeat_that_nobody_waited_for_says_nothing_about_time),
         cmocka_unit_test(no_chunk_is_read_before_the_stream_knows_its_place),
         cmocka_unit_test(a_chunk_that_a_transaction_passed_is_read_again),
         cmocka_unit_test(a_chunk_waits_for_its_place_and_is_taken_there),
