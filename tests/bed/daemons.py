@@ -66,6 +66,10 @@ class Daemons:
                 "target.graph_password_file": self._secret("graph", target.graph_password),
                 "target.machine_key_file": self._secret("machine", target.machine_key),
                 "target.tls_verify": "false"})
+            if target.service:
+                options["target.service_account_id"] = target.service[0]
+                options["target.service_account_secret_file"] = self._secret(
+                    "service", target.service[1])
             if target.storage_id:
                 options["target.storage_id"] = target.storage_id
         return options
@@ -179,21 +183,9 @@ class Daemons:
 
     def lockstep(self, *args, seconds=120):
         """The admins' command: its exit status and what it printed."""
-        done = self._lockstep(args, seconds, subprocess.STDOUT)
+        done = subprocess.run([BIN / "lockstep", args[0], "--config", self.config, *args[1:]],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=seconds)
         return done.returncode, done.stdout.decode(errors="replace")
-
-    def lockstep_json(self, *args, seconds=120):
-        """The same with --json: its exit status and its document."""
-        done = self._lockstep([*args, "--json"], seconds, subprocess.PIPE)
-        try:
-            return done.returncode, json.loads(done.stdout)
-        except ValueError:
-            raise BedError(f"lockstep {args[0]} --json ended with {done.returncode}: "
-                           f"{done.stderr.decode(errors='replace')}") from None
-
-    def _lockstep(self, args, seconds, stderr):
-        return subprocess.run([BIN / "lockstep", args[0], "--config", self.config, *args[1:]],
-                              stdout=subprocess.PIPE, stderr=stderr, timeout=seconds)
 
     # ---- waiting
 

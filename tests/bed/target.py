@@ -2,7 +2,8 @@
 What Lockstep writes to: the oCIS simulator of tests/sim, or a real oCIS.
 
 Both have the same attributes: gateway, provider (host:port of CS3 gRPC), graph (URL), graph_user,
-graph_password, machine_key, kind ("simulator" or "oCIS"). A real oCIS is the binary that
+graph_password, machine_key, service (id and secret of its service account), kind ("simulator" or
+"oCIS"). A real oCIS is the binary that
 $LOCKSTEP_OCIS names, or `ocis` on the PATH; its folder is initialised by itself and every port it
 knows is moved to a free one. The simulator prints its ports as one line of JSON when it is ready.
 """
@@ -40,12 +41,12 @@ class Target:
         self.process = None
         self.gateway = self.provider = self.sharing = self.data = self.graph = None
         self.graph_user, self.graph_password, self.machine_key = "admin", "admin", None
-        self.storage_id = None
+        self.storage_id = self.service = None
 
     def describe(self):
         return {k: getattr(self, k) for k in (
             "kind", "gateway", "provider", "sharing", "data", "graph", "graph_user", "graph_password",
-            "machine_key", "storage_id")}
+            "machine_key", "storage_id", "service")}
 
     def stop(self):
         if self.process:
@@ -77,6 +78,7 @@ class Simulator(Target):
         self.sharing = at["sharing"]
         self.graph, self.admin = f"http://{at['graph']}/graph", f"http://{at['admin']}"
         self.machine_key, self.storage_id = self.ready["machine_key"], self.ready["storage_id"]
+        self.service = self.ready["service_id"], self.ready["service_secret"]
         self.graph_user = self.ready["admin_user"]
         self.graph_password = self.ready["admin_password"]
 
@@ -190,6 +192,8 @@ class Ocis(Target):
         text = (self.folder / "config" / "ocis.yaml").read_text()
         self.machine_key = _yaml(text, "machine_auth_api_key")
         self.storage_id = _yaml(text, r" +storage_users_mount_id")
+        self.service = (_yaml(text, r" +service_account_id"),
+                        _yaml(text, r" +service_account_secret"))
         self.process = Process("oCIS", [self.binary, "server"], self.folder / "server.log",
                                env=env)
         self.process.wait_ready(self.answers, 90)

@@ -56,18 +56,10 @@ def people(recording, world):
     return sorted(uid for uid, in rows)
 
 
-def assert_equal(world):
-    """verify names nothing but trash items whose content is gone from ownCloud's own disk."""
-    _, document = world.daemons.lockstep_json("verify")
-    found = document["differences"]
-    assert [d for d in found if not d["what"].startswith("trash")
-            or (world.data / d["user"] / d["place"]).exists()] == []
-
-
 def test_verify_says_equal_twice(replayed):
     _, world = replayed
-    assert_equal(world)
-    assert_equal(world)
+    world.assert_equal()
+    world.assert_equal()
 
 
 def test_the_counters_balance_and_nothing_is_dead(replayed):
@@ -184,7 +176,7 @@ def test_consuming_everything_once_more_costs_no_writing_call(replayed):
         time.sleep(0.2)
     world.drained()
     assert world.target.writes_since(before) == {}
-    assert_equal(world)
+    world.assert_equal()
     world.assert_balanced()
 
 
