@@ -10,6 +10,7 @@
 
 #include "common/records.h"
 #include "transform/known.h"
+#include "transform/reach.h"
 #include "transform/zone.h"
 
 enum tf_topic { TF_RESOURCE, TF_SPACE, TF_PERSON, TF_SHARE, TF_TOPICS };
@@ -37,6 +38,7 @@ struct tf_result {
 struct tf_world {
     const struct tf_known *known;
     const struct tf_zone *zone;
+    const struct tf_reach *reach;
     int partitions;    /* of cs3.resource */
     int32_t partition; /* where the row was read */
 };

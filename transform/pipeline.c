@@ -17,6 +17,7 @@
 #include "common/kafka.h"
 #include "common/log.h"
 #include "common/run.h"
+#include "transform/reach.h"
 #include "transform/route.h"
 #include "transform/store.h"
 #include "transform/tail.h"
@@ -34,12 +35,6 @@ static const struct cs3_type *const cs3_types[TF_TOPICS] = {
     [TF_SPACE] = &cs3_space_type_,
     [TF_PERSON] = &cs3_person_type_,
     [TF_SHARE] = &cs3_share_type_,
-};
-
-/* How far the source has been read in one partition. */
-struct reach {
-    bool held, seen;
-    int64_t source_ts_us; /* until something is seen: when the partition was assigned */
 };
 
 struct tf_pipeline {
@@ -68,7 +63,7 @@ struct tf_pipeline {
     struct tf_counts counts, committed;
     struct ls_backoff backoff;
 
-    struct reach *reach[LS_T_COUNT];
+    struct tf_reach *reach;
     struct tf_facts facts;
 };
 
@@ -157,28 +152,6 @@ dead_letter(struct tf_pipeline *p, const struct ls_message *m, const struct ls_e
 
 /* ---- one record */
 
-static void
-note_reach(struct tf_pipeline *p, const struct ls_envelope *e, int32_t partition)
-{
-    struct reach *reach = p->reach[e->table->id];
-
-    if (reach && partition < (e->table->by_storage ? p->partitions : 1) && e->source_ts_us > 0 &&
-        (!reach[partition].seen || e->source_ts_us > reach[partition].source_ts_us)) {
-        reach[partition].source_ts_us = e->source_ts_us;
-        reach[partition].seen = true;
-    }
-    if (e->table->id != LS_T_FILECACHE)
-        return;
-    if (e->op == LS_OP_READ)
-        p->facts.snapshot_rows++;
-    if (e->op == LS_OP_BEGIN)
-        p->facts.snapshots_open++;
-    if (e->op == LS_OP_END && p->facts.snapshots_open > 0)
-        p->facts.snapshots_open--;
-    if (e->op == LS_OP_END)
-        p->facts.snapshot_done = true;
-}
-
 static int
 map_envelope(struct tf_pipeline *p, const struct tf_world *world, const struct ls_envelope *e,
              struct tf_result *ret, enum tf_sort *ret_sort, struct ls_err *err)
@@ -220,7 +193,11 @@ static int
 take(struct tf_pipeline *p, const struct ls_table *table, const struct ls_message *m,
      struct ls_err *err)
 {
-    struct tf_world world = {p->known, &p->zone, p->partitions, m->partition};
+    struct tf_world world = {.known = p->known,
+                             .zone = &p->zone,
+                             .reach = p->reach,
+                             .partitions = p->partitions,
+                             .partition = m->partition};
     struct ls_envelope *e = NULL;
     struct tf_result result = {0};
     enum tf_sort sort = TF_ROW;
@@ -239,7 +216,7 @@ take(struct tf_pipeline *p, const struct ls_table *table, const struct ls_messag
             p->counts.in++;
         return sort == TF_ROW ? dead_letter(p, m, e, &why, err) : 0;
     }
-    note_reach(p, e, m->partition);
+    tf_reach_note(p->reach, e, m->partition);
     if (sort == TF_ROW) {
         p->counts.in++;
         count_row(p, &result);
@@ -281,10 +258,21 @@ batch_commit(struct tf_pipeline *p, struct ls_err *err)
         return -1;
     p->open = p->suspect = false;
     p->committed = p->counts;
+    tf_reach_keep(p->reach);
     p->facts.last_progress_us = ls_now_us();
     ls_metric_add(metrics, TF_M_COMMITS, NULL, 1);
     ls_metric_observe(metrics, TF_M_COMMIT_SECONDS, NULL, (double)(ls_mono_ms() - start) / 1000.0);
     return 0;
+}
+
+static const struct ls_table *
+table_of(const struct tf_pipeline *p, const char *topic)
+{
+    for (size_t i = 0; i < LS_T_COUNT; i++) {
+        if (strcmp(p->in_topics[i], topic) == 0)
+            return &ls_tables[i];
+    }
+    return NULL;
 }
 
 static void
@@ -296,15 +284,10 @@ on_rebalance(void *arg, bool assigned, struct ls_partition *parts, size_t n)
     if (!assigned && batch_commit(p, &why) < 0)
         p->broken = why;
     for (size_t i = 0; i < n; i++) {
-        for (size_t t = 0; t < LS_T_COUNT; t++) {
-            int parts_here = ls_tables[t].by_storage ? p->partitions : 1;
+        const struct ls_table *table = table_of(p, parts[i].topic);
 
-            if (!p->reach[t] || strcmp(parts[i].topic, p->in_topics[t]) != 0 ||
-                parts[i].partition >= parts_here)
-                continue;
-            p->reach[t][parts[i].partition] =
-                (struct reach){.held = assigned, .source_ts_us = ls_now_us()};
-        }
+        if (table)
+            tf_reach_hold(p->reach, table->id, parts[i].partition, assigned, ls_now_us());
     }
     p->facts.partitions += assigned ? (int)n : -(int)n;
     if (p->facts.partitions < 0)
@@ -360,20 +343,11 @@ batch_throw_away(struct tf_pipeline *p, const struct ls_err *why, struct ls_err 
         ls_log_err(LS_WARN, "retry", &trouble);
     }
     p->counts = p->committed;
+    tf_reach_undo(p->reach);
     return 0;
 }
 
 /* ---- the loop */
-
-static const struct ls_table *
-table_of(const struct tf_pipeline *p, const char *topic)
-{
-    for (size_t i = 0; i < LS_T_COUNT; i++) {
-        if (strcmp(p->in_topics[i], topic) == 0)
-            return &ls_tables[i];
-    }
-    return NULL;
-}
 
 static bool
 batch_is_due(const struct tf_pipeline *p)
@@ -423,19 +397,13 @@ out:
 static void
 tell(struct tf_pipeline *p)
 {
-    int64_t oldest = 0;
+    int64_t oldest = tf_reach_oldest(p->reach);
 
-    for (size_t t = 0; t < LS_T_COUNT; t++) {
-        for (int i = 0; p->reach[t] && i < (ls_tables[t].by_storage ? p->partitions : 1); i++) {
-            const struct reach *reach = &p->reach[t][i];
-
-            if (reach->held && (oldest == 0 || reach->source_ts_us < oldest))
-                oldest = reach->source_ts_us;
-        }
-    }
     p->facts.lag_us = oldest ? ls_now_us() - oldest : 0;
     if (p->facts.lag_us < 0)
         p->facts.lag_us = 0;
+    tf_reach_snapshot(p->reach, &p->facts.snapshots_open, &p->facts.snapshot_done,
+                      &p->facts.snapshot_rows);
     tf_status_tick(p->status, &p->facts);
 }
 
@@ -499,23 +467,6 @@ topics_make(struct tf_pipeline *p, struct ls_err *err)
     return ls_topics_ensure(p->config, specs, n, err);
 }
 
-static int
-reach_make(struct tf_pipeline *p, struct ls_err *err)
-{
-    /* The topics that carry heartbeats. */
-    static const enum ls_table_id tables[] = {LS_T_FILECACHE, LS_T_SHARE, LS_T_ACCOUNTS,
-                                              LS_T_STORAGES};
-
-    for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
-        size_t n = ls_tables[tables[i]].by_storage ? (size_t)p->partitions : 1;
-
-        p->reach[tables[i]] = calloc(n, sizeof(struct reach));
-        if (!p->reach[tables[i]])
-            return ls_fail_cause(err, LS_ERR_FATAL, 0, "memory", "out of memory");
-    }
-    return 0;
-}
-
 /* The order matters: fence first, then read what the fenced one has committed. */
 static int
 connect_all(struct tf_pipeline *p, struct ls_err *err)
@@ -555,12 +506,13 @@ tf_pipeline_new(const struct ls_config *config, struct tf_status *status, struct
     ls_buf_init(&p->record, RECORD_CAP);
     p->known = tf_known_new();
     p->arena = ls_arena_new(ARENA_CAP);
-    if (!p->known || !p->arena) {
+    p->reach = tf_reach_new(p->partitions);
+    if (!p->known || !p->arena || !p->reach) {
         ls_fail_cause(err, LS_ERR_FATAL, 0, "memory", "out of memory");
         goto fail;
     }
     if (tf_zone_set(ls_config_str(config, "source", "time_zone"), &p->zone, err) < 0 ||
-        reach_make(p, err) < 0 || topics_make(p, err) < 0 || connect_all(p, err) < 0)
+        topics_make(p, err) < 0 || connect_all(p, err) < 0)
         goto fail;
     *ret = p;
     return 0;
@@ -580,8 +532,7 @@ tf_pipeline_free(struct tf_pipeline *p)
         ls_producer_free(p->producer);
     tf_tail_free(p->tail);
     tf_known_free(p->known);
-    for (size_t i = 0; i < LS_T_COUNT; i++)
-        free(p->reach[i]);
+    tf_reach_free(p->reach);
     ls_buf_free(&p->record);
     ls_arena_free(p->arena);
     free(p);

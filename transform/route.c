@@ -99,6 +99,7 @@ route_bare(const struct tf_world *world, const struct route *route, const struct
            struct ls_arena *arena, struct tf_result *ret, enum tf_sort *ret_sort,
            struct ls_err *err)
 {
+    struct cs3_head head;
     enum cs3_kind kind = e->op == LS_OP_HEARTBEAT ? CS3_HEARTBEAT
                          : e->op == LS_OP_BEGIN   ? CS3_BEGIN
                                                   : CS3_END;
@@ -115,7 +116,10 @@ route_bare(const struct tf_world *world, const struct route *route, const struct
     /* Trash entries of one topic are spread over all partitions. */
     if (route->topic == TF_RESOURCE && route->type == CS3_TRASH_INFO)
         partition = TF_ALL_PARTITIONS;
-    record = bare_record(route, tf_head(e, kind), arena, err);
+    head = tf_head(e, kind);
+    if (kind == CS3_HEARTBEAT)
+        head.source_ts_us = tf_reach_limit(world->reach, e);
+    record = bare_record(route, head, arena, err);
     if (!record || !key)
         return ls_fail_cause(err, LS_ERR_FATAL, 0, "memory", "the arena of one record is full");
     tf_emit(ret, route->topic, partition, ls_str_of(key), record);

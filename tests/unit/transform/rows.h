@@ -20,6 +20,7 @@ enum { MT_FOLDER = 2, MT_TEXT = 3 };
 struct site {
     struct ls_arena *arena;
     struct tf_known *known;
+    struct tf_reach *reach;
     struct tf_zone zone;
     struct tf_world world;
     struct tf_route_state state;
@@ -195,7 +196,13 @@ site_setup(void **state)
     s->known = tf_known_new();
     assert_non_null(s->arena);
     assert_non_null(s->known);
-    s->world = (struct tf_world){s->known, &s->zone, PARTITIONS, 1};
+    s->reach = tf_reach_new(PARTITIONS);
+    assert_non_null(s->reach);
+    s->world = (struct tf_world){.known = s->known,
+                                 .zone = &s->zone,
+                                 .reach = s->reach,
+                                 .partitions = PARTITIONS,
+                                 .partition = 1};
     feed(s, storage_row(s, LS_OP_READ, HOME, "home::alice"));
     feed(s, storage_row(s, LS_OP_READ, OTHER_HOME, "object::user:bob"));
     feed(s, storage_row(s, LS_OP_READ, EXTERNAL, "smb::fs@host//share/"));
@@ -214,6 +221,7 @@ site_teardown(void **state)
     struct site *s = *state;
 
     tf_known_free(s->known);
+    tf_reach_free(s->reach);
     ls_arena_free(s->arena);
     free(s);
     return 0;
