@@ -2,11 +2,15 @@
  * oCIS's side of verify, over the same CS3 client as apply but with none of its state.
  *
  * Every user is looked at as himself (impersonated), so what is compared is what he will see. A
- * space is found by listing, not from the ledger. A user whom the target does not know, or who is
- * disabled there, cannot be looked at: target_user says so and the caller decides.
+ * space is found by listing, not from the ledger. A user who is disabled there does not sign in:
+ * with a service account his id is asked from Graph and his space is read by that account, which
+ * sees tree, trash and links of everybody, but not what he received. Otherwise, and when the target
+ * does not know him, he cannot be looked at: target_user says so and the caller decides.
  */
 #include "ctl/target.h"
 #include "apply/cs3.h"
+#include "apply/graph.h"
+#include "apply/http.h"
 #include "common/run.h"
 #include <pthread.h>
 #include <stdio.h>
@@ -19,16 +23,43 @@
 struct session {
     char *uid;
     char id[AP_ID_SIZE];
+    const char *as; /* uid, or CS3_SERVICE_ACCOUNT */
     struct ap_space space;
-    bool has_space;
+    bool has_space, enabled;
+    UT_hash_handle hh;
+};
+
+struct home { /* a personal space, as the service account lists them */
+    char owner_id[AP_ID_SIZE];
+    struct ap_space space;
     UT_hash_handle hh;
 };
 
 struct target {
     struct cs3_client *cs3;
-    pthread_mutex_t lock; /* of sessions */
+    struct ap_http *http;
+    struct ap_graph *graph; /* NULL: no service account */
+    pthread_mutex_t lock;   /* of sessions */
     struct session *sessions;
+    pthread_mutex_t homes_lock; /* of those below */
+    struct home *homes;
+    bool homes_listed, links_given;
 };
+
+static int
+open_service(struct target *target, const struct ls_config *config, struct ls_err *err)
+{
+    const char *id = ls_config_str(config, "target", "service_account_id");
+    const char *secret = ls_config_str(config, "target", "service_account_secret");
+
+    if (!id && !secret)
+        return 0;
+    if (ap_http_new(config, NULL, NULL, &target->http, err) < 0 ||
+        ap_graph_new(config, target->http, target->cs3, &target->graph, err) < 0)
+        return -1;
+    /* a wrong secret is said now, not by the first disabled user */
+    return cs3_sign_in(target->cs3, CS3_SERVICE_ACCOUNT, NULL, err);
+}
 
 int
 target_open(const struct ls_config *config, struct target **ret, struct ls_err *err)
@@ -38,8 +69,9 @@ target_open(const struct ls_config *config, struct target **ret, struct ls_err *
     if (!target)
         return ls_fail(err, LS_ERR_FATAL, 0, "out of memory");
     pthread_mutex_init(&target->lock, NULL);
+    pthread_mutex_init(&target->homes_lock, NULL);
     if (cs3_client_new(config, NULL, NULL, &target->cs3, err) < 0 ||
-        cs3_ping(target->cs3, err) < 0) {
+        cs3_ping(target->cs3, err) < 0 || open_service(target, config, err) < 0) {
         target_close(target);
         return -1;
     }
@@ -51,6 +83,7 @@ void
 target_close(struct target *target)
 {
     struct session *session, *next;
+    struct home *home, *after;
 
     if (!target)
         return;
@@ -61,7 +94,16 @@ target_close(struct target *target)
         free(session->uid);
         free(session);
     }
+    home = target->homes;
+    HASH_CLEAR(hh, target->homes);
+    for (; home; home = after) {
+        after = home->hh.next;
+        free(home);
+    }
+    ap_graph_free(target->graph);
+    ap_http_free(target->http);
     cs3_client_free(target->cs3);
+    pthread_mutex_destroy(&target->homes_lock);
     pthread_mutex_destroy(&target->lock);
     free(target);
 }
@@ -78,16 +120,87 @@ once_more(const struct ls_err *err, int *tries)
     return !ls_run_stopping();
 }
 
-/* Signs in and finds the home. A user who is not known or disabled has an empty id then. */
+/* ---- the service account's look */
+
+static int
+take_home(void *arg, const struct cs3_space_info *info)
+{
+    struct target *target = arg;
+    struct home *home = NULL;
+
+    if (!*info->owner_id || strlen(info->owner_id) >= AP_ID_SIZE ||
+        strlen(info->storage_id) >= AP_ID_SIZE || strlen(info->space_id) >= AP_ID_SIZE ||
+        strlen(info->root_id) >= AP_ID_SIZE)
+        return 0;
+    HASH_FIND_STR(target->homes, info->owner_id, home);
+    if (home)
+        return 0;
+    home = calloc(1, sizeof *home);
+    if (!home)
+        return -1;
+    snprintf(home->owner_id, AP_ID_SIZE, "%s", info->owner_id);
+    snprintf(home->space.storage_id, AP_ID_SIZE, "%s", info->storage_id);
+    snprintf(home->space.space_id, AP_ID_SIZE, "%s", info->space_id);
+    snprintf(home->space.root_id, AP_ID_SIZE, "%s", info->root_id);
+    HASH_ADD_STR(target->homes, owner_id, home);
+    return 0;
+}
+
+/* All homes are listed once: a list for each disabled user would grow with their square. */
+static int
+find_home(struct target *target, struct session *session, struct ls_err *err)
+{
+    struct home *home = NULL;
+    int r = 0;
+
+    pthread_mutex_lock(&target->homes_lock);
+    if (!target->homes_listed) {
+        r = cs3_list_spaces(target->cs3, CS3_SERVICE_ACCOUNT, "personal", take_home, target, err);
+        target->homes_listed = r == 0;
+    }
+    if (r == 0)
+        HASH_FIND_STR(target->homes, session->id, home);
+    pthread_mutex_unlock(&target->homes_lock);
+    if (home) {
+        session->space = home->space;
+        session->has_space = true;
+    }
+    return r;
+}
+
+/* The id stays empty for one whom Graph does not know either. */
+static int
+session_fill_service(struct target *target, struct session *session, struct ls_err *err)
+{
+    struct ap_graph_user user;
+    struct ls_err why = {0};
+
+    if (ap_graph_user_get(target->graph, session->uid, &user, &why) < 0) {
+        if (strcmp(why.cause, "grantee-missing") == 0)
+            return 0;
+        *err = why;
+        return -1;
+    }
+    session->as = CS3_SERVICE_ACCOUNT;
+    session->enabled = user.enabled;
+    snprintf(session->id, sizeof session->id, "%s", user.id);
+    return find_home(target, session, err);
+}
+
+/* ---- sessions */
+
+/* Signs in and finds the home. A user who cannot be looked at has an empty id then. */
 static int
 session_fill(struct target *target, struct session *session, struct ls_err *err)
 {
     struct ls_err why = {0};
 
+    session->as = session->uid;
+    session->enabled = true;
     if (cs3_sign_in(target->cs3, session->uid, session->id, &why) < 0) {
         session->id[0] = 0;
         if (why.code == CS3_NOT_FOUND)
-            return 0;
+            return target->graph ? session_fill_service(target, session, err) : 0;
     } else if (cs3_personal_space(target->cs3, session->uid, &session->space, &why) == 0) {
         session->has_space = true;
         return 0;
@@ -134,14 +247,22 @@ session_of(struct target *target, const char *uid, struct session **ret, struct 
 }
 
 int
-target_user(struct target *target, const char *uid, const char **ret_id, struct ls_err *err)
+target_user(struct target *target, const char *uid, struct target_who *ret, struct ls_err *err)
 {
     struct session *session = NULL;
 
     if (session_of(target, uid, &session, err) < 0)
         return -1;
-    *ret_id = session ? session->id : NULL;
+    *ret = (struct target_who){0};
+    if (session)
+        *ret = (struct target_who){true, session->as == session->uid, session->enabled};
     return 0;
+}
+
+bool
+target_has_service(const struct target *target)
+{
+    return target->graph != NULL;
 }
 
 struct item_arg {
@@ -178,7 +299,7 @@ target_list(struct target *target, const char *uid, const char *node_id,
         return 0; /* no space: nothing in it */
     place = cs3_place_of(&session->space, node_id ? node_id : session->space.root_id, NULL);
     do
-        r = cs3_list(target->cs3, uid, &place, give_info, &item, err);
+        r = cs3_list(target->cs3, session->as, &place, give_info, &item, err);
     while (r < 0 && once_more(err, &tries));
     return r;
 }
@@ -221,7 +342,8 @@ target_trash(struct target *target, const char *uid, const char *key,
     if (!session || !session->has_space)
         return 0;
     do
-        r = cs3_list_recycle(target->cs3, uid, &session->space, key, give_trashed, &trashed, err);
+        r = cs3_list_recycle(target->cs3, session->as, &session->space, key, give_trashed, &trashed,
+                             err);
     while (r < 0 && once_more(err, &tries));
     return r;
 }
@@ -246,7 +368,7 @@ target_trashed_size(struct target *target, const char *uid, const char *key, int
     if (!session || !session->has_space)
         return 0;
     do
-        r = cs3_recycle_item(target->cs3, uid, &session->space, key, take_size, ret, err);
+        r = cs3_recycle_item(target->cs3, session->as, &session->space, key, take_size, ret, err);
     while (r < 0 && once_more(err, &tries));
     return r;
 }
@@ -280,7 +402,7 @@ target_received(struct target *target, const char *uid,
 
     if (session_of(target, uid, &session, err) < 0)
         return -1;
-    if (!session)
+    if (!session || session->as != session->uid)
         return 0;
     do
         r = cs3_list_received(target->cs3, uid, give_received, &share, err);
@@ -289,15 +411,32 @@ target_received(struct target *target, const char *uid,
 }
 
 struct link_arg {
+    struct target *target;
     int (*each)(void *arg, const struct target_link *link);
     void *arg;
+    bool service;
 };
+
+/* Is that the space of somebody who does not sign in? */
+static bool
+seen_by_service(struct target *target, const char *space_id)
+{
+    bool seen = false;
+
+    pthread_mutex_lock(&target->lock);
+    for (const struct session *s = target->sessions; s && !seen; s = s->hh.next)
+        seen = s->as != s->uid && s->has_space && strcmp(s->space.space_id, space_id) == 0;
+    pthread_mutex_unlock(&target->lock);
+    return seen;
+}
 
 static int
 give_link(void *arg, const struct cs3_link_info *info)
 {
     struct link_arg *link = arg;
 
+    if (link->service && !seen_by_service(link->target, info->space_id))
+        return 0;
     return link->each(link->arg, &(struct target_link){.link_id = info->id,
                                                        .node_id = info->node_id,
                                                        .label = info->label,
@@ -312,15 +451,25 @@ target_links(struct target *target, const char *uid,
              int (*each)(void *arg, const struct target_link *link), void *arg, struct ls_err *err)
 {
     struct session *session = NULL;
-    struct link_arg link = {each, arg};
+    struct link_arg link = {target, each, arg, false};
     int tries = 0, r;
 
     if (session_of(target, uid, &session, err) < 0)
         return -1;
     if (!session)
         return 0;
+    link.service = session->as != session->uid;
+    if (link.service) { /* its list has the links of all of them */
+        bool given;
+        pthread_mutex_lock(&target->homes_lock);
+        given = target->links_given;
+        target->links_given = true;
+        pthread_mutex_unlock(&target->homes_lock);
+        if (given)
+            return 0;
+    }
     do
-        r = cs3_list_links(target->cs3, uid, NULL, give_link, &link, err);
+        r = cs3_list_links(target->cs3, session->as, NULL, give_link, &link, err);
     while (r < 0 && once_more(err, &tries));
     return r;
 }

@@ -1,5 +1,6 @@
 /*
- * oCIS's side of verify: lists, as the users see them. Thread-safe.
+ * oCIS's side of verify: lists, as the users see them, or as the service account does where a user
+ * does not sign in. Thread-safe.
  */
 #ifndef CTL_TARGET_H
 #define CTL_TARGET_H
@@ -45,9 +46,16 @@ struct target_link {
 int target_open(const struct ls_config *config, struct target **ret, struct ls_err *err);
 void target_close(struct target *target); /* NULL is fine */
 
-/* Can the user be looked at as himself? *ret_id is set (borrowed until the close), or NULL for one
- * who does not exist there or is disabled. The calls below give nothing for him. */
-int target_user(struct target *target, const char *uid, const char **ret_id, struct ls_err *err);
+struct target_who {
+    bool seen;     /* in one way or the other; else the calls below give nothing for him */
+    bool signs_in; /* looked at as himself */
+    bool enabled;  /* he signs in, or Graph says so */
+};
+/* How the user can be looked at. */
+int target_user(struct target *target, const char *uid, struct target_who *ret,
+                struct ls_err *err);
+/* Is there a service account to look at those who do not sign in? */
+bool target_has_service(const struct target *target);
 /* node_id NULL: the root of the user's personal space. */
 int target_list(struct target *target, const char *uid, const char *node_id,
                 int (*each)(void *arg, const struct target_item *item), void *arg,
@@ -58,6 +66,7 @@ int target_trash(struct target *target, const char *uid, const char *key,
                  struct ls_err *err);
 int target_trashed_size(struct target *target, const char *uid, const char *key, int64_t *ret,
                         struct ls_err *err);
+/* Nothing for one who does not sign in. */
 int target_received(struct target *target, const char *uid,
                     int (*each)(void *arg, const struct target_share *share), void *arg,
                     struct ls_err *err);

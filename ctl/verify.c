@@ -6,7 +6,8 @@
  * nothing from Lockstep's own state. While the stream runs, what it still carries shows as a
  * difference: drain first (lockstep status), or read the difference with that in mind.
  * A failure to read one side is never "equal": it ends the command with its own status. A user
- * who cannot be looked at is a difference as soon as he has anything.
+ * who cannot be looked at is a difference as soon as he has anything; one who is disabled on both
+ * sides is looked at by the service account, where there is one.
  */
 #include "ctl/verify.h"
 #include "common/log.h"
@@ -115,24 +116,31 @@ static int
 compare_user(struct verify *verify, struct verify_user *user, struct ls_err *err)
 {
     bool create = strcmp(ls_config_str(verify->config, "people", "mode"), "create") == 0, has;
-    const char *id = NULL;
+    struct target_who who;
     char text[128];
 
-    if (target_user(verify->target, user->user->uid, &id, err) < 0)
+    if (target_user(verify->target, user->user->uid, &who, err) < 0)
         return -1;
-    if (!id) {
-        has = holdings(user->user, text, sizeof text);
-        if (user->user->enabled)
-            verify_differ(verify, user, "user missing or disabled", "", text, "");
-        else if (has)
-            verify_differ(verify, user, "user cannot be looked at", "", text, "cannot sign in");
+    user->signs_in = who.signs_in;
+    has = holdings(user->user, text, sizeof text);
+    if (user->user->enabled && !who.signs_in) {
+        verify_differ(verify, user, "user missing or disabled", "", text, "");
+        return 0;
+    }
+    if (!who.seen) {
+        if (has)
+            verify_differ(verify, user, "user cannot be looked at", "", text,
+                          target_has_service(verify->target)
+                              ? "does not exist"
+                              : "cannot sign in; set [target] service_account_id and "
+                                "service_account_secret to look at him");
         else
             verify_left(verify, VL_DISABLED);
         return 0;
     }
-    user->looked_at = true;
-    if (!user->user->enabled && create)
-        verify_differ(verify, user, "user enabled", "", "disabled", "can sign in");
+    if (!user->user->enabled && who.enabled && create)
+        verify_differ(verify, user, "user enabled", "", "disabled",
+                      who.signs_in ? "can sign in" : "enabled in Graph");
     if (verify_tree(verify, user, err) < 0)
         return -1;
     return verify_trash(verify, user, err);

@@ -15,7 +15,7 @@ enum verify_count { VC_FOLDERS, VC_FILES, VC_TRASH, VC_SHARES, VC_LINKS, VC_DIFF
 
 struct verify_user {
     struct side_user *user;
-    bool looked_at; /* his space could be read */
+    bool signs_in; /* there; else what he received was not looked at */
     size_t count[VC_MAX];
 };
 

@@ -348,7 +348,7 @@ verify_received(struct verify *verify, struct verify_user *user, struct ls_err *
     struct effect *effect, *next;
     int r;
 
-    if (!user->looked_at) {
+    if (!user->signs_in) {
         verify_left(verify, VL_RECEIVED_DISABLED);
         return 0;
     }

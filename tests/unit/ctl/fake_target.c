@@ -20,16 +20,30 @@ target_close(struct target *target)
     (void)target;
 }
 
+static bool
+named(const char *const *users, const char *uid)
+{
+    for (size_t i = 0; users && users[i]; i++)
+        if (strcmp(users[i], uid) == 0)
+            return true;
+    return false;
+}
+
 int
-target_user(struct target *target, const char *uid, const char **ret_id, struct ls_err *err)
+target_user(struct target *target, const char *uid, struct target_who *ret, struct ls_err *err)
 {
     (void)target;
     (void)err;
-    *ret_id = fake.users ? NULL : "id";
-    for (size_t i = 0; fake.users && fake.users[i]; i++)
-        if (strcmp(fake.users[i], uid) == 0)
-            *ret_id = "id";
+    ret->signs_in = ret->enabled = !fake.users || named(fake.users, uid);
+    ret->seen = ret->signs_in || named(fake.served, uid);
     return 0;
+}
+
+bool
+target_has_service(const struct target *target)
+{
+    (void)target;
+    return fake.served != NULL;
 }
 
 static bool

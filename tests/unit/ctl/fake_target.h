@@ -41,7 +41,8 @@ struct fake_link {
     bool has_password;
 };
 struct fake {
-    const char *const *users; /* who can sign in; ends with NULL; NULL: everybody */
+    const char *const *users;  /* who can sign in; ends with NULL; NULL: everybody */
+    const char *const *served; /* whom only the service account sees; NULL: there is none */
     const struct fake_node *nodes;
     const struct fake_trash *trash;
     const struct fake_share *shares;

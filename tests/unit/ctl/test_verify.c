@@ -233,12 +233,13 @@ an_mtime_beyond_the_targets_range_is_expected_clamped_and_counted(void **state)
 
 /* ---- people */
 
+static const char *const nobody[] = {NULL}, *const only_alice[] = {"alice", NULL};
+
 static void
 a_user_who_cannot_sign_in_is_a_difference_as_soon_as_he_has_files(void **state)
 {
     static const struct fake_row rows[] = {ALICE, USER("bob", "2"), USER("carol", "1"),
                                            USER("dave", "0"), END};
-    static const char *const nobody[] = {NULL};
     struct verify_run run;
     size_t enabled = 0;
 
@@ -254,27 +255,77 @@ a_user_who_cannot_sign_in_is_a_difference_as_soon_as_he_has_files(void **state)
     verify_end(&run);
 }
 
+static const struct fake_row disabled_with_a_file[] = {
+    {T_FOLDER_TYPE, {"2"}},
+    USER("alice", "2"),
+    HOME("1", "alice"),
+    DIR("1", "1", "-1", "", ""),
+    DIR("10", "1", "1", "files", "files"),
+    FILE_ROW("13", "1", "10", "b.txt", "files/b.txt", "6", "80"),
+    END};
+
 static void
 a_disabled_user_with_files_is_never_silently_equal(void **state)
 {
-    static const struct fake_row rows[] = {
-        {T_FOLDER_TYPE, {"2"}},
-        USER("alice", "2"),
-        HOME("1", "alice"),
-        DIR("1", "1", "-1", "", ""),
-        DIR("10", "1", "1", "files", "files"),
-        FILE_ROW("13", "1", "10", "b.txt", "files/b.txt", "6", "80"),
-        END};
-    static const char *const nobody[] = {NULL};
     struct verify_run run;
 
     (void)state;
     fake.users = nobody;
-    run_all(&run, rows);
+    run_all(&run, disabled_with_a_file);
     assert_int_equal(run.verify.n_differences, 1);
     assert_string_equal(verify_difference(&run, 0),
                         "alice|user cannot be looked at||disabled, 1 files and folders, 0 in the "
-                        "trash|cannot sign in");
+                        "trash|cannot sign in; set [target] service_account_id and "
+                        "service_account_secret to look at him");
+    verify_end(&run);
+}
+
+static void
+a_disabled_user_whom_the_target_does_not_know_is_a_difference(void **state)
+{
+    struct verify_run run;
+
+    (void)state;
+    fake.users = fake.served = nobody;
+    run_all(&run, disabled_with_a_file);
+    assert_int_equal(run.verify.n_differences, 1);
+    assert_non_null(strstr(verify_difference(&run, 0), "trash|does not exist"));
+    verify_end(&run);
+}
+
+static void
+the_service_account_looks_at_a_disabled_user(void **state)
+{
+    static const struct fake_node nodes[] = {{"alice", NULL, "n1", "b.txt", false, 6, 80, SHA_A},
+                                             {"alice", NULL, "n2", "c", true, 0, 0, NULL},
+                                             {0}};
+    struct verify_run run;
+
+    (void)state;
+    fake.users = nobody;
+    fake.served = only_alice;
+    fake.nodes = nodes;
+    run_all(&run, disabled_with_a_file);
+    assert_int_equal(run.verify.n_differences, 1);
+    assert_string_equal(verify_difference(&run, 0), "alice|extra|files/c||folder");
+    assert_int_equal(run.verify.left[VL_RECEIVED_DISABLED], 1);
+    assert_int_equal(run.verify.left[VL_DISABLED], 0);
+    verify_end(&run);
+}
+
+static void
+an_enabled_user_who_is_disabled_at_the_target_differs_whatever_the_service_account_sees(
+    void **state)
+{
+    static const struct fake_row rows[] = {USER("alice", "1"), END};
+    struct verify_run run;
+
+    (void)state;
+    fake.users = nobody;
+    fake.served = only_alice;
+    run_all(&run, rows);
+    assert_int_equal(run.verify.n_differences, 1);
+    assert_non_null(strstr(verify_difference(&run, 0), "alice|user missing or disabled"));
     verify_end(&run);
 }
 
@@ -549,6 +600,10 @@ main(void)
         cmocka_unit_test(an_mtime_beyond_the_targets_range_is_expected_clamped_and_counted),
         cmocka_unit_test(a_user_who_cannot_sign_in_is_a_difference_as_soon_as_he_has_files),
         cmocka_unit_test(a_disabled_user_with_files_is_never_silently_equal),
+        cmocka_unit_test(a_disabled_user_whom_the_target_does_not_know_is_a_difference),
+        cmocka_unit_test(the_service_account_looks_at_a_disabled_user),
+        cmocka_unit_test(
+            an_enabled_user_who_is_disabled_at_the_target_differs_whatever_the_service_account_sees),
         cmocka_unit_test(trash_is_matched_by_name_size_and_what_lies_below),
         cmocka_unit_test(
             trash_that_ownclouds_disk_has_lost_is_counted_apart_but_not_without_a_home),
