@@ -156,9 +156,13 @@ graph_call(struct ap_graph *graph, const char *method, const char *label, const 
     if (request_do(graph, &request, &reply, err) < 0)
         goto out;
     status = reply.status;
-    if (status == 401 || status == 403) {
-        ls_fail_cause(err, LS_ERR_FATAL, (int)status, "target-config",
-                      "Graph refuses target.graph_user: HTTP %ld", status);
+    if (status == 401) { /* also what its proxy says while the target starts */
+        ls_fail_cause(err, LS_ERR_RETRY, 401, "target-down",
+                      "%s: Graph refuses target.graph_user: HTTP 401", label);
+        status = -1;
+    } else if (status == 403) {
+        ls_fail_cause(err, LS_ERR_POISON, 403, "refused",
+                      "%s: target.graph_user may not do that: HTTP 403", label);
         status = -1;
     } else if (status / 100 != 2) {
         ap_http_fail(&request, &reply, err);

@@ -329,13 +329,24 @@ ocis_open(struct ap_writer *w, struct ls_err *err)
 {
     struct ap_ocis *ocis = ap_ocis_of(w);
     struct ap_graph_user user;
+    struct ls_err why = {0};
 
     if (cs3_ping(ocis->cs3, err) < 0)
         return -1;
     /* The one user that surely is there: tells whether the machine key is right. */
     if (cs3_sign_in(ocis->cs3, ocis->graph_user, NULL, err) < 0)
         return -1;
-    return ap_graph_user_get(ocis->graph, ocis->graph_user, &user, err);
+    if (ap_graph_user_get(ocis->graph, ocis->graph_user, &user, &why) < 0) {
+        if (why.code == 401 || why.code == 403)
+            return ls_fail_cause(err, LS_ERR_FATAL, why.code, "target-config",
+                                 "Graph refuses target.graph_user %s: HTTP %d", ocis->graph_user,
+                                 why.code);
+        if (err)
+            *err = why;
+        return -1;
+    }
+    snprintf(ocis->graph_user_id, sizeof(ocis->graph_user_id), "%s", user.id);
+    return 0;
 }
 
 static void

@@ -251,6 +251,23 @@ def test_a_name_that_is_taken_between_looking_and_doing(site):
     assert (refused.kind, refused.cause) in (("retry", "taken"), ("retry", "busy"))
 
 
+@pytest.mark.parametrize("status, kind, cause", [
+    (401, "retry", "target-down"), (403, "poison", "refused")])
+def test_a_graph_that_refuses_us_later_ends_nothing(site, status, kind, cause):
+    fault(site, call="graph.*", effect="http", http=status)
+    refused = site.probe.fails("user_enable", user_id=site.user_id, enabled=True)
+    assert (refused.kind, refused.cause) == (kind, cause)
+    site.sim.ask("/faults", "DELETE")
+    site.probe("user_enable", user_id=site.user_id, enabled=True)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_graph_that_refuses_us_from_the_start_is_fatal(site, status):
+    fault(site, call="graph.*", effect="http", http=status)
+    refused = site.probe.fails("open")
+    assert (refused.kind, refused.cause) == ("fatal", "target-config")
+
+
 def test_a_wrong_machine_key_is_fatal(sim, clients, tmp_path):
     wrong = SimpleNamespace(**{k: getattr(sim, k) for k in (
         "gateway", "provider", "graph", "graph_user", "graph_password", "storage_id")},
