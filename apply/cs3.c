@@ -228,7 +228,7 @@ authenticate_failed(const char *as, const struct ls_err *why, struct ls_err *err
                       "target.service_account_secret) is not signed in: %s",
                       why->msg);
     else if (why->code == CS3_NOT_FOUND && !strcmp(why->cause, "gone"))
-        ls_fail_cause(err, LS_ERR_RETRY, why->code, "sign-in",
+        ls_fail_cause(err, LS_ERR_RETRY, why->code, "no-user",
                       "the target has no such user, or he is disabled: %s", as);
     else if (!strcmp(why->cause, "sign-in") || why->kind == LS_ERR_POISON)
         ls_fail_cause(err, LS_ERR_FATAL, why->code, "target-config",

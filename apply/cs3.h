@@ -68,7 +68,7 @@ cs3_place_of(const struct ap_space *space, const char *id, const char *name)
  * user. FATAL target-config where it or its secret is not set. No user has such a name. */
 #define CS3_SERVICE_ACCOUNT "\nservice account"
 /* Impersonates `as`; ret_id (may be NULL) gets the user's uuid. A user that does not exist or is
- * disabled is RETRY sign-in with code CS3_NOT_FOUND; a wrong machine key FATAL target-config. */
+ * disabled is RETRY no-user with code CS3_NOT_FOUND; a wrong machine key FATAL target-config. */
 int cs3_sign_in(struct cs3_client *client, const char *as, char ret_id[AP_ID_SIZE],
                 struct ls_err *err);
 /* A copy (free it) of the token of `as`, for HTTP. `refused`: the token that was refused, so that

@@ -51,7 +51,7 @@ static bool
 owner_may(const struct ls_err *why)
 {
     return ap_cause_is(why, "refused") || ap_cause_is(why, "internal") ||
-           ap_cause_is(why, "gone") || ap_cause_is(why, "sign-in");
+           ap_cause_is(why, "gone") || ap_cause_is(why, "sign-in") || ap_cause_is(why, "no-user");
 }
 
 static bool

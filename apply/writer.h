@@ -12,6 +12,8 @@
  *   RETRY  "slow-down"      429, 503, RESOURCE_EXHAUSTED: the core lowers its pace; code = wait in ms or 0
  *   RETRY  "timeout"        outcome unknown: the core repeats with doubtful = true
  *   RETRY  "sign-in"        token refused twice in a row
+ *   RETRY  "no-user"        nobody of that name can sign in: not there, or disabled; trouble of
+ *                           what he was to do, not of the whole target
  *   RETRY  "busy"           node locked or being processed (423, CS3 ABORTED/LOCKED, trap 20)
  *   RETRY  "gone"           the node that the ledger knows is not there (looked up at the provider)
  *   RETRY  "parent-gone"    the parent is not there
@@ -92,7 +94,8 @@ struct ap_writer_ops {
     /* Cheap call that tells whether the target answers; for /readyz and after an outage. */
     int (*ping)(struct ap_writer *w, struct ls_err *err);
 
-    /* ---- people. Found by name first; created when mode is `create`. */
+    /* ---- people. Found by name first; created when mode is `create`. In mode `match` nothing
+     * is changed (enabled, removed, made a member): 0 all the same. */
     int (*user_ensure)(struct ap_writer *w, const struct cs3_person *person,
                        struct ap_person_id *ret, struct ls_err *err);
     int (*user_enable)(struct ap_writer *w, const char *user_id, bool enabled, struct ls_err *err);

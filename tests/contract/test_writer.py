@@ -97,6 +97,14 @@ def test_a_space_is_the_users_own_and_making_it_again_is_the_same(site):
     assert (again["space_id"], again["root_id"]) == (site.see.uid, site.see.uid)
 
 
+def test_whoever_cannot_sign_in_is_told_by_a_cause_of_its_own(site):
+    space = dict(site.space, owner="nobody-" + site.name)
+    refused = site.probe.fails("make_folder", space=space, parent_id=site.root, name="A")
+    assert (refused.kind, refused.cause) == ("retry", "no-user")
+    refused = site.probe.fails("space_ensure", uid="nobody-" + site.name)
+    assert (refused.kind, refused.cause) == ("retry", "no-user")
+
+
 # ---- folders
 def test_a_folder_is_made_once_and_a_repeat_names_the_one_that_is_there(site):
     node = site.folder("A")
