@@ -4,7 +4,9 @@
  * A user is found by name and made where people.mode says so. A disabled user cannot be
  * impersonated, yet his files go on living at the source (shares into them, the trash's expiry):
  * for a sign-in he is enabled for a moment, and nobody else may change him meanwhile. His token
- * then lasts for hours. In mode `match` accounts are the admin's business: nothing is changed.
+ * then lasts for hours. In mode `match` accounts, groups and members are the admin's business:
+ * nothing is changed at Graph. The account that signs in there is never changed in any mode: it
+ * may be in the source, too, and whoever disabled it would have locked us out.
  */
 #include "apply/ocis_api.h"
 #include "common/log.h"
@@ -94,6 +96,8 @@ ap_ocis_user_enable(struct ap_writer *w, const char *user_id, bool enabled, stru
     struct ap_ocis *ocis = ap_ocis_of(w);
     int r;
 
+    if (!ocis->create_people || !strcmp(user_id, ocis->graph_user_id))
+        return 0;
     pthread_mutex_lock(&ocis->people);
     r = ap_graph_user_enable(ocis->graph, user_id, enabled, err);
     pthread_mutex_unlock(&ocis->people);
@@ -166,6 +170,8 @@ ap_ocis_group_remove(struct ap_writer *w, const char *group_id, struct ls_err *e
 {
     struct ap_ocis *ocis = ap_ocis_of(w);
 
+    if (!ocis->create_people)
+        return 0;
     if (ap_graph_group_remove(ocis->graph, group_id, err) < 0)
         return -1;
     cs3_token_forget(ocis->cs3, NULL);
@@ -178,6 +184,8 @@ ap_ocis_member_set(struct ap_writer *w, const char *group_id, const char *user_i
 {
     struct ap_ocis *ocis = ap_ocis_of(w);
 
+    if (!ocis->create_people)
+        return 0;
     if (ap_graph_member_set(ocis->graph, group_id, user_id, member, err) < 0)
         return -1;
     cs3_token_forget(ocis->cs3, user_id); /* his groups stand in it */

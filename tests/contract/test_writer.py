@@ -80,6 +80,35 @@ def test_a_user_is_disabled_and_enabled(site, clients, target):
     assert clients(target).authenticate(site.name).status.code == OK
 
 
+def test_the_account_that_signs_in_to_graph_is_never_disabled(site, clients, target):
+    admin = site.probe("user_ensure", uid=target.graph_user, display_name="Somebody else")["id"]
+    site.probe("user_enable", user_id=admin, enabled=False)
+    assert clients(target).authenticate(target.graph_user).status.code == OK
+    assert not any(c.startswith("graph PATCH") for c in site.probe.calls)
+    site.probe("open")
+
+
+def test_in_mode_match_nothing_is_changed_at_graph(site, clients, target, tmp_path):
+    gid = site.probe("group_ensure", gid="grp " + site.name)["id"]
+    site.probe("member_set", group_id=gid, user_id=site.user_id, member=True)
+    folder = tmp_path / "match"
+    folder.mkdir()
+    match = Probe(target, folder, people__mode="match")
+    match("open")
+    found = match("user_ensure", uid=site.name, display_name="Another name")["id"]
+    assert found == site.user_id
+    match("user_enable", user_id=found, enabled=False)
+    match("member_set", group_id=gid, user_id=found, member=False)
+    match("group_remove", group_id=gid)
+    for refused in (match.fails("user_ensure", uid="new-" + site.name, display_name="N"),
+                    match.fails("group_ensure", gid="new-" + site.name)):
+        assert (refused.kind, refused.cause) == ("retry", "grantee-missing")
+    match.stop()
+    seen = clients(target).authenticate(site.name)
+    assert seen.status.code == OK and gid in seen.user.groups
+    assert seen.user.display_name == "W. Riter"
+
+
 def test_groups_and_members_can_be_set_twice_and_removed_twice(site, clients, target):
     gid = site.probe("group_ensure", gid="grp " + site.name)["id"]
     assert site.probe("group_ensure", gid="grp " + site.name)["id"] == gid
