@@ -103,11 +103,12 @@ cap_position_print(const struct cap_position *p, const char *source)
     char *text = NULL;
 
     cap_gtid_set_print(&p->gtids, gtids);
-    root = json_pack("{s:i, s:s, s:{s:i, s:I}, s:s, s:s, s:I, s:I, s:I, s:o, s:o}", "version", 1,
-                     "source", source, "seq", "epoch", p->epoch, "counter", (json_int_t)p->counter,
-                     "gtid", gtids, "file", p->file, "pos", (json_int_t)p->pos, "row",
-                     (json_int_t)p->row, "ts_us", (json_int_t)p->ts_us, "snapshot",
-                     snapshot_json(&p->snapshot), "counters", counters_json(&p->counters));
+    root =
+        json_pack("{s:i, s:s, s:{s:i, s:I}, s:s, s:s, s:I, s:I, s:s, s:I, s:o, s:o}", "version", 1,
+                  "source", source, "seq", "epoch", p->epoch, "counter", (json_int_t)p->counter,
+                  "gtid", gtids, "file", p->file, "pos", (json_int_t)p->pos, "row",
+                  (json_int_t)p->row, "row_gtid", p->row_gtid, "ts_us", (json_int_t)p->ts_us,
+                  "snapshot", snapshot_json(&p->snapshot), "counters", counters_json(&p->counters));
     if (root)
         text = json_dumps(root, JSON_COMPACT);
     json_decref(root);
@@ -175,7 +176,8 @@ cap_position_parse(struct ls_str json, struct cap_position *ret, struct ls_err *
     json_t *root = json_loadb(json.p ? json.p : "", json.n, 0, NULL);
     const json_t *seq = json_object_get(root, "seq");
     const char *gtid = json_string_value(json_object_get(root, "gtid")),
-               *file = json_string_value(json_object_get(root, "file"));
+               *file = json_string_value(json_object_get(root, "file")),
+               *row_gtid = json_string_value(json_object_get(root, "row_gtid"));
     struct cap_position p = {0};
     int r = -1;
 
@@ -192,6 +194,7 @@ cap_position_parse(struct ls_str json, struct cap_position *ret, struct ls_err *
         goto out;
     }
     memcpy(p.file, file, strlen(file) + 1);
+    (void)snprintf(p.row_gtid, sizeof(p.row_gtid), "%s", row_gtid ? row_gtid : "");
     if (cap_gtid_set_parse(ls_str_of(gtid), &p.gtids, err) < 0)
         goto out;
     parse_counters(json_object_get(root, "counters"), &p.counters);

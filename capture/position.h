@@ -52,6 +52,7 @@ struct cap_position {
     char file[512];
     uint64_t pos;  /* end of the last whole transaction */
     int64_t row;   /* watched rows of the next transaction that are published already */
+    char row_gtid[CAP_GTID_TEXT]; /* of which transaction; "" not known */
     int64_t ts_us; /* commit time of the last transaction */
     struct cap_snapshot_state snapshot;
     struct cap_counters counters;

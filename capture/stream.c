@@ -169,6 +169,19 @@ lose_rows(struct cap_stream *s, const char *why)
            LS_I("pos", s->at.pos), LS_S("do", "a new snapshot repairs it"));
 }
 
+/* The source has something else where the rest of a transaction was to come, for instance a new
+ * primary that never got it: its rows are published and will not be undone by rows. */
+static void
+lose_part(struct cap_stream *s)
+{
+    struct cap_position *position = cap_publisher_position(s->publisher);
+
+    s->skip = 0;
+    position->row = 0;
+    position->row_gtid[0] = '\0';
+    lose_rows(s, "the source no longer has a transaction that was published in part");
+}
+
 static void
 drop_group(struct cap_stream *s)
 {
@@ -177,6 +190,7 @@ drop_group(struct cap_stream *s)
     s->in_group = s->standalone = false;
     s->group_rows = 0;
     s->skip = 0;
+    cap_publisher_position(s->publisher)->row = 0;
 }
 
 static int
@@ -204,6 +218,7 @@ static int
 take_gtid(struct cap_stream *s, const struct cap_event *event, struct ls_err *err)
 {
     struct cap_gtid_event e;
+    const char *expected;
 
     if (cap_decode_gtid(event, &e, err) < 0)
         return -1;
@@ -212,6 +227,9 @@ take_gtid(struct cap_stream *s, const struct cap_event *event, struct ls_err *er
     s->has_gtid = true;
     s->gtid = (struct cap_gtid){e.domain, e.server_id, e.seq_no};
     cap_gtid_print(s->gtid, s->gtid_text);
+    expected = cap_publisher_position(s->publisher)->row_gtid;
+    if (s->skip > 0 && *expected && strcmp(expected, s->gtid_text) != 0)
+        lose_part(s);
     begin_group(s, event);
     s->standalone = e.standalone;
     return 0;
@@ -230,9 +248,12 @@ end_group(struct cap_stream *s, struct ls_err *err)
         position->counters.gtid_gaps++;
         ls_log(LS_DEBUG, "gtid-gap", LS_S("gtid", s->gtid_text));
     }
+    if (s->skip > 0)
+        lose_part(s); /* it has fewer rows than were published of it */
     memcpy(position->file, s->at.file, sizeof(position->file));
     position->pos = s->at.pos;
     position->row = 0;
+    position->row_gtid[0] = '\0';
     position->ts_us = s->group_ts_us;
     s->at_exact = true;
     s->groups++;
@@ -389,6 +410,7 @@ take_rows(struct cap_stream *s, const struct cap_event *event, int64_t received_
                             rows.op == CAP_ROWS_DELETE ? NULL : &s->after, err) < 0)
             return -1;
         position->row = s->group_rows;
+        memcpy(position->row_gtid, origin.gtid, strlen(origin.gtid) + 1);
         /* more than one Kafka transaction can hold: the ordinal says how far it went */
         if (cap_publisher_due(s->publisher, true) && cap_publisher_commit(s->publisher, err) < 0)
             return -1;
@@ -414,7 +436,10 @@ take_heartbeat(struct cap_stream *s, const struct cap_event *event, int64_t idle
             s->at_exact = true;
         }
     }
-    if (!s->in_group && idle_us > s->read_us)
+    /* it has nothing more, also not the rest that is waited for */
+    if (!s->in_group && s->skip > 0 && idle_us > 0)
+        lose_part(s);
+    if (!s->in_group && s->skip == 0 && idle_us > s->read_us)
         s->read_us = idle_us;
     return 0;
 }

@@ -333,6 +333,89 @@ a_heartbeat_that_nobody_waited_for_says_nothing_about_time(void **state)
     cap_stream_free(a.stream);
 }
 
+/* ---- a transaction that was published in part */
+
+/* So many inserts into oc_mimetypes, of which the stream sees the first column. */
+static void
+inserts(struct act *a, int n, uint32_t next)
+{
+    static const uint8_t map[] = {9,   0,   0,   0,   0,   0,   1,           0,   8,
+                                  'o', 'w', 'n', 'c', 'l', 'o', 'u',         'd', 0,
+                                  12,  'o', 'c', '_', 'm', 'i', 'm',         'e', 't',
+                                  'y', 'p', 'e', 's', 0,   1,   3 /* INT */, 0,   0};
+    uint8_t rows[400] = {9, 0, 0, 0, 0, 0, 1, 0, 1, 1};
+    size_t at = 10;
+
+    assert_int_equal(event(a, CAP_EV_TABLE_MAP, 1000, next - 10, 0, map, sizeof(map)), 0);
+    for (int i = 0; i < n; i++) {
+        rows[at] = 0; /* not NULL */
+        le(rows + at + 1, (uint64_t)i, 4);
+        at += 5;
+    }
+    if (event(a, CAP_EV_WRITE_ROWS_V1, 1000, next, 0, rows, at) < 0)
+        fail_msg("%s", a->err.msg);
+}
+
+static void
+after_a_restart_inside_a_transaction_its_published_rows_are_passed_over(void **state)
+{
+    struct act a = begin("0-1-100", "bin.000007", 50000);
+
+    (void)state;
+    rotate(&a, "bin.000007", 4);
+    gtid(&a, 101, 1000, 50042);
+    inserts(&a, 5, 50200);
+    assert_int_equal(position.row, 5);
+    assert_string_equal(position.row_gtid, "0-0-101");
+    cap_stream_restart(a.stream);
+    rotate(&a, "bin.000007", 4);
+    gtid(&a, 101, 1000, 50042);
+    inserts(&a, 7, 50250);
+    assert_int_equal(published, 7);
+    xid(&a, 1000, 50300);
+    assert_int_equal(position.row, 0);
+    assert_string_equal(position.row_gtid, "");
+    assert_false(cap_stream_lost_rows(a.stream));
+    cap_stream_free(a.stream);
+}
+
+static void
+rows_of_another_transaction_are_not_passed_over(void **state)
+{
+    struct act a = begin("0-1-100", "bin.000007", 50000);
+
+    (void)state;
+    position.row = 5;
+    snprintf(position.row_gtid, sizeof(position.row_gtid), "0-0-101");
+    cap_stream_restart(a.stream);
+    rotate(&a, "bin.000009", 4);
+    gtid(&a, 102, 1000, 342);
+    inserts(&a, 3, 500);
+    assert_int_equal(published, 3);
+    xid(&a, 1000, 550);
+    assert_true(cap_stream_lost_rows(a.stream));
+    cap_stream_free(a.stream);
+}
+
+static void
+a_transaction_that_never_comes_again_is_not_waited_for(void **state)
+{
+    struct act a = begin("0-1-100", "bin.000007", 50000);
+
+    (void)state;
+    position.row = 5;
+    snprintf(position.row_gtid, sizeof(position.row_gtid), "0-0-101");
+    cap_stream_restart(a.stream);
+    rotate(&a, "bin.000009", 4);
+    assert_false(cap_stream_at_boundary(a.stream));
+    a.packet.idle_us = 9000000;
+    heartbeat(&a, "bin.000009", 342);
+    assert_true(cap_stream_at_boundary(a.stream));
+    assert_true(cap_stream_lost_rows(a.stream));
+    assert_int_equal(position.row, 0);
+    cap_stream_free(a.stream);
+}
+
 /* ---- chunks of a snapshot */
 
 static struct cap_snapshot *
@@ -438,6 +521,9 @@ main(void)
         cmocka_unit_test(after_a_start_by_file_and_position_the_place_is_known_at_once),
         cmocka_unit_test(what_was_read_behind_the_position_is_forgotten_with_it),
         cmocka_unit_test(a_heartbeat_that_nobody_waited_for_says_nothing_about_time),
+        cmocka_unit_test(after_a_restart_inside_a_transaction_its_published_rows_are_passed_over),
+        cmocka_unit_test(rows_of_another_transaction_are_not_passed_over),
+        cmocka_unit_test(a_transaction_that_never_comes_again_is_not_waited_for),
         cmocka_unit_test(no_chunk_is_read_before_the_stream_knows_its_place),
         cmocka_unit_test(a_chunk_that_a_transaction_passed_is_read_again),
         cmocka_unit_test(a_chunk_waits_for_its_place_and_is_taken_there),
