@@ -198,8 +198,10 @@ at_boundary(struct capture *c, bool *ret_busy, struct ls_err *err)
     struct cap_position *position = cap_publisher_position(c->publisher);
 
     *ret_busy = false;
+    /* by age too, for a transaction may take its time to arrive and the broker aborts ours then;
+     * the position holds the row */
     if (!cap_stream_at_boundary(c->stream))
-        return cap_publisher_due(c->publisher, true) ? cap_publisher_commit(c->publisher, err) : 0;
+        return cap_publisher_due(c->publisher, false) ? cap_publisher_commit(c->publisher, err) : 0;
     if ((cap_stream_lost_rows(c->stream) &&
          strcmp(ls_config_str(c->config, "capture", "snapshot"), "never") != 0) ||
         c->new_snapshot) {
