@@ -354,20 +354,26 @@ prepare(struct capture *c, struct ls_err *err)
     return connect_session(c, err);
 }
 
-/* After a RETRY: keeps what is whole, or throws it away with its producer. */
-static void
-fall_back(struct capture *c, const struct ls_err *why)
+/* After a RETRY: keeps what is whole, or throws it away with its producer. FATAL when another
+ * capture has taken over: to connect again would be to fence it back. */
+static int
+fall_back(struct capture *c, const struct ls_err *why, struct ls_err *err)
 {
-    struct ls_err err = {0};
+    struct ls_err failure = {0};
     bool of_source = !strncmp(why->cause, "source", 6) || !strncmp(why->cause, "binlog", 6);
 
     cap_session_close(c->session);
     c->session = NULL;
     cap_snapshot_drop(c->snapshot);
     c->reconnects++;
-    if (of_source && !c->publisher_lost && cap_publisher_commit(c->publisher, &err) == 0)
-        return;
+    if (of_source && !c->publisher_lost && cap_publisher_commit(c->publisher, &failure) == 0)
+        return 0;
     c->publisher_lost = true;
+    if (failure.kind == LS_ERR_FATAL) {
+        *err = failure;
+        return -1;
+    }
+    return 0;
 }
 
 static void
@@ -387,7 +393,7 @@ wait_and_tell(struct capture *c, const struct ls_err *why)
 static int
 run(struct capture *c)
 {
-    struct ls_err err = {0};
+    struct ls_err err = {0}, why;
     bool topics = false;
 
     while (!ls_run_stopping()) {
@@ -409,13 +415,13 @@ run(struct capture *c)
             cap_schema_forget(c->schema);
             err.kind = LS_ERR_RETRY;
         }
-        if (err.kind != LS_ERR_RETRY) {
+        why = err;
+        if (err.kind != LS_ERR_RETRY || fall_back(c, &why, &err) < 0) {
             cap_status_ready(c->status, err.msg);
             ls_log_err(LS_ERROR, "stop", &err);
             return exit_status(&err);
         }
-        fall_back(c, &err);
-        wait_and_tell(c, &err);
+        wait_and_tell(c, &why);
     }
     ls_log(LS_INFO, "stopped");
     return LS_EXIT_OK;
