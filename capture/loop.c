@@ -334,11 +334,11 @@ log_purged(const struct capture *c)
 static int
 skip_gap(struct capture *c, struct ls_err *err)
 {
-    c->may_skip = false;
     if (cap_snapshot_place(c->config, cap_publisher_position(c->publisher), err) < 0 ||
         cap_snapshot_begin(c->snapshot, err) < 0 || cap_publisher_commit(c->publisher, err) < 0)
         return -1;
     c->new_snapshot = false;
+    c->may_skip = false; /* only now: what failed is tried again */
     ls_log(LS_WARN, "gap-skipped", LS_S("why", "the position was purged and --snapshot was given"));
     return 0;
 }
