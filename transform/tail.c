@@ -68,6 +68,7 @@ client_new(const struct ls_config *config, const char *isolation, rd_kafka_t **r
     return kafka_client_new(RD_KAFKA_CONSUMER, conf, ret, err);
 }
 
+/* Reads on from `next`. What librdkafka has fetched from elsewhere is dropped with its events. */
 static int
 assign(struct tf_tail *tail, struct ls_err *err)
 {
@@ -76,7 +77,7 @@ assign(struct tf_tail *tail, struct ls_err *err)
 
     for (size_t i = 0; i < SMALL; i++)
         rd_kafka_topic_partition_list_add(list, tail->topics[i], 0)->offset =
-            RD_KAFKA_OFFSET_BEGINNING;
+            tail->next[i] > 0 ? tail->next[i] : RD_KAFKA_OFFSET_BEGINNING;
     code = rd_kafka_assign(tail->reader, list);
     rd_kafka_topic_partition_list_destroy(list);
     return code ? kafka_fail(err, code, "reading the small topics") : 0;
@@ -173,8 +174,16 @@ take(struct tf_tail *tail, const rd_kafka_message_t *m, struct ls_err *err)
         }
         if (m->err)
             break;
+        if (take_row(tail, i, m, err) < 0) {
+            /* The row is not known yet, so it must come again. */
+            struct ls_err why = {0};
+
+            if (err->kind == LS_ERR_RETRY && assign(tail, &why) < 0)
+                *err = why;
+            return -1;
+        }
         tail->next[i] = m->offset + 1;
-        return take_row(tail, i, m, err);
+        return 0;
     }
     if (m->err && kafka_fail(err, m->err, "reading the small topics") < 0 &&
         err->kind == LS_ERR_FATAL)
