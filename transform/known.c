@@ -240,10 +240,13 @@ struct tf_storage
 tf_known_storage(const struct tf_known *known, int64_t storage)
 {
     const struct storage *s = find_storage(known, storage);
+    struct tf_storage ret;
 
     if (!s)
         return (struct tf_storage){.class = TF_STORAGE_UNKNOWN, .reason = "unknown"};
-    return tf_known_classify(known, (struct ls_str){s->id, s->n});
+    ret = tf_known_classify(known, (struct ls_str){s->id, s->n});
+    ret.deleted = s->deleted;
+    return ret;
 }
 
 int64_t

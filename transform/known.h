@@ -22,6 +22,7 @@ struct tf_storage {
     const char *filtered;    /* IGNORED: the counter's word, "storage-external"; static */
     struct ls_str source_id; /* borrowed until the next feed */
     struct ls_str owner;     /* PERSONAL; null else */
+    bool deleted;            /* its row is gone from oc_storages */
 };
 
 struct tf_known;

@@ -69,6 +69,7 @@ static int
 space_of_id(const struct tf_world *world, const struct ls_envelope *e, const char *id,
             struct ls_arena *arena, struct tf_result *ret, struct ls_err *err)
 {
+    struct tf_storage what;
     int64_t storage;
 
     if (!id)
@@ -78,8 +79,11 @@ space_of_id(const struct tf_world *world, const struct ls_envelope *e, const cha
     storage = tf_known_storage_by_id(world->known, ls_str_of(id));
     if (storage == LS_NO_STORAGE)
         return 0;
-    if (tf_space_emit(world->known, e, storage, tf_known_storage(world->known, storage), arena, ret,
-                      err) < 0)
+    what = tf_known_storage(world->known, storage);
+    /* The account's row is often the later one: it would make the space again. */
+    if (what.deleted)
+        return 0;
+    if (tf_space_emit(world->known, e, storage, what, arena, ret, err) < 0)
         return -1;
     ret->emits[ret->n - 1].counted = false;
     return 0;

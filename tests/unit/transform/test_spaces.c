@@ -146,6 +146,25 @@ an_account_sends_the_spaces_again_that_waited_for_it(void **state)
 }
 
 static void
+an_account_does_not_bring_back_a_deleted_space(void **state)
+{
+    struct site *s = *state;
+    struct ls_envelope *account;
+
+    feed(s, account_row(s, LS_OP_READ, 1, LONG_UID, "/srv/data/u"));
+    feed(s, storage_row(s, LS_OP_READ, MD5, md5_of("home::" LONG_UID)));
+    feed(s, storage_row(s, LS_OP_DELETE, MD5, NULL));
+    account = account_row(s, LS_OP_UPDATE, 1, LONG_UID, "/srv/data/u");
+    record(s, account);
+    assert_int_equal(s->result.n, 1);
+    assert_int_equal(s->result.emits[0].topic, TF_PERSON);
+    /* Made again, it is sent again. */
+    feed(s, storage_row(s, LS_OP_CREATE, MD5, md5_of("home::" LONG_UID)));
+    record(s, account);
+    assert_int_equal(s->result.n, 2);
+}
+
+static void
 md5_upload_areas_and_data_directories_are_ignored_once_an_account_tells_them(void **state)
 {
     struct site *s = *state;
@@ -359,6 +378,7 @@ main(void)
         SITE_TEST(a_deleted_storage_is_a_deleted_space),
         SITE_TEST(an_md5_home_is_unresolved_and_its_files_pass_until_the_account_is_known),
         SITE_TEST(an_account_sends_the_spaces_again_that_waited_for_it),
+        SITE_TEST(an_account_does_not_bring_back_a_deleted_space),
         SITE_TEST(md5_upload_areas_and_data_directories_are_ignored_once_an_account_tells_them),
         SITE_TEST(an_older_row_does_not_undo_a_newer_one),
         SITE_TEST(accounts_become_users_by_state),
