@@ -150,17 +150,23 @@ is_dml(const struct token *token)
     return one_of(token, dml);
 }
 
-/* DROP INDEX, TRIGGER and their like leave the rows alone. */
+/* DROP INDEX, TRIGGER and their like leave the rows alone. Of a word that nobody has thought of it
+ * is not known. */
 static enum cap_sql_kind
 kind_of(const struct token *first, const struct token *second)
 {
     static const char *const replaced[] = {"truncate", "rename", NULL};
     static const char *const ddl[] = {"create", "alter", "drop", NULL};
     static const char *const whole[] = {"table", "tables", "database", "schema", NULL};
+    static const char *const harmless[] = {"grant", "revoke", "analyze",   "optimize",
+                                           "flush", "check",  "savepoint", "release",
+                                           "set",   "xa",     NULL};
 
     if (is_word(first, "begin") || is_word(first, "start"))
         return CAP_SQL_BEGIN;
-    if (is_word(first, "commit"))
+    /* what XA prepared was a transaction of its own */
+    if (is_word(first, "commit") ||
+        (is_word(first, "xa") && (is_word(second, "commit") || is_word(second, "rollback"))))
         return CAP_SQL_COMMIT;
     if (is_word(first, "rollback"))
         return CAP_SQL_ROLLBACK;
@@ -170,7 +176,7 @@ kind_of(const struct token *first, const struct token *second)
         return CAP_SQL_REPLACED;
     if (one_of(first, ddl))
         return CAP_SQL_DDL;
-    return CAP_SQL_OTHER;
+    return first->kind == TOKEN_NAME && !one_of(first, harmless) ? CAP_SQL_REPLACED : CAP_SQL_OTHER;
 }
 
 static bool
@@ -198,11 +204,13 @@ chain_is_watched(const struct token *first, const struct token *second, bool her
     return here && is_watched(first->text, names->prefix);
 }
 
-/* ALTER TABLE ... RENAME, EXCHANGE PARTITION, DROP PARTITION leave other rows behind the name. */
+/* ALTER TABLE ... RENAME, EXCHANGE PARTITION, DROP PARTITION, IMPORT TABLESPACE leave other rows
+ * behind the name. */
 static bool
 replaces_rows(const struct token *token)
 {
-    static const char *const words[] = {"rename", "exchange", "partition", NULL};
+    static const char *const words[] = {"rename",  "exchange", "partition",
+                                        "discard", "import",   NULL};
 
     return one_of(token, words);
 }
@@ -216,7 +224,7 @@ cap_sql_look(struct ls_str text, struct ls_str db, bool ansi_quotes,
         db.p && db.n == strlen(names->database) && !strncasecmp(db.p, names->database, db.n);
     struct cap_sql sql = {CAP_SQL_OTHER, false};
     struct token token, second;
-    bool after_database = false, set = false;
+    bool after_database = false, set = false, or_replace = false;
 
     next_token(&l, &token);
     for (size_t n = 0; token.kind != TOKEN_END; n++) {
@@ -224,9 +232,16 @@ cap_sql_look(struct ls_str text, struct ls_str db, bool ansi_quotes,
         next_token(&l, &token);
         if (n == 0) {
             sql.kind = kind_of(&first, &token);
-            set = is_word(&first, "set"); /* SET STATEMENT ... FOR any other */
-        } else if (set && is_dml(&first)) {
-            sql.kind = CAP_SQL_DML;
+            set = is_word(&first, "set") && is_word(&token, "statement");
+        } else if (set && is_word(&first, "for")) {
+            /* SET STATEMENT ... FOR any other */
+            n = (size_t)-1;
+            set = false;
+            continue;
+        } else if (n == 2 && is_word(&first, "replace")) {
+            or_replace = sql.kind == CAP_SQL_DDL; /* CREATE OR REPLACE */
+        } else if (n == 3 && or_replace && is_word(&first, "table")) {
+            sql.kind = CAP_SQL_REPLACED;
         }
         if (first.kind != TOKEN_NAME)
             continue;

@@ -91,6 +91,22 @@ statements_are_told_apart(void **state)
         {"CREATE INDEX i ON x(a)", CAP_SQL_DDL},
         {"GRANT SELECT ON x TO y", CAP_SQL_OTHER},
         {"SAVEPOINT a", CAP_SQL_OTHER},
+        {"CREATE OR REPLACE TABLE x (a INT)", CAP_SQL_REPLACED},
+        {"create /*!100100 or replace */ table x (a int)", CAP_SQL_REPLACED},
+        {"CREATE OR REPLACE VIEW v AS SELECT a FROM x", CAP_SQL_DDL},
+        {"SET STATEMENT max_statement_time=1 FOR TRUNCATE x", CAP_SQL_REPLACED},
+        {"SET STATEMENT max_statement_time=1 FOR DROP TABLE x", CAP_SQL_REPLACED},
+        {"SET STATEMENT max_statement_time=1 FOR ALTER TABLE x ADD c INT", CAP_SQL_DDL},
+        {"SET STATEMENT max_statement_time=1 FOR ALTER TABLE x RENAME y", CAP_SQL_REPLACED},
+        {"SET STATEMENT max_statement_time=1 FOR CREATE OR REPLACE TABLE x(a INT)",
+         CAP_SQL_REPLACED},
+        {"ALTER TABLE x IMPORT TABLESPACE", CAP_SQL_REPLACED},
+        {"ALTER TABLE x DISCARD TABLESPACE", CAP_SQL_REPLACED},
+        {"REPAIR TABLE x", CAP_SQL_REPLACED},
+        {"ANALYZE TABLE x", CAP_SQL_OTHER},
+        {"XA COMMIT 'a'", CAP_SQL_COMMIT},
+        {"XA ROLLBACK 'a'", CAP_SQL_COMMIT},
+        {"XA END 'a'", CAP_SQL_OTHER},
     };
 
     (void)state;

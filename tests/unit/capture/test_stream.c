@@ -416,6 +416,34 @@ a_transaction_that_never_comes_again_is_not_waited_for(void **state)
     cap_stream_free(a.stream);
 }
 
+static void
+query(struct act *a, const char *text, uint32_t next)
+{
+    uint8_t body[200] = {0}; /* no database, no variables */
+
+    memcpy(body + 14, text, strlen(text));
+    if (event(a, CAP_EV_QUERY, 1000, next, 0, body, 14 + strlen(text)) < 0)
+        fail_msg("%s", a->err.msg);
+}
+
+static void
+the_commit_of_what_xa_prepared_is_a_whole_transaction(void **state)
+{
+    struct act a = begin("0-1-100", "bin.000007", 50000);
+
+    (void)state;
+    rotate(&a, "bin.000007", 4);
+    gtid(&a, 101, 1000, 50042);
+    query(&a, "XA COMMIT 'a'", 50200);
+    assert_true(cap_stream_at_boundary(a.stream));
+    assert_int_equal(position.pos, 50200);
+    gtid(&a, 102, 1000, 50242);
+    query(&a, "XA ROLLBACK 'b'", 50400);
+    assert_true(cap_stream_at_boundary(a.stream));
+    assert_int_equal(position.gtids.last[0].seq, 102);
+    cap_stream_free(a.stream);
+}
+
 /* ---- chunks of a snapshot */
 
 static struct cap_snapshot *
@@ -524,6 +552,7 @@ main(void)
         cmocka_unit_test(after_a_restart_inside_a_transaction_its_published_rows_are_passed_over),
         cmocka_unit_test(rows_of_another_transaction_are_not_passed_over),
         cmocka_unit_test(a_transaction_that_never_comes_again_is_not_waited_for),
+        cmocka_unit_test(the_commit_of_what_xa_prepared_is_a_whole_transaction),
         cmocka_unit_test(no_chunk_is_read_before_the_stream_knows_its_place),
         cmocka_unit_test(a_chunk_that_a_transaction_passed_is_read_again),
         cmocka_unit_test(a_chunk_waits_for_its_place_and_is_taken_there),
