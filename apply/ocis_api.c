@@ -78,6 +78,26 @@ root_check(const struct ap_space *space, const char *node_id, struct ls_err *err
     return 0;
 }
 
+int
+ap_parent_id_check(const char *parent_id, struct ls_err *err)
+{
+    if (*parent_id)
+        return 0;
+    return ls_fail_cause(err, LS_ERR_POISON, 0, "refused", "a parent without an id");
+}
+
+/* What the call missed has just been seen: the core must not take it for gone. */
+static int
+not_gone(const struct ls_err *why, struct ls_err *err)
+{
+    if (ap_cause_is(why, "gone") || ap_cause_is(why, "parent-gone"))
+        return ls_fail_cause(err, LS_ERR_RETRY, why->code, "busy", "it is there, but: %.200s",
+                             why->msg);
+    if (err)
+        *err = *why;
+    return -1;
+}
+
 /* RETRY parent-gone unless the folder is there. */
 static int
 parent_check(struct ap_ocis *ocis, const struct ap_space *space, const char *parent_id,
@@ -109,7 +129,7 @@ make_folder(struct ap_writer *w, const struct ap_space *space, const char *paren
     int r, there;
 
     (void)doubtful; /* an earlier try's folder is found as any other is */
-    if (ap_name_check(name, err) < 0)
+    if (ap_name_check(name, err) < 0 || ap_parent_id_check(parent_id, err) < 0)
         return -1;
     r = cs3_mkdir(ocis->cs3, space->owner, &place, &why);
     if (r < 0 && !ap_cause_is(&why, "taken")) {
@@ -117,9 +137,7 @@ make_folder(struct ap_writer *w, const struct ap_space *space, const char *paren
              ap_cause_is(&why, "internal")) &&
             parent_check(ocis, space, parent_id, err) < 0)
             return -1;
-        if (err)
-            *err = why;
-        return -1;
+        return not_gone(&why, err);
     }
     there = ap_look(ocis, space, parent_id, name, &info, err);
     if (there < 0)
@@ -166,6 +184,7 @@ move_sort_out(struct ap_ocis *ocis, const struct ap_space *space, const char *no
             return ls_fail_cause(err, LS_ERR_RETRY, why->code, "gone", "the node is not there");
         if (parent_check(ocis, space, parent_id, err) < 0)
             return -1;
+        return not_gone(why, err);
     }
     if (err)
         *err = *why;
@@ -185,7 +204,8 @@ move(struct ap_writer *w, const struct ap_space *space, const char *node_id, con
     int there;
 
     (void)doubtful;
-    if (ap_name_check(name, err) < 0 || root_check(space, node_id, err) < 0)
+    if (ap_name_check(name, err) < 0 || root_check(space, node_id, err) < 0 ||
+        ap_parent_id_check(parent_id, err) < 0)
         return -1;
     there = ap_look(ocis, space, parent_id, name, &info, err);
     if (there < 0)
@@ -206,15 +226,25 @@ static int
 trash(struct ap_writer *w, const struct ap_space *space, const char *node_id, bool doubtful,
       struct ls_err *err)
 {
+    struct ap_ocis *ocis = ap_ocis_of(w);
     struct cs3_place place = cs3_place_of(space, node_id, NULL);
     struct ls_err why = {0};
+    struct cs3_info info;
+    int there;
 
     if (root_check(space, node_id, err) < 0)
         return -1;
-    if (cs3_delete(ap_ocis_of(w)->cs3, space->owner, &place, &why) == 0)
+    if (cs3_delete(ocis->cs3, space->owner, &place, &why) == 0)
         return 0;
-    if (doubtful && ap_cause_is(&why, "gone"))
-        return 0; /* the earlier try had happened */
+    if (ap_cause_is(&why, "gone")) {
+        there = ap_look(ocis, space, node_id, NULL, &info, err);
+        if (there < 0)
+            return -1;
+        if (there)
+            return not_gone(&why, err);
+        if (doubtful)
+            return 0; /* the earlier try had happened */
+    }
     if (err)
         *err = why;
     return -1;
@@ -252,6 +282,77 @@ restore_place_check(struct ap_ocis *ocis, const struct ap_space *space, const ch
                          "another node has that name");
 }
 
+struct key_search {
+    const char *name;
+    bool found;
+};
+
+static int
+key_check(void *arg, const struct cs3_recycle_info *item)
+{
+    struct key_search *search = arg;
+    const char *slash = strrchr(item->key, '/');
+
+    if (slash && !strcmp(slash + 1, search->name))
+        search->found = true;
+    return search->found;
+}
+
+/* Is the item there? 1, 0 or -1. Of an inner one the folder that it is in is listed: asking for it
+ * by its own key fails for files, and says nothing. */
+static int
+in_trash(struct ap_ocis *ocis, const struct ap_space *space, const char *key, struct ls_err *err)
+{
+    const char *slash = strrchr(key, '/');
+    struct key_search search = {.name = slash ? slash + 1 : NULL};
+    struct ls_err why = {0};
+    bool trashed;
+    char *folder;
+    int r;
+
+    if (!slash) {
+        if (cs3_in_recycle(ocis->cs3, space->owner, space, key, &trashed, err) < 0)
+            return -1;
+        return trashed;
+    }
+    folder = strndup(key, (size_t)(slash - key));
+    if (!folder)
+        return ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
+    r = cs3_list_recycle(ocis->cs3, space->owner, space, folder, key_check, &search, &why);
+    if (r < 0 && (ap_cause_is(&why, "internal") || ap_cause_is(&why, "gone")))
+        r = in_trash(ocis, space, folder, err); /* it cannot be listed: is it there at all? */
+    else if (r >= 0)
+        r = search.found ? 1 : 0;
+    else if (err)
+        *err = why;
+    free(folder);
+    return r;
+}
+
+/* A restore that failed although the place was free. */
+static int
+restore_sort_out(struct ap_ocis *ocis, const struct ap_space *space, const char *key,
+                 const char *parent_id, const struct ls_err *why, struct ls_err *err)
+{
+    int there;
+
+    if (ap_cause_is(why, "gone") || ap_cause_is(why, "parent-gone") ||
+        ap_cause_is(why, "internal")) {
+        there = in_trash(ocis, space, key, err);
+        if (there < 0)
+            return -1;
+        if (!there)
+            return ls_fail_cause(err, LS_ERR_RETRY, why->code, "gone",
+                                 "the item is not in the trash: %.150s", why->msg);
+        if (parent_check(ocis, space, parent_id, err) < 0)
+            return -1;
+        return not_gone(why, err);
+    }
+    if (err)
+        *err = *why;
+    return -1;
+}
+
 static int
 restore(struct ap_writer *w, const struct ap_space *space, struct ap_trash_ref from,
         const char *parent_id, const char *name, bool doubtful, struct ap_node *ret,
@@ -259,13 +360,14 @@ restore(struct ap_writer *w, const struct ap_space *space, struct ap_trash_ref f
 {
     struct ap_ocis *ocis = ap_ocis_of(w);
     struct cs3_place to = cs3_place_of(space, parent_id, name);
-    bool whole = !from.relative || !*from.relative, trashed;
+    bool whole = !from.relative || !*from.relative;
     char *key = NULL;
     struct ls_err why = {0};
     struct cs3_info info;
     int r, there;
 
-    if (ap_name_check(name, err) < 0)
+    if (ap_name_check(name, err) < 0 || root_check(space, from.top_id, err) < 0 ||
+        ap_parent_id_check(parent_id, err) < 0)
         return -1;
     r = restore_place_check(ocis, space, from.top_id, whole, parent_id, name, doubtful, ret, err);
     if (r)
@@ -274,17 +376,11 @@ restore(struct ap_writer *w, const struct ap_space *space, struct ap_trash_ref f
     if (!key)
         return ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
     r = cs3_restore(ocis->cs3, space->owner, space, key, &to, &why);
+    if (r < 0)
+        r = restore_sort_out(ocis, space, key, parent_id, &why, err);
     free(key);
-    if (r < 0) {
-        if ((ap_cause_is(&why, "internal") || ap_cause_is(&why, "gone")) &&
-            cs3_in_recycle(ocis->cs3, space->owner, space, from.top_id, &trashed, NULL) == 0 &&
-            (!trashed || !whole))
-            return ls_fail_cause(err, LS_ERR_RETRY, why.code, "gone",
-                                 "the item is not in the trash: %.150s", why.msg);
-        if (err)
-            *err = why;
+    if (r < 0)
         return -1;
-    }
     there = ap_look(ocis, space, parent_id, name, &info, err);
     if (there < 0)
         return ap_unknown(err);

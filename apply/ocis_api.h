@@ -48,6 +48,8 @@ int ap_look(struct ap_ocis *ocis, const struct ap_space *space, const char *id, 
 int ap_unknown(struct ls_err *err);
 /* POISON name-refused for a name that oCIS cannot hold, or takes for a path. */
 int ap_name_check(const char *name, struct ls_err *err);
+/* POISON refused for an empty parent: it would be the root of the space. */
+int ap_parent_id_check(const char *parent_id, struct ls_err *err);
 void ap_node_fill(struct ap_node *node, const struct cs3_info *info);
 static inline bool
 ap_cause_is(const struct ls_err *err, const char *cause)

@@ -392,7 +392,8 @@ ap_ocis_put_file(struct ap_writer *w, const struct ap_space *space, const char *
     struct cs3_info info;
     int r;
 
-    if (!node_id && (ap_name_check(name, err) < 0 || chunk_check(name, err) < 0))
+    if (!node_id && (ap_name_check(name, err) < 0 || chunk_check(name, err) < 0 ||
+                     ap_parent_id_check(parent_id, err) < 0))
         return -1;
     if (node_id || doubtful) {
         r = settle_by_looking(&put, ret, over, err);

@@ -294,6 +294,22 @@ def test_a_move_of_what_is_gone(site):
     assert (refused.kind, refused.cause) == ("retry", "gone")
 
 
+def test_an_id_that_is_missing_is_not_taken_for_the_root(site):
+    node = site.put("f", "x")["id"]
+    site.put("g", "y")
+    for name, arguments in (
+            ("make_folder", {"parent_id": "", "name": "A"}),
+            ("put_file", {"parent_id": "", "name": "h", "blob": site.blob("z"), "mtime": 1,
+                          "mtime_ns": 1}),
+            ("move", {"node_id": node, "parent_id": "", "name": "h"}),
+            ("restore", {"top_id": node, "parent_id": "", "name": "h"}),
+            ("restore", {"top_id": "", "parent_id": site.root, "name": "h"}),
+            ("restore", {"top_id": "", "relative": "a", "parent_id": site.root, "name": "h"})):
+        refused = site.fails(name, **arguments)
+        assert (refused.kind, refused.cause) == ("poison", "refused")
+    assert {i.name for i in site.see.list().infos} == {"f", "g"}
+
+
 def test_the_root_is_neither_moved_nor_deleted(site):
     folder = site.folder("A")
     assert site.fails("trash", node_id=site.root).kind == "poison"

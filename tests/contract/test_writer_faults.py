@@ -268,6 +268,39 @@ def test_a_graph_that_refuses_us_from_the_start_is_fatal(site, status):
     assert (refused.kind, refused.cause) == ("fatal", "target-config")
 
 
+@pytest.mark.parametrize("code", [6, 11])
+def test_what_is_there_is_never_called_gone(site, code):
+    """Whatever the call says: the core forgets what is gone, with all that is below."""
+    folder, node = site.folder("A"), site.put("f", "x")["id"]
+    calls = (("CreateContainer", "make_folder", {"parent_id": folder, "name": "B"}),
+             ("Move", "move", {"node_id": node, "parent_id": folder, "name": "g"}),
+             ("Delete", "trash", {"node_id": node}),
+             ("RestoreRecycleItem", "restore", {"top_id": node, "parent_id": folder, "name": "g"}))
+    for method, name, arguments in calls:
+        if name == "trash" and code == 11:
+            site.call("trash", **arguments)
+            continue
+        fault(site, call="storage-users." + method, nth=1, effect="code", code=code)
+        refused = site.fails(name, **arguments)
+        assert (refused.kind, refused.cause) == ("retry", "busy")
+        site.call(name, **arguments)
+
+
+def test_a_thing_in_a_trashed_folder_is_gone_only_if_it_is_not_listed(site):
+    folder = site.folder("A")
+    site.put("f", "x", parent=site.folder("B", folder))
+    site.call("trash", node_id=folder)
+    arguments = {"top_id": folder, "parent_id": site.root, "name": "f"}
+    fault(site, call="storage-users.RestoreRecycleItem", nth=1, effect="code", code=15)
+    refused = site.fails("restore", relative="B/f", **arguments)
+    assert (refused.kind, refused.cause) == ("retry", "internal")
+    refused = site.fails("restore", relative="B/none", **arguments)
+    assert (refused.kind, refused.cause) == ("retry", "gone")
+    refused = site.fails("restore", relative="none/f", **arguments)
+    assert refused.kind == "retry"
+    site.call("restore", relative="B/f", **arguments)
+
+
 def test_a_wrong_machine_key_is_fatal(sim, clients, tmp_path):
     wrong = SimpleNamespace(**{k: getattr(sim, k) for k in (
         "gateway", "provider", "graph", "graph_user", "graph_password", "storage_id")},
