@@ -117,6 +117,9 @@ struct cs3_info {
 };
 int cs3_stat(struct cs3_client *client, const char *as, const struct cs3_place *place,
              struct cs3_info *ret, struct ls_err *err);
+/* Where a node is, from the root of its space: "/a/b". Free it. */
+int cs3_path(struct cs3_client *client, const char *as, const struct cs3_place *node,
+             char **ret_path, struct ls_err *err);
 /* The children of a folder, in no order; at the provider, so also more than 16,000. */
 typedef int cs3_info_fn(void *arg, const struct cs3_info *info);
 int cs3_list(struct cs3_client *client, const char *as, const struct cs3_place *folder,

@@ -120,6 +120,27 @@ cs3_stat(struct cs3_client *client, const char *as, const struct cs3_place *plac
 }
 
 int
+cs3_path(struct cs3_client *client, const char *as, const struct cs3_place *node, char **ret_path,
+         struct ls_err *err)
+{
+    ProtobufCMessage *message = NULL;
+    const Cs3__StatReply *reply;
+    const char *path;
+    int r = 0;
+
+    if (ref_call(client, "Stat", as, node, &cs3__stat_reply__descriptor, &message, err) < 0)
+        return -1;
+    reply = (const Cs3__StatReply *)message;
+    path = reply->info ? cs3_text(reply->info->path) : "";
+    if (*path != '/')
+        r = ls_fail_cause(err, LS_ERR_RETRY, 0, "internal", "Stat: a reply without a path");
+    else if (!(*ret_path = strdup(path)))
+        r = ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
+    protobuf_c_message_free_unpacked(message, NULL);
+    return r;
+}
+
+int
 cs3_list(struct cs3_client *client, const char *as, const struct cs3_place *folder,
          cs3_info_fn *each, void *arg, struct ls_err *err)
 {

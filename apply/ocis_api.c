@@ -191,6 +191,41 @@ move_sort_out(struct ap_ocis *ocis, const struct ap_space *space, const char *no
     return -1;
 }
 
+/* A folder moved below itself wedges the server: it tries. The core never asks for that, but at the
+ * target somebody may have moved the new parent into the folder. */
+static int
+inside_check(struct ap_ocis *ocis, const struct ap_space *space, const char *node_id,
+             const char *parent_id, struct ls_err *err)
+{
+    struct cs3_place node = cs3_place_of(space, node_id, NULL);
+    struct cs3_place parent = cs3_place_of(space, parent_id, NULL);
+    char *path = NULL, *above = NULL;
+    struct cs3_info info;
+    int r, there;
+    size_t n;
+
+    if (!strcmp(parent_id, space->root_id))
+        return 0;
+    there = ap_look(ocis, space, node_id, NULL, &info, err);
+    if (there < 0)
+        return -1;
+    if (!there)
+        return ls_fail_cause(err, LS_ERR_RETRY, CS3_NOT_FOUND, "gone", "the node is not there");
+    if (!info.folder)
+        return 0;
+    r = cs3_path(ocis->cs3, space->owner, &node, &above, err);
+    if (r == 0)
+        r = cs3_path(ocis->cs3, space->owner, &parent, &path, err);
+    n = r == 0 ? strlen(above) : 0;
+    if (r == 0 &&
+        (!strcmp(parent_id, node_id) || (!strncmp(path, above, n) && (!path[n] || path[n] == '/'))))
+        r = ls_fail_cause(err, LS_ERR_POISON, 0, "refused",
+                          "at the target the new parent lies below the folder itself");
+    free(path);
+    free(above);
+    return r;
+}
+
 /* Older servers move over what has that name, so the place is looked at first. */
 static int
 move(struct ap_writer *w, const struct ap_space *space, const char *node_id, const char *parent_id,
@@ -215,7 +250,8 @@ move(struct ap_writer *w, const struct ap_space *space, const char *node_id, con
     if (there)
         return ls_fail_cause(err, LS_ERR_RETRY, CS3_ALREADY_EXISTS, "taken",
                              "another node has that name");
-    if (parent_check(ocis, space, parent_id, err) < 0)
+    if (parent_check(ocis, space, parent_id, err) < 0 ||
+        inside_check(ocis, space, node_id, parent_id, err) < 0)
         return -1;
     if (cs3_move(ocis->cs3, space->owner, &from, &to, &why) == 0)
         return 0;

@@ -294,6 +294,17 @@ def test_a_move_of_what_is_gone(site):
     assert (refused.kind, refused.cause) == ("retry", "gone")
 
 
+def test_a_folder_is_not_moved_below_itself(site):
+    outer, beside = site.folder("A"), site.folder("AB")
+    inner = site.folder("C", site.folder("B", outer))
+    for parent in (inner, outer):
+        refused = site.fails("move", node_id=outer, parent_id=parent, name="x")
+        assert (refused.kind, refused.cause) == ("poison", "refused")
+        assert "Move" not in site.probe.calls
+    site.call("move", node_id=outer, parent_id=beside, name="x")
+    assert site.see.info(inner).path == "/AB/x/B/C"
+
+
 def test_an_id_that_is_missing_is_not_taken_for_the_root(site):
     node = site.put("f", "x")["id"]
     site.put("g", "y")
