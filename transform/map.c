@@ -138,3 +138,34 @@ tf_emit(struct tf_result *result, enum tf_topic topic, int32_t partition, struct
         return;
     result->emits[result->n++] = (struct tf_emit){topic, partition, key, record, true};
 }
+
+static const struct cs3_type *const cs3_types[TF_TOPICS] = {
+    [TF_RESOURCE] = &cs3_resource_type,
+    [TF_SPACE] = &cs3_space_type_,
+    [TF_PERSON] = &cs3_person_type_,
+    [TF_SHARE] = &cs3_share_type_,
+};
+
+int
+tf_encode(const struct tf_result *result, struct ls_buf *buf, struct ls_str values[TF_MAX_EMITS],
+          struct ls_err *err)
+{
+    size_t ends[TF_MAX_EMITS], start = 0;
+
+    ls_buf_clear(buf);
+    for (size_t i = 0; i < result->n; i++) {
+        const struct tf_emit *emit = &result->emits[i];
+
+        if (emit->record && cs3_encode(cs3_types[emit->topic], emit->record, buf, err) < 0)
+            return -1;
+        ends[i] = buf->n;
+    }
+    /* Only now: the buffer moves while it grows. */
+    for (size_t i = 0; i < result->n; i++) {
+        values[i] = result->emits[i].record
+                        ? (struct ls_str){(const char *)buf->p + start, ends[i] - start}
+                        : LS_STR_NULL;
+        start = ends[i];
+    }
+    return 0;
+}

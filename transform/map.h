@@ -59,6 +59,12 @@ tf_map_fn tf_member_map; /* oc_group_user, people.c */
 typedef bool tf_asks_fn(const struct tf_known *known, const struct ls_envelope *envelope);
 tf_asks_fn tf_file_asks, tf_trash_asks, tf_space_asks, tf_user_asks;
 
+/* All records of a result into `buf`, before any of them is sent: a row whose second record cannot
+ * be encoded becomes a dead letter, and none of it may be on its way then. values[i]: that of
+ * emits[i], in `buf`; null for a tombstone. */
+int tf_encode(const struct tf_result *result, struct ls_buf *buf,
+              struct ls_str values[TF_MAX_EMITS], struct ls_err *err);
+
 /* ---- shared by the mappings, map.c */
 
 /* A column of the row's present state, or of the deleted row where it is carried. */

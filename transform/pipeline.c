@@ -30,13 +30,6 @@
 #define ARENA_CAP (64u << 20)
 #define RECORD_CAP (16u << 20)
 
-static const struct cs3_type *const cs3_types[TF_TOPICS] = {
-    [TF_RESOURCE] = &cs3_resource_type,
-    [TF_SPACE] = &cs3_space_type_,
-    [TF_PERSON] = &cs3_person_type_,
-    [TF_SHARE] = &cs3_share_type_,
-};
-
 struct tf_pipeline {
     const struct ls_config *config;
     struct tf_status *status;
@@ -91,18 +84,14 @@ send_result(struct tf_pipeline *p, const struct tf_result *result, const struct 
 {
     const struct ls_str *seq = ls_message_header(m, "seq");
     struct ls_header header = {"seq", seq ? *seq : LS_STR_NULL};
+    struct ls_str values[TF_MAX_EMITS];
 
+    if (tf_encode(result, &p->record, values, err) < 0)
+        return -1;
     for (size_t i = 0; i < result->n; i++) {
         const struct tf_emit *emit = &result->emits[i];
-        struct ls_str value = LS_STR_NULL;
 
-        if (emit->record) {
-            ls_buf_clear(&p->record);
-            if (cs3_encode(cs3_types[emit->topic], emit->record, &p->record, err) < 0)
-                return -1;
-            value = (struct ls_str){(const char *)p->record.p, p->record.n};
-        }
-        if (send_copies(p, emit, value, &header, !emit->record && seq ? 1 : 0, err) < 0)
+        if (send_copies(p, emit, values[i], &header, !emit->record && seq ? 1 : 0, err) < 0)
             return -1;
     }
     return 0;

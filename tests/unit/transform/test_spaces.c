@@ -165,6 +165,50 @@ an_account_does_not_bring_back_a_deleted_space(void **state)
 }
 
 static void
+the_records_of_a_row_are_encoded_all_or_none(void **state)
+{
+    struct site *s = *state;
+    struct ls_envelope *account = account_row(s, LS_OP_READ, 1, LONG_UID, "/srv/data/u");
+    struct ls_str values[TF_MAX_EMITS], alone;
+    struct cs3_person *person = NULL;
+    struct cs3_space *space = NULL;
+    struct ls_buf buf;
+    size_t needed;
+
+    feed(s, storage_row(s, LS_OP_READ, MD5, md5_of("home::" LONG_UID)));
+    feed(s, account);
+    record(s, account);
+    assert_int_equal(s->result.n, 2);
+    ls_buf_init(&buf, 1 << 20);
+    assert_int_equal(tf_encode(&s->result, &buf, values, &s->err), 0);
+    needed = buf.n;
+    assert_int_equal(values[0].n + values[1].n, needed);
+    assert_int_equal(cs3_decode(&cs3_person_type_, values[0], s->arena, (void **)&person, &s->err),
+                     0);
+    assert_str(person->uid, LONG_UID);
+    assert_int_equal(cs3_decode(&cs3_space_type_, values[1], s->arena, (void **)&space, &s->err),
+                     0);
+    assert_int_equal(space->storage, MD5);
+    ls_buf_free(&buf);
+
+    /* A tombstone has no value, and the one behind it its own. */
+    s->result.emits[0].record = NULL;
+    ls_buf_init(&buf, 1 << 20);
+    assert_int_equal(tf_encode(&s->result, &buf, values, &s->err), 0);
+    assert_null(values[0].p);
+    alone = values[1];
+    assert_int_equal(alone.n, buf.n);
+    ls_buf_free(&buf);
+
+    /* The second does not fit: the first is not offered either. */
+    record(s, account);
+    ls_buf_init(&buf, needed - 1);
+    assert_int_equal(tf_encode(&s->result, &buf, values, &s->err), -1);
+    assert_int_equal(s->err.kind, LS_ERR_POISON);
+    ls_buf_free(&buf);
+}
+
+static void
 md5_upload_areas_and_data_directories_are_ignored_once_an_account_tells_them(void **state)
 {
     struct site *s = *state;
@@ -379,6 +423,7 @@ main(void)
         SITE_TEST(an_md5_home_is_unresolved_and_its_files_pass_until_the_account_is_known),
         SITE_TEST(an_account_sends_the_spaces_again_that_waited_for_it),
         SITE_TEST(an_account_does_not_bring_back_a_deleted_space),
+        SITE_TEST(the_records_of_a_row_are_encoded_all_or_none),
         SITE_TEST(md5_upload_areas_and_data_directories_are_ignored_once_an_account_tells_them),
         SITE_TEST(an_older_row_does_not_undo_a_newer_one),
         SITE_TEST(accounts_become_users_by_state),
