@@ -32,6 +32,7 @@ struct storage {
 /* oc_storages.id -> the number of its latest row */
 struct id_entry {
     int64_t number;
+    bool several; /* rows there were */
     UT_hash_handle hh;
     char id[];
 };
@@ -249,8 +250,8 @@ tf_known_storage(const struct tf_known *known, int64_t storage)
     return ret;
 }
 
-int64_t
-tf_known_storage_by_id(const struct tf_known *known, struct ls_str source_id)
+static const struct id_entry *
+find_id(const struct tf_known *known, struct ls_str source_id)
 {
     const struct id_entry *e = NULL;
     char hex[33];
@@ -258,18 +259,26 @@ tf_known_storage_by_id(const struct tf_known *known, struct ls_str source_id)
 
     if (id.p)
         HASH_FIND(hh, known->ids, id.p, id.n, e);
+    return e;
+}
+
+int64_t
+tf_known_storage_by_id(const struct tf_known *known, struct ls_str source_id)
+{
+    const struct id_entry *e = find_id(known, source_id);
+
     return e ? e->number : LS_NO_STORAGE;
 }
 
-static int64_t
+static const struct id_entry *
 home_with_prefix(const struct tf_known *known, const char *prefix, struct ls_str uid)
 {
+    const struct id_entry *ret = NULL;
     struct ls_buf id;
-    int64_t ret = LS_NO_STORAGE;
 
     ls_buf_init(&id, 4096);
     if (ls_buf_append(&id, prefix, strlen(prefix)) == 0 && ls_buf_append(&id, uid.p, uid.n) == 0)
-        ret = tf_known_storage_by_id(known, (struct ls_str){(const char *)id.p, id.n});
+        ret = find_id(known, (struct ls_str){(const char *)id.p, id.n});
     ls_buf_free(&id);
     return ret;
 }
@@ -277,18 +286,32 @@ home_with_prefix(const struct tf_known *known, const char *prefix, struct ls_str
 int64_t
 tf_known_home(const struct tf_known *known, struct ls_str uid)
 {
-    int64_t home, object;
+    const struct id_entry *home, *object;
     const struct storage *h, *o;
 
     if (!uid.p || uid.n == 0)
         return LS_NO_STORAGE;
     home = home_with_prefix(known, "home::", uid);
     object = home_with_prefix(known, "object::user:", uid);
-    h = home == LS_NO_STORAGE ? NULL : find_storage(known, home);
-    o = object == LS_NO_STORAGE ? NULL : find_storage(known, object);
+    h = home ? find_storage(known, home->number) : NULL;
+    o = object ? find_storage(known, object->number) : NULL;
     if (h && o)
-        return h->deleted && !o->deleted ? object : home;
-    return h ? home : object;
+        return h->deleted && !o->deleted ? o->number : h->number;
+    return h ? h->number : o ? o->number : LS_NO_STORAGE;
+}
+
+int64_t
+tf_known_only_home(const struct tf_known *known, struct ls_str uid)
+{
+    const struct id_entry *home, *object;
+
+    if (!uid.p || uid.n == 0)
+        return LS_NO_STORAGE;
+    home = home_with_prefix(known, "home::", uid);
+    object = home_with_prefix(known, "object::user:", uid);
+    if ((home && object) || (home && home->several) || (object && object->several))
+        return LS_NO_STORAGE;
+    return home ? home->number : object ? object->number : LS_NO_STORAGE;
 }
 
 bool
@@ -342,6 +365,7 @@ put_id(struct tf_known *known, const struct storage *s, struct ls_err *err)
     if (e) {
         const struct storage *held = find_storage(known, e->number);
 
+        e->several = e->several || e->number != s->number;
         if (!held || ls_seq_cmp(s->seq, held->seq) >= 0)
             e->number = s->number;
         return 0;

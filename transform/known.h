@@ -43,7 +43,11 @@ struct tf_storage tf_known_classify(const struct tf_known *known, struct ls_str 
 int64_t tf_known_storage_by_id(const struct tf_known *known, struct ls_str source_id);
 /* The home of a user: home::, or object::user: when only that is there (or only that is alive). */
 int64_t tf_known_home(const struct tf_known *known, struct ls_str uid);
-/* oc_storages was read whole: an `end` bracket has been seen. Before that "unknown" is not final. */
+/* The same, but LS_NO_STORAGE when more than one storage was ever that user's home, so that what
+ * was sent for it earlier may have gone elsewhere. */
+int64_t tf_known_only_home(const struct tf_known *known, struct ls_str uid);
+/* oc_storages was read whole: an `end` bracket has been seen. Before that "unknown" is not final.
+ */
 bool tf_known_storages_complete(const struct tf_known *known);
 
 /* LS_STR_NULL when there is no such row. Borrowed until the next feed. */

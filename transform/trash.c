@@ -5,8 +5,9 @@
  * its place does not say. It goes into the partition of the user's home, where apply has that file.
  *
  * What can go wrong: a deletion that carries only the key, or the tombstone behind it, does not say
- * whose trash it was. Such a record goes to every partition: where nothing is there to delete it
- * costs nothing.
+ * whose trash it was; and a user who was deleted and made again has another home than the entry was
+ * sent to. Such a deletion goes to every partition: where nothing is there to delete it costs
+ * nothing. Not all deletions do: emptying a trash would be a record for each entry and partition.
  */
 #include "transform/map.h"
 
@@ -41,6 +42,7 @@ tf_trash_map(const struct tf_world *world, const struct ls_envelope *e, struct l
     struct cs3_resource *r = tf_alloc(arena, sizeof(*r), err);
     int32_t partition = TF_ALL_PARTITIONS;
     bool delete = e->op == LS_OP_DELETE;
+    int64_t home;
     struct ls_str key;
 
     if (!r)
@@ -63,8 +65,9 @@ tf_trash_map(const struct tf_world *world, const struct ls_envelope *e, struct l
         ret->filtered = "storage-unknown";
         return 0;
     }
-    if (r->storage != LS_NO_STORAGE)
-        partition = ls_partition_of_storage(r->storage, world->partitions);
+    home = delete ? tf_known_only_home(world->known, tf_text(e, FT_USER)) : r->storage;
+    if (home != LS_NO_STORAGE)
+        partition = ls_partition_of_storage(home, world->partitions);
     if (tf_key_int(arena, "t", r->fileid, &key, err) < 0)
         return -1;
     tf_emit(ret, TF_RESOURCE, partition, key, r);
