@@ -8,8 +8,11 @@
  * What can go wrong: dropping a row whose other half arrives. A move between storages comes as a
  * delete here and an upsert there; where one of the two storages is ignored, the half that travels
  * must not speak of the other (apply would wait for it), so moved_from and moved_to become
- * LS_NO_STORAGE. A storage that is not known YET is not ignored: as long as oc_storages has not
- * been read whole, and for md5 ids without an account, rows pass and wait at the end of the pipe.
+ * LS_NO_STORAGE. An upsert half that goes into an area without content travels as a deletion, which
+ * ends the wait; but one that becomes a dead letter (a name that cannot be one, encrypted content)
+ * never arrives, and the delete half cannot know: that wait has to end in apply. A storage that is
+ * not known YET is not ignored: as long as oc_storages has not been read whole, and for md5 ids
+ * without an account, rows pass and wait at the end of the pipe.
  */
 #include "common/utf8.h"
 #include "transform/map.h"

@@ -261,6 +261,26 @@ a_move_between_homes_keeps_both_halves_and_their_storages(void **state)
 }
 
 static void
+a_move_into_an_area_of_another_home_is_a_delete_in_both_partitions(void **state)
+{
+    struct site *s = *state;
+    struct ls_envelope *gone = file_row(s, LS_OP_DELETE, 44, "files/a.txt");
+    struct ls_envelope *there = file_row(s, LS_OP_UPDATE, 44, "cache/a.txt");
+    const struct cs3_resource *r;
+
+    gone->moved_to = OTHER_HOME;
+    r = record(s, gone);
+    assert_int_equal(r->moved_to, OTHER_HOME);
+    number(there, FC_STORAGE, OTHER_HOME);
+    there->before[FC_PATH] = (struct ls_value){.kind = LS_V_TEXT, .s = LS_STR("files/a.txt")};
+    there->moved_from = HOME;
+    r = record(s, there);
+    assert_int_equal(r->head.kind, CS3_DELETE);
+    assert_int_equal(r->storage, OTHER_HOME);
+    assert_int_equal(r->moved_to, LS_NO_STORAGE);
+}
+
+static void
 a_move_out_to_an_ignored_storage_is_a_plain_delete(void **state)
 {
     struct site *s = *state;
@@ -446,6 +466,30 @@ the_tombstone_of_a_trash_entry_follows_its_delete(void **state)
 }
 
 static void
+a_trash_entry_of_a_user_with_a_new_home_is_deleted_in_all_partitions(void **state)
+{
+    struct site *s = *state;
+    const struct ls_table *table = &ls_tables[LS_T_FILES_TRASH];
+
+    record(s, trash_row(s, LS_OP_DELETE, "alice"));
+    assert_int_equal(s->result.emits[0].partition, ls_partition_of_storage(HOME, PARTITIONS));
+    feed(s, storage_row(s, LS_OP_DELETE, HOME, "home::alice"));
+    feed(s, storage_row(s, LS_OP_CREATE, 31, "home::alice"));
+    record(s, trash_row(s, LS_OP_CREATE, "alice"));
+    assert_int_equal(s->result.emits[0].partition, ls_partition_of_storage(31, PARTITIONS));
+    record(s, trash_row(s, LS_OP_DELETE, "alice"));
+    assert_int_equal(s->result.emits[0].partition, TF_ALL_PARTITIONS);
+    assert_int_equal(
+        tf_route_tombstone(&s->world, &s->state, table, LS_STR("9"), s->arena, &s->result, &s->err),
+        0);
+    assert_int_equal(s->result.emits[0].partition, TF_ALL_PARTITIONS);
+    /* The same where the second home is of the other kind. */
+    feed(s, storage_row(s, LS_OP_CREATE, 32, "home::bob"));
+    record(s, trash_row(s, LS_OP_DELETE, "bob"));
+    assert_int_equal(s->result.emits[0].partition, TF_ALL_PARTITIONS);
+}
+
+static void
 a_trash_entry_without_home_is_filtered_and_without_time_a_dead_letter(void **state)
 {
     struct site *s = *state;
@@ -474,6 +518,7 @@ main(void)
         SITE_TEST(encrypted_content_is_a_dead_letter),
         SITE_TEST(a_deleted_row_is_a_delete_of_its_fileid),
         SITE_TEST(a_move_between_homes_keeps_both_halves_and_their_storages),
+        SITE_TEST(a_move_into_an_area_of_another_home_is_a_delete_in_both_partitions),
         SITE_TEST(a_move_out_to_an_ignored_storage_is_a_plain_delete),
         SITE_TEST(a_move_in_from_an_ignored_storage_is_a_plain_upsert),
         SITE_TEST(rows_of_ignored_storages_are_filtered_by_reason),
@@ -485,6 +530,7 @@ main(void)
         SITE_TEST(a_trash_entry_goes_to_the_partition_of_its_users_home),
         SITE_TEST(home_is_preferred_over_object_store_unless_it_was_deleted),
         SITE_TEST(the_tombstone_of_a_trash_entry_follows_its_delete),
+        SITE_TEST(a_trash_entry_of_a_user_with_a_new_home_is_deleted_in_all_partitions),
         SITE_TEST(a_trash_entry_without_home_is_filtered_and_without_time_a_dead_letter),
     };
 
