@@ -191,6 +191,14 @@ connect_session(struct capture *c, struct ls_err *err)
     return 0;
 }
 
+/* A loss is repaired by a snapshot, unless nobody wants one. */
+static bool
+may_not_repair(const struct capture *c)
+{
+    return !strcmp(ls_config_str(c->config, "capture", "snapshot"), "never") && !c->new_snapshot &&
+           cap_publisher_position(c->publisher)->snapshot.phase != CAP_SNAPSHOT_RUNNING;
+}
+
 /* Everything between two packets: the snapshot's next step, a repair, the commit. */
 static int
 at_boundary(struct capture *c, bool *ret_busy, struct ls_err *err)
@@ -202,9 +210,13 @@ at_boundary(struct capture *c, bool *ret_busy, struct ls_err *err)
      * the position holds the row */
     if (!cap_stream_at_boundary(c->stream))
         return cap_publisher_due(c->publisher, false) ? cap_publisher_commit(c->publisher, err) : 0;
-    if ((cap_stream_lost_rows(c->stream) &&
-         strcmp(ls_config_str(c->config, "capture", "snapshot"), "never") != 0) ||
-        c->new_snapshot) {
+    if (position->lost && may_not_repair(c))
+        return ls_fail_cause(
+            err, LS_ERR_FATAL, 0, "rows-lost",
+            "rows of a watched table changed without events in front of %.100s:%" PRIu64
+            " and capture.snapshot=never: start once with --snapshot",
+            position->file, position->pos);
+    if (position->lost || c->new_snapshot) {
         /* in the transaction that moves the position past the loss: a crash cannot part them */
         if (cap_snapshot_begin(c->snapshot, err) < 0)
             return -1;

@@ -103,12 +103,12 @@ cap_position_print(const struct cap_position *p, const char *source)
     char *text = NULL;
 
     cap_gtid_set_print(&p->gtids, gtids);
-    root =
-        json_pack("{s:i, s:s, s:{s:i, s:I}, s:s, s:s, s:I, s:I, s:s, s:I, s:o, s:o}", "version", 1,
-                  "source", source, "seq", "epoch", p->epoch, "counter", (json_int_t)p->counter,
-                  "gtid", gtids, "file", p->file, "pos", (json_int_t)p->pos, "row",
-                  (json_int_t)p->row, "row_gtid", p->row_gtid, "ts_us", (json_int_t)p->ts_us,
-                  "snapshot", snapshot_json(&p->snapshot), "counters", counters_json(&p->counters));
+    root = json_pack("{s:i, s:s, s:{s:i, s:I}, s:s, s:s, s:I, s:I, s:s, s:I, s:b, s:o, s:o}",
+                     "version", 1, "source", source, "seq", "epoch", p->epoch, "counter",
+                     (json_int_t)p->counter, "gtid", gtids, "file", p->file, "pos",
+                     (json_int_t)p->pos, "row", (json_int_t)p->row, "row_gtid", p->row_gtid,
+                     "ts_us", (json_int_t)p->ts_us, "lost", p->lost, "snapshot",
+                     snapshot_json(&p->snapshot), "counters", counters_json(&p->counters));
     if (root)
         text = json_dumps(root, JSON_COMPACT);
     json_decref(root);
@@ -186,6 +186,7 @@ cap_position_parse(struct ls_str json, struct cap_position *ret, struct ls_err *
     p.pos = (uint64_t)integer(root, "pos");
     p.row = integer(root, "row");
     p.ts_us = integer(root, "ts_us");
+    p.lost = json_is_true(json_object_get(root, "lost"));
     if (!seq || !gtid || !file || strlen(file) >= sizeof(p.file) || p.epoch <= 0 || p.row < 0 ||
         parse_snapshot(json_object_get(root, "snapshot"), &p.snapshot) < 0) {
         (void)ls_fail_cause(err, LS_ERR_FATAL, 0, "position",

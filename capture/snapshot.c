@@ -180,13 +180,15 @@ out:
 int
 cap_snapshot_begin(struct cap_snapshot *s, struct ls_err *err)
 {
-    struct cap_snapshot_state *state = &cap_publisher_position(s->publisher)->snapshot;
+    struct cap_position *position = cap_publisher_position(s->publisher);
+    struct cap_snapshot_state *state = &position->snapshot;
     struct ls_seq begin;
 
     if (cap_publish_begin(s->publisher, &begin, err) < 0)
         return -1;
     cap_snapshot_drop(s);
     memset(state, 0, sizeof(*state));
+    position->lost = false;
     state->phase = CAP_SNAPSHOT_RUNNING;
     state->begin = begin;
     state->started_us = ls_now_us();

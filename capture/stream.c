@@ -46,7 +46,6 @@ struct cap_stream {
     size_t n_seen;
 
     int64_t read_us;
-    bool lost_rows;
     int64_t events;
     struct ls_buf scratch;
     struct cap_image before, after;
@@ -164,7 +163,7 @@ take_rotate(struct cap_stream *s, const struct cap_event *event, struct ls_err *
 static void
 lose_rows(struct cap_stream *s, const char *why)
 {
-    s->lost_rows = true;
+    cap_publisher_position(s->publisher)->lost = true;
     ls_log(LS_WARN, "rows-without-events", LS_S("why", why), LS_S("file", s->at.file),
            LS_I("pos", s->at.pos), LS_S("do", "a new snapshot repairs it"));
 }
@@ -521,15 +520,6 @@ int64_t
 cap_stream_read_us(const struct cap_stream *s)
 {
     return s->read_us;
-}
-
-bool
-cap_stream_lost_rows(struct cap_stream *s)
-{
-    bool lost = s->lost_rows;
-
-    s->lost_rows = false;
-    return lost;
 }
 
 int64_t

@@ -26,7 +26,8 @@ void cap_stream_free(struct cap_stream *stream);
 void cap_stream_restart(struct cap_stream *stream);
 
 /*
- * Takes one event. FATAL with the place in the message; when the event needs information_schema
+ * Takes one event. When rows went by that the stream cannot show (TRUNCATE, DROP, a rollback behind
+ * rows), the position says so: `lost`. FATAL with the place in the message; when the event needs information_schema
  * and that is stale: -1, RETRY, cause "schema-stale": load it and give the same packet again.
  */
 int cap_stream_take(struct cap_stream *stream, const struct cap_packet *packet, struct ls_err *err);
@@ -40,9 +41,6 @@ int64_t cap_stream_groups(const struct cap_stream *stream); /* transactions that
 /* How far the source was read with nothing left out: the time of the source's last word that it
  * had no more, else the last transaction's commit time; 0: not known yet. */
 int64_t cap_stream_read_us(const struct cap_stream *stream);
-/* Since the last call: rows went by that the stream cannot show (TRUNCATE, DROP, a rollback behind
- * rows): only a snapshot repairs that. */
-bool cap_stream_lost_rows(struct cap_stream *stream);
 int64_t cap_stream_events(const struct cap_stream *stream);
 
 #endif

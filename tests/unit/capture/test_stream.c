@@ -266,6 +266,19 @@ begin(const char *gtids, const char *file, uint64_t pos)
     return a;
 }
 
+static struct cap_snapshot *
+running(struct ls_config *config)
+{
+    static int anything;
+    struct cap_snapshot *s =
+        cap_snapshot_new(config, (struct cap_schema *)&anything, (struct cap_publisher *)&anything);
+
+    assert_non_null(s);
+    source_table.n = 1;
+    position.snapshot.phase = CAP_SNAPSHOT_RUNNING;
+    return s;
+}
+
 /* ---- where the stream stands */
 
 static void
@@ -375,7 +388,7 @@ after_a_restart_inside_a_transaction_its_published_rows_are_passed_over(void **s
     xid(&a, 1000, 50300);
     assert_int_equal(position.row, 0);
     assert_string_equal(position.row_gtid, "");
-    assert_false(cap_stream_lost_rows(a.stream));
+    assert_false(position.lost);
     cap_stream_free(a.stream);
 }
 
@@ -393,7 +406,7 @@ rows_of_another_transaction_are_not_passed_over(void **state)
     inserts(&a, 3, 500);
     assert_int_equal(published, 3);
     xid(&a, 1000, 550);
-    assert_true(cap_stream_lost_rows(a.stream));
+    assert_true(position.lost);
     cap_stream_free(a.stream);
 }
 
@@ -411,7 +424,7 @@ a_transaction_that_never_comes_again_is_not_waited_for(void **state)
     a.packet.idle_us = 9000000;
     heartbeat(&a, "bin.000009", 342);
     assert_true(cap_stream_at_boundary(a.stream));
-    assert_true(cap_stream_lost_rows(a.stream));
+    assert_true(position.lost);
     assert_int_equal(position.row, 0);
     cap_stream_free(a.stream);
 }
@@ -444,20 +457,28 @@ the_commit_of_what_xa_prepared_is_a_whole_transaction(void **state)
     cap_stream_free(a.stream);
 }
 
-/* ---- chunks of a snapshot */
-
-static struct cap_snapshot *
-running(struct ls_config *config)
+static void
+a_loss_stays_in_the_position_until_a_snapshot_begins(void **state)
 {
-    static int anything;
-    struct cap_snapshot *s =
-        cap_snapshot_new(config, (struct cap_schema *)&anything, (struct cap_publisher *)&anything);
+    struct ls_config *config = test_config(NULL, 0);
+    struct act a = begin("0-1-100", "bin.000007", 50000);
+    struct cap_snapshot *s = running(config);
 
-    assert_non_null(s);
-    source_table.n = 1;
-    position.snapshot.phase = CAP_SNAPSHOT_RUNNING;
-    return s;
+    (void)state;
+    rotate(&a, "bin.000007", 4);
+    gtid(&a, 101, 1000, 50042);
+    query(&a, "TRUNCATE owncloud.oc_share", 50200);
+    assert_true(position.lost);
+    cap_stream_restart(a.stream);
+    assert_true(position.lost);
+    assert_int_equal(cap_snapshot_begin(s, &a.err), 0);
+    assert_false(position.lost);
+    cap_snapshot_free(s);
+    cap_stream_free(a.stream);
+    ls_config_free(config);
 }
+
+/* ---- chunks of a snapshot */
 
 static bool
 step(struct cap_snapshot *s, struct act *a)
@@ -553,6 +574,7 @@ main(void)
         cmocka_unit_test(rows_of_another_transaction_are_not_passed_over),
         cmocka_unit_test(a_transaction_that_never_comes_again_is_not_waited_for),
         cmocka_unit_test(the_commit_of_what_xa_prepared_is_a_whole_transaction),
+        cmocka_unit_test(a_loss_stays_in_the_position_until_a_snapshot_begins),
         cmocka_unit_test(no_chunk_is_read_before_the_stream_knows_its_place),
         cmocka_unit_test(a_chunk_that_a_transaction_passed_is_read_again),
         cmocka_unit_test(a_chunk_waits_for_its_place_and_is_taken_there),
