@@ -5,8 +5,11 @@
  * "processing" for a while, and done means ready with the SHA1 of what we read. A lost answer, a
  * used-up session (HTTP 500) and a taken name are all settled by looking: if the node has our
  * content, it is done. Content that is there already is not sent again, whoever put it there; so
- * a repeated call makes no second version. Two contents of one node with one mtime have one etag,
- * and a third fails (HTTP 500): a new content never gets the mtime of the one it replaces.
+ * a repeated call makes no second version. A row without SHA1 has only the file itself to compare
+ * with, and that may have changed since: there a doubtful try knows its own by the time it set, and
+ * the core is told the size and checksum that the target has. Two contents of one node with one
+ * mtime have one etag, and a third fails (HTTP 500): a new content never gets the mtime of the one
+ * it replaces.
  *
  * A target that is killed leaves nodes "processing" for ever; deleting them is refused, uploading
  * over them works. But a long backlog looks the same, and uploading again would make it longer. So
@@ -45,6 +48,7 @@ struct put {
     const struct ap_blob_want *want;
     int64_t mtime;
     uint32_t mtime_ns;
+    bool doubtful; /* an earlier try may have arrived */
 };
 
 static struct cs3_place
@@ -212,6 +216,15 @@ may_go_over(const struct put *put, const struct cs3_info *info)
            is_stuck(put->ocis, info->id);
 }
 
+/* What a doubtful try has made, known by the source's time to the nanosecond. Only for a row
+ * without SHA1: the file may have changed since it was sent, so its content proves nothing. */
+static bool
+is_our_own(const struct put *put, const struct cs3_info *info)
+{
+    return put->doubtful && !put->node_id && !info->folder && !info->processing &&
+           !(put->want->sha1 && *put->want->sha1) && mtime_is(put, info);
+}
+
 /* Looks; 1: done, 0: not there or another content, -1: err. For a new file another content is
  * "taken"; what is being processed is left alone, unless it is stuck: then ret_over (may be NULL)
  * gets the node to upload over. */
@@ -233,6 +246,10 @@ settle_by_looking(const struct put *put, struct ap_node *ret, char *ret_over, st
     if (info.processing)
         return ls_fail_cause(err, LS_ERR_RETRY, CS3_TOO_EARLY, "busy",
                              "the target still processes an upload to this node");
+    if (is_our_own(put, &info)) {
+        ap_node_fill(ret, &info); /* with the size and checksum of what is there */
+        return 1;
+    }
     same = content_is(put, &info, err);
     if (same < 0)
         return -1;
@@ -345,15 +362,17 @@ upload_sort_out(const struct put *put, const struct ls_err *why, struct ap_node 
 {
     static const char *const look_into[] = {"taken",       "timeout", "internal", "gone",
                                             "parent-gone", "quota",   "refused"};
+    struct put now = *put;
     struct ls_err seen = {0};
     struct cs3_info info;
     bool looked = false;
     int r;
 
+    now.doubtful = put->doubtful || ap_cause_is(why, "timeout") || ap_cause_is(why, "internal");
     for (size_t i = 0; i < sizeof(look_into) / sizeof(look_into[0]); i++)
         looked = looked || ap_cause_is(why, look_into[i]);
     if (looked) {
-        r = settle_by_looking(put, ret, ret_over, &seen);
+        r = settle_by_looking(&now, ret, ret_over, &seen);
         if (r < 0) {
             if (ap_cause_is(why, "timeout") && ap_cause_is(&seen, "target-down"))
                 ap_unknown(&seen);
@@ -387,7 +406,8 @@ ap_ocis_put_file(struct ap_writer *w, const struct ap_space *space, const char *
                  struct ls_err *err)
 {
     char over[AP_ID_SIZE] = "", stuck[AP_ID_SIZE] = "";
-    struct put put = {ap_ocis_of(w), space, node_id, parent_id, name, blob, mtime, mtime_ns};
+    struct put put = {ap_ocis_of(w), space, node_id,  parent_id, name,
+                      blob,          mtime, mtime_ns, doubtful};
     struct ls_err why = {0};
     struct cs3_info info;
     int r;

@@ -3,6 +3,7 @@
 Only against the simulator. The rule each test ends with: after the trouble one more call, with
 `doubtful` where the outcome was unknown, leaves exactly one of everything.
 """
+import hashlib
 import time
 from types import SimpleNamespace
 
@@ -104,6 +105,38 @@ def test_an_upload_that_dies_in_the_middle_is_finished_once(site):
     node = site.see.info(None, "f").id.opaque_id
     assert site.see.get(node).content == data
     assert len(site.see.versions(node).versions) == 0
+
+
+@pytest.mark.parametrize("then", ["changed", "gone"])
+def test_a_file_without_checksums_that_arrived_is_known_again(site, then):
+    """Its answer was lost, and what the source has meanwhile cannot prove whose it is."""
+    blob = site.blob("hello", sums=False)
+    arguments = {"parent_id": site.root, "name": "f", "mtime": 1600000000, "mtime_ns": 7}
+    site.call("put_file", blob=blob, **arguments)
+    if then == "changed":
+        (site.data / "files" / "blob").write_bytes(b"other")
+    else:
+        (site.data / "files" / "blob").unlink()
+    again = site.probe("put_file", space=site.space, blob=blob, doubtful=True, **arguments)
+    assert again["node"]["size"] == 5 and "PUT" not in site.probe.calls
+    assert again["node"]["sha1"] == hashlib.sha1(b"hello").hexdigest()
+    one_file(site)
+    arguments["mtime_ns"] = 8
+    other = site.fails("put_file", blob=blob, doubtful=True, **arguments)
+    assert other.kind == "retry"
+    one_file(site)
+
+
+def test_a_put_without_checksums_whose_answer_is_lost_is_done_once(site):
+    blob = site.blob("hello", sums=False)
+    arguments = {"parent_id": site.root, "name": "f", "mtime": 1600000000, "mtime_ns": 7,
+                 "blob": blob}
+    fault(site, call="data.PUT", nth=1, effect="drop-after")
+    answer = site.probe.raw("put_file", space=site.space, **arguments)
+    if not answer["ok"]:
+        assert answer["kind"] == "retry"
+        site.call("put_file", doubtful=True, **arguments)
+    one_file(site)
 
 
 def test_new_content_whose_answer_is_lost_makes_one_version(site):
