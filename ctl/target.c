@@ -4,8 +4,8 @@
  * Every user is looked at as himself (impersonated), so what is compared is what he will see. A
  * space is found by listing, not from the ledger. A user who is disabled there does not sign in:
  * with a service account his id is asked from Graph and his space is read by that account, which
- * sees tree, trash and links of everybody, but not what he received. Otherwise, and when the target
- * does not know him, he cannot be looked at: target_user says so and the caller decides.
+ * sees tree and trash of everybody, but neither his links nor what he received. Otherwise, and when
+ * the target does not know him, he cannot be looked at: target_user says so and the caller decides.
  */
 #include "ctl/target.h"
 #include "apply/cs3.h"
@@ -43,7 +43,7 @@ struct target {
     struct session *sessions;
     pthread_mutex_t homes_lock; /* of those below */
     struct home *homes;
-    bool homes_listed, links_given;
+    bool homes_listed;
 };
 
 static int
@@ -411,32 +411,15 @@ target_received(struct target *target, const char *uid,
 }
 
 struct link_arg {
-    struct target *target;
     int (*each)(void *arg, const struct target_link *link);
     void *arg;
-    bool service;
 };
-
-/* Is that the space of somebody who does not sign in? */
-static bool
-seen_by_service(struct target *target, const char *space_id)
-{
-    bool seen = false;
-
-    pthread_mutex_lock(&target->lock);
-    for (const struct session *s = target->sessions; s && !seen; s = s->hh.next)
-        seen = s->as != s->uid && s->has_space && strcmp(s->space.space_id, space_id) == 0;
-    pthread_mutex_unlock(&target->lock);
-    return seen;
-}
 
 static int
 give_link(void *arg, const struct cs3_link_info *info)
 {
     struct link_arg *link = arg;
 
-    if (link->service && !seen_by_service(link->target, info->space_id))
-        return 0;
     return link->each(link->arg, &(struct target_link){.link_id = info->id,
                                                        .node_id = info->node_id,
                                                        .label = info->label,
@@ -451,25 +434,15 @@ target_links(struct target *target, const char *uid,
              int (*each)(void *arg, const struct target_link *link), void *arg, struct ls_err *err)
 {
     struct session *session = NULL;
-    struct link_arg link = {target, each, arg, false};
+    struct link_arg link = {each, arg};
     int tries = 0, r;
 
     if (session_of(target, uid, &session, err) < 0)
         return -1;
-    if (!session)
+    if (!session || session->as != session->uid)
         return 0;
-    link.service = session->as != session->uid;
-    if (link.service) { /* its list has the links of all of them */
-        bool given;
-        pthread_mutex_lock(&target->homes_lock);
-        given = target->links_given;
-        target->links_given = true;
-        pthread_mutex_unlock(&target->homes_lock);
-        if (given)
-            return 0;
-    }
     do
-        r = cs3_list_links(target->cs3, session->as, NULL, give_link, &link, err);
+        r = cs3_list_links(target->cs3, uid, NULL, give_link, &link, err);
     while (r < 0 && once_more(err, &tries));
     return r;
 }

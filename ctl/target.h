@@ -70,7 +70,8 @@ int target_trashed_size(struct target *target, const char *uid, const char *key,
 int target_received(struct target *target, const char *uid,
                     int (*each)(void *arg, const struct target_share *share), void *arg,
                     struct ls_err *err);
-/* The links that the user made or may see; the same link may come from several users. */
+/* The links that the user made or may see; the same link may come from several users. Nothing for
+ * one who does not sign in. */
 int target_links(struct target *target, const char *uid,
                  int (*each)(void *arg, const struct target_link *link), void *arg,
                  struct ls_err *err);

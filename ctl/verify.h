@@ -15,7 +15,7 @@ enum verify_count { VC_FOLDERS, VC_FILES, VC_TRASH, VC_SHARES, VC_LINKS, VC_DIFF
 
 struct verify_user {
     struct side_user *user;
-    bool signs_in; /* there; else what he received was not looked at */
+    bool signs_in; /* there; else what he received and his links were not looked at */
     size_t count[VC_MAX];
 };
 
@@ -38,6 +38,7 @@ enum verify_not_kept {
 enum verify_left {
     VL_DISABLED,
     VL_RECEIVED_DISABLED,
+    VL_LINK_DISABLED,
     VL_TRASH_GONE,
     VL_NO_RECIPIENT,
     VL_NO_NODE,

@@ -157,8 +157,10 @@ compare_links(struct verify *verify, const struct links *links, bool exact)
             verify_not_kept(verify, VK_LINK_TOKENS);
             if (share->has_password)
                 verify_not_kept(verify, VK_LINK_PASSWORDS);
-            if (!link)
+            if (!link && user->signs_in)
                 continue; /* in the second round */
+            if (!link)    /* only he could have shown it */
+                verify_left(verify, VL_LINK_DISABLED);
             share->node = NULL;
         } else {
             link_text(&want, left, sizeof left);

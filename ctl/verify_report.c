@@ -26,6 +26,7 @@ static const struct {
 static const char *const left[VL_MAX] = {
     [VL_DISABLED] = "disabled users without files",
     [VL_RECEIVED_DISABLED] = "users who cannot sign in, and what they received",
+    [VL_LINK_DISABLED] = "links of users who cannot sign in",
     [VL_TRASH_GONE] = "trash items whose content ownCloud itself has erased",
     [VL_NO_RECIPIENT] = "shares with somebody who does not exist",
     [VL_NO_NODE] = "shares of files that do not exist",
