@@ -165,9 +165,10 @@ int cap_rows_open(struct cap_rows *rows, const struct cap_layout *layout, struct
 
 /* Room for the text of numbers and dates of one image. */
 struct cap_image {
-    struct ls_value values[LS_MAX_COLUMNS]; /* ABSENT where the layout does not want a column */
+    struct ls_value values[LS_MAX_COLUMNS]; /* ABSENT where the layout does not want a column, and
+                                               where our types cannot hold the value */
     char digits[LS_MAX_COLUMNS][24];
-    bool poison; /* a value that our types cannot hold; `poison_column` says which */
+    bool poison; /* there is such a value; `poison_column` says which */
     int poison_column;
 };
 /* 1 and the images of a row (before: update, delete; after: write, update), 0 at the end. */

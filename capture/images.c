@@ -72,12 +72,35 @@ cap_image_leave_changed(const struct ls_table *table, const struct ls_value *bef
             out[i].kind = LS_V_ABSENT;
 }
 
+bool
+cap_image_has_place(const struct ls_table *table, const struct ls_value *values)
+{
+    for (size_t i = 0; i < table->n_columns; i++)
+        if (table->columns[i].key && values[i].kind == LS_V_ABSENT)
+            return false;
+    return !table->by_storage || values[FC_STORAGE].kind == LS_V_INT;
+}
+
+static bool
+is_odd(const struct ls_value *value)
+{
+    return value->kind == LS_V_TEXT && !ls_utf8_valid(value->s.p, value->s.n);
+}
+
+void
+cap_image_drop_odd(const struct ls_table *table, struct ls_value *values)
+{
+    for (size_t i = 0; i < table->n_columns; i++)
+        if (!table->columns[i].key && is_odd(&values[i]))
+            values[i].kind = LS_V_ABSENT;
+}
+
 int
 cap_image_check_text(const struct ls_table *table, const struct ls_value *values,
                      struct ls_err *err)
 {
     for (size_t i = 0; i < table->n_columns; i++)
-        if (values[i].kind == LS_V_TEXT && !ls_utf8_valid(values[i].s.p, values[i].s.n))
+        if (is_odd(&values[i]))
             return ls_fail_cause(err, LS_ERR_POISON, 0, "invalid-utf8",
                                  "%s.%s holds bytes that are not UTF-8", table->name,
                                  table->columns[i].name);
@@ -115,8 +138,7 @@ int
 cap_image_escape(const struct ls_table *table, struct ls_value *values, struct ls_arena *arena)
 {
     for (size_t i = 0; i < table->n_columns; i++)
-        if (values[i].kind == LS_V_TEXT && !ls_utf8_valid(values[i].s.p, values[i].s.n) &&
-            escape_text(&values[i].s, arena) < 0)
+        if (is_odd(&values[i]) && escape_text(&values[i].s, arena) < 0)
             return -1;
     return 0;
 }

@@ -19,6 +19,10 @@ void cap_image_mask(const struct ls_table *table, struct ls_value *values);
 /* Makes ABSENT in `out` what is neither key nor different between the two images. */
 void cap_image_leave_changed(const struct ls_table *table, const struct ls_value *before,
                              const struct ls_value *after, struct ls_value *out);
+/* The columns that a delete lives by: keys, and the storage that says the partition. */
+bool cap_image_has_place(const struct ls_table *table, const struct ls_value *values);
+/* Makes ABSENT what is neither a key nor UTF-8. */
+void cap_image_drop_odd(const struct ls_table *table, struct ls_value *values);
 /* POISON, cause "invalid-utf8", naming the column. */
 int cap_image_check_text(const struct ls_table *table, const struct ls_value *values,
                          struct ls_err *err);

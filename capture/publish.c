@@ -363,6 +363,8 @@ put_before(const struct cap_publisher *p, struct ls_envelope *e, const struct ca
 {
     e->has_before = true;
     memcpy(e->before, before->values, sizeof(e->before[0]) * e->table->n_columns);
+    /* what was there once is no reason to lose what is there now */
+    cap_image_drop_odd(e->table, e->before);
     if (!p->link_secrets)
         cap_image_mask(e->table, e->before);
 }
@@ -455,7 +457,8 @@ cap_publish_row(struct cap_publisher *p, const struct cap_origin *origin,
     if (!e)
         return ls_fail(err, LS_ERR_FATAL, 0, "no memory for a row");
     envelope_init(p, origin, table, e);
-    if ((before && before->poison) || (after && after->poison))
+    if ((after && after->poison) ||
+        (before && before->poison && !cap_image_has_place(table, before->values)))
         return publish_poison(p, e, before, after, err);
     if (before && after)
         return publish_update(p, e, before, after, err);

@@ -332,7 +332,7 @@ column_value(const struct cap_column *column, enum ls_value_kind kind, const uin
     } else {
         value->s = (struct ls_str){(const char *)p, (size_t)n};
     }
-    value->kind = kind;
+    value->kind = poison ? LS_V_ABSENT : kind;
 }
 
 bool

@@ -344,6 +344,7 @@ row_values(struct cap_snapshot *s, const struct ls_table *table, MYSQL_ROW row,
             errno = 0;
             value->i = strtoll(row[i], NULL, 10);
             if (errno == ERANGE) {
+                value->kind = LS_V_ABSENT;
                 s->image.poison = true;
                 s->image.poison_column = s->wants[i];
             }

@@ -253,6 +253,70 @@ a_heartbeat_that_was_thrown_away_does_not_raise_the_next_one(void **state)
     assert_int_equal(count("p.oc10.oc_filecache"), 3 * 4);
 }
 
+/* ---- rows that cannot be sent */
+static struct cap_image before, after;
+static const struct cap_origin origin = {.ts_us = 1, .gtid = "", .file = "f"};
+
+static void
+put_text(struct cap_image *image, int column, const char *text)
+{
+    image->values[column] = (struct ls_value){.kind = LS_V_TEXT, .s = str(text)};
+}
+
+static void
+put_number(struct cap_image *image, int column, int64_t i)
+{
+    image->values[column] = (struct ls_value){.kind = LS_V_INT, .i = i};
+}
+
+static void
+file(struct cap_image *image, int64_t storage, const char *path)
+{
+    memset(image, 0, sizeof(*image));
+    put_number(image, FC_FILEID, 17);
+    put_number(image, FC_STORAGE, storage);
+    put_text(image, FC_PATH, path);
+}
+
+static void
+publish(enum ls_table_id id, bool has_before, bool has_after)
+{
+    if (cap_publish_row(publisher, &origin, &ls_tables[id], has_before ? &before : NULL,
+                        has_after ? &after : NULL, &err) < 0)
+        fail_msg("%s", err.msg);
+}
+
+static void
+odd_bytes_in_what_was_do_not_bury_what_is(void **state)
+{
+    const struct ls_envelope *e;
+
+    (void)state;
+    assert_false(connect_again());
+    file(&before, 1, "files/\xff");
+    file(&after, 1, "files/a");
+    publish(LS_T_FILECACHE, true, true);
+    publish(LS_T_FILECACHE, true, false);
+    assert_int_equal(count("p.dlq"), 0);
+    e = envelope(LS_T_FILECACHE, 0);
+    assert_true(ls_str_is(e->after[FC_PATH].s, "files/a"));
+    assert_int_equal(e->before[FC_PATH].kind, LS_V_ABSENT);
+    e = envelope(LS_T_FILECACHE, 1);
+    assert_int_equal(e->op, LS_OP_DELETE);
+    assert_int_equal(e->before[FC_FILEID].i, 17);
+    /* a number out of range, the same */
+    file(&before, 1, "files/a");
+    before.poison = true;
+    before.poison_column = FC_SIZE;
+    publish(LS_T_FILECACHE, true, false);
+    assert_int_equal(count("p.dlq"), 0);
+    /* without its place a deletion cannot be told to anybody */
+    before.values[FC_STORAGE].kind = LS_V_ABSENT;
+    before.poison_column = FC_STORAGE;
+    publish(LS_T_FILECACHE, true, false);
+    assert_int_equal(count("p.dlq"), 1);
+}
+
 int
 main(void)
 {
@@ -260,6 +324,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         T(no_number_is_given_twice_even_when_an_outcome_is_unknown),
         T(a_position_that_readers_cannot_see_yet_is_waited_for),
+        T(odd_bytes_in_what_was_do_not_bury_what_is),
         T(a_heartbeat_that_was_thrown_away_does_not_raise_the_next_one),
     };
 
