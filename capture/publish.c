@@ -394,7 +394,8 @@ publish_update(struct cap_publisher *p, struct ls_envelope *e, const struct cap_
         gone->op = LS_OP_DELETE;
         gone->seq = next_seq(p);
         put_before(p, gone, before);
-        if (moved)
+        /* a half that will be a dead letter does not arrive: nobody shall wait for it */
+        if (moved && cap_image_check_text(e->table, after->values, NULL) == 0)
             gone->moved_to = after->values[FC_STORAGE].i;
         if (send_envelope(p, gone, err) < 0)
             return -1;

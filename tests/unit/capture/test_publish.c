@@ -317,6 +317,23 @@ odd_bytes_in_what_was_do_not_bury_what_is(void **state)
     assert_int_equal(count("p.dlq"), 1);
 }
 
+static void
+a_deletion_names_no_other_half_that_is_a_dead_letter(void **state)
+{
+    (void)state;
+    assert_false(connect_again());
+    file(&before, 1, "files/a");
+    file(&after, 2, "files/\xff");
+    publish(LS_T_FILECACHE, true, true);
+    assert_int_equal(count("p.dlq"), 1);
+    assert_int_equal(envelope(LS_T_FILECACHE, 0)->op, LS_OP_DELETE);
+    assert_int_equal(envelope(LS_T_FILECACHE, 0)->moved_to, LS_NO_STORAGE);
+    file(&after, 2, "files/b");
+    publish(LS_T_FILECACHE, true, true);
+    assert_int_equal(envelope(LS_T_FILECACHE, 1)->moved_to, 2);
+    assert_int_equal(envelope(LS_T_FILECACHE, 2)->moved_from, 1);
+}
+
 int
 main(void)
 {
@@ -325,6 +342,7 @@ main(void)
         T(no_number_is_given_twice_even_when_an_outcome_is_unknown),
         T(a_position_that_readers_cannot_see_yet_is_waited_for),
         T(odd_bytes_in_what_was_do_not_bury_what_is),
+        T(a_deletion_names_no_other_half_that_is_a_dead_letter),
         T(a_heartbeat_that_was_thrown_away_does_not_raise_the_next_one),
     };
 
