@@ -510,14 +510,24 @@ send_to_all(struct cap_publisher *p, const struct ls_table *table, enum ls_op op
     return 0;
 }
 
+/* How far the source was read when a bracket is sent. */
+static int64_t
+read_so_far(const struct cap_publisher *p)
+{
+    int64_t ts_us = p->now.ts_us > p->heartbeat_us ? p->now.ts_us : p->heartbeat_us;
+    int64_t now_us = ls_now_us();
+
+    return ts_us < now_us ? ts_us : now_us; /* the source's clock may be ahead of ours */
+}
+
 int
 cap_publish_begin(struct cap_publisher *p, struct ls_seq *ret_begin, struct ls_err *err)
 {
     struct ls_seq seq = next_seq(p);
+    int64_t ts_us = read_so_far(p);
 
     for (size_t i = 0; i < LS_T_COUNT; i++)
-        if (send_to_all(p, &ls_tables[i], LS_OP_BEGIN, LS_KEY_BEGIN, seq, seq, ls_now_us(), err) <
-            0)
+        if (send_to_all(p, &ls_tables[i], LS_OP_BEGIN, LS_KEY_BEGIN, seq, seq, ts_us, err) < 0)
             return -1;
     *ret_begin = seq;
     return 0;
@@ -527,9 +537,10 @@ int
 cap_publish_end(struct cap_publisher *p, struct ls_seq begin, struct ls_err *err)
 {
     struct ls_seq seq = next_seq(p);
+    int64_t ts_us = read_so_far(p);
 
     for (size_t i = 0; i < LS_T_COUNT; i++)
-        if (send_to_all(p, &ls_tables[i], LS_OP_END, LS_KEY_END, seq, begin, ls_now_us(), err) < 0)
+        if (send_to_all(p, &ls_tables[i], LS_OP_END, LS_KEY_END, seq, begin, ts_us, err) < 0)
             return -1;
     return 0;
 }

@@ -253,6 +253,22 @@ a_heartbeat_that_was_thrown_away_does_not_raise_the_next_one(void **state)
     assert_int_equal(count("p.oc10.oc_filecache"), 3 * 4);
 }
 
+static void
+a_bracket_says_how_far_was_read_not_what_time_it_is(void **state)
+{
+    struct ls_seq seq;
+
+    (void)state;
+    assert_false(connect_again());
+    cap_publisher_position(publisher)->ts_us = 7000;
+    assert_int_equal(cap_publish_begin(publisher, &seq, &err), 0);
+    assert_int_equal(envelope(LS_T_GROUPS, 0)->source_ts_us, 7000);
+    assert_int_equal(cap_publish_heartbeat(publisher, 9000, &err), 0);
+    assert_int_equal(cap_publish_end(publisher, seq, &err), 0);
+    assert_int_equal(envelope(LS_T_USERS, 1)->source_ts_us, 9000);
+    assert_int_equal(envelope(LS_T_USERS, 1)->op, LS_OP_END);
+}
+
 /* ---- rows that cannot be sent */
 static struct cap_image before, after;
 static const struct cap_origin origin = {.ts_us = 1, .gtid = "", .file = "f"};
@@ -343,6 +359,7 @@ main(void)
         T(a_position_that_readers_cannot_see_yet_is_waited_for),
         T(odd_bytes_in_what_was_do_not_bury_what_is),
         T(a_deletion_names_no_other_half_that_is_a_dead_letter),
+        T(a_bracket_says_how_far_was_read_not_what_time_it_is),
         T(a_heartbeat_that_was_thrown_away_does_not_raise_the_next_one),
     };
 
