@@ -548,8 +548,9 @@ cap_publish_end(struct cap_publisher *p, struct ls_seq begin, struct ls_err *err
 int
 cap_publish_heartbeat(struct cap_publisher *p, int64_t read_us, struct ls_err *err)
 {
-    static const enum ls_table_id tables[] = {LS_T_FILECACHE, LS_T_SHARE, LS_T_ACCOUNTS,
-                                              LS_T_STORAGES};
+    static const enum ls_table_id tables[] = {LS_T_FILECACHE, LS_T_SHARE,       LS_T_ACCOUNTS,
+                                              LS_T_STORAGES,  LS_T_FILES_TRASH, LS_T_GROUPS,
+                                              LS_T_GROUP_USER};
     struct ls_seq seq = next_seq(p), none = {0};
 
     if (read_us < p->heartbeat_us)

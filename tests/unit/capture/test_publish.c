@@ -251,6 +251,9 @@ a_heartbeat_that_was_thrown_away_does_not_raise_the_next_one(void **state)
     assert_int_equal(cap_publish_heartbeat(publisher, 1500, &err), 0);
     assert_int_equal(envelope(LS_T_SHARE, 2)->source_ts_us, 2000);
     assert_int_equal(count("p.oc10.oc_filecache"), 3 * 4);
+    assert_int_equal(count("p.oc10.oc_files_trash"), 3);
+    assert_int_equal(count("p.oc10.oc_groups"), 3);
+    assert_int_equal(count("p.oc10.oc_group_user"), 3);
 }
 
 static void
