@@ -314,6 +314,32 @@ the_service_account_looks_at_a_disabled_user(void **state)
 }
 
 static void
+a_link_that_nobody_is_shown_is_not_compared(void **state)
+{
+    static const struct fake_row rows[] = {
+        {T_FOLDER_TYPE, {"2"}},
+        USER("alice", "2"),
+        HOME("1", "alice"),
+        DIR("1", "1", "-1", "", ""),
+        DIR("10", "1", "1", "files", "files"),
+        FILE_ROW("13", "1", "10", "b.txt", "files/b.txt", "6", "80"),
+        {T_SHARE, {"1", "3", NULL, "alice", "alice", NULL, "13", "1", "1", "0", NULL, "press"}},
+        END};
+    static const struct fake_node nodes[] = {{"alice", NULL, "n1", "b.txt", false, 6, 80, SHA_A},
+                                             {0}};
+    struct verify_run run;
+
+    (void)state;
+    fake.users = nobody;
+    fake.served = only_alice;
+    fake.nodes = nodes;
+    run_all(&run, rows);
+    assert_string_equal(verify_difference(&run, 0), "");
+    assert_int_equal(run.verify.left[VL_LINK_DISABLED], 1);
+    verify_end(&run);
+}
+
+static void
 an_enabled_user_who_is_disabled_at_the_target_differs_whatever_the_service_account_sees(
     void **state)
 {
@@ -602,6 +628,7 @@ main(void)
         cmocka_unit_test(a_disabled_user_with_files_is_never_silently_equal),
         cmocka_unit_test(a_disabled_user_whom_the_target_does_not_know_is_a_difference),
         cmocka_unit_test(the_service_account_looks_at_a_disabled_user),
+        cmocka_unit_test(a_link_that_nobody_is_shown_is_not_compared),
         cmocka_unit_test(
             an_enabled_user_who_is_disabled_at_the_target_differs_whatever_the_service_account_sees),
         cmocka_unit_test(trash_is_matched_by_name_size_and_what_lies_below),
