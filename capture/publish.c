@@ -247,7 +247,7 @@ send_dead(struct cap_publisher *p, const struct ls_envelope *envelope, int32_t p
     struct ls_envelope *printable = ls_arena_alloc(p->arena, sizeof(*printable));
     struct ls_str key = LS_STR(""), value = LS_STR("");
     const char *cause = why->cause[0] ? why->cause : "poison";
-    struct ls_err ignored = {0};
+    struct ls_err ignored = {0}, failure;
 
     if (!printable)
         return ls_fail(err, LS_ERR_FATAL, 0, "no memory for a dead letter");
@@ -274,9 +274,16 @@ send_dead(struct cap_publisher *p, const struct ls_envelope *envelope, int32_t p
         {"partition", ls_str_of(part)},   {"offset", ls_str_of(offset)},
         {"time", ls_str_of(time_now)},
     };
-    if (ls_producer_send(p->producer, p->dlq_topic, 0, key, value, headers,
-                         sizeof(headers) / sizeof(headers[0]), err) < 0)
-        return -1;
+    while (ls_producer_send(p->producer, p->dlq_topic, 0, key, value, headers,
+                            sizeof(headers) / sizeof(headers[0]), &failure) < 0) {
+        /* escaped, it is larger than it was */
+        if (failure.kind != LS_ERR_POISON || value.n == 0) {
+            if (err)
+                *err = failure;
+            return -1;
+        }
+        value = LS_STR("");
+    }
     p->now.counters.dead[dead_cause(cause)]++;
     ls_log(LS_WARN, "dead-letter", LS_S("table", envelope->table->name), LS_S("cause", cause),
            LS_S("why", why->msg), LS_S("seq", seq), LS_S("at", offset));

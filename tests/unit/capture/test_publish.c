@@ -353,6 +353,24 @@ a_deletion_names_no_other_half_that_is_a_dead_letter(void **state)
     assert_int_equal(envelope(LS_T_FILECACHE, 2)->moved_from, 1);
 }
 
+static void
+a_dead_letter_that_is_too_large_goes_without_its_value(void **state)
+{
+    static char long_path[2000];
+
+    (void)state;
+    assert_false(connect_again());
+    memset(long_path, 0xff, sizeof(long_path) - 1);
+    file(&after, 1, long_path);
+    largest = 3000;
+    publish(LS_T_FILECACHE, false, true);
+    assert_int_equal(count("p.dlq"), 1);
+    assert_string_equal(records[n_sent - 1].key, "17");
+    assert_int_equal(records[n_sent - 1].n, 0);
+    assert_non_null(strstr(records[n_sent - 1].headers, "cause=invalid-utf8;"));
+    assert_int_equal(cap_counters_balance(&cap_publisher_position(publisher)->counters), 0);
+}
+
 int
 main(void)
 {
@@ -363,6 +381,7 @@ main(void)
         T(odd_bytes_in_what_was_do_not_bury_what_is),
         T(a_deletion_names_no_other_half_that_is_a_dead_letter),
         T(a_bracket_says_how_far_was_read_not_what_time_it_is),
+        T(a_dead_letter_that_is_too_large_goes_without_its_value),
         T(a_heartbeat_that_was_thrown_away_does_not_raise_the_next_one),
     };
 
