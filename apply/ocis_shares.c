@@ -3,7 +3,8 @@
  *
  * oCIS knows no sharing on: who is not the owner of the space may not share, so what he shared in
  * ownCloud is then shared by the owner. A share without any permission would be a denial, which is
- * something else: refused. What is expired must not stay open: it is removed, and refused.
+ * something else. What is expired, or has no permission left, must not stay open: it is removed,
+ * and then refused.
  *
  * The server loses grants when two are added to one node at once, and its link manager loses the
  * race against itself; so one change per node, and one change of a link, at a time. A share that
@@ -30,19 +31,16 @@ permissions_possible(int64_t permissions, bool folder)
     return folder ? permissions : permissions & ~(int64_t)FOLDERS_ONLY;
 }
 
+/* POISON for what cannot be held open: expired, or without a permission. */
 static int
-expired(int64_t expires, struct ls_err *err)
+open_check(int64_t permissions, bool folder, int64_t expires, struct ls_err *err)
 {
-    if (!expires || expires > ls_now_us() / 1000000)
-        return 0;
-    return ls_fail_cause(err, LS_ERR_POISON, 0, "expired", "it has expired at the source");
-}
-
-static int
-nothing_left(struct ls_err *err)
-{
-    return ls_fail_cause(err, LS_ERR_POISON, 0, "refused",
-                         "no permission is left that oCIS can grant here");
+    if (!permissions_possible(permissions, folder))
+        return ls_fail_cause(err, LS_ERR_POISON, 0, "refused",
+                             "no permission is left that oCIS can grant here");
+    if (expires && expires <= ls_now_us() / 1000000)
+        return ls_fail_cause(err, LS_ERR_POISON, 0, "expired", "it has expired at the source");
+    return 0;
 }
 
 /* Worth another try as the owner: what the sharer is told when he may not, or does not exist.
@@ -246,13 +244,14 @@ ap_ocis_share_set(struct ap_writer *w, const struct ap_share_want *want, char sh
 {
     struct ap_ocis *ocis = ap_ocis_of(w);
     pthread_mutex_t *lock = node_lock(ocis, want->node_id);
+    struct ls_err why = {0};
     int r;
 
-    if (!permissions_possible(want->permissions, want->folder))
-        return nothing_left(err);
-    if (expired(want->expires, err) < 0) {
-        if (share_id[0] && ap_ocis_share_remove(w, want->space, want->sharer, share_id, err) == 0)
-            expired(want->expires, err);
+    if (open_check(want->permissions, want->folder, want->expires, &why) < 0) {
+        if (share_id[0] && ap_ocis_share_remove(w, want->space, want->sharer, share_id, err) < 0)
+            return -1;
+        if (err)
+            *err = why;
         return -1;
     }
     pthread_mutex_lock(lock);
@@ -495,13 +494,14 @@ ap_ocis_link_set(struct ap_writer *w, const struct ap_link_want *want, char link
                  bool doubtful, struct ls_err *err)
 {
     struct ap_ocis *ocis = ap_ocis_of(w);
+    struct ls_err why = {0};
     int r;
 
-    if (!permissions_possible(want->permissions, want->folder))
-        return nothing_left(err);
-    if (expired(want->expires, err) < 0) {
-        if (link_id[0] && ap_ocis_link_remove(w, want->space, want->sharer, link_id, err) == 0)
-            expired(want->expires, err);
+    if (open_check(want->permissions, want->folder, want->expires, &why) < 0) {
+        if (link_id[0] && ap_ocis_link_remove(w, want->space, want->sharer, link_id, err) < 0)
+            return -1;
+        if (err)
+            *err = why;
         return -1;
     }
     pthread_mutex_lock(&ocis->links);

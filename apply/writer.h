@@ -25,7 +25,8 @@
  *   POISON "name-refused"   the target cannot hold this name
  *   POISON "outside-home"   a link or ".." leads out of the user's home
  *   POISON "expired"        a share or link whose time is over; if it was there, it is gone now
- *   POISON "refused"        INVALID_ARGUMENT and the like, with the target's words
+ *   POISON "refused"        INVALID_ARGUMENT and the like, with the target's words; a share or
+ *                           link without any permission that can be: if it was there, it is gone now
  *   FATAL  "target-config"  the target cannot work with us (wrong key, method missing)
  */
 #ifndef AP_WRITER_H

@@ -495,6 +495,25 @@ def test_a_link_whose_password_cannot_be_kept_opens_to_nobody(site):
     assert site.see.link_by_token(got.token).status.code != OK
 
 
+# ---- both
+@pytest.mark.parametrize("how, cause", [
+    ({"permissions": {}}, "refused"), ({"permissions": {"add_grant": True}}, "refused"),
+    ({"expires": 1500000000}, "expired")])
+def test_what_may_not_be_open_any_more_is_removed_before_it_is_refused(pair, how, cause):
+    site, node = pair.site, pair.site.folder("A")
+    want = {"node_id": node, "folder": True, "sharer": site.name, "expires": 0, "group": False,
+            "grantee_id": pair.uid, "has_password": False, "label": "x",
+            "permissions": VIEWER, **how}
+    want["permissions"] = bits(want["permissions"])
+    sid, lid = share(pair, node, EDITOR)["id"], link(site, node, EDITOR, label="x")["id"]
+    for call, known in (("share_set", {"share_id": sid}), ("link_set", {"link_id": lid})):
+        refused = site.fails(call, **want, **known)
+        assert (refused.kind, refused.cause) == ("poison", cause)
+        refused = site.fails(call, **want)
+        assert (refused.kind, refused.cause) == ("poison", cause)
+    assert len(pair.see.received()) == len(site.see.my_links()) == len(site.see.grants(node)) == 0
+
+
 # ---- at once
 def test_many_calls_at_once_all_arrive(site):
     calls = [{"call": "make_folder", "space": site.space, "parent_id": site.root,
