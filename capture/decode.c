@@ -32,21 +32,17 @@ enum cap_event_class
 cap_event_classify(uint8_t type, uint16_t flags)
 {
     static const uint8_t known[] = {
-        CAP_EV_QUERY,       CAP_EV_ROTATE,           CAP_EV_FORMAT,     CAP_EV_XID,
-        CAP_EV_TABLE_MAP,   CAP_EV_INCIDENT,         CAP_EV_HEARTBEAT,  CAP_EV_GTID,
-        CAP_EV_XA_PREPARE,  CAP_EV_QUERY_COMPRESSED, CAP_EV_GTID_MYSQL, CAP_EV_GTID_ANONYMOUS,
-        CAP_EV_HEARTBEAT_V2};
-    static const uint8_t ignorable[] = {CAP_EV_STOP,
-                                        CAP_EV_IGNORABLE,
-                                        CAP_EV_ROWS_QUERY,
-                                        CAP_EV_PREVIOUS_GTIDS,
-                                        CAP_EV_ANNOTATE,
-                                        CAP_EV_CHECKPOINT,
-                                        CAP_EV_GTID_LIST,
-                                        CAP_EV_START_ENCRYPTION,
-                                        5 /* intvar */,
-                                        13 /* rand */,
-                                        14 /* user var */};
+        CAP_EV_QUERY,        CAP_EV_ROTATE,           CAP_EV_FORMAT,     CAP_EV_XID,
+        CAP_EV_TABLE_MAP,    CAP_EV_INCIDENT,         CAP_EV_HEARTBEAT,  CAP_EV_GTID,
+        CAP_EV_XA_PREPARE,   CAP_EV_QUERY_COMPRESSED, CAP_EV_GTID_MYSQL, CAP_EV_GTID_ANONYMOUS,
+        CAP_EV_HEARTBEAT_V2, CAP_EV_EXECUTE_LOAD};
+    static const uint8_t ignorable[] = {CAP_EV_STOP,          CAP_EV_IGNORABLE,
+                                        CAP_EV_ROWS_QUERY,    CAP_EV_PREVIOUS_GTIDS,
+                                        CAP_EV_ANNOTATE,      CAP_EV_CHECKPOINT,
+                                        CAP_EV_GTID_LIST,     CAP_EV_START_ENCRYPTION,
+                                        5 /* intvar */,       9 /* append block */,
+                                        11 /* delete file */, 17 /* begin load query */,
+                                        13 /* rand */,        14 /* user var */};
 
     if (cap_event_is_rows(type) || memchr(known, type, sizeof(known)))
         return CAP_CLASS_KNOWN;
@@ -226,6 +222,8 @@ cap_decode_query(const struct cap_event *event, struct ls_buf *scratch, struct c
     db_len = cur_u8(&c);
     cur_skip(&c, 2);
     vars_len = cur_u16(&c);
+    if (event->type == CAP_EV_EXECUTE_LOAD)
+        cur_skip(&c, 4 + 4 + 4 + 1); /* the file's number, where its name stands, duplicates */
     vars = cur_of(cur_take(&c, vars_len), vars_len);
     query.db = (struct ls_str){(const char *)cur_take(&c, db_len), db_len};
     cur_skip(&c, 1);

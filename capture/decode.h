@@ -21,6 +21,7 @@ enum cap_event_type {
     CAP_EV_ROTATE = 4,
     CAP_EV_FORMAT = 15,
     CAP_EV_XID = 16,
+    CAP_EV_EXECUTE_LOAD = 18, /* LOAD DATA as a statement, behind its file in events 17 and 9 */
     CAP_EV_TABLE_MAP = 19,
     CAP_EV_WRITE_ROWS_V1 = 23,
     CAP_EV_UPDATE_ROWS_V1 = 24,

@@ -14,6 +14,7 @@
  */
 #include "capture/stream.h"
 #include "common/log.h"
+#include "common/run.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,6 +47,7 @@ struct cap_stream {
     size_t n_seen;
 
     int64_t read_us;
+    int64_t received_us; /* the event at hand; the source's clock may be ahead of ours */
     int64_t events;
     struct ls_buf scratch;
     struct cap_image before, after;
@@ -92,7 +94,7 @@ cap_stream_restart(struct cap_stream *s)
     s->group_rows = 0;
     s->skip = position->row;
     /* what was read behind the position may have been thrown away with its Kafka transaction */
-    s->read_us = position->ts_us;
+    s->read_us = position->ts_us < ls_now_us() ? position->ts_us : ls_now_us();
     forget_maps(s);
 }
 
@@ -239,6 +241,7 @@ static int
 end_group(struct cap_stream *s, struct ls_err *err)
 {
     struct cap_position *position = cap_publisher_position(s->publisher);
+    int64_t read_us;
     bool gap = false;
 
     if (s->has_gtid && cap_gtid_set_add(&position->gtids, s->gtid, &gap, err) < 0)
@@ -256,8 +259,9 @@ end_group(struct cap_stream *s, struct ls_err *err)
     position->ts_us = s->group_ts_us;
     s->at_exact = true;
     s->groups++;
-    if (s->group_ts_us > s->read_us)
-        s->read_us = s->group_ts_us;
+    read_us = s->group_ts_us < s->received_us ? s->group_ts_us : s->received_us;
+    if (read_us > s->read_us)
+        s->read_us = read_us;
     s->in_group = s->standalone = s->has_gtid = false;
     s->group_rows = 0;
     s->skip = 0;
@@ -451,6 +455,7 @@ cap_stream_take(struct cap_stream *s, const struct cap_packet *packet, struct ls
     if (cap_event_parse(packet->p, packet->n, s->checksum, &event, err) < 0)
         return -1;
     s->events++;
+    s->received_us = packet->received_us;
     switch (cap_event_classify(event.type, event.flags)) {
     case CAP_CLASS_UNKNOWN: {
         char what[80];
@@ -478,6 +483,7 @@ cap_stream_take(struct cap_stream *s, const struct cap_packet *packet, struct ls
         return take_gtid(s, &event, err);
     case CAP_EV_QUERY:
     case CAP_EV_QUERY_COMPRESSED:
+    case CAP_EV_EXECUTE_LOAD:
         return take_query(s, &event, err);
     case CAP_EV_TABLE_MAP:
         return take_table_map(s, &event, err);

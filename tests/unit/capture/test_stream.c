@@ -346,6 +346,27 @@ a_heartbeat_that_nobody_waited_for_says_nothing_about_time(void **state)
     cap_stream_free(a.stream);
 }
 
+static void
+a_source_whose_clock_is_ahead_is_read_up_to_our_own_time(void **state)
+{
+    struct act a = begin("0-1-100", "bin.000007", 50000);
+
+    (void)state;
+    rotate(&a, "bin.000007", 4);
+    a.packet.received_us = 900000000;
+    gtid(&a, 101, 1000, 50042);
+    xid(&a, 1000, 50300);
+    assert_int_equal(cap_stream_read_us(a.stream), 900000000);
+    a.packet.received_us = 1100000000;
+    gtid(&a, 102, 1001, 50342);
+    xid(&a, 1001, 50600);
+    assert_int_equal(cap_stream_read_us(a.stream), 1001000000);
+    position.ts_us = INT64_MAX;
+    cap_stream_restart(a.stream);
+    assert_true(cap_stream_read_us(a.stream) < INT64_MAX);
+    cap_stream_free(a.stream);
+}
+
 /* ---- a transaction that was published in part */
 
 /* So many inserts into oc_mimetypes, of which the stream sees the first column. */
@@ -437,6 +458,37 @@ query(struct act *a, const char *text, uint32_t next)
     memcpy(body + 14, text, strlen(text));
     if (event(a, CAP_EV_QUERY, 1000, next, 0, body, 14 + strlen(text)) < 0)
         fail_msg("%s", a->err.msg);
+}
+
+static int
+load_data(struct act *a, const char *text, uint32_t next)
+{
+    uint8_t body[200] = {0};
+
+    assert_int_equal(event(a, 17, 1000, next - 40, 0, "\x01\0\0\0content", 11), 0);
+    assert_int_equal(event(a, 9, 1000, next - 20, 0, "\x01\0\0\0content", 11), 0);
+    body[8] = 8; /* the database's name */
+    memcpy(body + 26, "owncloud", 9);
+    memcpy(body + 35, text, strlen(text));
+    return event(a, CAP_EV_EXECUTE_LOAD, 1000, next, 0, body, 35 + strlen(text));
+}
+
+static void
+load_data_into_a_table_of_others_goes_by_and_into_ours_it_stops(void **state)
+{
+    struct act a = begin("0-1-100", "bin.000007", 50000);
+
+    (void)state;
+    rotate(&a, "bin.000007", 4);
+    gtid(&a, 101, 1000, 50042);
+    assert_int_equal(load_data(&a, "LOAD DATA INFILE 'x' INTO TABLE mine", 50200), 0);
+    xid(&a, 1000, 50300);
+    assert_true(cap_stream_at_boundary(a.stream));
+    gtid(&a, 102, 1000, 50342);
+    assert_int_equal(load_data(&a, "LOAD DATA INFILE 'x' INTO TABLE oc_share", 50500), -1);
+    assert_int_equal(a.err.kind, LS_ERR_FATAL);
+    assert_string_equal(a.err.cause, "statement");
+    cap_stream_free(a.stream);
 }
 
 static void
@@ -575,6 +627,8 @@ main(void)
         cmocka_unit_test(a_transaction_that_never_comes_again_is_not_waited_for),
         cmocka_unit_test(the_commit_of_what_xa_prepared_is_a_whole_transaction),
         cmocka_unit_test(a_loss_stays_in_the_position_until_a_snapshot_begins),
+        cmocka_unit_test(a_source_whose_clock_is_ahead_is_read_up_to_our_own_time),
+        cmocka_unit_test(load_data_into_a_table_of_others_goes_by_and_into_ours_it_stops),
         cmocka_unit_test(no_chunk_is_read_before_the_stream_knows_its_place),
         cmocka_unit_test(a_chunk_that_a_transaction_passed_is_read_again),
         cmocka_unit_test(a_chunk_waits_for_its_place_and_is_taken_there),
