@@ -294,7 +294,7 @@ def test_lag_is_the_age_of_the_last_heartbeat_and_grows_without_one(new_pipe):
     pipe.small_site()
 
     def beat():
-        """As capture does: to every partition of oc_filecache and three topics."""
+        """As capture does: to every partition of oc_filecache and to the topics beside it."""
         beats = []
         for p in range(8):
             table, key, _, data, value = pipe.envelope("filecache", "h")
@@ -311,6 +311,30 @@ def test_lag_is_the_age_of_the_last_heartbeat_and_grows_without_one(new_pipe):
     assert reached() < start  # nobody has said that the source was read that far
     beat()
     wait_until(lambda: reached() >= start, 10, "the heartbeats", 0.1)
+
+
+def test_a_heartbeat_claims_no_more_than_was_read_of_the_trash(new_pipe):
+    pipe = new_pipe()
+    pipe.small_site()
+
+    def beat(table, moment, partition=0):
+        _, key, _, data, value = pipe.envelope(table, "h", source_ts_us=moment)
+        return table, key, partition, data, value
+
+    def claimed():
+        found = pipe.folded("resource").get((3, "!heartbeat"))
+        return found and found["source_ts_us"]
+
+    def is_claimed(moment, by):
+        """Again and again: the two topics are read in no order."""
+        pipe.send(beat("filecache", by, 3))
+        return claimed() == moment
+
+    start = int(time.time() * 1e6)
+    pipe.send(beat("files_trash", start))
+    wait_until(lambda: is_claimed(start, start + 9), 20, "a heartbeat at the trash's time", 0.5)
+    pipe.send(beat("files_trash", start + 20))
+    wait_until(lambda: is_claimed(start + 11, start + 11), 20, "one at its own time", 0.5)
 
 
 def test_wrong_configuration_is_status_2(new_pipe):
