@@ -248,10 +248,11 @@ struct cs3_link_info {
 typedef int cs3_link_fn(void *arg, const struct cs3_link_info *link);
 int cs3_list_links(struct cs3_client *client, const char *as, const struct cs3_place *node,
                    cs3_link_fn *each, void *arg, struct ls_err *err);
-/* Of `link`: permissions, expires, label are used. password NULL: none. */
+/* Of `link`: permissions, expires, label are used. password NULL: none. ret_token: what its address
+ * ends with, and its label where it got none. */
 int cs3_create_link(struct cs3_client *client, const char *as, const char *owner,
                     const struct cs3_place *node, bool folder, const struct cs3_link_info *link, const char *password,
-                    char ret_id[AP_ID_SIZE], struct ls_err *err);
+                    char ret_id[AP_ID_SIZE], char ret_token[AP_ID_SIZE], struct ls_err *err);
 enum cs3_link_field {
     CS3_LINK_PERMISSIONS = 1,
     CS3_LINK_PASSWORD = 2,

@@ -413,7 +413,8 @@ public_grant_fill(struct public_grant *g, const struct cs3_link_info *link, cons
 int
 cs3_create_link(struct cs3_client *client, const char *as, const char *owner,
                 const struct cs3_place *node, bool folder, const struct cs3_link_info *link,
-                const char *password, char ret_id[AP_ID_SIZE], struct ls_err *err)
+                const char *password, char ret_id[AP_ID_SIZE], char ret_token[AP_ID_SIZE],
+                struct ls_err *err)
 {
     Cs3__CreatePublicShareRequest req = CS3__CREATE_PUBLIC_SHARE_REQUEST__INIT;
     Cs3__ArbitraryMetadata metadata = CS3__ARBITRARY_METADATA__INIT;
@@ -444,6 +445,8 @@ cs3_create_link(struct cs3_client *client, const char *as, const char *owner,
     reply = (const Cs3__PublicShareReply *)message;
     r = id_give(reply->share && reply->share->id ? reply->share->id->opaque_id : NULL,
                 "CreatePublicShare", ret_id, err);
+    if (r == 0)
+        snprintf(ret_token, AP_ID_SIZE, "%s", cs3_text(reply->share->token));
     protobuf_c_message_free_unpacked(message, NULL);
     return r;
 }

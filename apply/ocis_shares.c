@@ -11,6 +11,11 @@
  * is made although its grant could not be written (a leftover one) is rolled back with the grant:
  * once again then works. "Not found" of the gateway is no verdict, so a share that seems to be
  * gone is looked for in the list before another one is made.
+ *
+ * Two links of one file may look the same, so none is ever adopted for its looks: it could be that
+ * of another row. A link is made under a label of ours, which it keeps until all else is right; a
+ * doubtful try takes up only what still has that label. Who is killed after that, before the
+ * ledger has the id, makes a second link, whose address nobody has been told.
  */
 #include "apply/ocis_api.h"
 #include "common/run.h"
@@ -325,14 +330,25 @@ ap_ocis_received_set(struct ap_writer *w, const char *recipient, const char *sha
 }
 
 /* ---- links */
+#define UNFINISHED "lockstep: unfinished"
+
 struct link_search {
-    const char *id;                  /* this one, or */
-    const struct ap_link_want *like; /* one that looks like it */
-    int64_t permissions;
+    const char *id;             /* this one; NULL: an unfinished one */
+    bool has_password;          /* as the unfinished one must be */
+    char makers[2][AP_ID_SIZE]; /* who may have made it */
     bool found;
     struct cs3_link_info info; /* its strings are gone; but for: */
-    char found_id[AP_ID_SIZE], label[512];
+    char found_id[AP_ID_SIZE], label[512], token[AP_ID_SIZE];
 };
+
+static bool
+is_unfinished(const struct link_search *search, const struct cs3_link_info *link)
+{
+    return !strcmp(link->label, UNFINISHED) && link->has_password == search->has_password &&
+           *link->creator_id &&
+           (!strcmp(link->creator_id, search->makers[0]) ||
+            !strcmp(link->creator_id, search->makers[1]));
+}
 
 static int
 link_check(void *arg, const struct cs3_link_info *link)
@@ -341,17 +357,12 @@ link_check(void *arg, const struct cs3_link_info *link)
 
     if (search->found || strlen(link->id) >= AP_ID_SIZE)
         return 0;
-    if (search->id && strcmp(link->id, search->id) != 0)
-        return 0;
-    if (search->like &&
-        (link->permissions != search->permissions || link->expires != search->like->expires ||
-         link->has_password != search->like->has_password ||
-         (search->like->label && *search->like->label &&
-          strcmp(link->label, search->like->label) != 0)))
+    if (search->id ? strcmp(link->id, search->id) != 0 : !is_unfinished(search, link))
         return 0;
     search->info = *link;
     snprintf(search->found_id, sizeof(search->found_id), "%s", link->id);
     snprintf(search->label, sizeof(search->label), "%s", link->label);
+    snprintf(search->token, sizeof(search->token), "%s", link->token);
     search->found = true;
     return 0;
 }
@@ -362,15 +373,29 @@ link_search(struct ap_ocis *ocis, const struct ap_space *space, const char *node
 {
     struct cs3_place node = cs3_place_of(space, node_id ? node_id : "", NULL);
     const struct cs3_place *at = node_id ? &node : NULL;
+    struct ls_err why = {0};
 
     search->found = false;
+    if (!search->id) {
+        if (cs3_sign_in(ocis->cs3, space->owner, search->makers[0], err) < 0)
+            return -1;
+        if (!is_owner(space, sharer) &&
+            cs3_sign_in(ocis->cs3, sharer, search->makers[1], &why) < 0 &&
+            !ap_cause_is(&why, "no-user"))
+            goto fail;
+    }
     if (cs3_list_links(ocis->cs3, space->owner, at, link_check, search, err) < 0)
         return -1;
     if (search->found || is_owner(space, sharer))
         return 0;
     /* What somebody else made may not be shown to the owner; if he is gone, so is his list. */
-    cs3_list_links(ocis->cs3, sharer, at, link_check, search, NULL);
-    return 0;
+    if (cs3_list_links(ocis->cs3, sharer, at, link_check, search, &why) == 0 ||
+        ap_cause_is(&why, "no-user"))
+        return 0;
+fail:
+    if (err)
+        *err = why;
+    return -1;
 }
 
 /* Nobody is ever told this one: a link with a password is never open. */
@@ -391,7 +416,7 @@ password_make(char out[33], struct ls_err *err)
 
 static int
 link_create(struct ap_ocis *ocis, const struct ap_link_want *want, const struct cs3_link_info *link,
-            const char *password, char link_id[AP_ID_SIZE], struct ls_err *err)
+            const char *password, struct link_search *ret, struct ls_err *err)
 {
     struct cs3_place node = cs3_place_of(want->space, want->node_id, NULL);
     struct ls_err why = {0};
@@ -400,10 +425,10 @@ link_create(struct ap_ocis *ocis, const struct ap_link_want *want, const struct 
 
     if (!is_owner(want->space, want->sharer))
         r = cs3_create_link(ocis->cs3, want->sharer, want->space->owner, &node, want->folder, link,
-                            password, link_id, &why);
+                            password, ret->found_id, ret->token, &why);
     if (r < 0 && (is_owner(want->space, want->sharer) || owner_may(&why)))
         r = cs3_create_link(ocis->cs3, want->space->owner, want->space->owner, &node, want->folder,
-                            link, password, link_id, &why);
+                            link, password, ret->found_id, ret->token, &why);
     if (r == 0)
         return 0;
     if (ap_look(ocis, want->space, want->node_id, NULL, &info, NULL) == 0)
@@ -432,12 +457,14 @@ link_field(struct ap_ocis *ocis, const struct ap_link_want *want, const char *li
     return cs3_update_link(ocis->cs3, want->space->owner, link_id, field, link, password, err);
 }
 
-/* Field by field, what protects first. */
+/* Field by field, what protects first; the label last. Without a wish it is what the target would
+ * have given itself, the token. */
 static int
 link_update(struct ap_ocis *ocis, const struct ap_link_want *want, const struct link_search *is,
             const struct cs3_link_info *link, const char *password, struct ls_err *err)
 {
     const char *id = is->found_id;
+    struct cs3_link_info named = *link;
 
     if (want->has_password && !is->info.has_password &&
         link_field(ocis, want, id, CS3_LINK_PASSWORD, link, password, err) < 0)
@@ -451,63 +478,12 @@ link_update(struct ap_ocis *ocis, const struct ap_link_want *want, const struct 
     if (!want->has_password && is->info.has_password &&
         link_field(ocis, want, id, CS3_LINK_PASSWORD, link, "", err) < 0)
         return -1;
-    if (link->label && *link->label && strcmp(is->label, link->label) != 0 &&
-        link_field(ocis, want, id, CS3_LINK_LABEL, link, NULL, err) < 0)
+    if (!link->label || !*link->label)
+        named.label = strcmp(is->label, UNFINISHED) != 0 ? is->label : is->token;
+    if (strcmp(is->label, named.label) != 0 &&
+        link_field(ocis, want, id, CS3_LINK_LABEL, &named, NULL, err) < 0)
         return -1;
     return 0;
-}
-
-static int
-link_set_locked(struct ap_ocis *ocis, const struct ap_link_want *want, char link_id[AP_ID_SIZE],
-                bool doubtful, struct ls_err *err)
-{
-    const struct cs3_link_info link = {
-        .permissions = permissions_possible(want->permissions, want->folder),
-        .expires = want->expires,
-        .label = want->label,
-    };
-    struct link_search search = {.id = link_id[0] ? link_id : NULL,
-                                 .like = link_id[0] ? NULL : want,
-                                 .permissions = link.permissions};
-    char password[33] = "", id[AP_ID_SIZE] = "";
-    int r = -1;
-
-    if ((link_id[0] || doubtful) &&
-        link_search(ocis, want->space, want->node_id, want->sharer, &search, err) < 0)
-        return -1;
-    if (want->has_password && password_make(password, err) < 0)
-        return -1;
-    if (search.found) {
-        snprintf(id, sizeof(id), "%s", search.found_id);
-        r = link_update(ocis, want, &search, &link, password, err);
-    } else {
-        r = link_create(ocis, want, &link, want->has_password ? password : NULL, id, err);
-    }
-    explicit_bzero(password, sizeof(password));
-    if (r == 0)
-        memcpy(link_id, id, AP_ID_SIZE);
-    return r;
-}
-
-int
-ap_ocis_link_set(struct ap_writer *w, const struct ap_link_want *want, char link_id[AP_ID_SIZE],
-                 bool doubtful, struct ls_err *err)
-{
-    struct ap_ocis *ocis = ap_ocis_of(w);
-    struct ls_err why = {0};
-    int r;
-
-    if (open_check(want->permissions, want->folder, want->expires, &why) < 0) {
-        if (link_id[0] && ap_ocis_link_remove(w, want->space, want->sharer, link_id, err) < 0)
-            return -1;
-        if (err)
-            *err = why;
-        return -1;
-    }
-    pthread_mutex_lock(&ocis->links);
-    r = link_set_locked(ocis, want, link_id, doubtful, err);
-    pthread_mutex_unlock(&ocis->links);
-    return r;
 }
 
 static int
@@ -530,6 +506,85 @@ link_remove_locked(struct ap_ocis *ocis, const struct ap_space *space, const cha
     if (err)
         *err = why;
     return -1;
+}
+
+/* What was made but not finished is removed again; where that fails, too, ret_id names it, so that
+ * the doubtful repeat finishes it. */
+static int
+link_make(struct ap_ocis *ocis, const struct ap_link_want *want, const struct cs3_link_info *link,
+          const char *password, char ret_id[AP_ID_SIZE], struct ls_err *err)
+{
+    struct cs3_link_info unfinished = *link;
+    struct link_search made = {.label = UNFINISHED};
+    struct ls_err why = {0};
+
+    unfinished.label = UNFINISHED;
+    if (link_create(ocis, want, &unfinished, password, &made, err) < 0)
+        return -1;
+    made.info = unfinished;
+    made.info.has_password = want->has_password;
+    if (link_update(ocis, want, &made, link, password, &why) == 0) {
+        memcpy(ret_id, made.found_id, AP_ID_SIZE);
+        return 0;
+    }
+    if (link_remove_locked(ocis, want->space, want->sharer, made.found_id, NULL) < 0) {
+        memcpy(ret_id, made.found_id, AP_ID_SIZE);
+        return ls_fail_cause(err, LS_ERR_RETRY, why.code, "timeout", "%s", why.msg);
+    }
+    if (err)
+        *err = why;
+    return -1;
+}
+
+static int
+link_set_locked(struct ap_ocis *ocis, const struct ap_link_want *want, char link_id[AP_ID_SIZE],
+                bool doubtful, struct ls_err *err)
+{
+    const struct cs3_link_info link = {
+        .permissions = permissions_possible(want->permissions, want->folder),
+        .expires = want->expires,
+        .label = want->label,
+    };
+    struct link_search search = {.id = link_id[0] ? link_id : NULL,
+                                 .has_password = want->has_password};
+    char password[33] = "";
+    int r = -1;
+
+    if ((link_id[0] || doubtful) &&
+        link_search(ocis, want->space, want->node_id, want->sharer, &search, err) < 0)
+        return -1;
+    if (want->has_password && password_make(password, err) < 0)
+        return -1;
+    if (search.found) {
+        r = link_update(ocis, want, &search, &link, password, err);
+        if (r == 0)
+            memcpy(link_id, search.found_id, AP_ID_SIZE);
+    } else {
+        r = link_make(ocis, want, &link, want->has_password ? password : NULL, link_id, err);
+    }
+    explicit_bzero(password, sizeof(password));
+    return r;
+}
+
+int
+ap_ocis_link_set(struct ap_writer *w, const struct ap_link_want *want, char link_id[AP_ID_SIZE],
+                 bool doubtful, struct ls_err *err)
+{
+    struct ap_ocis *ocis = ap_ocis_of(w);
+    struct ls_err why = {0};
+    int r;
+
+    if (open_check(want->permissions, want->folder, want->expires, &why) < 0) {
+        if (link_id[0] && ap_ocis_link_remove(w, want->space, want->sharer, link_id, err) < 0)
+            return -1;
+        if (err)
+            *err = why;
+        return -1;
+    }
+    pthread_mutex_lock(&ocis->links);
+    r = link_set_locked(ocis, want, link_id, doubtful, err);
+    pthread_mutex_unlock(&ocis->links);
+    return r;
 }
 
 int

@@ -140,6 +140,8 @@ struct ap_writer_ops {
     /* State and mount point of a received share, as its recipient. */
     int (*received_set)(struct ap_writer *w, const char *recipient, const char *share_id,
                         enum cs3_share_state state, const char *mount_point, struct ls_err *err);
+    /* A doubtful try takes up an unfinished link only, never one for its looks. On RETRY "timeout"
+     * link_id may have been filled: the repeat is to get it. */
     int (*link_set)(struct ap_writer *w, const struct ap_link_want *want,
                     char link_id[AP_ID_SIZE], bool doubtful, struct ls_err *err);
     int (*link_remove)(struct ap_writer *w, const struct ap_space *space, const char *sharer,

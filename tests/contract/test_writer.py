@@ -480,11 +480,33 @@ def test_a_link_is_made_changed_and_removed(site):
     assert len(site.see.my_links()) == 0
 
 
-def test_a_doubtful_link_is_not_made_twice(site):
+def test_a_doubtful_link_never_takes_up_a_finished_one(site):
+    """However alike: it may be that of another row."""
     node = site.folder("A")
-    lid = link(site, node, VIEWER, label="one")["id"]
-    assert link(site, node, VIEWER, label="one", doubtful=True)["id"] == lid
-    assert len(site.see.my_links()) == 1
+    one = link(site, node, VIEWER, label="one")["id"]
+    two = link(site, node, VIEWER, label="one", doubtful=True)["id"]
+    assert {x.id.opaque_id for x in site.see.my_links()} == {one, two} and one != two
+    site.call("link_remove", sharer=site.name, link_id=two)
+    assert [x.id.opaque_id for x in site.see.my_links()] == [one]
+
+
+@pytest.mark.parametrize("has_password", [False, True])
+def test_an_unfinished_link_is_finished_by_the_doubtful_try_it_suits(site, has_password):
+    node, label = site.folder("A"), "lockstep: unfinished"
+    left = link(site, node, VIEWER, label=label, has_password=has_password)["id"]
+    other = link(site, node, EDITOR, label="x", has_password=not has_password, doubtful=True)["id"]
+    assert other != left
+    assert link(site, node, EDITOR, has_password=has_password, doubtful=True)["id"] == left
+    got = {x.id.opaque_id: x for x in site.see.my_links()}
+    assert set(got) == {left, other}
+    assert got[left].display_name == got[left].token
+    assert got[left].permissions.permissions.delete
+
+
+def test_a_link_without_a_label_is_called_by_its_token(site):
+    link(site, site.folder("A"), VIEWER)
+    got = site.see.my_links()[0]
+    assert got.display_name == got.token
 
 
 def test_a_link_whose_password_cannot_be_kept_opens_to_nobody(site):

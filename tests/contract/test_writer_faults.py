@@ -203,6 +203,43 @@ def test_a_link_cut_off_is_made_once(site, effect):
     assert len(site.see.my_links()) == 1
 
 
+def arguments_of_a_link(site, node):
+    return {"node_id": node, "folder": True, "sharer": site.name, "expires": 0,
+            "has_password": False, "label": "one", "permissions": bits(VIEWER)}
+
+
+def test_a_link_whose_naming_fails_is_removed_again(site):
+    arguments = arguments_of_a_link(site, site.folder("A"))
+    fault(site, call="gateway.UpdatePublicShare", nth=1, effect="code", code=15)
+    refused = site.fails("link_set", **arguments)
+    assert (refused.kind, refused.cause) == ("retry", "internal")
+    assert len(site.see.my_links()) == 0
+    site.call("link_set", **arguments)
+    assert [x.display_name for x in site.see.my_links()] == ["one"]
+
+
+def test_a_link_that_can_neither_be_named_nor_removed_is_finished_later(site):
+    arguments = arguments_of_a_link(site, site.folder("A"))
+    fault(site, call="gateway.UpdatePublicShare", nth=1, effect="code", code=15)
+    fault(site, call="gateway.RemovePublicShare", nth=1, effect="code", code=15)
+    refused = site.fails("link_set", **arguments)
+    assert (refused.kind, refused.cause) == ("retry", "timeout")
+    site.call("link_set", doubtful=True, **arguments)
+    assert [x.display_name for x in site.see.my_links()] == ["one"]
+
+
+def test_a_list_of_links_that_fails_makes_no_second_link(pair):
+    site, node = pair.site, pair.site.folder("A")
+    share(pair, node, VIEWER)
+    want = dict(arguments_of_a_link(site, node), sharer=pair.name)
+    made = site.call("link_set", **want)["id"]
+    fault(site, call="gateway.ListPublicShares", nth=2, effect="code", code=15)
+    refused = site.fails("link_set", **dict(want, link_id="none-of-them"))
+    assert (refused.kind, refused.cause) == ("retry", "internal")
+    site.sim.ask("/faults", "DELETE")
+    assert {x.id.opaque_id for x in [*site.see.my_links(), *pair.see.my_links()]} == {made}
+
+
 def test_done_means_ready_when_the_target_works_asynchronously(site):
     site.sim.ask("/settings", "POST", {"async": True, "pace": 2})
     node = site.put("f", "hello")["id"]
