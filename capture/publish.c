@@ -15,6 +15,7 @@
  */
 #include "capture/publish.h"
 #include "capture/images.h"
+#include "capture/resume.h"
 #include "common/kafka.h"
 #include "common/log.h"
 #include "common/records.h"
@@ -24,12 +25,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #define RECORD_CAP ((size_t)64 << 20)
 #define ARENA_CAP ((size_t)256 << 20)
-#define CONNECT_KEY "connect"  /* on the position topic, beside the position */
-#define OUT_OF_SIGHT_MS 120000 /* a transaction of a dead process is aborted after 60 s */
 
 struct cap_publisher {
     const struct ls_config *config;
@@ -95,32 +93,6 @@ cap_publisher_free(struct cap_publisher *p)
     free(p);
 }
 
-struct read_position {
-    struct cap_position position;
-    bool found;
-    char mark[64]; /* what this connection wrote */
-    bool marked;   /* and saw again */
-};
-
-static int
-take_position(void *arg, const struct ls_message *message, struct ls_err *err)
-{
-    struct read_position *read = arg;
-
-    if (ls_str_is(message->key, CONNECT_KEY) && ls_str_is(message->value, read->mark))
-        read->marked = true;
-    if (!ls_str_is(message->key, CAP_POSITION_KEY))
-        return 0;
-    if (!message->value.p) {
-        read->found = false;
-        return 0;
-    }
-    if (cap_position_parse(message->value, &read->position, err) < 0)
-        return -1;
-    read->found = true;
-    return 0;
-}
-
 static int
 open_transaction(struct cap_publisher *p, struct ls_err *err)
 {
@@ -134,43 +106,12 @@ open_transaction(struct cap_publisher *p, struct ls_err *err)
     return 0;
 }
 
-/*
- * Reads the position as it is, not as it was. Readers of committed records see a partition only up
- * to its oldest open transaction, so a position that is committed can be out of sight for as long
- * as somebody's transaction hangs there: a record of our own, written behind everything and seen
- * again, says that nothing is.
- */
-static int
-read_position(struct cap_publisher *p, struct read_position *read, struct ls_err *err)
-{
-    int64_t until = ls_mono_ms() + OUT_OF_SIGHT_MS;
-
-    (void)snprintf(read->mark, sizeof(read->mark), "{\"pid\":%d,\"time_us\":%" PRId64 "}",
-                   (int)getpid(), ls_now_us());
-    if (ls_producer_begin(p->producer, err) < 0 ||
-        ls_producer_send(p->producer, p->position_topic, 0, LS_STR(CONNECT_KEY),
-                         ls_str_of(read->mark), NULL, 0, err) < 0 ||
-        ls_producer_commit(p->producer, err) < 0)
-        return -1;
-    for (;;) {
-        read->found = false;
-        if (ls_topic_read(p->config, p->position_topic, take_position, read, err) < 0)
-            return -1;
-        if (read->marked)
-            return 0;
-        if (ls_mono_ms() >= until || ls_run_stopping())
-            return ls_fail_cause(err, LS_ERR_RETRY, 0, "position-hidden",
-                                 "an open transaction on %s hides the position", p->position_topic);
-        ls_run_notify_alive();
-        ls_run_sleep_ms(50);
-    }
-}
-
 int
 cap_publisher_connect(struct cap_publisher *p, bool *ret_found, struct ls_err *err)
 {
-    struct read_position *read;
-    int32_t epoch = p->now.epoch;
+    int32_t given = p->now.epoch, in_topics = 0;
+    struct cap_position *read;
+    bool found;
     int r = -1;
 
     if (p->open)
@@ -183,19 +124,23 @@ cap_publisher_connect(struct cap_publisher *p, bool *ret_found, struct ls_err *e
         return ls_fail(err, LS_ERR_RETRY, 0, "no memory");
     /* the id first: from here on nobody else can move the position that is read next */
     if (ls_producer_new(p->config, p->transactional_id, &p->producer, err) < 0 ||
-        read_position(p, read, err) < 0)
+        cap_resume_position(p->config, p->producer, read, &found, err) < 0)
         goto out;
-    if (read->found)
-        p->now = read->position;
-    else
-        cap_position_first(&p->now);
+    if (!found) {
+        cap_position_first(read);
+        if (cap_resume_epoch(p->config, &in_topics, err) < 0)
+            goto out;
+    }
     /* numbers behind this position may have been given before, and be thought of as seen */
-    p->now.epoch += read->found;
-    if (p->now.epoch <= epoch)
-        p->now.epoch = epoch + 1;
+    if (given < in_topics)
+        given = in_topics;
+    p->now = *read;
+    p->now.epoch += found;
+    if (p->now.epoch <= given)
+        p->now.epoch = given + 1;
     p->committed = p->now;
     p->heartbeat_us = p->heartbeat_kept_us;
-    *ret_found = read->found;
+    *ret_found = found;
     r = 0;
 out:
     free(read);

@@ -1,0 +1,19 @@
+/*
+ * What stands in Kafka when capture connects.
+ */
+#ifndef CAP_RESUME_H
+#define CAP_RESUME_H
+
+#include "capture/position.h"
+#include "common/config.h"
+#include "common/err.h"
+#include "common/kafka.h"
+
+/* The position as it is, not as it was; 0 and *ret_found false when there is none. With an open
+ * transaction of somebody else on the topic it waits, at last RETRY, cause "position-hidden". */
+int cap_resume_position(const struct ls_config *config, struct ls_producer *producer,
+                        struct cap_position *ret, bool *ret_found, struct ls_err *err);
+/* The epoch of the newest numbers in the row topics, for when the position was lost; 0: none. */
+int cap_resume_epoch(const struct ls_config *config, int32_t *ret, struct ls_err *err);
+
+#endif
