@@ -7,8 +7,8 @@
  * What can go wrong: claiming too much. cs3.resource also gets oc_files_trash, and cs3.person
  * oc_groups and oc_group_user; a heartbeat of the main table that is carried on while one of these
  * still waits to be read would call that part in step. So it carries the earliest of their times,
- * as far as this instance holds them. A lesser table counts from its first heartbeat on: before,
- * nothing is known of it, and its beat comes in the same second as the others'.
+ * as far as this instance holds them, and none goes on before each of them has been heard of:
+ * capture sends the heartbeats of all of them in one transaction.
  */
 #include "transform/reach.h"
 
@@ -152,8 +152,11 @@ tf_reach_limit(const struct tf_reach *reach, const struct ls_envelope *heartbeat
     for (size_t t = 0; t < TABLES; t++) {
         const struct mark *m = reach->marks[t]; /* the lesser tables have one partition */
 
-        if (tables[t].lesser && tables[t].main == heartbeat->table->id && m->held &&
-            m->now.beaten && m->now.source_ts_us < limit)
+        if (!tables[t].lesser || tables[t].main != heartbeat->table->id || !m->held)
+            continue;
+        if (!m->now.beaten)
+            return 0;
+        if (m->now.source_ts_us < limit)
             limit = m->now.source_ts_us;
     }
     return limit;
@@ -168,8 +171,7 @@ tf_reach_oldest(const struct tf_reach *reach)
         for (int i = 0; i < partitions_of(reach, t); i++) {
             const struct mark *m = &reach->marks[t][i];
 
-            if (m->held && (m->kept.beaten || !tables[t].lesser) &&
-                (oldest == 0 || m->kept.source_ts_us < oldest))
+            if (m->held && (oldest == 0 || m->kept.source_ts_us < oldest))
                 oldest = m->kept.source_ts_us;
         }
     }

@@ -24,7 +24,7 @@ void tf_reach_keep(struct tf_reach *reach);
 void tf_reach_undo(struct tf_reach *reach);
 
 /* The time that a heartbeat of this table may carry on: its own, or that of a lesser table of the
- * same cs3 topic that has not been read so far. */
+ * same cs3 topic that has not been read so far; 0: nothing is known of one, it must not go on. */
 int64_t tf_reach_limit(const struct tf_reach *reach, const struct ls_envelope *heartbeat);
 
 /* Source time of the partition that is furthest behind; 0 when none is held. */

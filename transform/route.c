@@ -117,8 +117,11 @@ route_bare(const struct tf_world *world, const struct route *route, const struct
     if (route->topic == TF_RESOURCE && route->type == CS3_TRASH_INFO)
         partition = TF_ALL_PARTITIONS;
     head = tf_head(e, kind);
-    if (kind == CS3_HEARTBEAT)
+    if (kind == CS3_HEARTBEAT) {
         head.source_ts_us = tf_reach_limit(world->reach, e);
+        if (head.source_ts_us == 0)
+            return 0;
+    }
     record = bare_record(route, head, arena, err);
     if (!record || !key)
         return ls_fail_cause(err, LS_ERR_FATAL, 0, "memory", "the arena of one record is full");

@@ -148,6 +148,23 @@ a_heartbeat_claims_no_more_than_was_read_of_the_lesser_tables(void **state)
 }
 
 static void
+no_heartbeat_goes_on_before_the_lesser_tables_have_been_heard_of(void **state)
+{
+    struct site *s = *state;
+
+    hold_all(s, 1000);
+    note(s, LS_T_GROUPS, LS_OP_HEARTBEAT, 0, 2000);
+    note(s, LS_T_GROUP_USER, LS_OP_CREATE, 0, 2000); /* a row is not enough: more may follow */
+    assert_int_equal(route(s, row(s, LS_T_FILECACHE, LS_OP_HEARTBEAT)), 0);
+    assert_int_equal(s->result.n, 0);
+    assert_int_equal(route(s, row(s, LS_T_ACCOUNTS, LS_OP_HEARTBEAT)), 0);
+    assert_int_equal(s->result.n, 0);
+    assert_int_equal(forwarded(s, LS_T_SHARE, 3000), 3000);
+    note(s, LS_T_GROUP_USER, LS_OP_HEARTBEAT, 0, 2500);
+    assert_int_equal(forwarded(s, LS_T_ACCOUNTS, 3000), 2000);
+}
+
+static void
 lesser_tables_that_another_instance_holds_do_not_hold_heartbeats_back(void **state)
 {
     struct site *s = *state;
@@ -167,6 +184,7 @@ main(void)
         SITE_TEST(a_snapshot_is_done_when_no_partition_is_inside_it),
         SITE_TEST(a_bracket_says_nothing_of_how_far_the_source_was_read),
         SITE_TEST(a_heartbeat_claims_no_more_than_was_read_of_the_lesser_tables),
+        SITE_TEST(no_heartbeat_goes_on_before_the_lesser_tables_have_been_heard_of),
         SITE_TEST(lesser_tables_that_another_instance_holds_do_not_hold_heartbeats_back),
     };
 
