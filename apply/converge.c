@@ -4,9 +4,10 @@
  * What can go wrong, and is answered by waiting rather than by guessing: the parent is not made
  * yet; the name is still held by somebody who is on his way elsewhere; a folder shall move below
  * itself; something that shall live is still inside of what shall go; half of a move between
- * storages has come; the chain of parents leads nowhere, or in a ring. Waits may form a ring
- * (a -> b, b -> a): schedule.c sees it and asks again with `forced`, and then the holder of the
- * name is moved aside. Rows are trusted in parent and name only, never in path.
+ * storages has come; the old copy of what moved to another space is still the only one; the chain
+ * of parents leads nowhere, or in a ring. Waits may form a ring (a -> b, b -> a): schedule.c sees
+ * it and asks again with `forced`, and then the holder of the name is moved aside. Rows are trusted
+ * in parent and name only, never in path.
  */
 #include "apply/converge.h"
 #include <stdio.h>
@@ -250,6 +251,11 @@ gone_step(const struct ap_view *view, const struct ap_applied *node, struct ap_n
         wait_on(ret, "inside", who.kind, who.id);
         return;
     }
+    /* Content is never taken away before its new node is there. */
+    if (view->only_copy(view->arg, node->id, &who)) {
+        wait_on(ret, "only-copy", who.kind, who.id);
+        return;
+    }
     if (top == AP_ROOT) {
         call(ret, AP_TRASH, node, node->storage, node->fileid);
         return;
@@ -391,13 +397,31 @@ trash_name_right(const struct ap_desired *row, const struct ap_applied *node)
     return strcmp(node->name, base) == 0 || strcmp(node->name, aside) == 0;
 }
 
+/* It is live still, and not all that belongs into it is there, or not all else is out. */
+static bool
+trash_waits(const struct ap_view *view, const struct ap_desired *row, const struct ap_applied *node,
+            struct ap_next *ret)
+{
+    struct ap_key who;
+    int64_t other;
+
+    if (view->unfinished(view->arg, row->fileid, &other)) {
+        wait_on(ret, "fill", AP_NODE, other);
+        return true;
+    }
+    if (view->inside(view->arg, node->id, &who)) {
+        wait_on(ret, "inside", who.kind, who.id);
+        return true;
+    }
+    return false;
+}
+
 static void
 trash_top_step(const struct ap_view *view, const struct ap_desired *row,
                const struct ap_place *place, const struct ap_applied *node,
                const struct ap_space_row *space, bool forced, struct ap_next *ret)
 {
     char relative[AP_PATH_SIZE], name[AP_NAME_SIZE];
-    struct ap_key who;
     int64_t parent, other;
     int64_t top = node ? ap_applied_top(view, node, relative, sizeof(relative)) : AP_ROOT;
     bool differs = node && content_differs(row, node);
@@ -411,21 +435,14 @@ trash_top_step(const struct ap_view *view, const struct ap_desired *row,
         wait_on(ret, "older-trash", AP_NODE, other);
         return;
     }
-    if (!staging_place(view, row, space, node, &parent, name, sizeof(name), ret))
+    if (node && top == AP_ROOT && !differs && trash_waits(view, row, node, ret))
         return;
     /* Moved only while nothing else is to be done: the name under which it lies in the trash. */
-    if (place_step(view, row, node, place->storage, parent, name, forced, ret) || !node)
+    if (!staging_place(view, row, space, node, &parent, name, sizeof(name), ret) ||
+        place_step(view, row, node, place->storage, parent, name, forced, ret) || !node)
         return;
     if (differs) {
         put_call(view, row, node, node->storage, ret);
-        return;
-    }
-    if (view->unfinished(view->arg, row->fileid, &other)) {
-        wait_on(ret, "fill", AP_NODE, other);
-        return;
-    }
-    if (view->inside(view->arg, node->id, &who)) {
-        wait_on(ret, "inside", who.kind, who.id);
         return;
     }
     call(ret, AP_TRASH, node, node->storage, row->fileid);
@@ -438,7 +455,7 @@ space_ready(const struct ap_view *view, int64_t storage, struct ap_space_row *sp
 {
     int64_t person;
 
-    if (!view->space(view->arg, storage, space) || !space->known) {
+    if (!view->space(view->arg, storage, space) || !space->known || space->unknown) {
         wait_on(ret, "space-unknown", AP_SPACE, storage);
         return false;
     }

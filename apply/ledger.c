@@ -461,8 +461,10 @@ bool
 ap_space_get(struct ap_ledger *ledger, int64_t storage, struct ap_space_row *ret)
 {
     sqlite3_stmt *s = ap_query(ledger,
-                               "SELECT type, known, ready, copied, owner, storage_id, space_id,"
-                               " root_id FROM space WHERE storage = ?",
+                               "SELECT type, known AND (ready OR deleted = 0), ready, copied,"
+                               " owner, storage_id, space_id,"
+                               " root_id, coalesce(deleted, 0), type = 2 AND reason = 'unknown'"
+                               " FROM space WHERE storage = ?",
                                "i", storage);
     if (!ap_step(ledger, s))
         return false;
@@ -470,7 +472,9 @@ ap_space_get(struct ap_ledger *ledger, int64_t storage, struct ap_space_row *ret
                                  .type = (enum cs3_space_type)sqlite3_column_int(s, 0),
                                  .known = sqlite3_column_int(s, 1) != 0,
                                  .ready = sqlite3_column_int(s, 2) != 0,
-                                 .copied = sqlite3_column_int(s, 3) != 0};
+                                 .copied = sqlite3_column_int(s, 3) != 0,
+                                 .deleted = sqlite3_column_int(s, 8) != 0,
+                                 .unknown = sqlite3_column_int(s, 9) != 0};
     ap_text(s, 4, ret->owner, sizeof(ret->owner));
     ap_text(s, 5, ret->target.storage_id, sizeof(ret->target.storage_id));
     ap_text(s, 6, ret->target.space_id, sizeof(ret->target.space_id));

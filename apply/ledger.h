@@ -85,6 +85,7 @@ struct ap_space_row {
     int64_t storage;
     enum cs3_space_type type;
     bool known, ready, copied; /* a record came; made at the target; its first copy is done */
+    bool deleted, unknown;     /* at the source; ignored only until its owner is known there */
     char owner[256];
     struct ap_space target;
 };

@@ -172,9 +172,9 @@ static const char *const own_causes[] = {"orphan",    "dormant",       "node",  
                                          "name-twin", "space-unknown", "group-share", NULL};
 /* Causes where the one waited for has something to do himself. */
 static const char *const active_causes[] = {
-    "parent",        "name",           "inside", "fill",         "with-parent",
-    "inside-itself", "older-trash",    "space",  "trash-reopen", "person",
-    "grant",         "owner-disabled", NULL};
+    "parent",    "name",          "inside",         "fill",  "with-parent",
+    "only-copy", "inside-itself", "older-trash",    "space", "trash-reopen",
+    "person",    "grant",         "owner-disabled", NULL};
 
 static bool
 listed(const char *const *list, const char *word)

@@ -67,12 +67,17 @@ goes_along(struct ap_ledger *ledger, int64_t fileid)
            (place.class == AP_CLASS_ORPHAN && ap_desired_get(ledger, place.broken, &broken));
 }
 
+#define PAGE 64
+
 static bool
 view_inside(void *arg, int64_t id, struct ap_key *ret)
 {
     struct ap_applied top;
-    int64_t found[64];
-    int n = 0;
+    struct {
+        int64_t id, fileid;
+    } found[PAGE];
+    int64_t last = 0;
+    int n;
 
     if (!ap_node_get(arg, id, &top))
         return false;
@@ -80,32 +85,96 @@ view_inside(void *arg, int64_t id, struct ap_key *ret)
         int64_t who =
             ap_number(arg, 0,
                       "WITH RECURSIVE below(id, fileid, leftover) AS ("
-                      " SELECT id, fileid, leftover FROM node WHERE parent = ?"
+                      " SELECT id, fileid, leftover FROM node WHERE parent = ?1"
                       " UNION ALL SELECT n.id, n.fileid, n.leftover FROM node n"
                       " JOIN below b ON n.parent = b.id)"
                       " SELECT b.fileid FROM below b JOIN desired d ON d.fileid = b.fileid"
-                      " WHERE b.leftover = 0 AND d.deleted = 0 LIMIT 1",
-                      "i", id);
+                      " WHERE b.leftover = 0 AND (d.deleted = 0 OR d.moved_to <> ?2) LIMIT 1",
+                      "ii", id, LS_NO_STORAGE);
         *ret = (struct ap_key){AP_NODE, who};
         return who != 0;
     }
-    sqlite3_stmt *s = ap_query(arg,
-                               "WITH RECURSIVE below(id, fileid, up, leftover) AS ("
-                               " SELECT id, fileid, ?2, leftover FROM node WHERE parent = ?1"
-                               " UNION ALL SELECT n.id, n.fileid, b.fileid, n.leftover FROM node n"
-                               " JOIN below b ON n.parent = b.id)"
-                               " SELECT b.fileid FROM below b JOIN desired d ON d.fileid = b.fileid"
-                               " WHERE b.leftover = 0 AND d.parent <> b.up AND (d.deleted = 0"
-                               " OR d.moved_to <> ?3) LIMIT 64",
-                               "iii", id, top.fileid, LS_NO_STORAGE);
-    while (n < 64 && ap_step(arg, s))
-        found[n++] = sqlite3_column_int64(s, 0);
-    ap_done(s);
-    for (int i = 0; i < n; i++)
-        if (!goes_along(arg, found[i])) {
-            *ret = (struct ap_key){AP_NODE, found[i]};
-            return true;
+    do {
+        sqlite3_stmt *s =
+            ap_query(arg,
+                     "WITH RECURSIVE below(id, fileid, up, leftover) AS ("
+                     " SELECT id, fileid, ?2, leftover FROM node WHERE parent = ?1"
+                     " UNION ALL SELECT n.id, n.fileid, b.fileid, n.leftover FROM node n"
+                     " JOIN below b ON n.parent = b.id)"
+                     " SELECT b.id, b.fileid FROM below b JOIN desired d ON d.fileid = b.fileid"
+                     " WHERE b.leftover = 0 AND d.parent <> b.up AND (d.deleted = 0"
+                     " OR d.moved_to <> ?3) AND b.id > ?4 ORDER BY b.id LIMIT 64",
+                     "iiii", id, top.fileid, LS_NO_STORAGE, last);
+        for (n = 0; n < PAGE && ap_step(arg, s); n++) {
+            last = found[n].id = sqlite3_column_int64(s, 0);
+            found[n].fileid = sqlite3_column_int64(s, 1);
         }
+        ap_done(s);
+        for (int i = 0; i < n; i++)
+            if (!goes_along(arg, found[i].fileid)) {
+                *ret = (struct ap_key){AP_NODE, found[i].fileid};
+                return true;
+            }
+    } while (n == PAGE);
+    return false;
+}
+
+/* Its file shall have a node somewhere. (Where nothing is carried, none will ever be made.) */
+static bool
+shall_live(struct ap_ledger *ledger, int64_t fileid)
+{
+    struct ap_view view = ap_ledger_view(ledger);
+    struct ap_desired row, broken;
+    struct ap_space_row space;
+    struct ap_place place;
+
+    if (!ap_desired_get(ledger, fileid, &row))
+        return false;
+    if (row.deleted)
+        return row.moved_to != LS_NO_STORAGE;
+    ap_place_find(&view, &row, &place);
+    if (place.class == AP_CLASS_MOVING)
+        return true;
+    if (place.class == AP_CLASS_ORPHAN)
+        return !ap_desired_get(ledger, place.broken, &broken);
+    if (place.class != AP_CLASS_LIVE && place.class != AP_CLASS_TRASH)
+        return false;
+    return !ap_space_get(ledger, place.storage, &space) || !space.known || space.unknown ||
+           space.type == CS3_SPACE_PERSONAL;
+}
+
+static bool
+view_only_copy(void *arg, int64_t id, struct ap_key *ret)
+{
+    struct {
+        int64_t id, fileid;
+    } found[PAGE];
+    int64_t last = 0;
+    int n;
+
+    do {
+        sqlite3_stmt *s =
+            ap_query(arg,
+                     "WITH RECURSIVE below(id, fileid, leftover) AS ("
+                     " SELECT id, fileid, leftover FROM node WHERE id = ?1"
+                     " UNION ALL SELECT n.id, n.fileid, n.leftover FROM node n"
+                     " JOIN below b ON n.parent = b.id)"
+                     " SELECT b.id, b.fileid FROM below b JOIN desired d ON d.fileid = b.fileid"
+                     " WHERE b.leftover = 1 AND (d.deleted = 0 OR d.moved_to <> ?2) AND b.id > ?3"
+                     " AND NOT EXISTS (SELECT 1 FROM node o WHERE o.fileid = b.fileid"
+                     " AND o.leftover = 0) ORDER BY b.id LIMIT 64",
+                     "iii", id, LS_NO_STORAGE, last);
+        for (n = 0; n < PAGE && ap_step(arg, s); n++) {
+            last = found[n].id = sqlite3_column_int64(s, 0);
+            found[n].fileid = sqlite3_column_int64(s, 1);
+        }
+        ap_done(s);
+        for (int i = 0; i < n; i++)
+            if (shall_live(arg, found[i].fileid)) {
+                *ret = (struct ap_key){AP_NODE, found[i].fileid};
+                return true;
+            }
+    } while (n == PAGE);
     return false;
 }
 
@@ -235,6 +304,7 @@ ap_ledger_view(struct ap_ledger *ledger)
         .space = view_space,
         .twin = view_twin,
         .inside = view_inside,
+        .only_copy = view_only_copy,
         .unfinished = view_unfinished,
         .reopened = view_reopened,
         .older_trash = view_older_trash,

@@ -703,6 +703,84 @@ a_second_apply_is_kept_off_the_ledger(void **state)
     stop_world(&w);
 }
 
+/* ---- what moves between spaces */
+
+static int64_t no_room_storage; /* puts into the space of this storage's owner answer "quota" */
+static const char *bad_owner;   /* ... of this one "no-user" */
+
+static int
+put_with_trouble(struct ap_writer *w, const struct ap_space *space, const char *node_id,
+                 const char *parent_id, const char *name, const struct ap_blob_want *blob,
+                 int64_t mtime, uint32_t mtime_ns, bool doubtful, struct ap_node *ret,
+                 struct ls_err *err)
+{
+    if (no_room_storage != 0 && atoi(space->owner + 1) == no_room_storage)
+        return ls_fail_cause(err, LS_ERR_RETRY, 507, "quota", "full");
+    if (bad_owner && strcmp(space->owner, bad_owner) == 0)
+        return ls_fail_cause(err, LS_ERR_RETRY, 0, "no-user", "nobody of that name");
+    return fake_put_file(w, space, node_id, parent_id, name, blob, mtime, mtime_ns, doubtful, ret,
+                         err);
+}
+
+static struct ap_writer_ops ops_with_trouble;
+
+static void
+trouble_on(struct world *w)
+{
+    ops_with_trouble = *w->target.writer.ops;
+    ops_with_trouble.put_file = put_with_trouble;
+    w->target.writer.ops = &ops_with_trouble;
+}
+
+static void
+rounds(struct world *w, int n)
+{
+    for (int i = 0; i < n; i++) {
+        round_once(w, 50);
+        run_some(w, 100);
+        usleep(500);
+    }
+}
+
+static struct model_row *
+add_file(struct world *w, int64_t storage, int64_t parent, const char *name)
+{
+    struct model_row *file = model_add(&w->model, storage, parent, name, false);
+
+    model_content(&w->model, file);
+    model_changed(&w->model, file);
+    return file;
+}
+
+static void
+the_old_copy_goes_only_when_the_new_one_is_there(void **state)
+{
+    static struct world w;
+    struct model_row *a, *b, *folder;
+
+    (void)state;
+    start_world(&w);
+    trouble_on(&w);
+    a = add_file(&w, 1, w.model.files[1], "a");
+    folder = model_add(&w.model, 1, w.model.files[1], "d", true);
+    model_changed(&w.model, folder);
+    b = add_file(&w, 1, folder->fileid, "b");
+    finish(&w, 0);
+    no_room_storage = 2;
+    model_move(&w.model, a, 2, w.model.files[2], "a");
+    model_move(&w.model, folder, 2, w.model.files[2], "d");
+    rounds(&w, 60);
+    assert_int_equal(w.target.trashes + w.target.purges, 0);
+    model_move(&w.model, b, 2, w.model.files[2], "c"); /* out of what is left over */
+    rounds(&w, 60);
+    assert_int_equal(w.target.trashes + w.target.purges, 0);
+    model_move(&w.model, a, 1, w.model.files[1], "a"); /* and back again */
+    no_room_storage = 0;
+    finish(&w, 0);
+    assert_equal_trees(&w);
+    stop_world(&w);
+}
+
 /* ---- shares */
 
 static void
@@ -847,6 +925,7 @@ main(void)
         cmocka_unit_test(content_that_never_matches_is_dead_only_after_the_heartbeat),
         cmocka_unit_test(bytes_that_cannot_be_read_are_a_dead_letter_and_the_rest_goes_on),
         cmocka_unit_test(a_second_apply_is_kept_off_the_ledger),
+        cmocka_unit_test(the_old_copy_goes_only_when_the_new_one_is_there),
         cmocka_unit_test(rows_of_one_recipient_fold_into_one_share),
         cmocka_unit_test(a_deleted_user_is_disabled_when_his_rows_are_gone),
     };
