@@ -288,6 +288,20 @@ note_match(struct verify *verify, const struct verify_user *user, const struct i
         verify_not_kept(verify, VK_TRASH_TIMES);
 }
 
+/* Has ownCloud itself lost it? `occ trashbin:cleanup` erases content and leaves rows. Not when the
+ * home is not there at all: then nothing can be said. */
+static bool
+is_gone(struct verify *verify, const struct verify_user *user, const struct side_node *node)
+{
+    int64_t size = 0;
+    struct ls_err home = {0}, item = {0};
+
+    return verify_on_disk(user, "files", NULL, &size, &home) < 0 &&
+           strcmp(home.cause, "not-a-file") == 0 &&
+           verify_on_disk(user, side_place(verify->side, node), NULL, &size, &item) < 0 &&
+           item.code == ENOENT;
+}
+
 static void
 match_items(struct verify *verify, struct verify_user *user, struct item *items, size_t n,
             struct seen_trash *bin)
@@ -307,6 +321,11 @@ match_items(struct verify *verify, struct verify_user *user, struct item *items,
             seen->matched = items[i].done = true;
             if (rounds[r].exact) {
                 note_match(verify, user, &items[i], seen, rounds[r].how);
+                continue;
+            }
+            /* what was erased behind its rows was copied as far as it was there in time */
+            if (is_gone(verify, user, items[i].node)) {
+                verify_left(verify, VL_TRASH_GONE);
                 continue;
             }
             sum_text(&items[i].sum, left, sizeof left);
@@ -350,20 +369,6 @@ list_items(struct verify *verify, struct verify_user *user, struct item **ret, s
     *ret = items;
     *ret_n = n;
     return 0;
-}
-
-/* Has ownCloud itself lost it? `occ trashbin:cleanup` erases content and leaves rows. Not when the
- * home is not there at all: then nothing can be said. */
-static bool
-is_gone(struct verify *verify, const struct verify_user *user, const struct side_node *node)
-{
-    int64_t size = 0;
-    struct ls_err home = {0}, item = {0};
-
-    return verify_on_disk(user, "files", NULL, &size, &home) < 0 &&
-           strcmp(home.cause, "not-a-file") == 0 &&
-           verify_on_disk(user, side_place(verify->side, node), NULL, &size, &item) < 0 &&
-           item.code == ENOENT;
 }
 
 static void
