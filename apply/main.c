@@ -65,12 +65,12 @@ topics_ensure(struct apply *a, struct ls_err *err)
 {
     int partitions = (int)ls_config_int(a->config, "lockstep", "partitions");
     const struct ls_topic_spec specs[] = {
-        {ls_config_topic(a->config, "cs3.person"), 1, true},
-        {ls_config_topic(a->config, "cs3.space"), 1, true},
-        {ls_config_topic(a->config, "cs3.share"), 1, true},
-        {ls_config_topic(a->config, "cs3.resource"), partitions, true},
+        {ls_config_topic(a->config, "cs3.person"), 1, LS_KEPT_LAST},
+        {ls_config_topic(a->config, "cs3.space"), 1, LS_KEPT_LAST},
+        {ls_config_topic(a->config, "cs3.share"), 1, LS_KEPT_LAST},
+        {ls_config_topic(a->config, "cs3.resource"), partitions, LS_KEPT_LAST},
         {ls_config_topic(a->config, "dlq"), 1, false},
-        {ls_config_topic(a->config, "status"), 1, true},
+        {ls_config_topic(a->config, "status"), 1, LS_KEPT_STATE},
     };
 
     return ls_topics_ensure(a->config, specs, sizeof(specs) / sizeof(specs[0]), err);

@@ -101,11 +101,11 @@ make_topics(struct capture *c, struct ls_err *err)
         char suffix[64];
         (void)snprintf(suffix, sizeof(suffix), "oc10.oc_%s", ls_tables[i].name);
         specs[n++] = (struct ls_topic_spec){ls_config_topic(c->config, suffix),
-                                            ls_tables[i].by_storage ? partitions : 1, true};
+                                            ls_tables[i].by_storage ? partitions : 1, LS_KEPT_LAST};
     }
-    specs[n++] = (struct ls_topic_spec){ls_config_topic(c->config, "position"), 1, true};
-    specs[n++] = (struct ls_topic_spec){ls_config_topic(c->config, "schemas"), 1, true};
-    specs[n++] = (struct ls_topic_spec){ls_config_topic(c->config, "status"), 1, true};
+    specs[n++] = (struct ls_topic_spec){ls_config_topic(c->config, "position"), 1, LS_KEPT_STATE};
+    specs[n++] = (struct ls_topic_spec){ls_config_topic(c->config, "schemas"), 1, LS_KEPT_LAST};
+    specs[n++] = (struct ls_topic_spec){ls_config_topic(c->config, "status"), 1, LS_KEPT_STATE};
     specs[n++] = (struct ls_topic_spec){ls_config_topic(c->config, "dlq"), 1, false};
     if (ls_topics_ensure(c->config, specs, n, err) < 0)
         return -1;

@@ -45,7 +45,7 @@ check_kafka(struct check *check)
     struct ctl_lines *lines = check->lines;
     static const char *const by_storage[] = {"oc10.oc_filecache", "cs3.resource"};
     static const char *const single[] = {"cs3.space", "cs3.person", "cs3.share", "position",
-                                         "schemas",   "dlq",        "status"};
+                                         "counters",  "schemas",    "dlq",       "status"};
     int want = (int)ls_config_int(config, "lockstep", "partitions"), n;
     struct ls_consumer *consumer = NULL;
     struct ls_err err = {0};
@@ -55,7 +55,7 @@ check_kafka(struct check *check)
                  "%s", err.msg);
         return;
     }
-    for (size_t i = 0; i < 9; i++) {
+    for (size_t i = 0; i < 2 + sizeof single / sizeof single[0]; i++) {
         const char *name = ls_config_topic(config, i < 2 ? by_storage[i] : single[i - 2]);
         int expected = i < 2 ? want : 1;
 
@@ -68,9 +68,11 @@ check_kafka(struct check *check)
                 break; /* no broker: one line says it */
         } else if (n == 0) {
             bool made = ls_config_bool(config, "lockstep", "create_topics");
-            ctl_line(lines, made ? CTL_PASS : CTL_FAIL, "kafka",
-                     made ? NULL : "create it (docs/operations.md lists the settings)",
-                     "topic %s is not there yet%s", name, made ? ", it will be made" : "");
+            ctl_line(
+                lines, made ? CTL_PASS : CTL_FAIL, "kafka",
+                made ? NULL
+                     : "create it (docs/architecture.md lists the topics and how they are kept)",
+                "topic %s is not there yet%s", name, made ? ", it will be made" : "");
         } else {
             ctl_line(lines, n == expected ? CTL_PASS : CTL_FAIL, "kafka",
                      n == expected ? NULL
