@@ -30,17 +30,17 @@ def pytest(*where, alone=False):
 SUITES = {
     "format": (30, MAKE + ["check-format"]),
     "build": (240, MAKE + ["all"]),
-    "clang": (180, MAKE + ["check-clang"]),
+    "clang": (240, MAKE + ["check-clang"]),
     "cppcheck": (120, MAKE + ["check-cppcheck"]),
     "tidy": (600, MAKE + ["check-tidy"]),
-    "unit": (420, MAKE + ["unit"]),
+    "unit": (600, MAKE + ["unit"]),
     "contract": (180, pytest("tests/contract")),
     "workload": (60, pytest("tests/workload")),
-    "capture": (240, pytest("tests/scenarios/capture")),
-    "transform": (180, pytest("tests/scenarios/transform")),
-    "apply": (240, pytest("tests/scenarios/apply")),
-    "scenarios": (420, pytest("tests/scenarios", alone=True)),
-    "recordings": (180, pytest("tests/recordings")),
+    "capture": (420, pytest("tests/scenarios/capture")),
+    "transform": (300, pytest("tests/scenarios/transform")),
+    "apply": (360, pytest("tests/scenarios/apply")),
+    "scenarios": (600, pytest("tests/scenarios", alone=True)),
+    "recordings": (420, pytest("tests/recordings")),
 }
 ONLY_IN_CHECK = ("tidy",)  # `make check` has it; too slow for every run
 COUNTS = (
