@@ -112,3 +112,17 @@ def test_a_second_capture_fences_the_first(capture):
         assert first.status() == FENCED
     finally:
         second.stop(10)
+
+
+def test_without_snapshots_a_loss_stops_capture_until_one_is_asked_for(new_capture):
+    capture = new_capture({"capture.snapshot": "never"})
+    capture.start(snapshot=False)
+    capture.sql("INSERT INTO oc_groups VALUES('staff'); TRUNCATE oc_groups")
+    process = capture.site.running["capture"]
+    wait_until(lambda: not process.alive(), 10, "the end")
+    assert process.status() == FAILURE
+    status, lines = capture.run()
+    assert status == FAILURE and "--snapshot" in last_error(lines)["message"]
+    capture.start("--snapshot")
+    assert capture.drain()["balance"] == 0
+    assert capture.state("groups") == {}
