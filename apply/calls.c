@@ -17,7 +17,7 @@ run_tree(struct ap_writer *w, struct ap_job *job)
     struct ap_blob_want blob = {.home = job->home,
                                 .relative = op->blob,
                                 .size = op->size,
-                                .mtime = INT64_MIN,
+                                .mtime = op->mtime,
                                 .sha1 = op->sha1[0] ? op->sha1 : NULL,
                                 .md5 = op->md5[0] ? op->md5 : NULL,
                                 .adler32 = op->adler32[0] ? op->adler32 : NULL};
