@@ -184,8 +184,8 @@ view_unfinished(void *arg, int64_t fileid, int64_t *ret)
     *ret = ap_number(arg, 0,
                      "WITH RECURSIVE below(fileid) AS (SELECT fileid FROM desired WHERE parent = ?"
                      " UNION SELECT d.fileid FROM desired d JOIN below b ON d.parent = b.fileid)"
-                     " SELECT b.fileid FROM below b JOIN work w ON w.kind = 1 AND w.id = b.fileid"
-                     " WHERE w.trouble = 0 OR w.cause LIKE 'content-%' LIMIT 1",
+                     " SELECT max(b.fileid) FROM below b JOIN work w ON w.kind = 1 AND"
+                     " w.id = b.fileid WHERE w.trouble = 0 OR w.cause LIKE 'content-%'",
                      "i", fileid);
     return *ret != 0;
 }
