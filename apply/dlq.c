@@ -8,6 +8,7 @@
  */
 #include "apply/core.h"
 #include "common/kafka.h"
+#include "common/log.h"
 #include "common/run.h"
 #include <stdio.h>
 #include <string.h>
@@ -164,10 +165,15 @@ ap_letters_send(struct ap_core *core, struct ls_producer *producer, const char *
 
     while (ap_step(core->ledger, s)) {
         struct ls_err one = {0};
-        if (letter_send(core, s, producer, topic, &l, &one) < 0 && one.kind != LS_ERR_POISON) {
-            ap_done(s);
-            *err = one;
-            return -1;
+        if (letter_send(core, s, producer, topic, &l, &one) < 0) {
+            if (one.kind != LS_ERR_POISON) {
+                ap_done(s);
+                *err = one;
+                return -1;
+            }
+            /* Too big for Kafka, and for ever: the log is where it stays. */
+            ls_log(LS_ERROR, "letter-refused", LS_I("letter", l.id), LS_S("cause", l.cause),
+                   LS_S("message", l.message), LS_S("why", one.msg));
         }
         last = l.id;
     }
