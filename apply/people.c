@@ -111,19 +111,19 @@ is_busy(struct ap_core *core, const char *uid)
 static void
 user_next(struct ap_core *core, const struct person *p, struct ap_next *next, struct ap_job *job)
 {
-    bool busy;
+    bool busy, on = p->enabled && !(p->deleted && core->options.disable_deleted);
 
-    if (p->deleted && (!p->target[0] || !core->options.disable_deleted))
+    if (p->deleted && !p->target[0])
         return;
     if (!p->target[0] || (!p->deleted && strcmp(p->display_name, p->applied_name) != 0)) {
         call(next, AP_USER_ENSURE);
         return;
     }
     busy = is_busy(core, p->uid);
-    job->enabled = busy || (p->enabled && !p->deleted);
+    job->enabled = busy || on;
     if (job->enabled != p->applied_enabled) {
         call(next, AP_USER_ENABLE);
-    } else if (busy && !(p->enabled && !p->deleted)) {
+    } else if (busy && !on) {
         next->verdict = AP_LATER;
         next->cause = "drain";
     }
