@@ -80,6 +80,13 @@ wait_on(struct ap_next *ret, const char *cause, enum ap_kind kind, int64_t id)
     ret->on = (struct ap_key){kind, id};
 }
 
+static void
+too_deep(struct ap_next *ret)
+{
+    ret->verdict = AP_DEAD;
+    ret->cause = "path-too-long";
+}
+
 static struct ap_key
 key_of(const struct ap_applied *node)
 {
@@ -106,9 +113,11 @@ put_call(const struct ap_view *view, const struct ap_desired *row, const struct 
     struct ap_tree_op *op = &ret->op;
 
     call(ret, AP_PUT_FILE, node, storage, row->fileid);
-    if (!blob_path(view, row, op->blob, sizeof(op->blob))) {
+    if (!blob_path(view, row, op->blob, sizeof(op->blob)))
+        too_deep(ret);
+    if (row->encrypted) { /* the bytes on the disk are not the content */
         ret->verdict = AP_DEAD;
-        ret->cause = "path-too-long";
+        ret->cause = "encrypted";
     }
     op->size = row->size;
     op->mtime = row->mtime;
@@ -196,6 +205,10 @@ place_step(const struct ap_view *view, const struct ap_desired *row, const struc
 
     if (node && top == AP_ROOT && node->parent == parent && strcmp(node->name, name) == 0)
         return false;
+    if (top == AP_BROKEN) {
+        too_deep(ret);
+        return true;
+    }
     if (node && parent > 0 && is_within(view, parent, node->id)) {
         wait_on(ret, "inside-itself", AP_NODE, way_out(view, parent, node->id));
         return true;
@@ -254,6 +267,10 @@ gone_step(const struct ap_view *view, const struct ap_applied *node, struct ap_n
     /* Content is never taken away before its new node is there. */
     if (view->only_copy(view->arg, node->id, &who)) {
         wait_on(ret, "only-copy", who.kind, who.id);
+        return;
+    }
+    if (top == AP_BROKEN) {
+        too_deep(ret);
         return;
     }
     if (top == AP_ROOT) {
@@ -462,6 +479,10 @@ space_ready(const struct ap_view *view, int64_t storage, struct ap_space_row *sp
     if (space->type != CS3_SPACE_PERSONAL) {
         ret->verdict = AP_LEFT;
         ret->cause = space->type == CS3_SPACE_IGNORED ? "ignored" : "project";
+        return false;
+    }
+    if (!space->ready && space->deleted) { /* none is made for it any more */
+        wait_on(ret, "space-deleted", AP_SPACE, storage);
         return false;
     }
     if (!space->ready) {

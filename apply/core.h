@@ -69,7 +69,9 @@ struct ap_core {
     struct ap_queue *queue;
     struct ap_job **jobs; /* in flight, or waiting to be sent again */
     int n_jobs, n_jobs_max, limit, successes;
-    int64_t lane; /* where the round robin is */
+    int64_t lane, trash_lane; /* where the round robins are */
+    int64_t half_moves_at;    /* ms: when they are looked for again */
+    bool skipped;             /* a lane, because it is stuck */
     bool paused;
     char why[96];        /* of the pause */
     int64_t pause_until; /* ms */
@@ -91,6 +93,7 @@ struct ap_origin {
     const char *topic; /* without prefix: "cs3.resource" */
     int32_t partition;
     int64_t offset;
+    struct ls_str value; /* its bytes, for a dead letter */
 };
 void ap_take_resource(struct ap_core *core, const struct ap_origin *at,
                       const struct cs3_resource *record);
@@ -126,7 +129,6 @@ void ap_job_run(struct ap_writer *writer, struct ap_job *job);
 void ap_job_back(struct ap_core *core, struct ap_job *job);
 struct ap_job *ap_answer(struct ap_core *core);
 void ap_job_forget(struct ap_core *core, struct ap_job *job);
-void ap_lanes_wake(struct ap_core *core);
 void ap_work_dead(struct ap_core *core, const struct ap_work *work, const char *cause,
                   const char *message);
 int64_t ap_backoff(const struct ap_options *options, int attempts); /* ms, with jitter */

@@ -79,7 +79,7 @@ take_too_long(struct ap_core *core, const struct ap_origin *at, int64_t id)
 
     snprintf(key, sizeof(key), "%lld", (long long)id);
     ls_fail_cause(&why, LS_ERR_POISON, 0, "too-long", "a text of the record is too long");
-    ap_take_malformed(core, at, ls_str_of(key), LS_STR(""), &why);
+    ap_take_malformed(core, at, ls_str_of(key), at->value.p ? at->value : LS_STR(""), &why);
 }
 
 /* ---- files and folders */
@@ -386,6 +386,28 @@ sweep_excess(struct ap_core *core, int32_t partition, struct ls_seq begin)
 }
 
 static int64_t
+sweep_excess_people(struct ap_core *core, struct ls_seq begin)
+{
+    return ap_number(core->ledger, 0,
+                     "SELECT gone FROM (SELECT count(*) AS total, sum" OLDER
+                     " AS gone FROM person WHERE deleted = 0 AND epoch IS NOT NULL)"
+                     " WHERE gone > ?3 AND gone * 100 > total * ?4",
+                     "iiii", (int64_t)begin.epoch, begin.counter, core->options.sweep_max_items,
+                     (int64_t)core->options.sweep_max_percent);
+}
+
+static int64_t
+sweep_excess_shares(struct ap_core *core, struct ls_seq begin)
+{
+    return ap_number(core->ledger, 0,
+                     "SELECT gone FROM (SELECT count(*) AS total, sum" OLDER
+                     " AS gone FROM share WHERE deleted = 0)"
+                     " WHERE gone > ?3 AND gone * 100 > total * ?4",
+                     "iiii", (int64_t)begin.epoch, begin.counter, core->options.sweep_max_items,
+                     (int64_t)core->options.sweep_max_percent);
+}
+
+static int64_t
 sweep_resources(struct ap_core *core, int32_t partition, struct ls_seq begin)
 {
     /* Also those that are half moved away: their other half never came. */
@@ -454,6 +476,10 @@ sweep(struct ap_core *core, const char *topic, int32_t partition, struct ls_seq 
 
     if (resources)
         excess = sweep_excess(core, partition, begin);
+    else if (strcmp(topic, "cs3.person") == 0)
+        excess = sweep_excess_people(core, begin);
+    else if (strcmp(topic, "cs3.share") == 0)
+        excess = sweep_excess_shares(core, begin);
     if (excess > 0) {
         ap_exec(core->ledger,
                 "UPDATE bracket SET state = 3, items = ?, epoch = ?, counter = ? WHERE topic = ?"
@@ -580,7 +606,7 @@ int
 ap_take_message(struct ap_core *core, const struct ls_message *message, const char *topic,
                 struct ls_arena *arena, struct ls_err *err)
 {
-    struct ap_origin at = {topic, message->partition, message->offset};
+    struct ap_origin at = {topic, message->partition, message->offset, message->value};
     struct ls_err why = {0};
     struct ls_seq seq;
     const struct ls_str *header;

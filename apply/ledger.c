@@ -48,6 +48,8 @@ static const char *const schema =
     "CREATE INDEX IF NOT EXISTS desired_sweep ON desired(partition, storage);"
     "CREATE INDEX IF NOT EXISTS desired_trash ON desired(parent, trash_time, fileid)"
     " WHERE trash_time > 0;"
+    "CREATE INDEX IF NOT EXISTS desired_moving ON desired(source_us) WHERE deleted = 1"
+    " AND moved_to > -9223372036854775808;" /* no storage */
     "CREATE TABLE IF NOT EXISTS trashinfo(auto_id INTEGER PRIMARY KEY, partition INT, user TEXT,"
     " name TEXT, location TEXT, time INT, epoch INT, counter INT, part INT, deleted INT);"
     "CREATE INDEX IF NOT EXISTS trashinfo_name ON trashinfo(user, name, time);"
@@ -55,6 +57,7 @@ static const char *const schema =
     " parent INT, name TEXT, folder INT, sha1 TEXT, size INT, mtime INT, etag TEXT, leftover INT"
     " DEFAULT 0);"
     "CREATE INDEX IF NOT EXISTS node_fileid ON node(fileid);"
+    "CREATE INDEX IF NOT EXISTS node_target ON node(target);"
     "CREATE INDEX IF NOT EXISTS node_place ON node(parent, name, storage);"
     "CREATE TABLE IF NOT EXISTS space(storage INTEGER PRIMARY KEY, type INT, source_id TEXT,"
     " owner TEXT, reason TEXT, known INT DEFAULT 0, epoch INT, counter INT, part INT, deleted INT,"
@@ -75,12 +78,16 @@ static const char *const schema =
     "CREATE TABLE IF NOT EXISTS grants(id INTEGER PRIMARY KEY, fileid INT, type INT, grantee TEXT,"
     " storage INT, node TEXT, share_id TEXT DEFAULT '', sharer TEXT, permissions INT, expires INT,"
     " UNIQUE(fileid, type, grantee));"
+    /* seconds: when the first of several rows of a grant ends */
+    "CREATE TABLE IF NOT EXISTS expiry(grant_id INTEGER PRIMARY KEY, at INT);"
+    "CREATE INDEX IF NOT EXISTS expiry_at ON expiry(at);"
     "CREATE INDEX IF NOT EXISTS grants_grantee ON grants(grantee, type);"
     "CREATE TABLE IF NOT EXISTS received(id INTEGER PRIMARY KEY, grant_id INT, uid TEXT,"
     " share_id TEXT DEFAULT '', state INT, mount TEXT, UNIQUE(grant_id, uid));"
     "CREATE TABLE IF NOT EXISTS link(id INTEGER PRIMARY KEY, fileid INT, storage INT, node TEXT,"
     " link_id TEXT DEFAULT '', sharer TEXT, permissions INT, expires INT, has_password INT,"
     " label TEXT);"
+    "CREATE INDEX IF NOT EXISTS link_link_id ON link(link_id);"
     "CREATE TABLE IF NOT EXISTS work(kind INT, id INT, storage INT, state INT, ready_at INT,"
     " since_us INT, on_kind INT, on_id INT, attempts INT DEFAULT 0, tries INT DEFAULT 0,"
     " tried_us INT DEFAULT 0, counted INT, did INT DEFAULT 0, forced INT DEFAULT 0,"
@@ -518,6 +525,20 @@ ap_work_get(struct ap_ledger *ledger, struct ap_key key, struct ap_work *ret)
     return true;
 }
 
+/* It is not given up any more; the record that was is behind us. */
+static void
+undead(struct ap_ledger *ledger, struct ap_key key)
+{
+    int64_t counted = ap_number(ledger, -1, "SELECT counted FROM dead WHERE kind = ? AND id = ?",
+                                "ii", (int64_t)key.kind, key.id);
+
+    if (counted < 0)
+        return;
+    ap_exec(ledger, "DELETE FROM dead WHERE kind = ? AND id = ?", "ii", (int64_t)key.kind, key.id);
+    if (counted == 1)
+        ap_count(ledger, "superseded", 1);
+}
+
 void
 ap_work_record(struct ap_ledger *ledger, struct ap_key key, int64_t storage, int64_t source_us,
                int64_t ready_at)
@@ -525,9 +546,7 @@ ap_work_record(struct ap_ledger *ledger, struct ap_key key, int64_t storage, int
     struct ap_work work;
 
     ap_count(ledger, "in", 1);
-    if (ap_exec(ledger, "DELETE FROM dead WHERE kind = ? AND id = ? AND counted = 1", "ii",
-                (int64_t)key.kind, key.id) > 0)
-        ap_count(ledger, "superseded", 1);
+    undead(ledger, key);
     if (!ap_work_get(ledger, key, &work)) {
         ap_exec(ledger,
                 "INSERT INTO work(kind, id, storage, state, ready_at, since_us, on_kind, on_id,"
@@ -582,6 +601,7 @@ ap_work_close(struct ap_ledger *ledger, const struct ap_work *work, const char *
 {
     ap_exec(ledger, "DELETE FROM work WHERE kind = ? AND id = ?", "ii", (int64_t)work->key.kind,
             work->key.id);
+    undead(ledger, work->key);
     if (work->counted)
         ap_count(ledger, outcome ? outcome : work->did ? "applied" : "equal", 1);
     if (work->did && work->key.kind >= AP_GRANT) /* then the share's row is applied, too */

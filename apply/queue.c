@@ -48,7 +48,7 @@ ap_core_new(struct ap_ledger *ledger, struct ap_writer *writer, const struct ls_
     core->view = ap_ledger_view(ledger);
     core->n_jobs_max = core->queue->size = size;
     core->limit = options->workers;
-    core->lane = INT64_MIN;
+    core->lane = core->trash_lane = INT64_MIN;
     pthread_mutex_init(&core->queue->lock, NULL);
     pthread_cond_init(&core->queue->work, NULL);
     pthread_cond_init(&core->queue->answers, NULL);

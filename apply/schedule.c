@@ -11,6 +11,7 @@
 #include "apply/core.h"
 #include "common/log.h"
 #include "common/run.h"
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,8 @@
 #define ROUND_BUDGET 3000 /* entities looked at in one round (one transaction) */
 #define VISIT 32          /* ... in one visit of a lane */
 #define VISIT_CALLS 4
+#define STUCK 16 /* unsent doubtful calls of one storage, until no more are begun there */
+#define SKIPPED_MS 50
 #define RING 5000 /* waits followed at most */
 
 static int64_t
@@ -147,6 +150,17 @@ job_fill(struct ap_core *core, struct ap_job *job, struct ls_err *err)
     return ap_home_map(core->config, home, space.owner, job->home, sizeof(job->home), err) == 0;
 }
 
+/* An id that the call needs and the ledger does not have must never be sent as an empty one. */
+static bool
+has_ids(const struct ap_job *job)
+{
+    return job->space.root_id[0] && (job->op.node == 0 || job->node_id[0]) &&
+           (!has_place(job->call) || job->op.node == 0 || job->call == AP_PUT_FILE ||
+            job->parent_id[0]) &&
+           (job->op.node != 0 || !has_place(job->call) || job->parent_id[0]) &&
+           (job->op.top == 0 || job->top_id[0]);
+}
+
 void
 ap_work_dead(struct ap_core *core, const struct ap_work *work, const char *cause,
              const char *message)
@@ -168,8 +182,9 @@ ap_work_dead(struct ap_core *core, const struct ap_work *work, const char *cause
 /* ---- waiting */
 
 /* Causes that somebody else ends only by a record of his own: no part of the lag. */
-static const char *const own_causes[] = {"orphan",    "dormant",       "node",        "grantee",
-                                         "name-twin", "space-unknown", "group-share", NULL};
+static const char *const own_causes[] = {"orphan",        "dormant",     "node",
+                                         "grantee",       "name-twin",   "space-unknown",
+                                         "space-deleted", "group-share", NULL};
 /* Causes where the one waited for has something to do himself. */
 static const char *const active_causes[] = {
     "parent",    "name",          "inside",         "fill",  "with-parent",
@@ -290,11 +305,12 @@ park(struct ap_core *core, struct ap_work *work, const struct ap_next *next)
                      : next->on.kind == AP_PERSON ? AP_LANE_PEOPLE
                                                   : work->storage,
                      now_ms());
-        if (next->on.kind == AP_NODE && strcmp(next->cause, "trash-reopen") != 0) {
+        if (strcmp(next->cause, "trash-reopen") != 0 &&
+            (next->on.kind == AP_NODE || work->attempts++ > 0)) {
             /* He may find that he has nothing to do: then only time can tell. */
             work->state = AP_READY;
             work->on = (struct ap_key){AP_NONE, 0};
-            work->attempts++;
+            work->attempts += next->on.kind == AP_NODE;
             work->ready_at = now_ms() + ap_backoff(&core->options, work->attempts);
             work->trouble = work->attempts > 5;
         }
@@ -304,7 +320,8 @@ park(struct ap_core *core, struct ap_work *work, const struct ap_next *next)
                 "UPDATE work SET state = 0, on_kind = 0, on_id = 0 WHERE kind = ? AND id = ?"
                 " AND state = 1",
                 "ii", (int64_t)next->on.kind, next->on.id);
-    } else if (is_open && (next->on.kind == AP_NODE || next->on.kind == AP_LEFTOVER)) {
+    } else if (is_open && !same_key(next->on, work->key) &&
+               (next->on.kind == AP_NODE || next->on.kind == AP_LEFTOVER)) {
         ring_break(core, work);
     }
     ap_work_save(core->ledger, work);
@@ -424,11 +441,11 @@ start(struct ap_core *core, struct ap_work *work, struct ap_next *next, struct a
                          "content does not match its row");
             return 0;
         }
-        if (!job_fill(core, job, &err)) {
+        if (!job_fill(core, job, &err) || !has_ids(job)) {
             work->attempts++;
             work->trouble = true;
             work->ready_at = now_ms() + ap_backoff(&core->options, work->attempts);
-            snprintf(work->cause, sizeof(work->cause), "no-home");
+            snprintf(work->cause, sizeof(work->cause), has_ids(job) ? "no-home" : "no-id");
             ap_work_save(core->ledger, work);
             return 0;
         }
@@ -439,7 +456,7 @@ start(struct ap_core *core, struct ap_work *work, struct ap_next *next, struct a
                 return 0;
             }
         op_save(core, job);
-        job->doubtful = false;
+        job->doubtful = work->doubt; /* an earlier try may have happened */
     } else {
         job->call = next->op.call;
         job->doubtful = work->doubt;
@@ -462,6 +479,7 @@ look_at(struct ap_core *core, struct ap_key key, struct ap_job *job)
 
     if (!ap_work_get(core->ledger, key, &work) || work.state != AP_READY)
         return 0;
+    memset(&job->space, 0, offsetof(struct ap_job, chain) - offsetof(struct ap_job, space));
     entity_next(core, &work, &next, job);
     switch (next.verdict) {
     case AP_EQUAL:
@@ -488,25 +506,25 @@ look_at(struct ap_core *core, struct ap_key key, struct ap_job *job)
     case AP_LEAVE:
         break;
     }
-    ap_lanes_wake(core);
     return 0;
 }
 
-/* Files of a first copy wait until its trash is made: told when the last item is. */
-void
-ap_lanes_wake(struct ap_core *core)
+/* Files of a first copy wait until its trash is made. Whatever ended that (made, dead, parked), the
+ * next rounds see it: some storages a round, in turn. */
+static void
+trash_waiters(struct ap_core *core)
 {
-    int64_t storages[64];
-    int n = 0;
-    sqlite3_stmt *s =
-        ap_query(core->ledger, "SELECT DISTINCT on_id FROM work WHERE on_kind = 10 LIMIT 64", NULL);
-
-    while (n < 64 && ap_step(core->ledger, s))
-        storages[n++] = sqlite3_column_int64(s, 0);
-    ap_done(s);
-    for (int i = 0; i < n; i++)
-        if (!core->view.trash_open(core->ledger, storages[i]))
-            ap_wake(core->ledger, (struct ap_key){AP_TRASH_OF, storages[i]});
+    for (int n = 0; n < 256; n++) {
+        int64_t storage = ap_number(core->ledger, INT64_MIN,
+                                    "SELECT on_id FROM work WHERE on_kind = 10 AND on_id > ?"
+                                    " ORDER BY on_id LIMIT 1",
+                                    "i", core->trash_lane);
+        core->trash_lane = storage;
+        if (storage == INT64_MIN)
+            return;
+        if (!core->view.trash_open(core->ledger, storage))
+            ap_wake(core->ledger, (struct ap_key){AP_TRASH_OF, storage});
+    }
 }
 
 /* ---- a round */
@@ -531,6 +549,73 @@ ping_when_due(struct ap_core *core)
         core->ping->call = AP_PING;
 }
 
+/* Room for one more call: doubtful ones that wait to be sent again do not hold a worker, only so
+ * many of one storage are let pile up, and the table has an end. */
+static bool
+has_room(const struct ap_core *core)
+{
+    int64_t now = now_ms();
+    int out = 0;
+
+    for (int i = 0; i < core->n_jobs; i++)
+        out += core->jobs[i]->queued || core->jobs[i]->resend_at <= now;
+    return out < core->limit && core->n_jobs < core->n_jobs_max - 2;
+}
+
+static bool
+is_stuck(const struct ap_core *core, int64_t lane)
+{
+    int n = 0;
+
+    for (int i = 0; i < core->n_jobs; i++)
+        n += core->jobs[i]->doubtful && !core->jobs[i]->queued && core->jobs[i]->op.storage == lane;
+    return n >= STUCK;
+}
+
+/* Grants with a row that ended: they are folded again without it. */
+static void
+expired(struct ap_core *core)
+{
+    int64_t now = now_ms(), grant;
+
+    while ((grant = ap_number(core->ledger, 0,
+                              "SELECT grant_id FROM expiry WHERE at < ? ORDER BY at LIMIT 1", "i",
+                              now / 1000)) != 0) {
+        ap_exec(core->ledger, "DELETE FROM expiry WHERE grant_id = ?", "i", grant);
+        ap_work_open(core->ledger, (struct ap_key){AP_GRANT, grant}, AP_LANE_SHARES, now);
+    }
+}
+
+/* The other half of a move between storages never came (a dead letter, or not carried), though
+ * every partition was read past its time: what is here is a plain deletion. */
+static void
+half_moves(struct ap_core *core)
+{
+    int64_t read_us, fileid, partitions = 0;
+
+    if (now_ms() < core->half_moves_at)
+        return;
+    core->half_moves_at = now_ms() + 1000;
+    if (core->config)
+        partitions = ls_config_int(core->config, "lockstep", "partitions");
+    read_us = ap_number(core->ledger, 0,
+                        "SELECT CASE WHEN count(*) >= ? THEN min(read_us) ELSE 0 END FROM offset"
+                        " WHERE topic = 'cs3.resource'",
+                        "i", partitions);
+    for (int n = 0; n < 1000; n++) {
+        fileid = ap_number(core->ledger, 0,
+                           "SELECT fileid FROM desired WHERE deleted = 1"
+                           " AND moved_to > -9223372036854775808 AND source_us < ? LIMIT 1",
+                           "i", read_us - core->options.content_margin_us);
+        if (fileid == 0)
+            return;
+        ls_log(LS_WARN, "half-move", LS_I("fileid", fileid));
+        ap_exec(core->ledger, "UPDATE desired SET moved_to = ? WHERE fileid = ?", "ii",
+                LS_NO_STORAGE, fileid);
+        ap_wake(core->ledger, (struct ap_key){AP_NODE, fileid});
+    }
+}
+
 void
 ap_plan(struct ap_core *core)
 {
@@ -541,13 +626,21 @@ ap_plan(struct ap_core *core)
     ping_when_due(core);
     if (core->paused)
         return;
-    while (budget > 0 && core->n_jobs < core->limit && !ap_ledger_failed(core->ledger)) {
+    core->skipped = false;
+    half_moves(core);
+    expired(core);
+    trash_waiters(core);
+    while (budget > 0 && has_room(core) && !ap_ledger_failed(core->ledger)) {
         struct ap_key keys[VISIT];
         int n = 0, calls = 0;
         if (!next_lane(core, &core->lane)) {
             core->lane = INT64_MIN;
             if (idle++ > 0)
                 break; /* a whole turn without finding anything */
+            continue;
+        }
+        if (is_stuck(core, core->lane)) {
+            core->skipped = true;
             continue;
         }
         sqlite3_stmt *s = ap_query(core->ledger,
@@ -559,7 +652,7 @@ ap_plan(struct ap_core *core)
             keys[n++].id = sqlite3_column_int64(s, 1);
         }
         ap_done(s);
-        for (int i = 0; i < n && calls < VISIT_CALLS && core->n_jobs < core->limit; i++) {
+        for (int i = 0; i < n && calls < VISIT_CALLS && has_room(core); i++) {
             if (!job && !(job = calloc(1, sizeof(*job))))
                 break;
             idle = 0;
@@ -584,9 +677,11 @@ ap_idle_ms(struct ap_core *core, int64_t most)
     for (int i = 0; i < core->n_jobs; i++)
         if (!core->jobs[i]->queued && core->jobs[i]->resend_at < at)
             at = core->jobs[i]->resend_at;
-    if (core->n_jobs < core->limit) {
+    if (has_room(core)) {
         t = ap_number(core->ledger, at,
                       "SELECT min(ready_at) FROM work WHERE state = 0 AND ready_at <= ?", "i", at);
+        if (core->skipped && t < now + SKIPPED_MS)
+            t = now + SKIPPED_MS; /* it may be of a lane that is stuck */
         if (t < at)
             at = t;
     }

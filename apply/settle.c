@@ -42,6 +42,13 @@ node_forget(struct ap_core *core, int64_t id)
             "i", id);
 }
 
+/* What the target has; the row's size only where the target does not say. */
+static int64_t
+size_of(const struct ap_job *job)
+{
+    return job->node.id[0] || job->op.size < 0 ? job->node.size : job->op.size;
+}
+
 static void
 node_add(struct ap_core *core, const struct ap_job *job)
 {
@@ -56,10 +63,7 @@ node_add(struct ap_core *core, const struct ap_job *job)
             folder              ? ""
             : job->node.sha1[0] ? job->node.sha1
                                 : op->sha1,
-            folder          ? (int64_t)0
-            : op->size >= 0 ? op->size
-                            : job->node.size,
-            op->mtime, op->etag);
+            folder ? (int64_t)0 : size_of(job), op->mtime, op->etag);
     ap_node_made(core, op->fileid, op->storage);
 }
 
@@ -78,8 +82,8 @@ tree_done(struct ap_core *core, const struct ap_job *job)
         else
             ap_exec(core->ledger,
                     "UPDATE node SET sha1 = ?, size = ?, mtime = ?, etag = ? WHERE id = ?", "siisi",
-                    job->node.sha1[0] ? job->node.sha1 : op->sha1,
-                    op->size >= 0 ? op->size : job->node.size, op->mtime, op->etag, op->node);
+                    job->node.sha1[0] ? job->node.sha1 : op->sha1, size_of(job), op->mtime,
+                    op->etag, op->node);
         break;
     case AP_SET_MTIME:
         ap_exec(core->ledger, "UPDATE node SET mtime = ?, etag = ? WHERE id = ?", "isi", op->mtime,
@@ -206,7 +210,7 @@ entity_trouble(struct ap_core *core, const struct ap_job *job, struct ap_work *w
 
     work->state = AP_READY;
     work->trouble = true;
-    work->doubt = false;
+    work->doubt = job->doubtful && is_cause(job, "no-user"); /* he cannot even look */
     snprintf(work->cause, sizeof(work->cause), "%s", job->err.cause[0] ? job->err.cause : "failed");
     if (strncmp(job->err.cause, "content-", 8) == 0) {
         work->tries++;
@@ -222,7 +226,6 @@ entity_trouble(struct ap_core *core, const struct ap_job *job, struct ap_work *w
     }
     ap_work_save(core->ledger, work);
     ap_wake(core->ledger, work->key); /* they see that it is in trouble */
-    ap_lanes_wake(core);
 }
 
 /* Whether it happened is not known. Once it is not, only an answer that came after a look at the
@@ -231,7 +234,7 @@ static bool
 outcome_unknown(const struct ap_job *job)
 {
     static const char *const unknown[] = {"timeout", "target-down", "slow-down", "sign-in"};
-    static const char *const settled[] = {"gone", "parent-gone", "taken", "quota"};
+    static const char *const settled[] = {"gone", "parent-gone", "taken", "quota", "no-user"};
 
     if (job->err.kind != LS_ERR_RETRY)
         return false;
@@ -246,6 +249,38 @@ outcome_unknown(const struct ap_job *job)
     return true;
 }
 
+/* An answer may name something that the ledger holds as another entity's already (found by its name
+ * where one was made, or two names that are one there): then it is not this one's. */
+static void
+not_twice(struct ap_core *core, struct ap_job *job)
+{
+    struct ap_ledger *l = core->ledger;
+
+    if (job->result != 0)
+        return;
+    if ((job->call == AP_MAKE_FOLDER || (job->call == AP_PUT_FILE && job->op.node == 0)) &&
+        ap_number(l, 0, "SELECT 1 FROM node WHERE target = ?", "s", job->node.id) == 1)
+        job->result = ls_fail_cause(&job->err, LS_ERR_RETRY, 0, "taken",
+                                    "node %s is another file's", job->node.id);
+    else if (job->call == AP_LINK_SET &&
+             ap_number(l, 0, "SELECT 1 FROM link WHERE link_id = ? AND id <> ?", "si",
+                       job->share_id, job->who.id) == 1)
+        job->result = ls_fail_cause(&job->err, LS_ERR_RETRY, 0, "taken", "link %s is another row's",
+                                    job->share_id);
+    else if (job->call == AP_SPACE_ENSURE &&
+             ap_number(l, 0,
+                       "SELECT 1 FROM space WHERE space_id = ? AND ready = 1 AND storage <> ?"
+                       " AND coalesce(deleted, 0) = 0",
+                       "si", job->made.space_id, job->who.id) == 1)
+        job->result = ls_fail_cause(&job->err, LS_ERR_POISON, 0, "space-taken",
+                                    "the space of %s is another storage's", job->uid);
+    else if (job->call == AP_USER_ENSURE &&
+             ap_number(l, 0, "SELECT 1 FROM person WHERE target = ? AND id <> ? AND type = 0", "si",
+                       job->person.id, job->who.id) == 1)
+        job->result = ls_fail_cause(&job->err, LS_ERR_POISON, 0, "user-taken",
+                                    "the user found for %s is another one's", job->uid);
+}
+
 static void
 job_done(struct ap_core *core, struct ap_job *job)
 {
@@ -257,6 +292,7 @@ job_done(struct ap_core *core, struct ap_job *job)
     core->calls++;
     if (job->result != 0 && removed_already(job))
         job->result = 0;
+    not_twice(core, job);
     if (job->result != 0 && job->err.kind == LS_ERR_FATAL) {
         core->fatal = job->err; /* stays in flight in the ledger */
         return;
@@ -276,7 +312,6 @@ job_done(struct ap_core *core, struct ap_job *job)
     if (have && job->result != 0 && job->err.kind == LS_ERR_POISON) {
         ls_log_err(LS_WARN, "refused", &job->err);
         ap_work_dead(core, &work, job->err.cause[0] ? job->err.cause : "refused", job->err.msg);
-        ap_lanes_wake(core);
         ap_job_forget(core, job);
         return;
     }

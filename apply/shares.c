@@ -1,7 +1,8 @@
 /*
  * Shares: rows of oc_share folded into what the target holds, and the next call for each.
  *
- * All rows of one (file, grantee) are one grant: permissions are the OR of the rows that count, the
+ * All rows of one (file, grantee) are one grant: permissions are the OR of the rows that count
+ * (the accepted ones; where none is, the pending ones), the
  * mount point that of the oldest. A recipient's own state (accepted, pending, rejected, mount
  * point) is a thing of its own, made after the share is. What can go wrong: rows come before their
  * file, their grantee, their group share; the file lies in the trash (dormant: what is there is
@@ -247,7 +248,7 @@ basis_find(struct ap_core *core, int64_t fileid, struct basis *ret, struct ap_ne
         return false;
     }
     if (!ap_space_get(core->ledger, ret->node.storage, &ret->space) || !ret->space.ready) {
-        wait_for(next, "space", AP_SPACE, ret->node.storage);
+        wait_for(next, ret->space.deleted ? "space-deleted" : "space", AP_SPACE, ret->node.storage);
         return false;
     }
     if (core->view.owner_off(core->ledger, &ret->space, &person)) {
@@ -306,8 +307,8 @@ job_share(struct ap_job *job, struct ap_next *next, enum ap_call call, const str
 
 struct fold {
     int rows, accepted, pending;
-    int64_t permissions, rejected_permissions, expires;
-    bool forever;
+    int64_t permissions, expires; /* of the rows that count; 0: never */
+    int64_t first_end;            /* the first row of them that ends before the others; 0: none */
     char creator[256], mount[2600];
     enum cs3_share_state state;
 };
@@ -327,25 +328,28 @@ fold_rows(struct ap_core *core, int64_t fileid, int64_t type, const char *grante
         int state = sqlite3_column_int(s, 1);
         int rank = state == CS3_SHARE_ACCEPTED ? 0 : state == CS3_SHARE_PENDING ? 1 : 2;
         int64_t expires = sqlite3_column_int64(s, 2);
-        if (rank < 2)
-            ret->permissions |= sqlite3_column_int64(s, 0);
-        else
-            ret->rejected_permissions |= sqlite3_column_int64(s, 0);
-        if (ret->rows++ == 0)
+        int64_t end = expires == 0 ? INT64_MAX : expires;
+        if (ret->rows++ == 0) {
             ap_text(s, 3, ret->creator, sizeof(ret->creator));
-        if (expires == 0)
-            ret->forever = true;
-        if (expires > ret->expires)
-            ret->expires = expires;
+            ret->first_end = INT64_MAX;
+        }
+        if (end < ret->first_end)
+            ret->first_end = end;
+        if (rank > best)
+            continue; /* what is pending or rejected gives nothing beside what is accepted */
         if (rank < best) {
             best = rank;
             ret->state = (enum cs3_share_state)state;
+            ret->permissions = ret->expires = 0;
             ap_text(s, 4, ret->mount, sizeof(ret->mount));
         }
+        ret->permissions |= sqlite3_column_int64(s, 0);
+        if (end > ret->expires)
+            ret->expires = end;
     }
-    if (best == 2) /* all rejected: it is there, and does not show */
-        ret->permissions = ret->rejected_permissions;
-    if (ret->forever)
+    if (ret->first_end >= ret->expires)
+        ret->first_end = 0; /* all end together: the target sees to that */
+    if (ret->expires == INT64_MAX)
         ret->expires = 0;
 }
 
@@ -400,10 +404,14 @@ ap_grant_next(struct ap_core *core, const struct ap_work *work, struct ap_next *
     if (!grant_get(core, work->key.id, &g))
         return;
     fold_rows(core, g.fileid, g.type, g.grantee, &fold);
+    ap_exec(core->ledger, "DELETE FROM expiry WHERE grant_id = ?", "i", work->key.id);
     if (fold.rows == 0) {
         grant_remove(core, &g, next, job);
         return;
     }
+    if (fold.first_end != 0)
+        ap_exec(core->ledger, "INSERT INTO expiry(grant_id, at) VALUES(?, ?)", "ii", work->key.id,
+                fold.first_end);
     if (!basis_find(core, g.fileid, &basis, next))
         return;
     if (g.type == CS3_SHARE_USER && strcmp(g.grantee, basis.space.owner) == 0) {

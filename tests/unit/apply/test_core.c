@@ -69,8 +69,9 @@ remove_files(struct world *w)
     }
 }
 
-static const struct ap_origin people = {"cs3.person", 0, 0}, spaces = {"cs3.space", 0, 0},
-                              shares = {"cs3.share", 0, 0};
+static const struct ap_origin people = {.topic = "cs3.person", .partition = 0, .offset = 0},
+                              spaces = {.topic = "cs3.space", .partition = 0, .offset = 0},
+                              shares = {.topic = "cs3.share", .partition = 0, .offset = 0};
 
 static void
 give_person(struct world *w, enum cs3_person_type type, const char *uid, const char *gid,
@@ -152,7 +153,8 @@ give_next(struct world *w, int32_t partition)
 {
     while (w->next[partition] < w->model.n_records) {
         struct model_record *rec = &w->model.records[w->next[partition]++];
-        struct ap_origin at = {"cs3.resource", partition, w->next[partition]};
+        struct ap_origin at = {
+            .topic = "cs3.resource", .partition = partition, .offset = w->next[partition]};
         struct cs3_resource r = rec->r;
         if (rec->partition != partition)
             continue;
@@ -181,7 +183,7 @@ static void
 give_mark(struct world *w, int32_t partition, enum cs3_kind kind, struct ls_seq seq,
           struct ls_seq from)
 {
-    struct ap_origin at = {"cs3.resource", partition, 0};
+    struct ap_origin at = {.topic = "cs3.resource", .partition = partition, .offset = 0};
     struct cs3_head head = {.kind = kind, .seq = seq, .begin = from};
     assert_true(ap_take_mark(w->core, &at, &head));
 }
@@ -640,7 +642,7 @@ content_that_never_matches_is_dead_only_after_the_heartbeat(void **state)
 {
     static struct world w;
     struct model_row *a;
-    struct ap_origin at = {"cs3.resource", 1, 0};
+    struct ap_origin at = {.topic = "cs3.resource", .partition = 1, .offset = 0};
     struct cs3_head beat = {.kind = CS3_HEARTBEAT};
 
     (void)state;
@@ -673,7 +675,7 @@ static void
 bytes_that_cannot_be_read_are_a_dead_letter_and_the_rest_goes_on(void **state)
 {
     static struct world w;
-    struct ap_origin at = {"cs3.resource", 1, 7};
+    struct ap_origin at = {.topic = "cs3.resource", .partition = 1, .offset = 7};
     struct ls_err why = {0};
 
     (void)state;
@@ -781,6 +783,189 @@ the_old_copy_goes_only_when_the_new_one_is_there(void **state)
     stop_world(&w);
 }
 
+static void
+one_who_cannot_sign_in_holds_up_nobody_else(void **state)
+{
+    static struct world w;
+    char name[16];
+
+    (void)state;
+    start_world(&w);
+    trouble_on(&w);
+    finish(&w, 0);
+    bad_owner = "u1";
+    for (int i = 0; i < 30; i++) {
+        snprintf(name, sizeof(name), "f%d", i);
+        add_file(&w, 1, w.model.files[1], name);
+    }
+    rounds(&w, 20);
+    add_file(&w, 2, w.model.files[2], "hers");
+    rounds(&w, 40);
+    assert_int_equal(w.target.puts, 1);
+    assert_false(w.core->paused);
+    bad_owner = NULL;
+    finish(&w, 0);
+    assert_equal_trees(&w);
+    stop_world(&w);
+}
+
+static void
+a_first_copy_goes_on_when_the_last_trash_item_is_parked(void **state)
+{
+    static struct world w;
+    struct model_row *twin, *other;
+
+    (void)state;
+    start_world(&w);
+    twin = model_add(&w.model, 1, w.model.trash[1], "t.d1700000000", false);
+    model_content(&w.model, twin);
+    model_changed(&w.model, twin);
+    other = model_add(&w.model, 1, w.model.trash[1], "t.d1700000000", false);
+    memcpy(other->sha1, twin->sha1, sizeof(other->sha1)); /* one path, one content */
+    model_changed(&w.model, other);
+    add_file(&w, 1, w.model.files[1], "live");
+    rounds(&w, 200);
+    assert_int_equal(w.target.puts, 2);
+    assert_int_equal(ap_number(w.ledger, 0, "SELECT count(*) FROM work WHERE kind = 1", NULL), 1);
+    stop_world(&w);
+}
+
+static void
+rows_of_a_deleted_storage_without_a_space_cost_nothing_while_they_wait(void **state)
+{
+    static struct world w;
+    struct cs3_space gone = {
+        .head = {.kind = CS3_DELETE}, .storage = 9, .type = CS3_SPACE_PERSONAL};
+    int busy = 0;
+
+    (void)state;
+    start_world(&w);
+    begin(&w);
+    give_space(&w, 9, "u1");
+    gone.head.seq = (struct ls_seq){1, ++w.seq, 0};
+    ap_take_space(w.core, &spaces, &gone);
+    commit(&w);
+    ap_exec(w.ledger, "UPDATE space SET ready = 0, deleted = 1 WHERE storage = 1", NULL);
+    add_file(&w, 1, w.model.files[1], "a");
+    rounds(&w, 50);
+    for (int i = 0; i < 50; i++) {
+        busy += ap_idle_ms(w.core, 50) == 0;
+        rounds(&w, 1);
+    }
+    assert_int_equal(busy, 0);
+    stop_world(&w);
+}
+
+static void
+half_a_move_becomes_a_deletion_when_every_partition_was_read_past_it(void **state)
+{
+    static struct world w;
+    struct model_row *a;
+    struct ap_origin at = {.topic = "cs3.resource"};
+    struct cs3_head beat = {.kind = CS3_HEARTBEAT};
+    struct cs3_resource half = {.head = {.kind = CS3_DELETE, .source_ts_us = 1000000},
+                                .what = CS3_NODE,
+                                .storage = 1,
+                                .moved_to = 2,
+                                .moved_from = LS_NO_STORAGE};
+
+    (void)state;
+    start_world(&w);
+    a = add_file(&w, 1, w.model.files[1], "a");
+    finish(&w, 0);
+    half.fileid = a->fileid;
+    half.head.seq = (struct ls_seq){1, ++w.model.counter, 0};
+    a->deleted = true;
+    begin(&w);
+    ap_take_resource(w.core, &at, &half);
+    commit(&w);
+    beat.source_ts_us = 5000000;
+    for (at.partition = 0; at.partition < MODEL_PARTITIONS; at.partition++) {
+        ap_exec(w.ledger, "INSERT OR IGNORE INTO offset VALUES('cs3.resource', ?, 1, 0)", "i",
+                (int64_t)at.partition);
+    }
+    for (at.partition = 0; at.partition < MODEL_PARTITIONS; at.partition++) {
+        rounds(&w, 5);
+        assert_int_equal(w.target.trashes, 0);
+        begin(&w);
+        assert_true(ap_take_mark(w.core, &at, &beat));
+        commit(&w);
+        w.core->half_moves_at = 0;
+    }
+    finish(&w, 0);
+    assert_int_equal(w.target.purges, 1);
+    assert_equal_trees(&w);
+    stop_world(&w);
+}
+
+static void
+encrypted_content_is_a_dead_letter_and_a_newer_row_takes_it_back(void **state)
+{
+    static struct world w;
+    struct ap_key key;
+
+    (void)state;
+    start_world(&w);
+    key = (struct ap_key){AP_NODE, add_file(&w, 1, w.model.files[1], "a")->fileid};
+    begin(&w);
+    while (give_next(&w, 1) || give_next(&w, 0))
+        ;
+    ap_exec(w.ledger, "UPDATE desired SET encrypted = 1 WHERE fileid = ?", "i", key.id);
+    commit(&w);
+    finish(&w, 0);
+    assert_int_equal(w.target.puts, 0);
+    assert_true(ap_is_dead(w.ledger, key));
+    /* one that stands for no record, as after a look from aside, must not stay either */
+    ap_exec(w.ledger, "UPDATE dead SET counted = 0", NULL);
+    ap_count(w.ledger, "superseded", 1);
+    model_changed(&w.model, model_row(&w.model, key.id));
+    finish(&w, 0);
+    assert_false(ap_is_dead(w.ledger, key));
+    assert_equal_trees(&w);
+    stop_world(&w);
+}
+
+static void
+a_storage_whose_space_is_taken_is_a_dead_letter(void **state)
+{
+    static struct world w;
+
+    (void)state;
+    start_world(&w);
+    finish(&w, 0);
+    begin(&w);
+    give_space(&w, 9, "u1"); /* object::user:u1 beside home::u1 */
+    commit(&w);
+    finish(&w, 0);
+    assert_int_equal(
+        ap_number(w.ledger, 0, "SELECT count(*) FROM dead WHERE cause = 'space-taken'", NULL), 1);
+    assert_int_equal(ap_number(w.ledger, 0, "SELECT ready FROM space WHERE storage = 9", NULL), 0);
+    stop_world(&w);
+}
+
+static void
+a_sweep_of_people_above_the_limit_waits(void **state)
+{
+    static struct world w;
+    struct cs3_head head = {.kind = CS3_BEGIN, .seq = {2, 1, 0}};
+
+    (void)state;
+    start_world(&w);
+    finish(&w, 0);
+    w.core->options.sweep_max_percent = 5;
+    w.core->options.sweep_max_items = 1;
+    begin(&w);
+    assert_true(ap_take_mark(w.core, &people, &head));
+    head = (struct cs3_head){.kind = CS3_END, .seq = {2, 2, 0}, .begin = {2, 1, 0}};
+    assert_true(ap_take_mark(w.core, &people, &head));
+    commit(&w);
+    assert_int_equal(ap_number(w.ledger, 0, "SELECT count(*) FROM person WHERE deleted = 1", NULL),
+                     0);
+    assert_int_equal(ap_number(w.ledger, 0, "SELECT items FROM bracket WHERE state = 3", NULL),
+                     MODEL_USERS);
+    stop_world(&w);
+}
+
 /* ---- shares */
 
 static void
@@ -846,7 +1031,7 @@ rows_of_one_recipient_fold_into_one_share(void **state)
     assert_int_equal(w.target.received_sets, 3);
     for (int i = 0; i < 3; i++)
         if (!w.target.shares[i].group && !w.target.shares[i].link)
-            assert_int_equal(w.target.shares[i].permissions, 5);
+            assert_int_equal(w.target.shares[i].permissions, 1); /* the accepted one's */
     for (int i = 0; i < 3; i++)
         if (strcmp(w.target.received[i].uid, "u3") == 0)
             assert_int_equal(w.target.received[i].state, CS3_SHARE_REJECTED);
@@ -874,6 +1059,28 @@ rows_of_one_recipient_fold_into_one_share(void **state)
         alive += w.target.shares[i].used;
     assert_int_equal(alive, 2); /* the group's and u1's */
     assert_equal_trees(&w);
+    stop_world(&w);
+}
+
+static void
+a_grant_narrows_when_its_wider_row_ends(void **state)
+{
+    static struct world w;
+    struct model_row *a;
+
+    (void)state;
+    start_world(&w);
+    a = model_add(&w.model, 1, w.model.files[1], "a", true);
+    model_changed(&w.model, a);
+    give_share(&w, 1, CS3_SHARE_USER, 0, a->fileid, "u2", 1, CS3_SHARE_ACCEPTED, CS3_UPSERT);
+    give_share(&w, 2, CS3_SHARE_USER, 0, a->fileid, "u2", 4, CS3_SHARE_ACCEPTED, CS3_UPSERT);
+    ap_exec(w.ledger, "UPDATE share SET expires = ? WHERE id = 2", "i", ls_now_us() / 1000000 + 1);
+    finish(&w, 0);
+    assert_int_equal(w.target.shares[0].permissions, 5);
+    for (int64_t until = ls_mono_ms() + 5000;
+         w.target.shares[0].permissions != 1 && ls_mono_ms() < until;)
+        rounds(&w, 10);
+    assert_int_equal(w.target.shares[0].permissions, 1);
     stop_world(&w);
 }
 
@@ -926,6 +1133,14 @@ main(void)
         cmocka_unit_test(bytes_that_cannot_be_read_are_a_dead_letter_and_the_rest_goes_on),
         cmocka_unit_test(a_second_apply_is_kept_off_the_ledger),
         cmocka_unit_test(the_old_copy_goes_only_when_the_new_one_is_there),
+        cmocka_unit_test(one_who_cannot_sign_in_holds_up_nobody_else),
+        cmocka_unit_test(a_first_copy_goes_on_when_the_last_trash_item_is_parked),
+        cmocka_unit_test(rows_of_a_deleted_storage_without_a_space_cost_nothing_while_they_wait),
+        cmocka_unit_test(half_a_move_becomes_a_deletion_when_every_partition_was_read_past_it),
+        cmocka_unit_test(encrypted_content_is_a_dead_letter_and_a_newer_row_takes_it_back),
+        cmocka_unit_test(a_storage_whose_space_is_taken_is_a_dead_letter),
+        cmocka_unit_test(a_sweep_of_people_above_the_limit_waits),
+        cmocka_unit_test(a_grant_narrows_when_its_wider_row_ends),
         cmocka_unit_test(rows_of_one_recipient_fold_into_one_share),
         cmocka_unit_test(a_deleted_user_is_disabled_when_his_rows_are_gone),
     };
