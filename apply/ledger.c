@@ -100,6 +100,9 @@ static const char *const schema =
     "CREATE TABLE IF NOT EXISTS op(id INTEGER PRIMARY KEY, kind INT, entity INT, call INT,"
     " storage INT, fileid INT, node INT, parent INT, top INT, name TEXT, relative TEXT, blob TEXT,"
     " size INT, mtime INT, etag TEXT, sha1 TEXT, md5 TEXT, adler32 TEXT);"
+    /* how often the target said that a node or parent is gone, since the last success */
+    "CREATE TABLE IF NOT EXISTS gone(kind INT, id INT, tries INT, PRIMARY KEY(kind, id))"
+    " WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS dead(kind INT, id INT, cause TEXT, message TEXT, attempts INT,"
     " counted INT, time_us INT, PRIMARY KEY(kind, id)) WITHOUT ROWID;"
     /* dead letters on their way to the topic */

@@ -176,20 +176,31 @@ removed_already(const struct ap_job *job)
                                      job->call == AP_GROUP_REMOVE);
 }
 
+/* Only answers of that kind count: trouble of any other must not bring a subtree nearer to being
+ * forgotten. */
+static bool
+gone_often(struct ap_core *core, const struct ap_job *job)
+{
+    return ap_number(core->ledger, 0,
+                     "INSERT INTO gone(kind, id, tries) VALUES(?, ?, 1) ON CONFLICT(kind, id)"
+                     " DO UPDATE SET tries = tries + 1 RETURNING tries",
+                     "ii", (int64_t)job->who.kind, job->who.id) >= GONE_TRIES;
+}
+
 /* Some failures on the tree are answers. Returns true when the job is dealt with as done. */
 static bool
-tree_mended(struct ap_core *core, struct ap_job *job, const struct ap_work *work)
+tree_mended(struct ap_core *core, struct ap_job *job)
 {
     if (is_cause(job, "gone") && unwanted(core, job)) {
         node_forget(core, job->op.node);
         return true;
     }
-    if (is_cause(job, "gone") && job->op.node != 0 && work->attempts + 1 >= GONE_TRIES) {
+    if (is_cause(job, "gone") && job->op.node != 0 && gone_often(core, job)) {
         ls_log(LS_WARN, "node-gone", LS_I("fileid", job->op.fileid));
         node_forget(core, job->op.top != 0 ? job->op.top : job->op.node);
         return true;
     }
-    if (is_cause(job, "parent-gone") && job->op.parent > 0 && work->attempts + 1 >= GONE_TRIES) {
+    if (is_cause(job, "parent-gone") && job->op.parent > 0 && gone_often(core, job)) {
         ls_log(LS_WARN, "parent-gone", LS_I("fileid", job->op.fileid));
         node_forget(core, job->op.parent);
         return true;
@@ -315,12 +326,15 @@ job_done(struct ap_core *core, struct ap_job *job)
         ap_job_forget(core, job);
         return;
     }
-    if (have && job->result != 0 && !(tree && tree_mended(core, job, &work))) {
+    if (have && job->result != 0 && !(tree && tree_mended(core, job))) {
         ls_log_err(LS_DEBUG, "call-failed", &job->err);
         entity_trouble(core, job, &work);
         ap_job_forget(core, job);
         return;
     }
+    if (tree)
+        ap_exec(core->ledger, "DELETE FROM gone WHERE kind = ? AND id = ?", "ii",
+                (int64_t)job->who.kind, job->who.id);
     if (job->result == 0 && tree)
         tree_done(core, job);
     else if (job->result == 0 && job->call >= AP_SHARE_SET)

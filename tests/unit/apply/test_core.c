@@ -966,6 +966,42 @@ a_sweep_of_people_above_the_limit_waits(void **state)
     stop_world(&w);
 }
 
+static int folders_busy, folders_gone;
+
+static int
+make_folder_with_trouble(struct ap_writer *w, const struct ap_space *space, const char *parent_id,
+                         const char *name, bool doubtful, struct ap_node *ret, struct ls_err *err)
+{
+    if (folders_busy > 0 && folders_busy-- > 0)
+        return ls_fail_cause(err, LS_ERR_RETRY, 0, "busy", "locked");
+    if (folders_gone > 0 && folders_gone-- > 0)
+        return ls_fail_cause(err, LS_ERR_RETRY, 0, "parent-gone", "no parent for a moment");
+    return fake_make_folder(w, space, parent_id, name, doubtful, ret, err);
+}
+
+static void
+a_parent_is_forgotten_after_three_answers_of_that_kind_only(void **state)
+{
+    static struct world w;
+    struct model_row *folder;
+
+    (void)state;
+    start_world(&w);
+    trouble_on(&w);
+    ops_with_trouble.make_folder = make_folder_with_trouble;
+    folder = model_add(&w.model, 1, w.model.files[1], "d", true);
+    model_changed(&w.model, folder);
+    finish(&w, 0);
+    folders_busy = 6;
+    folders_gone = 2;
+    model_changed(&w.model, model_add(&w.model, 1, folder->fileid, "e", true));
+    finish(&w, 0);
+    assert_int_equal(folders_busy + folders_gone, 0);
+    assert_int_equal(w.target.makes, 2); /* the parent was not made anew */
+    assert_equal_trees(&w);
+    stop_world(&w);
+}
+
 /* ---- shares */
 
 static void
@@ -1141,6 +1177,7 @@ main(void)
         cmocka_unit_test(a_storage_whose_space_is_taken_is_a_dead_letter),
         cmocka_unit_test(a_sweep_of_people_above_the_limit_waits),
         cmocka_unit_test(a_grant_narrows_when_its_wider_row_ends),
+        cmocka_unit_test(a_parent_is_forgotten_after_three_answers_of_that_kind_only),
         cmocka_unit_test(rows_of_one_recipient_fold_into_one_share),
         cmocka_unit_test(a_deleted_user_is_disabled_when_his_rows_are_gone),
     };
