@@ -27,6 +27,8 @@ from .database import DATABASE
 from .process import BedError, Process, free_port, tail, wait_until
 
 STAGES = ("capture", "transform", "apply")
+# parked, but not for long: it is done, or a dead letter, after a few tries
+STILL_TRIED = ("queued", "in-flight", "content-", "trash-reopen")
 BIN = Path(os.environ.get("LOCKSTEP_BIN") or fetch.ROOT / "build" / "bin")
 
 
@@ -221,7 +223,7 @@ class Daemons:
                 return f"{stage} is {(since_us - reached) / 1e6:.1f} s behind"
             if stage == "apply":
                 parked = status.get("parked", {})
-                busy = {c: n for c, n in parked.items() if c in ("queued", "in-flight")}
+                busy = {c: n for c, n in parked.items() if n and c.startswith(STILL_TRIED)}
                 if busy or status.get("in_flight"):
                     return f"apply has work open: {busy}"
                 if not self._settled(parked):

@@ -37,7 +37,8 @@ def replayed(request, tmp_path_factory):
     work = tmp_path_factory.mktemp(recording.name)
     # the recording's GTIDs are its own: they may lie before those of this server
     with Bed(mariadb_options=["gtid_strict_mode=OFF"]) as bed, \
-            World(bed, work / "w", home=HOME, tables=False) as world:
+            World(bed, work / "w", home=HOME, tables=False,
+                  sets={"apply.retry_max_ms": 2000}) as world:
         recording.load_start(bed.mariadb, work)
         world.data.rmdir()
         recording.unpack("start", world.data, work)
