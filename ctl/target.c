@@ -114,7 +114,7 @@ static bool
 once_more(const struct ls_err *err, int *tries)
 {
     if (err->kind != LS_ERR_RETRY || ++*tries > TRIES || strcmp(err->cause, "gone") == 0 ||
-        strcmp(err->cause, "sign-in") == 0)
+        strcmp(err->cause, "sign-in") == 0 || strcmp(err->cause, "no-user") == 0)
         return false;
     ls_run_sleep_ms(100LL << *tries);
     return !ls_run_stopping();
