@@ -586,12 +586,13 @@ expired(struct ap_core *core)
     }
 }
 
-/* The other half of a move between storages never came (a dead letter, or not carried), though
- * every partition was read past its time: what is here is a plain deletion. */
+/* The other half of a move between storages never came though every partition was read past its
+ * time: it is a dead letter somewhere upstream. To delete this half would destroy the only copy, so
+ * it becomes a dead letter too; what is at the target stays until a newer row comes. */
 static void
 half_moves(struct ap_core *core)
 {
-    int64_t read_us, fileid, partitions = 0;
+    int64_t read_us, partitions = 0;
 
     if (now_ms() < core->half_moves_at)
         return;
@@ -603,16 +604,20 @@ half_moves(struct ap_core *core)
                         " WHERE topic = 'cs3.resource'",
                         "i", partitions);
     for (int n = 0; n < 1000; n++) {
-        fileid = ap_number(core->ledger, 0,
-                           "SELECT fileid FROM desired WHERE deleted = 1"
-                           " AND moved_to > -9223372036854775808 AND source_us < ? LIMIT 1",
-                           "i", read_us - core->options.content_margin_us);
-        if (fileid == 0)
+        struct ap_key key = {AP_NODE, 0};
+        struct ap_work work;
+
+        key.id = ap_number(core->ledger, 0,
+                           "SELECT d.fileid FROM desired d JOIN work w ON w.kind = ? AND"
+                           " w.id = d.fileid WHERE d.deleted = 1 AND"
+                           " d.moved_to > -9223372036854775808 AND d.source_us < ?"
+                           " AND w.state <> ? LIMIT 1",
+                           "iii", (int64_t)AP_NODE, read_us - core->options.content_margin_us,
+                           (int64_t)AP_IN_FLIGHT);
+        if (key.id == 0 || !ap_work_get(core->ledger, key, &work))
             return;
-        ls_log(LS_WARN, "half-move", LS_I("fileid", fileid));
-        ap_exec(core->ledger, "UPDATE desired SET moved_to = ? WHERE fileid = ?", "ii",
-                LS_NO_STORAGE, fileid);
-        ap_wake(core->ledger, (struct ap_key){AP_NODE, fileid});
+        ap_work_dead(core, &work, "half-move",
+                     "the other half of its move was not carried; the old copy is kept");
     }
 }
 
