@@ -282,7 +282,7 @@ print_chain(struct world *w, int64_t fileid)
 static void
 finish(struct world *w, int64_t parked)
 {
-    int64_t until = ls_mono_ms() + 60000, open = -1;
+    int64_t until = ls_mono_ms() + 240000, open = -1; /* generous: sanitizers, busy machines */
 
     do {
         round_once(w, 50);
