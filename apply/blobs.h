@@ -18,10 +18,10 @@
 #include <sys/types.h>
 
 struct ap_blob_want {
-    const char *home;     /* absolute, already mapped: /srv/oc10/data/alice */
-    const char *relative; /* files/Photos/a.jpg, files_trashbin/files/a.jpg.d17... */
-    int64_t size;         /* of the row; -1 unknown */
-    int64_t mtime;        /* of the row; INT64_MIN unknown */
+    const char *home;                 /* absolute, already mapped: /srv/oc10/data/alice */
+    const char *relative;             /* files/Photos/a.jpg, files_trashbin/files/a.jpg.d17... */
+    int64_t size;                     /* of the row; -1 unknown */
+    int64_t mtime;                    /* of the row; INT64_MIN unknown */
     const char *sha1, *md5, *adler32; /* lower-case hex; NULL: the row has none */
 };
 

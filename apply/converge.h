@@ -94,8 +94,8 @@ struct ap_view {
     bool (*twin)(void *arg, const struct ap_desired *desired, int64_t *ret);
     /* Somebody in the applied subtree of `node` who shall be elsewhere. */
     bool (*inside)(void *arg, int64_t node, struct ap_key *ret);
-    /* A node without a file of its own any more, `node` or below it, that is the only copy: its file
-     * lives on and has no other node yet. */
+    /* A node without a file of its own any more, `node` or below it, that is the only copy: its
+     * file lives on and has no other node yet. */
     bool (*only_copy)(void *arg, int64_t node, struct ap_key *ret);
     /* Somebody below `fileid` in the desired tree who is open and not parked for his own cause.
      * Content that is tried again counts: the item would have to come out for each try. */

@@ -95,8 +95,8 @@ struct cs3_space_info {
 /* Those that `as` can see, of `type` (NULL: all), from the provider. Strings are borrowed for
  * the callback's time. Stops at the first non-zero return of `each` and returns that. */
 typedef int cs3_space_fn(void *arg, const struct cs3_space_info *space);
-int cs3_list_spaces(struct cs3_client *client, const char *as, const char *type,
-                    cs3_space_fn *each, void *arg, struct ls_err *err);
+int cs3_list_spaces(struct cs3_client *client, const char *as, const char *type, cs3_space_fn *each,
+                    void *arg, struct ls_err *err);
 /* The user's own personal space; RETRY gone when there is none. */
 int cs3_personal_space(struct cs3_client *client, const char *as, struct ap_space *ret,
                        struct ls_err *err);
@@ -213,8 +213,8 @@ int cs3_share_exists(struct cs3_client *client, const char *as, const char *shar
                      struct ls_err *err);
 /* `owner`: the user the node belongs to; without him the share would have no owner. */
 int cs3_create_share(struct cs3_client *client, const char *as, const char *owner,
-                     const struct cs3_place *node, bool folder, const struct cs3_grant_info *grant, char ret_id[AP_ID_SIZE],
-                     struct ls_err *err);
+                     const struct cs3_place *node, bool folder, const struct cs3_grant_info *grant,
+                     char ret_id[AP_ID_SIZE], struct ls_err *err);
 int cs3_update_share(struct cs3_client *client, const char *as, const char *share_id,
                      const struct cs3_grant_info *grant, struct ls_err *err);
 int cs3_remove_share(struct cs3_client *client, const char *as, const char *share_id,
@@ -251,8 +251,9 @@ int cs3_list_links(struct cs3_client *client, const char *as, const struct cs3_p
 /* Of `link`: permissions, expires, label are used. password NULL: none. ret_token: what its address
  * ends with, and its label where it got none. */
 int cs3_create_link(struct cs3_client *client, const char *as, const char *owner,
-                    const struct cs3_place *node, bool folder, const struct cs3_link_info *link, const char *password,
-                    char ret_id[AP_ID_SIZE], char ret_token[AP_ID_SIZE], struct ls_err *err);
+                    const struct cs3_place *node, bool folder, const struct cs3_link_info *link,
+                    const char *password, char ret_id[AP_ID_SIZE], char ret_token[AP_ID_SIZE],
+                    struct ls_err *err);
 enum cs3_link_field {
     CS3_LINK_PERMISSIONS = 1,
     CS3_LINK_PASSWORD = 2,

@@ -33,10 +33,10 @@ enum ap_grpc_code {
 };
 
 struct ap_grpc_status {
-    int code;          /* enum ap_grpc_code, of the server or, without an answer, of the client */
-    bool answered;     /* the server said so itself */
+    int code;           /* enum ap_grpc_code, of the server or, without an answer, of the client */
+    bool answered;      /* the server said so itself */
     bool not_processed; /* the server certainly did nothing */
-    char message[200]; /* decoded, "" for none */
+    char message[200];  /* decoded, "" for none */
 };
 
 struct ap_grpc;

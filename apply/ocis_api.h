@@ -24,7 +24,7 @@ struct ap_ocis {
     struct ap_graph *graph;
     bool create_people;
     char *mail_domain, *storage_id, *graph_user; /* storage_id NULL: as the target says */
-    char graph_user_id[AP_ID_SIZE]; /* since open */
+    char graph_user_id[AP_ID_SIZE];              /* since open */
     int64_t timeout_ms;
     pthread_mutex_t people; /* enabling and disabling of users */
     pthread_mutex_t links;  /* the target's link manager takes one write at a time */

@@ -9,25 +9,22 @@
  *
  * Errors, by kind and cause (struct ls_err.cause):
  *   RETRY  "target-down"    no connection, UNAVAILABLE, 502-504: trouble of the whole target
- *   RETRY  "slow-down"      429, 503, RESOURCE_EXHAUSTED: the core lowers its pace; code = wait in ms or 0
- *   RETRY  "timeout"        outcome unknown: the core repeats with doubtful = true
- *   RETRY  "sign-in"        token refused twice in a row
- *   RETRY  "no-user"        nobody of that name can sign in: not there, or disabled; trouble of
- *                           what he was to do, not of the whole target
- *   RETRY  "busy"           node locked or being processed (423, CS3 ABORTED/LOCKED, trap 20)
- *   RETRY  "gone"           the node that the ledger knows is not there (looked up at the provider)
- *   RETRY  "parent-gone"    the parent is not there
- *   RETRY  "taken"          the name is held by another node; ret.id names it where known
- *   RETRY  "quota"          507, INSUFFICIENT_STORAGE
- *   RETRY  "internal"       the target's own trouble: INTERNAL, UNKNOWN, HTTP 500, a broken reply
- *   RETRY  "grantee-missing"  no such user or group, and people.mode is `match`
- *   RETRY  "content-missing", "content-mismatch", "content-changed"   of the blob, by blobs.h
- *   POISON "name-refused"   the target cannot hold this name
- *   POISON "outside-home"   a link or ".." leads out of the user's home
- *   POISON "expired"        a share or link whose time is over; if it was there, it is gone now
- *   POISON "refused"        INVALID_ARGUMENT and the like, with the target's words; a share or
- *                           link without any permission that can be: if it was there, it is gone now
- *   FATAL  "target-config"  the target cannot work with us (wrong key, method missing)
+ *   RETRY  "slow-down"      429, 503, RESOURCE_EXHAUSTED: the core lowers its pace; code = wait in
+ * ms or 0 RETRY  "timeout"        outcome unknown: the core repeats with doubtful = true RETRY
+ * "sign-in"        token refused twice in a row RETRY  "no-user"        nobody of that name can
+ * sign in: not there, or disabled; trouble of what he was to do, not of the whole target RETRY
+ * "busy"           node locked or being processed (423, CS3 ABORTED/LOCKED, trap 20) RETRY  "gone"
+ * the node that the ledger knows is not there (looked up at the provider) RETRY  "parent-gone" the
+ * parent is not there RETRY  "taken"          the name is held by another node; ret.id names it
+ * where known RETRY  "quota"          507, INSUFFICIENT_STORAGE RETRY  "internal"       the
+ * target's own trouble: INTERNAL, UNKNOWN, HTTP 500, a broken reply RETRY  "grantee-missing"  no
+ * such user or group, and people.mode is `match` RETRY  "content-missing", "content-mismatch",
+ * "content-changed"   of the blob, by blobs.h POISON "name-refused"   the target cannot hold this
+ * name POISON "outside-home"   a link or ".." leads out of the user's home POISON "expired" a share
+ * or link whose time is over; if it was there, it is gone now POISON "refused" INVALID_ARGUMENT and
+ * the like, with the target's words; a share or link without any permission that can be: if it was
+ * there, it is gone now FATAL  "target-config"  the target cannot work with us (wrong key, method
+ * missing)
  */
 #ifndef AP_WRITER_H
 #define AP_WRITER_H
@@ -40,21 +37,21 @@
 #define AP_ID_SIZE 128 /* opaque ids of the target, NUL-terminated text */
 
 struct ap_person_id {
-    char id[AP_ID_SIZE];  /* uuid of a user or group at the target */
+    char id[AP_ID_SIZE]; /* uuid of a user or group at the target */
 };
 
 /* A personal space, ready for use. */
 struct ap_space {
     char storage_id[AP_ID_SIZE];
     char space_id[AP_ID_SIZE];
-    char root_id[AP_ID_SIZE];  /* node id of its root */
-    char owner[256];           /* oC10's uid: whom the writer acts for */
+    char root_id[AP_ID_SIZE]; /* node id of its root */
+    char owner[256];          /* oC10's uid: whom the writer acts for */
 };
 
 struct ap_node {
     char id[AP_ID_SIZE];
-    char etag[64];   /* as the target shows it, without quotes */
-    char sha1[41];   /* as the target computed it; "" for folders */
+    char etag[64]; /* as the target shows it, without quotes */
+    char sha1[41]; /* as the target computed it; "" for folders */
     int64_t size;
     int64_t mtime;
 };
@@ -83,7 +80,7 @@ struct ap_link_want {
     const char *sharer;
     int64_t permissions;
     int64_t expires;
-    bool has_password;      /* ocis-api cannot set the hash: an unguessable password instead */
+    bool has_password; /* ocis-api cannot set the hash: an unguessable password instead */
     const char *label;
 };
 
@@ -142,8 +139,8 @@ struct ap_writer_ops {
                         enum cs3_share_state state, const char *mount_point, struct ls_err *err);
     /* A doubtful try takes up an unfinished link only, never one for its looks. On RETRY "timeout"
      * link_id may have been filled: the repeat is to get it. */
-    int (*link_set)(struct ap_writer *w, const struct ap_link_want *want,
-                    char link_id[AP_ID_SIZE], bool doubtful, struct ls_err *err);
+    int (*link_set)(struct ap_writer *w, const struct ap_link_want *want, char link_id[AP_ID_SIZE],
+                    bool doubtful, struct ls_err *err);
     int (*link_remove)(struct ap_writer *w, const struct ap_space *space, const char *sharer,
                        const char *link_id, struct ls_err *err);
 };

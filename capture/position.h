@@ -50,11 +50,11 @@ struct cap_position {
     int64_t counter;           /* the last one given */
     struct cap_gtid_set gtids; /* all transactions up to here */
     char file[512];
-    uint64_t pos;  /* end of the last whole transaction */
-    int64_t row;   /* watched rows of the next transaction that are published already */
+    uint64_t pos; /* end of the last whole transaction */
+    int64_t row;  /* watched rows of the next transaction that are published already */
     char row_gtid[CAP_GTID_TEXT]; /* of which transaction; "" not known */
-    int64_t ts_us; /* commit time of the last transaction */
-    bool lost;     /* rows went by that cannot be shown: a snapshot has to begin */
+    int64_t ts_us;                /* commit time of the last transaction */
+    bool lost;                    /* rows went by that cannot be shown: a snapshot has to begin */
     struct cap_snapshot_state snapshot;
     struct cap_counters counters;
 };

@@ -13,7 +13,8 @@
 
 /*
  * A connection for queries, or RETRY (unreachable, too many connections, shutting down), or FATAL
- * cause "source-auth" (password, host not allowed, TLS refused) or "source-tables" (no such database).
+ * cause "source-auth" (password, host not allowed, TLS refused) or "source-tables" (no such
+ * database).
  */
 int cap_connect(const struct ls_config *config, MYSQL **ret, struct ls_err *err);
 /* mysql_query, with the server's error sorted into RETRY and FATAL ("source-grants", "source"). */

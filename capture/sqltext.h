@@ -12,7 +12,8 @@ enum cap_sql_kind {
     CAP_SQL_COMMIT,
     CAP_SQL_ROLLBACK, /* also ROLLBACK TO */
     CAP_SQL_DML,      /* INSERT, UPDATE, DELETE, REPLACE, LOAD: rows as a statement */
-    CAP_SQL_REPLACED, /* after it the rows of a table are others: TRUNCATE, DROP, RENAME, or not known */
+    CAP_SQL_REPLACED, /* after it the rows of a table are others: TRUNCATE, DROP, RENAME, or not
+                         known */
     CAP_SQL_DDL,      /* CREATE, ALTER: columns may be others */
     CAP_SQL_OTHER,
 };

@@ -27,8 +27,9 @@ void cap_stream_restart(struct cap_stream *stream);
 
 /*
  * Takes one event. When rows went by that the stream cannot show (TRUNCATE, DROP, a rollback behind
- * rows), the position says so: `lost`. FATAL with the place in the message; when the event needs information_schema
- * and that is stale: -1, RETRY, cause "schema-stale": load it and give the same packet again.
+ * rows), the position says so: `lost`. FATAL with the place in the message; when the event needs
+ * information_schema and that is stale: -1, RETRY, cause "schema-stale": load it and give the same
+ * packet again.
  */
 int cap_stream_take(struct cap_stream *stream, const struct cap_packet *packet, struct ls_err *err);
 

@@ -16,15 +16,15 @@ struct ls_str {
 
 #define LS_STR(literal) ((struct ls_str){(literal), sizeof(literal) - 1})
 #define LS_STR_NULL ((struct ls_str){NULL, 0})
-struct ls_str ls_str_of(const char *s); /* strlen; NULL gives LS_STR_NULL */
+struct ls_str ls_str_of(const char *s);           /* strlen; NULL gives LS_STR_NULL */
 bool ls_str_eq(struct ls_str a, struct ls_str b); /* NULL equals NULL only */
 bool ls_str_is(struct ls_str a, const char *s);
 
 struct ls_buf {
     uint8_t *p;
-    size_t n;   /* bytes used */
+    size_t n;    /* bytes used */
     size_t size; /* bytes allocated */
-    size_t cap; /* the most it may grow to */
+    size_t cap;  /* the most it may grow to */
     bool failed; /* an append did not fit; checked once at the end */
 };
 

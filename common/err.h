@@ -17,9 +17,9 @@ enum ls_err_kind {
 
 struct ls_err {
     enum ls_err_kind kind;
-    int code;        /* errno, HTTP, gRPC, MySQL or Kafka code */
-    char cause[32];  /* short stable word for metrics and dead letters, e.g. "share-type" */
-    char msg[240];   /* for a person; no secrets, no file content */
+    int code;       /* errno, HTTP, gRPC, MySQL or Kafka code */
+    char cause[32]; /* short stable word for metrics and dead letters, e.g. "share-type" */
+    char msg[240];  /* for a person; no secrets, no file content */
 };
 
 /* Process exit statuses, documented in docs/operations.md. */

@@ -36,8 +36,8 @@ struct ls_topic_spec {
     int partitions;
     enum ls_topic_kept kept;
 };
-/* Makes those that are missing (option lockstep.create_topics; else FATAL naming them) and compares the
- * partition counts of those that are there (FATAL when they differ). */
+/* Makes those that are missing (option lockstep.create_topics; else FATAL naming them) and compares
+ * the partition counts of those that are there (FATAL when they differ). */
 int ls_topics_ensure(const struct ls_config *config, const struct ls_topic_spec *specs, size_t n,
                      struct ls_err *err);
 
@@ -84,14 +84,16 @@ void ls_message_free(struct ls_message *message);
 struct ls_partition {
     const char *topic;
     int32_t partition;
-    int64_t offset; /* where to begin; LS_OFFSET_STORED: the group's, or the beginning when it has none */
+    int64_t offset; /* where to begin; LS_OFFSET_STORED: the group's, or the beginning when it has
+                       none */
 };
 #define LS_OFFSET_STORED (-1000)
 #define LS_OFFSET_BEGINNING (-2)
 #define LS_OFFSET_END (-1)
 
-/* Called from ls_consumer_poll only (not when the consumer is freed). `assigned`: the offsets, which
- * are resolved already, may be changed before they are used. Revoked: all, what is kept comes back. */
+/* Called from ls_consumer_poll only (not when the consumer is freed). `assigned`: the offsets,
+ * which are resolved already, may be changed before they are used. Revoked: all, what is kept comes
+ * back. */
 typedef void ls_rebalance_fn(void *arg, bool assigned, struct ls_partition *parts, size_t n);
 
 /* read_committed, enable.auto.commit=false, auto.offset.reset=error. group NULL: assign only. */

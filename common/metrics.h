@@ -14,14 +14,15 @@
 
 enum ls_metric_type { LS_COUNTER, LS_GAUGE, LS_HISTOGRAM };
 struct ls_metric {
-    const char *name;  /* lockstep_capture_rows_total */
+    const char *name; /* lockstep_capture_rows_total */
     enum ls_metric_type type;
     const char *label; /* NULL: none */
     const char *help;
 };
 
 struct ls_metrics;
-/* `table` ends with a NULL name; borrowed for the process's life. `stage` becomes build_info's label. */
+/* `table` ends with a NULL name; borrowed for the process's life. `stage` becomes build_info's
+ * label. */
 struct ls_metrics *ls_metrics_new(const char *stage, const struct ls_metric *table);
 void ls_metrics_free(struct ls_metrics *metrics);
 /* `id` is the row in the table; `value_of_label` NULL when the metric has none. */

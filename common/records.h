@@ -43,7 +43,7 @@ enum ls_op {
 struct ls_envelope {
     enum ls_op op;
     struct ls_seq seq;
-    struct ls_seq begin;   /* END: the seq of its begin bracket */
+    struct ls_seq begin; /* END: the seq of its begin bracket */
     const struct ls_table *table;
     int64_t source_ts_us;  /* commit time at the source; 0 unknown. HEARTBEAT: how far was read */
     int64_t capture_ts_us; /* when capture received it */
@@ -79,13 +79,18 @@ enum cs3_kind { CS3_UPSERT, CS3_DELETE, CS3_BEGIN, CS3_END, CS3_HEARTBEAT };
 struct cs3_head {
     enum cs3_kind kind;
     struct ls_seq seq;
-    struct ls_seq begin;   /* CS3_END */
+    struct ls_seq begin; /* CS3_END */
     int64_t source_ts_us, capture_ts_us;
     bool snapshot;
 };
 
-enum cs3_class { CS3_CLASS_ROOT, CS3_CLASS_FILES, CS3_CLASS_TRASH, CS3_CLASS_VERSIONS,
-                 CS3_CLASS_OTHER };
+enum cs3_class {
+    CS3_CLASS_ROOT,
+    CS3_CLASS_FILES,
+    CS3_CLASS_TRASH,
+    CS3_CLASS_VERSIONS,
+    CS3_CLASS_OTHER
+};
 
 /* schemas/cs3/resource.avsc: all that one file, folder or trash entry shall be. Key: fileid as
  * text, or "t<auto_id>" for a row of oc_files_trash. */
@@ -94,20 +99,20 @@ struct cs3_resource {
     struct cs3_head head;
     enum cs3_what what;
     int64_t storage;
-    int64_t fileid;           /* CS3_NODE; CS3_TRASH_INFO: auto_id */
-    int64_t parent;           /* -1: root of its storage */
-    struct ls_str name;       /* TRASH_INFO: base name */
+    int64_t fileid;            /* CS3_NODE; CS3_TRASH_INFO: auto_id */
+    int64_t parent;            /* -1: root of its storage */
+    struct ls_str name;        /* TRASH_INFO: base name */
     enum cs3_class class_hint; /* by the first elements of `path`; the tree decides */
     bool folder;
-    int64_t size;             /* -1 unknown */
-    int64_t mtime;            /* seconds, as the source has it */
-    struct ls_str etag;       /* null where the source has none */
+    int64_t size;                     /* -1 unknown */
+    int64_t mtime;                    /* seconds, as the source has it */
+    struct ls_str etag;               /* null where the source has none */
     struct ls_str sha1, md5, adler32; /* lower-case hex or null */
-    struct ls_str mimetype;   /* null: not known */
+    struct ls_str mimetype;           /* null: not known */
     bool encrypted;
-    int64_t moved_from, moved_to; /* storages or LS_NO_STORAGE */
+    int64_t moved_from, moved_to;             /* storages or LS_NO_STORAGE */
     struct ls_str trash_user, trash_location; /* TRASH_INFO */
-    int64_t trash_time;       /* TRASH_INFO, seconds */
+    int64_t trash_time;                       /* TRASH_INFO, seconds */
 };
 
 /* schemas/cs3/space.avsc. Key: numeric storage. */
@@ -115,10 +120,10 @@ enum cs3_space_type { CS3_SPACE_PERSONAL, CS3_SPACE_PROJECT, CS3_SPACE_IGNORED }
 struct cs3_space {
     struct cs3_head head;
     int64_t storage;
-    struct ls_str source_id;  /* oc_storages.id */
+    struct ls_str source_id; /* oc_storages.id */
     enum cs3_space_type type;
-    struct ls_str owner;      /* uid; null for none */
-    struct ls_str reason;     /* why ignored: "external", "federated", "uploads", "datadir", "unknown" */
+    struct ls_str owner; /* uid; null for none */
+    struct ls_str reason; /* why ignored: "external", "federated", "uploads", "unknown", ... */
 };
 
 /* schemas/cs3/person.avsc. Key: "u:<uid>", "g:<gid>", "m:<gid>/<uid>" ('/' and '%' escaped). */
@@ -167,14 +172,14 @@ struct cs3_share {
     int64_t fileid;           /* the shared node */
     bool folder;
     struct ls_str owner, creator; /* uids */
-    struct ls_str grantee;    /* uid or gid; null for links */
-    int64_t permissions;      /* CS3_PERM_* */
-    int64_t source_permissions; /* oC10's bits, for a person who looks */
+    struct ls_str grantee;        /* uid or gid; null for links */
+    int64_t permissions;          /* CS3_PERM_* */
+    int64_t source_permissions;   /* oC10's bits, for a person who looks */
     int64_t stime;
     enum cs3_share_state state;
-    struct ls_str mount_point; /* file_target */
-    int64_t expires;          /* last second it is valid, seconds since 1970; 0: never */
-    bool has_password;        /* links */
+    struct ls_str mount_point;          /* file_target */
+    int64_t expires;                    /* last second it is valid, seconds since 1970; 0: never */
+    bool has_password;                  /* links */
     struct ls_str token, password_hash; /* only with the option; else null */
     struct ls_str label;
     bool mail_send;

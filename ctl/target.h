@@ -52,8 +52,7 @@ struct target_who {
     bool enabled;  /* he signs in, or Graph says so */
 };
 /* How the user can be looked at. */
-int target_user(struct target *target, const char *uid, struct target_who *ret,
-                struct ls_err *err);
+int target_user(struct target *target, const char *uid, struct target_who *ret, struct ls_err *err);
 /* Is there a service account to look at those who do not sign in? */
 bool target_has_service(const struct target *target);
 /* node_id NULL: the root of the user's personal space. */

@@ -7,7 +7,7 @@
 PYTHON    ?= /usr/bin/python3
 OUR_C     := $(wildcard $(foreach f,common capture transform apply ctl,$(f)/*.c))
 OUR_H     := $(wildcard $(foreach f,common capture transform apply ctl,$(f)/*.h))
-TEST_C    := $(wildcard tests/unit/*/*.c tests/fuzz/*.c tests/bench/*.c)
+TEST_C    := $(wildcard tests/unit/*/*.[ch])
 TIDY      ?= $(OUR_C)
 
 deps:
@@ -23,7 +23,7 @@ test-%: deps all
 	$(PYTHON) tests/run.py $*
 
 check-format:
-	clang-format --dry-run -Werror $(OUR_C) $(TEST_C)
+	clang-format --dry-run -Werror $(OUR_C) $(OUR_H) $(TEST_C)
 
 check-clang:
 	@$(MAKE) --no-print-directory B=$(B)/clang CC=clang all

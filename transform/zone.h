@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 struct tf_zone {
-    bool named;      /* an IANA name: the process's local time (TZ) is this zone */
+    bool named;       /* an IANA name: the process's local time (TZ) is this zone */
     int32_t offset_s; /* else: east of UTC */
 };
 
