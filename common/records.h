@@ -122,7 +122,7 @@ struct cs3_space {
     int64_t storage;
     struct ls_str source_id; /* oc_storages.id */
     enum cs3_space_type type;
-    struct ls_str owner; /* uid; null for none */
+    struct ls_str owner;  /* uid; null for none */
     struct ls_str reason; /* why ignored: "external", "federated", "uploads", "unknown", ... */
 };
 
