@@ -166,7 +166,7 @@ connect_publisher(struct capture *c, struct ls_err *err)
             return -1;
         c->new_snapshot = false;
     }
-    if (cap_publisher_commit(c->publisher, err) < 0)
+    if (cap_publisher_keep(c->publisher, err) < 0)
         return -1;
     c->publisher_lost = false;
     cap_gtid_set_print(&position->gtids, gtids);

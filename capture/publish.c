@@ -558,6 +558,12 @@ cap_publisher_commit(struct cap_publisher *p, struct ls_err *err)
     return 0;
 }
 
+int
+cap_publisher_keep(struct cap_publisher *p, struct ls_err *err)
+{
+    return open_transaction(p, err) < 0 ? -1 : cap_publisher_commit(p, err);
+}
+
 int64_t
 cap_publisher_commits(const struct cap_publisher *p)
 {

@@ -61,6 +61,8 @@ bool cap_publisher_due(const struct cap_publisher *publisher, bool rows_only);
 int cap_publisher_wait_ms(const struct cap_publisher *publisher);
 /* Sends the position and commits. Nothing happens when nothing is open. */
 int cap_publisher_commit(struct cap_publisher *publisher, struct ls_err *err);
+/* The same, also when nothing is open: the position is in the topic on return. */
+int cap_publisher_keep(struct cap_publisher *publisher, struct ls_err *err);
 int64_t cap_publisher_commits(const struct cap_publisher *publisher);
 int64_t cap_publisher_rows(const struct cap_publisher *publisher); /* sent since the start */
 
