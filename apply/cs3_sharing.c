@@ -446,7 +446,7 @@ cs3_create_link(struct cs3_client *client, const char *as, const char *owner,
     r = id_give(reply->share && reply->share->id ? reply->share->id->opaque_id : NULL,
                 "CreatePublicShare", ret_id, err);
     if (r == 0)
-        snprintf(ret_token, AP_ID_SIZE, "%s", cs3_text(reply->share->token));
+        snprintf(ret_token, AP_ID_SIZE, "%s", reply->share ? cs3_text(reply->share->token) : "");
     protobuf_c_message_free_unpacked(message, NULL);
     return r;
 }
