@@ -34,7 +34,7 @@ SUITES = {
     "cppcheck": (120, MAKE + ["check-cppcheck"]),
     "tidy": (600, MAKE + ["check-tidy"]),
     "unit": (600, MAKE + ["unit"]),
-    "contract": (180, pytest("tests/contract")),
+    "contract": (600, pytest("tests/contract")),
     "workload": (60, pytest("tests/workload")),
     "capture": (420, pytest("tests/scenarios/capture")),
     "transform": (300, pytest("tests/scenarios/transform")),
