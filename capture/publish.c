@@ -41,7 +41,7 @@ struct cap_publisher {
     int partitions;
     bool full_before, link_secrets;
     int64_t commit_ms, commit_rows;
-    struct cap_position now, committed;
+    struct cap_position now;
     bool open;
     int64_t open_since_ms, open_rows;
     int64_t heartbeat_us, heartbeat_kept_us; /* the last one sent, the last one committed */
@@ -138,7 +138,6 @@ cap_publisher_connect(struct cap_publisher *p, bool *ret_found, struct ls_err *e
     p->now.epoch += found;
     if (p->now.epoch <= given)
         p->now.epoch = given + 1;
-    p->committed = p->now;
     p->heartbeat_us = p->heartbeat_kept_us;
     *ret_found = found;
     r = 0;
@@ -151,12 +150,6 @@ struct cap_position *
 cap_publisher_position(struct cap_publisher *p)
 {
     return &p->now;
-}
-
-const struct cap_position *
-cap_publisher_committed(const struct cap_publisher *p)
-{
-    return &p->committed;
 }
 
 static struct ls_seq
@@ -552,7 +545,6 @@ cap_publisher_commit(struct cap_publisher *p, struct ls_err *err)
     if (r < 0 || ls_producer_commit(p->producer, err) < 0)
         return -1;
     p->open = false;
-    p->committed = p->now;
     p->heartbeat_kept_us = p->heartbeat_us;
     p->commits++;
     return 0;

@@ -35,8 +35,6 @@ int cap_publisher_connect(struct cap_publisher *publisher, bool *ret_found, stru
 
 /* The position as of the last event taken in; the stream moves it, the next commit keeps it. */
 struct cap_position *cap_publisher_position(struct cap_publisher *publisher);
-/* The position that Kafka has acknowledged. */
-const struct cap_position *cap_publisher_committed(const struct cap_publisher *publisher);
 
 /*
  * One watched row. Filters, masks, numbers and sends it: as one record, or two for a move between

@@ -25,7 +25,7 @@ typedef rd_kafka_topic_partition_t pentry;
 
 struct ls_consumer {
     rd_kafka_t *rk;
-    bool has_group, paused;
+    bool has_group;
     plist *positions; /* of what is assigned; never NULL */
     plist *starts;    /* where the assignment began, for a rewind without a commit */
     int last;         /* the entry that was found last: records come in runs of a partition */
@@ -100,12 +100,6 @@ assign(struct ls_consumer *c, const plist *list, struct ls_err *err)
 {
     rd_kafka_resp_err_t code = rd_kafka_assign(c->rk, list);
 
-    if (!code && c->paused) {
-        plist *copy = rd_kafka_topic_partition_list_copy(list);
-
-        code = rd_kafka_pause_partitions(c->rk, copy);
-        rd_kafka_topic_partition_list_destroy(copy);
-    }
     return code ? kafka_fail(err, code, "assign") : 0;
 }
 
@@ -298,20 +292,6 @@ ls_consumer_rewind(struct ls_consumer *consumer, struct ls_err *err)
     rd_kafka_topic_partition_list_destroy(list);
     rd_kafka_topic_partition_list_destroy(starts);
     return r;
-}
-
-int
-ls_consumer_pause(struct ls_consumer *consumer, bool pause, struct ls_err *err)
-{
-    plist *list = rd_kafka_topic_partition_list_copy(consumer->positions);
-    rd_kafka_resp_err_t code = pause ? rd_kafka_pause_partitions(consumer->rk, list)
-                                     : rd_kafka_resume_partitions(consumer->rk, list);
-
-    rd_kafka_topic_partition_list_destroy(list);
-    if (code)
-        return kafka_fail(err, code, pause ? "pause" : "resume");
-    consumer->paused = pause;
-    return 0;
 }
 
 /* ---- polling */
