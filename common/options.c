@@ -71,6 +71,9 @@ const struct ls_option ls_options[] = {
 
     STR("data", "root", NULL, "ownCloud's data directory, for homes that oc_accounts does not name."),
 
+    SECRET("control", "key", "Signs commands (lockstep snapshot ...), 32 characters or more; without it capture takes none."),
+    INT("control", "max_age_s", "300", 5, 86400, "A command that was issued longer ago is refused; the clocks of both machines count."),
+
     INT("verify", "workers", "8", 1, 64, "Calls in flight of lockstep verify."),
     {NULL, NULL, LS_OPT_STR, NULL, false, 0, 0, NULL},
 };
