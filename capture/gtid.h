@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum cap_flavour { CAP_MARIADB, CAP_MYSQL };
+
 struct cap_gtid {
     uint32_t domain;
     uint32_t server;

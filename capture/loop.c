@@ -12,6 +12,7 @@
  * position, for only then nobody else moves it.
  */
 #include "capture/loop.h"
+#include "capture/connect.h"
 #include "capture/publish.h"
 #include "capture/schema.h"
 #include "capture/session.h"
@@ -117,16 +118,45 @@ make_topics(struct capture *c, struct ls_err *err)
 static int
 look_at_source(struct capture *c, struct ls_err *err)
 {
+    struct cap_server server;
     MYSQL *mysql = NULL;
     int r;
 
     if (cap_connect(c->config, &mysql, err) < 0)
         return -1;
-    r = cap_source_check(mysql, err);
+    r = cap_server_look(mysql, &server, err);
+    if (r == 0)
+        r = cap_server_check(mysql, &server, c->config, err);
     if (r == 0)
         r = cap_schema_load(c->schema, mysql, err);
     mysql_close(mysql);
     return r;
+}
+
+/* The position without one: where the source is now. */
+static int
+take_place(struct capture *c, struct ls_err *err)
+{
+    struct cap_position *position = cap_publisher_position(c->publisher);
+    struct cap_server server;
+    struct cap_coords place;
+    struct cap_gtid_set gtids;
+    MYSQL *mysql = NULL;
+    int r;
+
+    if (cap_connect(c->config, &mysql, err) < 0)
+        return -1;
+    r = cap_server_look(mysql, &server, err);
+    if (r == 0)
+        r = cap_server_place(mysql, &server, &place, &gtids, err);
+    mysql_close(mysql);
+    if (r < 0)
+        return -1;
+    memcpy(position->file, place.file, sizeof(position->file));
+    position->pos = place.pos;
+    position->gtids = gtids;
+    position->row = 0;
+    return 0;
 }
 
 /* A first start has no position: it begins where the source is now. */
@@ -135,7 +165,7 @@ begin_first(struct capture *c, struct ls_err *err)
 {
     const char *mode = ls_config_str(c->config, "capture", "snapshot");
 
-    if (cap_snapshot_place(c->config, cap_publisher_position(c->publisher), err) < 0)
+    if (take_place(c, err) < 0)
         return -1;
     if (strcmp(mode, "never") != 0) {
         c->new_snapshot = true;
@@ -346,8 +376,8 @@ log_purged(const struct capture *c)
 static int
 skip_gap(struct capture *c, struct ls_err *err)
 {
-    if (cap_snapshot_place(c->config, cap_publisher_position(c->publisher), err) < 0 ||
-        cap_snapshot_begin(c->snapshot, err) < 0 || cap_publisher_commit(c->publisher, err) < 0)
+    if (take_place(c, err) < 0 || cap_snapshot_begin(c->snapshot, err) < 0 ||
+        cap_publisher_commit(c->publisher, err) < 0)
         return -1;
     c->new_snapshot = false;
     c->may_skip = false; /* only now: what failed is tried again */

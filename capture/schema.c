@@ -11,7 +11,7 @@
  * character set would come out garbled, and is refused at the start.
  */
 #include "capture/schema.h"
-#include "capture/session.h"
+#include "capture/connect.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /*
- * Connections to the source.
+ * The dump: the binlog's packets, as they come.
  *
  * libmariadb signs in and frames packets; the dump command goes through its own method table,
  * because its replication functions cannot start by GTID on every server and lose events. What can
@@ -13,9 +13,9 @@
  * between open and close.
  */
 #include "capture/session.h"
-#include "common/log.h"
+#include "capture/connect.h"
+#include "capture/server.h"
 #include "common/run.h"
-#include <errmsg.h>
 #include <errno.h>
 #include <mysqld_error.h>
 #include <poll.h>
@@ -24,13 +24,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <zlib.h>
 
 #define READ_AHEAD ((size_t)8 << 20)
 #define KEEP_AT_MOST ((size_t)32 << 20) /* a larger buffer is given back after its use */
 #define LARGEST_PACKET ((size_t)1 << 30)
-#define CONNECT_TIMEOUT_S 10
-#define QUERY_TIMEOUT_S 600
 
 /* Packets one behind another: size, time, bytes, padded to 8. */
 struct packet_head {
@@ -40,6 +37,7 @@ struct packet_head {
 
 struct cap_session {
     MYSQL *mysql;
+    struct cap_server server;
     pthread_t thread;
     bool started;
     pthread_mutex_t mutex;
@@ -53,195 +51,12 @@ struct cap_session {
     size_t at; /* read position in the other buffer */
 };
 
-static int
-fail_mysql(MYSQL *mysql, const char *what, struct ls_err *err)
-{
-    unsigned code = mysql_errno(mysql);
-    const char *text = mysql_error(mysql);
-
-    switch (code) {
-    case ER_ACCESS_DENIED_ERROR:
-    case ER_DBACCESS_DENIED_ERROR:
-    case ER_HOST_NOT_PRIVILEGED:
-    case ER_ACCESS_DENIED_NO_PASSWORD_ERROR:
-    case ER_MUST_CHANGE_PASSWORD:
-    case CR_AUTH_PLUGIN_CANNOT_LOAD:
-    case CR_SSL_CONNECTION_ERROR:
-        return ls_fail_cause(err, LS_ERR_FATAL, (int)code, "source-auth", "%s: %s", what, text);
-    case ER_SPECIFIC_ACCESS_DENIED_ERROR:
-    case ER_TABLEACCESS_DENIED_ERROR:
-    case ER_COLUMNACCESS_DENIED_ERROR:
-        return ls_fail_cause(err, LS_ERR_FATAL, (int)code, "source-grants", "%s: %s", what, text);
-    case ER_BAD_DB_ERROR:
-    case ER_NO_SUCH_TABLE:
-    case ER_BAD_FIELD_ERROR:
-        return ls_fail_cause(err, LS_ERR_FATAL, (int)code, "source-tables", "%s: %s", what, text);
-    case ER_PARSE_ERROR:
-        return ls_fail_cause(err, LS_ERR_FATAL, (int)code, "source", "%s: %s", what, text);
-    default:
-        return ls_fail_cause(err, LS_ERR_RETRY, (int)code, "source", "%s: %s", what,
-                             *text ? text : "the connection was closed");
-    }
-}
-
 static unsigned
 silence_seconds(const struct ls_config *config)
 {
     int64_t ms = 3 * ls_config_int(config, "source", "heartbeat_ms");
 
     return (unsigned)((ms + 999) / 1000);
-}
-
-static int
-connect_with(const struct ls_config *config, unsigned read_timeout, MYSQL **ret, struct ls_err *err)
-{
-    const char *host = ls_config_str(config, "source", "host"),
-               *user = ls_config_str(config, "source", "user"),
-               *password = ls_config_str(config, "source", "password"),
-               *database = ls_config_str(config, "source", "database");
-    unsigned port = (unsigned)ls_config_int(config, "source", "port");
-    unsigned connect_timeout = CONNECT_TIMEOUT_S;
-    unsigned long largest = LARGEST_PACKET;
-    my_bool off = 0;
-    MYSQL *mysql = mysql_init(NULL);
-    char what[160];
-
-    if (!mysql)
-        return ls_fail(err, LS_ERR_RETRY, ENOMEM, "no memory for a connection");
-    mysql_options(mysql, MYSQL_OPT_CONNECT_TIMEOUT, &connect_timeout);
-    mysql_options(mysql, MYSQL_OPT_READ_TIMEOUT, &read_timeout);
-    mysql_options(mysql, MYSQL_OPT_WRITE_TIMEOUT, &read_timeout);
-    mysql_options(mysql, MYSQL_OPT_RECONNECT, &off);
-    mysql_options(mysql, MYSQL_OPT_MAX_ALLOWED_PACKET, &largest);
-    mysql_options(mysql, MYSQL_SET_CHARSET_NAME, "utf8mb4");
-    mysql_options4(mysql, MYSQL_OPT_CONNECT_ATTR_ADD, "program_name", "lockstep-capture");
-    if (!mysql_real_connect(mysql, host, user, password, database, port, NULL, 0)) {
-        (void)snprintf(what, sizeof(what), "connecting to %.60s:%u as %.40s", host, port, user);
-        (void)fail_mysql(mysql, what, err);
-        mysql_close(mysql);
-        return -1;
-    }
-    *ret = mysql;
-    return 0;
-}
-
-int
-cap_connect(const struct ls_config *config, MYSQL **ret, struct ls_err *err)
-{
-    return connect_with(config, QUERY_TIMEOUT_S, ret, err);
-}
-
-int
-cap_query(MYSQL *mysql, const char *sql, struct ls_err *err)
-{
-    char what[100];
-
-    if (mysql_query(mysql, sql) == 0)
-        return 0;
-    (void)snprintf(what, sizeof(what), "%.80s", sql);
-    return fail_mysql(mysql, what, err);
-}
-
-int
-cap_query_rows(MYSQL *mysql, const char *sql, MYSQL_RES **ret, struct ls_err *err)
-{
-    MYSQL_RES *rows;
-
-    if (cap_query(mysql, sql, err) < 0)
-        return -1;
-    rows = mysql_store_result(mysql);
-    if (!rows)
-        return fail_mysql(mysql, "reading rows", err);
-    *ret = rows;
-    return 0;
-}
-
-int
-cap_query_text(MYSQL *mysql, const char *sql, char *first, size_t first_size, char *second,
-               size_t second_size, struct ls_err *err)
-{
-    MYSQL_RES *rows = NULL;
-    MYSQL_ROW row;
-
-    if (cap_query_rows(mysql, sql, &rows, err) < 0)
-        return -1;
-    first[0] = '\0';
-    if (second)
-        second[0] = '\0';
-    row = mysql_fetch_row(rows);
-    if (row) {
-        (void)snprintf(first, first_size, "%s", row[0] ? row[0] : "");
-        if (second && mysql_num_fields(rows) > 1)
-            (void)snprintf(second, second_size, "%s", row[1] ? row[1] : "");
-    }
-    mysql_free_result(rows);
-    return 0;
-}
-
-/* A global variable; "" when the server has none of that name. */
-static int
-variable(MYSQL *mysql, const char *name, char *value, size_t size, struct ls_err *err)
-{
-    char sql[128], ignored[128];
-
-    (void)snprintf(sql, sizeof(sql), "SHOW GLOBAL VARIABLES LIKE '%s'", name);
-    return cap_query_text(mysql, sql, ignored, sizeof(ignored), value, size, err);
-}
-
-static int
-fail_setting(struct ls_err *err, const char *name, const char *value, const char *wanted)
-{
-    return ls_fail_cause(err, LS_ERR_FATAL, 0, "source-settings",
-                         "the source has %s=%s, Lockstep needs %s: set it in the server's "
-                         "configuration, also for sessions that are open",
-                         name, *value ? value : "(none)", wanted);
-}
-
-int
-cap_source_check(MYSQL *mysql, struct ls_err *err)
-{
-    const char *version = mysql_get_server_info(mysql);
-    char value[64], ignored[512];
-
-    if (!strstr(version, "MariaDB"))
-        return ls_fail_cause(err, LS_ERR_FATAL, 0, "source-settings",
-                             "the source is MySQL %s, which is not supported yet: MariaDB only",
-                             version);
-    if (variable(mysql, "log_bin", value, sizeof(value), err) < 0)
-        return -1;
-    if (strcmp(value, "ON") != 0)
-        return fail_setting(err, "log_bin", value, "ON (log_bin=...)");
-    if (variable(mysql, "binlog_format", value, sizeof(value), err) < 0)
-        return -1;
-    if (strcmp(value, "ROW") != 0 && strcmp(value, "MIXED") != 0)
-        return fail_setting(err, "binlog_format", value, "ROW (or MIXED)");
-    if (variable(mysql, "binlog_row_image", value, sizeof(value), err) < 0)
-        return -1;
-    if (strcmp(value, "FULL") != 0)
-        return fail_setting(err, "binlog_row_image", value, "FULL");
-    if (variable(mysql, "binlog_row_metadata", value, sizeof(value), err) < 0)
-        return -1;
-    if (strcmp(value, "FULL") != 0)
-        ls_log(LS_WARN, "source-metadata", LS_S("binlog_row_metadata", value),
-               LS_S("do", "set it to FULL: until then columns come from information_schema"));
-    /* the grants that the dump and the snapshot will need, asked for by using them */
-    return cap_query_text(mysql, "SHOW MASTER STATUS", ignored, sizeof(ignored), NULL, 0, err);
-}
-
-uint32_t
-cap_server_id(const struct ls_config *config)
-{
-    int64_t id = ls_config_int(config, "source", "server_id");
-    const char *prefix = ls_config_topic(config, "capture"),
-               *database = ls_config_str(config, "source", "database");
-    uint32_t hash;
-
-    if (id > 0)
-        return (uint32_t)id;
-    hash = (uint32_t)crc32(0, (const Bytef *)prefix, (uInt)strlen(prefix));
-    hash = (uint32_t)crc32(hash, (const Bytef *)database, (uInt)strlen(database));
-    /* the upper half: people number their own replicas from 1 */
-    return hash | 0x80000000U;
 }
 
 /* Error 1236 says in words whether the position is gone or something else is wrong. */
@@ -260,7 +75,7 @@ fail_dump(MYSQL *mysql, struct ls_err *err)
                 return ls_fail_cause(err, LS_ERR_FATAL, (int)code, "purged", "%s", text);
         return ls_fail_cause(err, LS_ERR_FATAL, (int)code, "binlog", "%s", text);
     }
-    return fail_mysql(mysql, "reading the binlog", err);
+    return cap_fail_mysql(mysql, "reading the binlog", err);
 }
 
 static int
@@ -409,9 +224,10 @@ cap_session_open(const struct ls_config *config, const struct cap_start *start,
     (void)pthread_condattr_destroy(&attr);
     ls_buf_init(&s->buffers[0], LARGEST_PACKET + 2 * READ_AHEAD);
     ls_buf_init(&s->buffers[1], LARGEST_PACKET + 2 * READ_AHEAD);
-    if (connect_with(config, silence_seconds(config), &s->mysql, err) < 0)
+    if (cap_connect_within(config, silence_seconds(config), &s->mysql, err) < 0)
         goto fail;
-    if (session_settings(s, config, start, err) < 0 || send_dump(s, config, start, err) < 0)
+    if (cap_server_look(s->mysql, &s->server, err) < 0 ||
+        session_settings(s, config, start, err) < 0 || send_dump(s, config, start, err) < 0)
         goto fail;
     if (pthread_create(&s->thread, NULL, read_ahead, s) != 0) {
         (void)ls_fail(err, LS_ERR_RETRY, errno, "no thread to read the binlog");
@@ -446,6 +262,12 @@ cap_session_close(struct cap_session *s)
     (void)pthread_cond_destroy(&s->drained);
     (void)pthread_mutex_destroy(&s->mutex);
     free(s);
+}
+
+const struct cap_server *
+cap_session_server(const struct cap_session *s)
+{
+    return &s->server;
 }
 
 /* Swaps the buffers once the loop's own one is read to its end. */

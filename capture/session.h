@@ -1,36 +1,15 @@
 /*
- * The connection to the source that the binlog comes through, and plain queries on others.
+ * The connection to the source that the binlog comes through.
  */
 #ifndef CAP_SESSION_H
 #define CAP_SESSION_H
 
 #include "capture/gtid.h"
+#include "capture/server.h"
 #include "common/config.h"
 #include "common/err.h"
-#include <mysql.h>
 #include <stddef.h>
 #include <stdint.h>
-
-/*
- * A connection for queries, or RETRY (unreachable, too many connections, shutting down), or FATAL
- * cause "source-auth" (password, host not allowed, TLS refused) or "source-tables" (no such
- * database).
- */
-int cap_connect(const struct ls_config *config, MYSQL **ret, struct ls_err *err);
-/* mysql_query, with the server's error sorted into RETRY and FATAL ("source-grants", "source"). */
-int cap_query(MYSQL *mysql, const char *sql, struct ls_err *err);
-/* The same with rows, all of them read; free with mysql_free_result. */
-int cap_query_rows(MYSQL *mysql, const char *sql, MYSQL_RES **ret, struct ls_err *err);
-/* The first row's first two columns; "" where there is none. */
-int cap_query_text(MYSQL *mysql, const char *sql, char *first, size_t first_size, char *second,
-                   size_t second_size, struct ls_err *err);
-
-/*
- * Whether the source can be followed: MariaDB, log_bin, ROW or MIXED, FULL images, the grants.
- * FATAL cause "source-settings" or "source-grants" with what to do. Metadata that is not FULL is
- * a warning in the log.
- */
-int cap_source_check(MYSQL *mysql, struct ls_err *err);
 
 /* Where a dump begins: by GTID when the set is not empty, else by file and position. */
 struct cap_start {
@@ -51,6 +30,8 @@ struct cap_session;
 int cap_session_open(const struct ls_config *config, const struct cap_start *start,
                      struct cap_session **ret, struct ls_err *err);
 void cap_session_close(struct cap_session *session); /* NULL is fine */
+/* The server that it is on; valid until the session is closed. */
+const struct cap_server *cap_session_server(const struct cap_session *session);
 /*
  * 1 and a packet, 0 when none came within timeout_ms. What was read before a failure is given
  * first. RETRY: connection lost, silent for three heartbeats, server stopping. FATAL cause
@@ -58,8 +39,5 @@ void cap_session_close(struct cap_session *session); /* NULL is fine */
  */
 int cap_session_next(struct cap_session *session, int timeout_ms, struct cap_packet *ret,
                      struct ls_err *err);
-
-/* The configured server id, or one from a hash of prefix and database, never 0. */
-uint32_t cap_server_id(const struct ls_config *config);
 
 #endif

@@ -16,7 +16,7 @@
  * "behind the last key", so the walk is complete whatever the collation calls equal.
  */
 #include "capture/snapshot.h"
-#include "capture/session.h"
+#include "capture/connect.h"
 #include "common/log.h"
 #include "common/run.h"
 #include <errno.h>
@@ -147,34 +147,6 @@ connect_reader(const struct ls_config *config, MYSQL **ret, struct ls_err *err)
     }
     *ret = mysql;
     return 0;
-}
-
-int
-cap_snapshot_place(const struct ls_config *config, struct cap_position *position,
-                   struct ls_err *err)
-{
-    struct cap_coords place;
-    char sql[700], gtids[CAP_GTID_SET_TEXT], file[2 * 512 + 1];
-    MYSQL *mysql = NULL;
-    int r = -1;
-
-    if (connect_reader(config, &mysql, err) < 0)
-        return -1;
-    if (open_view(mysql, &place, err) < 0)
-        goto out;
-    (void)mysql_real_escape_string(mysql, file, place.file, strnlen(place.file, 255));
-    (void)snprintf(sql, sizeof(sql), "SELECT BINLOG_GTID_POS('%.512s', %" PRIu64 ")", file,
-                   place.pos);
-    if (cap_query_text(mysql, sql, gtids, sizeof(gtids), NULL, 0, err) < 0 ||
-        cap_gtid_set_parse(ls_str_of(gtids), &position->gtids, err) < 0)
-        goto out;
-    memcpy(position->file, place.file, sizeof(position->file));
-    position->pos = place.pos;
-    position->row = 0;
-    r = 0;
-out:
-    mysql_close(mysql);
-    return r;
 }
 
 int

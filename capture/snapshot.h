@@ -14,9 +14,6 @@ struct cap_snapshot *cap_snapshot_new(const struct ls_config *config, struct cap
                                       struct cap_publisher *publisher);
 void cap_snapshot_free(struct cap_snapshot *snapshot);
 
-/* Where a first stream begins, when there is no position yet: the source's place now. */
-int cap_snapshot_place(const struct ls_config *config, struct cap_position *position,
-                       struct ls_err *err);
 /* Begin brackets, and the state in the publisher's position: the next steps read chunks. A snapshot
  * that is running begins anew. */
 int cap_snapshot_begin(struct cap_snapshot *snapshot, struct ls_err *err);

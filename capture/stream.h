@@ -6,17 +6,10 @@
 #ifndef CAP_STREAM_H
 #define CAP_STREAM_H
 
+#include "capture/coords.h"
 #include "capture/publish.h"
 #include "capture/schema.h"
 #include "capture/session.h"
-
-/* A place in the binlog files. */
-struct cap_coords {
-    char file[512]; /* "" not known yet */
-    uint64_t pos;
-};
-/* <0, 0, >0; by the number at the end of the file names, then by position. */
-int cap_coords_cmp(const struct cap_coords *a, const struct cap_coords *b);
 
 struct cap_stream;
 /* `schema` and `publisher` are borrowed. NULL without memory. */

@@ -1,0 +1,32 @@
+/*
+ * Connections to the source and plain queries on them, with the server's errors sorted.
+ */
+#ifndef CAP_CONNECT_H
+#define CAP_CONNECT_H
+
+#include "common/config.h"
+#include "common/err.h"
+#include <mysql.h>
+#include <stddef.h>
+
+/*
+ * A connection for queries, or RETRY (unreachable, too many connections, shutting down), or FATAL
+ * cause "source-auth" (password, host not allowed, TLS refused) or "source-tables" (no such
+ * database).
+ */
+int cap_connect(const struct ls_config *config, MYSQL **ret, struct ls_err *err);
+/* The same, given up when the server says nothing for so many seconds. */
+int cap_connect_within(const struct ls_config *config, unsigned silence_s, MYSQL **ret,
+                       struct ls_err *err);
+
+/* mysql_query, with the server's error sorted into RETRY and FATAL ("source-grants", "source"). */
+int cap_query(MYSQL *mysql, const char *sql, struct ls_err *err);
+/* The same with rows, all of them read; free with mysql_free_result. */
+int cap_query_rows(MYSQL *mysql, const char *sql, MYSQL_RES **ret, struct ls_err *err);
+/* The first row's first two columns; "" where there is none. */
+int cap_query_text(MYSQL *mysql, const char *sql, char *first, size_t first_size, char *second,
+                   size_t second_size, struct ls_err *err);
+/* The connection's last error, sorted; `what` was being done. */
+int cap_fail_mysql(MYSQL *mysql, const char *what, struct ls_err *err);
+
+#endif
