@@ -211,8 +211,8 @@ take_gtid(struct cap_stream *s, const struct cap_event *event, struct ls_err *er
     if (s->in_group)
         drop_group(s);
     s->has_gtid = true;
-    s->gtid = (struct cap_gtid){e.domain, e.server_id, e.seq_no};
-    cap_gtid_print(s->gtid, s->gtid_text);
+    s->gtid = (struct cap_gtid){.domain = e.domain, .server = e.server_id, .seq = e.seq_no};
+    cap_gtid_print(&s->gtid, s->gtid_text);
     expected = cap_publisher_position(s->publisher)->row_gtid;
     if (s->skip > 0 && *expected && strcmp(expected, s->gtid_text) != 0)
         lose_part(s);
@@ -229,7 +229,7 @@ end_group(struct cap_stream *s, struct ls_err *err)
     int64_t read_us;
     bool gap = false;
 
-    if (s->has_gtid && cap_gtid_set_add(&position->gtids, s->gtid, &gap, err) < 0)
+    if (s->has_gtid && cap_gtid_set_add(&position->gtids, &s->gtid, &gap, err) < 0)
         return -1;
     if (gap) {
         position->counters.gtid_gaps++;
