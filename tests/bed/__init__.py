@@ -15,12 +15,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from .database import DATABASE, PASSWORDS, MariaDB, MySQL
+from .database import DATABASE, PASSWORDS, SERVERS, MariaDB, MySQL
 from .kafka import Kafka, Registry
 from .process import BedError, Process, free_port, wait_until
 from .target import Ocis, Simulator, real_ocis
 
-__all__ = ["Bed", "BedError", "DATABASE", "PASSWORDS", "Process", "free_port", "wait_until"]
+__all__ = ["Bed", "BedError", "DATABASE", "Databases", "PASSWORDS", "Process", "free_port", "wait_until"]
 
 
 class Bed:
@@ -97,3 +97,22 @@ class Bed:
             shutil.rmtree(self.folder, ignore_errors=True)
         elif kind is not None:
             print(f"bed: logs are kept in {self.folder}", file=sys.stderr)
+
+
+class Databases:
+    """Servers beside the bed's, each started when it is first asked for: databases("mysql-5.7")."""
+
+    def __init__(self, folder):
+        self.folder, self.made = Path(folder), {}
+
+    def __call__(self, name, *options):
+        """The server of that name (database.SERVERS) with these lines in its configuration."""
+        if (name, options) not in self.made:
+            server = SERVERS[name](self.folder / f"{name}-{len(self.made)}", options)
+            server.start()
+            self.made[name, options] = server
+        return self.made[name, options]
+
+    def stop(self):
+        for server in self.made.values():
+            server.stop()

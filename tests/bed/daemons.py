@@ -35,11 +35,14 @@ BIN = Path(os.environ.get("LOCKSTEP_BIN") or fetch.ROOT / "build" / "bin")
 class Daemons:
     """
     `data` is the data directory on this machine; `home` the one that the rows speak of, when it is
-    another. `sets` are options by "section.key", for all programs.
+    another. `sets` are options by "section.key", for all programs; `source` another database than
+    the bed's MariaDB.
     """
 
-    def __init__(self, bed, data, home=None, prefix="lockstep", sets=None, folder=None):
+    def __init__(self, bed, data, home=None, prefix="lockstep", sets=None, folder=None,
+                 source=None):
         self.bed, self.data, self.prefix = bed, Path(data), prefix
+        self.source = source or bed.mariadb
         self.folder = Path(folder or bed.folder / "lockstep")
         self.folder.mkdir(parents=True, exist_ok=True)
         self.ledger = self.folder / "ledger.db"
@@ -54,7 +57,7 @@ class Daemons:
             "lockstep.prefix": self.prefix, "lockstep.partitions": 8,
             "kafka.bootstrap.servers": self.bed.kafka.bootstrap,
             "apply.ledger": self.ledger, "data.root": self.data}
-        source, target = self.bed.mariadb, self.bed.target
+        source, target = self.source, self.bed.target
         if source:
             options.update({
                 "source.host": source.host, "source.port": source.port, "source.user": "lockstep",

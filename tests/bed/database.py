@@ -1,9 +1,10 @@
 """
-MariaDB 10.11 of Debian and MySQL 8.0.31, each with a private data directory and a free port.
+MariaDB 10.11 of Debian, MariaDB 11.4.5, MySQL 8.0.31 and 5.7.22, each with a private data directory
+and a free port.
 
-Both write a row binlog with full images and full metadata and do not wait for the disk. Users:
-root (no password), `owncloud` (all rights on the database `owncloud`: what plays ownCloud), and
-`lockstep` (the rights that docs/operations.md asks for, and not one more).
+All write a row binlog with full images, full metadata (5.7 has none) and GTIDs, and do not wait for
+the disk. Users: root (no password), `owncloud` (all rights on the database `owncloud`: what plays
+ownCloud), and `lockstep` (the rights that docs/operations.md asks for, and not one more).
 """
 
 import os
@@ -29,7 +30,7 @@ server_id=1
 log_bin={folder}/binlog/mysql-bin
 binlog_format=ROW
 binlog_row_image=FULL
-binlog_row_metadata=FULL
+loose_binlog_row_metadata=FULL
 sync_binlog=0
 innodb_flush_log_at_trx_commit=0
 innodb_doublewrite=0
@@ -57,14 +58,17 @@ basedir={basedir}
 lc-messages-dir={basedir}/share
 gtid-mode=ON
 enforce-gtid-consistency=ON
-mysqlx=OFF
+log-slave-updates=ON
+loose-mysqlx=OFF
 """
 
 
 class Database:
     """A running server. `options` are lines for its configuration; the last word counts."""
 
-    kind = "mariadb"
+    name = kind = "mariadb"  # kind: mariadb or mysql
+    version = None  # what is fetched
+    basedir = None  # its place; None: Debian's
 
     def __init__(self, folder, options=()):
         self.folder = Path(folder)
@@ -82,19 +86,23 @@ class Database:
         return (_MARIADB + _COMMON).format(folder=self.folder, port=self.port, user=_user())
 
     def _initialise(self):
-        run(["mariadb-install-db", f"--defaults-file={self.config}", f"--user={_user()}",
-             "--auth-root-authentication-method=normal", "--skip-test-db"],
+        place = [f"--basedir={self.basedir}"] if self.basedir else []
+        program = self.basedir / "scripts" / "mariadb-install-db" if place else "mariadb-install-db"
+        run([program, f"--defaults-file={self.config}", *place, f"--user={_user()}",
+             "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"],
             "mariadb-install-db (package mariadb-server-core)")
 
     def _argv(self):
-        return [_program("mariadbd"), f"--defaults-file={self.config}"]
+        program = self.basedir / "bin" / "mariadbd" if self.basedir else _program("mariadbd")
+        place = [f"--basedir={self.basedir}"] if self.basedir else []
+        return [program, f"--defaults-file={self.config}", *place]
 
     def start(self):
         """Makes the data directory when it is new, starts, waits until it answers."""
         new = not any((self.folder / "data").iterdir())
         if new:
             self._initialise()
-        self.process = Process(self.kind, self._argv(), self.folder / "server.log")
+        self.process = Process(self.name, self._argv(), self.folder / "server.log")
         self.process.wait_ready(self.answers, 60)
         if new:
             self.sql(self._accounts())
@@ -120,7 +128,7 @@ class Database:
     def sql(self, text, database=None, user="root"):
         """Runs statements as text; returns the rows as lists of texts (NULL is the text NULL)."""
         argv = self.client("-N", "-B", "--binary-mode", user=user)
-        out = run(argv + ([database] if database else []), f"SQL on {self.kind}",
+        out = run(argv + ([database] if database else []), f"SQL on {self.name}",
                   input=text.encode())
         return [line.split("\t") for line in out.decode().splitlines()]
 
@@ -129,21 +137,46 @@ class Database:
         with open(path, "rb") as f:
             run(self.client("--binary-mode", database), f"loading {path}", stdin=f)
 
+    def place(self):
+        """The end of the binlog now: file and offset."""
+        file, offset, *_ = self.sql("SHOW MASTER STATUS")[0]
+        return file, int(offset)
+
+    def gtids(self):
+        """All that is in the binlog, in the server's own words; "" without GTIDs."""
+        return self.sql("SELECT @@gtid_binlog_pos")[0][0]
+
     def stop(self):
         if self.process:
             self.process.stop(30)
             self.process = None
 
+    def kill(self):
+        """SIGKILL, as a crash would."""
+        self.process.kill()
+        self.process = None
+
 
 class MariaDB(Database):
-    kind = "mariadb"
+    """Debian's."""
+
+
+class MariaDB11(MariaDB):
+    name, version = "mariadb-11.4", "11.4.5"
+
+    def __init__(self, folder, options=()):
+        self.basedir = fetch.mariadb(self.version)
+        # without certificates it makes its own at each start, which takes up to a minute;
+        # ssl-cert and the like among the options switch it on again
+        super().__init__(folder, ("skip-ssl", *options))
 
 
 class MySQL(Database):
-    kind = "mysql"
+    name = kind = "mysql"
+    version = "8.0.31"
 
     def __init__(self, folder, options=()):
-        self.basedir = fetch.mysql()
+        self.basedir = fetch.mysql(self.version)
         super().__init__(folder, options)
 
     def _config(self):
@@ -164,6 +197,39 @@ class MySQL(Database):
             GRANT ALL ON {DATABASE}.* TO owncloud@'%';
             GRANT SELECT ON {DATABASE}.* TO lockstep@'%';
             GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO lockstep@'%';"""
+
+    def gtids(self):
+        rows = self.sql("SELECT @@global.gtid_executed")  # several uuids stand on several lines
+        return "".join(row[0] for row in rows).replace("\\n", "")
+
+
+class MySQL57(MySQL):
+    name, version = "mysql-5.7", "5.7.22"
+
+
+# by the name that tests call them
+SERVERS = {"mariadb-10.11": MariaDB, "mariadb-11.4": MariaDB11, "mysql-8.0": MySQL,
+           "mysql-5.7": MySQL57}
+
+
+def has_all(have, want):
+    """Whether one set of GTIDs, as text of either flavour, holds another."""
+    have, want = _intervals(have), _intervals(want)
+    return all(any(a <= first and last <= b for a, b in have.get(source, ()))
+               for source, parts in want.items() for first, last in parts)
+
+
+def _intervals(text):
+    """domain (MariaDB: all up to the number) or uuid -> [(first, last)]"""
+    out = {}
+    for part in filter(None, text.replace(" ", "").split(",")):
+        if ":" in part:
+            source, *intervals = part.split(":")
+            out[source] = [tuple(map(int, (i.split("-") * 2)[:2])) for i in intervals]
+        else:
+            domain, _, number = part.split("-")
+            out[domain] = [(1, int(number))]
+    return out
 
 
 def _user():

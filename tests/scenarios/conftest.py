@@ -6,7 +6,7 @@ that failed are shown by their place.
 
 import pytest
 
-from bed import Bed
+from bed import Bed, Databases
 from bed.world import World
 
 
@@ -14,6 +14,15 @@ from bed.world import World
 def bed(tmp_path_factory):
     with Bed() as bed:
         yield bed
+
+
+@pytest.fixture(scope="session")
+def databases(bed):
+    """databases("mysql-5.7", "gtid_mode=OFF"): that server, started by the first who asks."""
+    made = Databases(bed.folder / "db")
+    made.made["mariadb-10.11", ()] = bed.mariadb
+    yield made
+    made.stop()
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from harness import Capture  # noqa: E402
 def new_capture(bed, tmp_path):
     made = []
 
-    def make(sets=None):
-        made.append(Capture(bed, tmp_path / f"c{len(made)}", sets))
+    def make(sets=None, database=None):
+        made.append(Capture(bed, tmp_path / f"c{len(made)}", sets, database))
         return made[-1]
 
     yield make

@@ -1,13 +1,14 @@
 """One capture on a fresh database and a prefix of its own, on the servers that scenarios share."""
 
 import itertools
+import json
 import os
-import time
 from pathlib import Path
 
 import envelopes
-from bed import DATABASE, wait_until
+from bed import DATABASE, topics, wait_until
 from bed.daemons import Daemons
+from bed.database import has_all
 
 SCHEMA = Path(__file__).resolve().parents[2] / "workload" / "schema.sql"
 PREFIXES = itertools.count(1)
@@ -16,18 +17,20 @@ PREFIXES = itertools.count(1)
 class Capture:
     """The source's database, a lockstep-capture that follows it, and what it wrote."""
 
-    def __init__(self, bed, folder, sets=None):
+    def __init__(self, bed, folder, sets=None, database=None):
         self.bed, self.folder = bed, folder
+        self.database = database or bed.mariadb
         self.prefix = f"cap{os.getpid()}-{next(PREFIXES)}"
         self.bootstrap = bed.kafka.bootstrap
-        bed.mariadb.sql(f"DROP DATABASE IF EXISTS {DATABASE}; CREATE DATABASE {DATABASE} "
-                        "CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
-        bed.mariadb.load(SCHEMA)
-        self.site = Daemons(bed, data=folder, prefix=self.prefix, folder=folder, sets={
+        self.database.sql(f"DROP DATABASE IF EXISTS {DATABASE}; CREATE DATABASE {DATABASE} "
+                          "CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
+        self.database.load(SCHEMA)
+        self.site = Daemons(bed, data=folder, prefix=self.prefix, folder=folder,
+                            source=self.database, sets={
             "lockstep.partitions": 4, "source.heartbeat_ms": 400, **(sets or {})})
 
     def sql(self, text):
-        return self.bed.mariadb.sql(text, DATABASE)
+        return self.database.sql(text, DATABASE)
 
     def start(self, *args, snapshot=True):
         self.site.start("capture", args=args, seconds=30)
@@ -46,17 +49,27 @@ class Capture:
     def status(self):
         return self.site.status("capture")
 
+    @staticmethod
+    def reached(gtids, place, at):
+        return has_all(at["gtid"], gtids) if gtids else (at["file"], at["pos"]) >= place
+
+    def committed(self):
+        """The position as it stands in Kafka."""
+        return json.loads(topics.last(self.bootstrap, f"{self.prefix}.position", "source"))
+
     def drain(self, seconds=30):
         """Until capture has committed all that is in the binlog now."""
-        gtid = self.sql("SELECT @@gtid_binlog_pos")[0][0]
-        want = int(gtid.rsplit("-", 1)[1])
+        gtids = self.database.gtids()
+        if not gtids:  # a transaction of its own, so that a file's head is no place to wait for
+            self.database.sql("CREATE DATABASE IF NOT EXISTS marker")
+        place = self.database.place()
 
         def done():
             status = self.status()
-            have = status.get("gtid", "").rsplit("-", 1)[-1]
-            return status.get("ready") and have.isdigit() and int(have) >= want
-        wait_until(done, seconds, f"GTID {gtid} in capture: {self.status()}")
-        time.sleep(0.1)  # commit_ms, and more
+            return status.get("ready") and self.reached(gtids, place, status)
+        wait_until(done, seconds, f"GTID {gtids} {place} in capture: {self.status()}")
+        wait_until(lambda: self.reached(gtids, place, self.committed()), seconds,
+                   f"GTID {gtids} {place} in the position topic", 0.02)
         return self.status()
 
     def rows(self, table):
