@@ -4,16 +4,19 @@
  * It answers GET and HEAD only, reads no bodies, and gives nothing away but
  * numbers and states, so it has no sign-in; it listens on loopback unless told
  * otherwise. What can go wrong: the port is taken (FATAL, said with the address);
- * a client that never ends its request (connections have a time and a number).
+ * a client that never ends its request (connections have a time and a number); a
+ * loop that is stuck cannot say so: its readiness may have an end that it moves on.
  */
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/metrics_parts.h"
+#include "common/run.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,8 +27,10 @@
 struct ls_http {
     struct MHD_Daemon *daemon;
     struct ls_metrics *metrics;
-    pthread_mutex_t lock; /* of what follows */
-    char *why;            /* not ready; NULL: ready */
+    _Atomic int64_t ready_until; /* ls_mono_ms; 0: no such time */
+    _Atomic(const char *) stuck; /* what is said behind it */
+    pthread_mutex_t lock;        /* of what follows */
+    char *why;                   /* not ready; NULL: ready */
     char *status;
 };
 
@@ -71,10 +76,14 @@ answer_metrics(struct ls_http *http, struct MHD_Connection *connection)
 static enum MHD_Result
 answer_ready(struct ls_http *http, struct MHD_Connection *connection)
 {
+    int64_t until = atomic_load(&http->ready_until);
+    const char *stuck = until > 0 && ls_mono_ms() > until ? atomic_load(&http->stuck) : NULL;
     enum MHD_Result r;
 
     pthread_mutex_lock(&http->lock);
-    r = answer_text(connection, http->why ? 503 : 200, http->why ? http->why : "ready\n");
+    if (http->why)
+        stuck = http->why;
+    r = answer_text(connection, stuck ? 503 : 200, stuck ? stuck : "ready\n");
     pthread_mutex_unlock(&http->lock);
     return r;
 }
@@ -216,6 +225,13 @@ void
 ls_http_ready(struct ls_http *http, const char *why)
 {
     text_set(http, &http->why, why);
+}
+
+void
+ls_http_ready_until(struct ls_http *http, int64_t mono_ms, const char *stuck)
+{
+    atomic_store_explicit(&http->stuck, stuck, memory_order_relaxed);
+    atomic_store_explicit(&http->ready_until, mono_ms, memory_order_release);
 }
 
 void

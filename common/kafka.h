@@ -37,7 +37,8 @@ struct ls_topic_spec {
     enum ls_topic_kept kept;
 };
 /* Makes those that are missing (option lockstep.create_topics; else FATAL naming them) and compares
- * the partition counts of those that are there (FATAL when they differ). */
+ * the partition counts of those that are there (FATAL when they differ). Producers made after hold
+ * to the smallest max.message.bytes of these topics, where the broker tells it. */
 int ls_topics_ensure(const struct ls_config *config, const struct ls_topic_spec *specs, size_t n,
                      struct ls_err *err);
 
@@ -50,7 +51,7 @@ int ls_producer_new(const struct ls_config *config, const char *transactional_id
 void ls_producer_free(struct ls_producer *producer);
 int ls_producer_begin(struct ls_producer *producer, struct ls_err *err);
 /* Queued; key and value are copied. value.p == NULL is a tombstone. partition -1: by key.
- * A record larger than the broker takes is POISON with cause "too-large". */
+ * A record larger than the client or a topic takes is POISON with cause "too-large". */
 int ls_producer_send(struct ls_producer *producer, const char *topic, int32_t partition,
                      struct ls_str key, struct ls_str value, const struct ls_header *headers,
                      size_t n_headers, struct ls_err *err);
@@ -59,7 +60,8 @@ struct ls_consumer;
 int ls_producer_send_offsets(struct ls_producer *producer, struct ls_consumer *consumer,
                              struct ls_err *err);
 /* Returns 0 only when every record and the offsets are committed. RETRY: aborted, do it again; when
- * ls_producer_begin then fails, with a new producer. */
+ * ls_producer_begin then fails, or the cause is "too-large" (the broker refused a record that the
+ * next but one try knows as POISON), with a new producer. */
 int ls_producer_commit(struct ls_producer *producer, struct ls_err *err);
 /* Also when begin, send or commit failed. After -1 this producer is done for: free it, make a new
  * one. Without an open transaction it does nothing and returns 0. */

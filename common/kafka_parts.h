@@ -25,6 +25,20 @@ int kafka_fail_error(struct ls_err *err, rd_kafka_error_t *error, const char *wh
 /* The settings that a topic is made with: pairs of name and value, then NULL. */
 const char *const *kafka_topic_settings(enum ls_topic_kept kept);
 
+/* ---- how large a record may be, see kafka_limits.c */
+/* Asks for the topics' limits. A broker that does not tell is no failure. */
+int kafka_limits_ask(rd_kafka_t *rk, const struct ls_topic_spec *specs, size_t n,
+                     struct ls_err *err);
+int64_t kafka_limit(void); /* 0: not known */
+/* What a record may take at most in a batch of its own. */
+int64_t kafka_record_size(size_t key_and_value, const struct ls_header *headers, size_t n);
+/* Sets batch.size for a new producer; whether it has to send each record alone. */
+bool kafka_limit_batches(rd_kafka_conf_t *conf);
+/* The broker refused this record for its size, or the batch that it was in. */
+void kafka_limit_refused(bool alone, size_t key_and_value);
+/* What the topics' configuration says; the same again changes nothing. */
+void kafka_limit_told(int64_t bytes);
+
 struct ls_producer;
 struct ls_consumer;
 rd_kafka_t *consumer_handle(struct ls_consumer *consumer);

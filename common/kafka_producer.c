@@ -6,8 +6,11 @@
  * record that was not delivered: the transaction is aborted, RETRY. A fatal error
  * of librdkafka (2.0.2 has one it should not have): this producer is done for, but
  * the same batch goes through a new one, RETRY; aborting then fails, which tells
- * the stage. A record that the broker refuses for its size cannot be named after
- * the fact, so that is FATAL with the option to set, not a retry without end.
+ * the stage. A record that is too large for its topic is POISON before it is sent,
+ * because the topics' limits are known (kafka_topics.c). Should the broker refuse
+ * one all the same (a limit was lowered), it refuses a whole batch of records and
+ * names none: RETRY, and from then on each record travels alone; the one that is
+ * refused alone becomes the new limit, RETRY, and at the third try it is POISON.
  */
 #include "common/kafka_parts.h"
 #include "common/run.h"
@@ -26,6 +29,7 @@
 struct ls_producer {
     rd_kafka_t *rk;
     bool transactional, open;
+    bool alone; /* one record a request: see the top */
     atomic_long undelivered;
     atomic_int undelivered_code;
     unsigned sent;
@@ -45,6 +49,8 @@ on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void *arg)
     if (message->err) {
         atomic_fetch_add(&p->undelivered, 1);
         atomic_store(&p->undelivered_code, (int)message->err);
+        if (message->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
+            kafka_limit_refused(p->alone, message->len + message->key_len);
     }
 }
 
@@ -105,6 +111,7 @@ ls_producer_new(const struct ls_config *config, const char *transactional_id,
     kafka_conf_set(conf, "acks", "all");
     if (transactional_id)
         kafka_conf_set(conf, "transactional.id", transactional_id);
+    p->alone = kafka_limit_batches(conf);
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
     rd_kafka_conf_set_opaque(conf, p);
     if (kafka_client_new(RD_KAFKA_PRODUCER, conf, &p->rk, err) < 0)
@@ -205,8 +212,15 @@ ls_producer_send(struct ls_producer *producer, const char *topic, int32_t partit
                  size_t n_headers, struct ls_err *err)
 {
     rd_kafka_topic_t *rkt = topic_get(producer, topic);
-    int64_t until = 0;
+    int64_t until = 0, most = kafka_limit();
     rd_kafka_resp_err_t code;
+
+    if (most > 0 && kafka_record_size(key.n + value.n, headers, n_headers) > most)
+        return ls_fail_cause(
+            err, LS_ERR_POISON, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, "too-large",
+            "a record of %zu bytes is larger than a topic takes (max.message.bytes "
+            "%lld)",
+            key.n + value.n, (long long)most);
 
     if (!rkt)
         return ls_fail(err, LS_ERR_RETRY, ENOMEM, "too many topics, or out of memory");
@@ -265,9 +279,9 @@ undelivered_fail(struct ls_producer *p, struct ls_err *err)
     if (n == 0)
         return 0;
     if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
-        return ls_fail_cause(err, LS_ERR_FATAL, code, "too-large",
-                             "the broker refuses a record for its size: set [kafka] "
-                             "message.max.bytes to the topics' max.message.bytes");
+        return ls_fail_cause(err, LS_ERR_RETRY, code, "too-large",
+                             "the broker refuses a record for its size: sending again %s",
+                             p->alone ? "without it" : "one by one, to find it");
     kafka_fail(err, code, "a record was not delivered");
     return -1;
 }

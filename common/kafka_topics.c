@@ -218,7 +218,8 @@ ls_topics_ensure(const struct ls_config *config, const struct ls_topic_spec *spe
         if (counts_get(rk, specs, n, counts, err) < 0)
             goto out;
     }
-    r = counts_check(specs, n, counts, err);
+    if (counts_check(specs, n, counts, err) == 0)
+        r = kafka_limits_ask(rk, specs, n, err);
 out:
     if (rk)
         rd_kafka_destroy(rk);

@@ -38,6 +38,10 @@ int ls_http_start(const struct ls_config *config, struct ls_metrics *metrics, st
 void ls_http_stop(struct ls_http *http); /* NULL is fine */
 /* /readyz answers 503 with `why` (copied) until why is NULL. Starts as "starting". */
 void ls_http_ready(struct ls_http *http, const char *why);
+/* Ready, but only until `mono_ms` (ls_mono_ms), unless the loop comes by and says so again; then
+ * 503 with `stuck`, which must live as long as the process. 0: without an end, as at the start. Two
+ * stores: cheap enough for each turn of a loop. */
+void ls_http_ready_until(struct ls_http *http, int64_t mono_ms, const char *stuck);
 /* The document /status answers (copied). */
 void ls_http_status(struct ls_http *http, const char *json);
 
