@@ -5,6 +5,9 @@
  *    position, for ever, with a back-off; /readyz says why meanwhile.
  *  - RETRY from Kafka: what was not acknowledged is thrown away with its producer, the position is
  *    read back from its topic, and the source is asked for everything behind it again.
+ *  - Fenced: by another capture (then this one stands by, see standby.c, or exits), or by the
+ * broker that gave up our own transaction because we were stopped for a while (then it goes on).
+ * The position topic tells which.
  *  - FATAL: logged, the open transaction aborted, the exit status says the cause.
  * POISON never comes this far: publish.c puts the row into the dead letters.
  *
@@ -17,6 +20,7 @@
 #include "capture/schema.h"
 #include "capture/session.h"
 #include "capture/snapshot.h"
+#include "capture/standby.h"
 #include "capture/status.h"
 #include "capture/stream.h"
 #include "common/kafka.h"
@@ -28,6 +32,13 @@
 #include <string.h>
 
 #define TICK_MS 1000
+#define READY_MS 1000 /* the least time that a stuck loop stays ready */
+#define BACKOFF_MS 15000
+#define FENCED_MS 2000 /* for the one who fenced us to leave a sign */
+
+static const char wait_source[] = "the source has not said a word for two heartbeats";
+static const char wait_kafka[] =
+    "no answer for two heartbeats from Kafka, or from the source's tables";
 #define TOPICS (LS_T_COUNT + 4)
 
 struct capture {
@@ -43,6 +54,9 @@ struct capture {
     bool may_skip;       /* --snapshot was given: a purged position may be left behind */
     bool followed;       /* the source was fit once: what it lacks now may come back */
     bool publisher_lost; /* its transaction failed: connect again before anything else */
+    bool topics;         /* they are there, and their limits known */
+    struct cap_standby standby;
+    int64_t ready_ms, ready_until;
     int64_t tick_ms, read_us, last_progress_us, last_counter, reconnects;
 };
 
@@ -312,12 +326,19 @@ static int
 follow(struct capture *c, struct ls_err *err)
 {
     bool first = true, busy = false;
+    int64_t now;
 
+    c->ready_until = ls_mono_ms() + c->ready_ms;
     while (!ls_run_stopping()) {
         struct cap_packet packet;
+        cap_status_ready_until(c->status, c->ready_until, wait_source);
         int r = cap_session_next(c->session, busy ? 0 : wait_ms(c), &packet, err);
         if (r < 0)
             return -1;
+        now = ls_mono_ms();
+        if (r > 0)
+            c->ready_until = now + c->ready_ms;
+        cap_status_ready_until(c->status, c->ready_until, wait_kafka);
         if (r > 0) {
             if (first) {
                 cap_status_ready(c->status, NULL);
@@ -332,8 +353,8 @@ follow(struct capture *c, struct ls_err *err)
         }
         if (at_boundary(c, &busy, err) < 0)
             return -1;
-        if (ls_mono_ms() - c->tick_ms >= TICK_MS) {
-            c->tick_ms = ls_mono_ms();
+        if (now - c->tick_ms >= TICK_MS) {
+            c->tick_ms = now;
             if (tick(c, err) < 0)
                 return -1;
         }
@@ -396,8 +417,8 @@ prepare(struct capture *c, struct ls_err *err)
     return connect_session(c, err);
 }
 
-/* After a RETRY: keeps what is whole, or throws it away with its producer. FATAL when another
- * capture has taken over: to connect again would be to fence it back. */
+/* After a RETRY: keeps what is whole, or throws it away with its producer. FATAL when we are
+ * fenced: to connect again might be to fence another capture back. */
 static int
 fall_back(struct capture *c, const struct ls_err *why, struct ls_err *err)
 {
@@ -408,6 +429,8 @@ fall_back(struct capture *c, const struct ls_err *why, struct ls_err *err)
     c->session = NULL;
     cap_snapshot_drop(c->snapshot);
     c->reconnects++;
+    if (!strcmp(why->cause, "too-large"))
+        c->topics = false; /* a topic's limit is another now */
     if (of_source && !c->publisher_lost && cap_publisher_commit(c->publisher, &failure) == 0)
         return 0;
     c->publisher_lost = true;
@@ -419,9 +442,9 @@ fall_back(struct capture *c, const struct ls_err *why, struct ls_err *err)
 }
 
 static void
-wait_and_tell(struct capture *c, const struct ls_err *why)
+wait_and_tell(struct capture *c, const struct ls_err *why, int64_t ms)
 {
-    int64_t until = ls_mono_ms() + ls_backoff_next_ms(&c->backoff);
+    int64_t until = ls_mono_ms() + ms;
 
     cap_status_ready(c->status, why->msg);
     ls_log_err(LS_WARN, "retry", why);
@@ -432,17 +455,62 @@ wait_and_tell(struct capture *c, const struct ls_err *why)
     } while (ls_mono_ms() < until && !ls_run_stopping());
 }
 
+static void
+tell_of_standby(void *arg)
+{
+    tell(arg);
+}
+
+/*
+ * Somebody holds our transactional id. 0: it is ours to connect again; -1: it is not, and this
+ * capture is not to wait.
+ */
+static int
+after_fence(struct capture *c, const struct ls_err *why, struct ls_err *err)
+{
+    bool overtaken = true;
+    struct ls_err failure = {0};
+
+    cap_session_close(c->session);
+    c->session = NULL;
+    cap_snapshot_drop(c->snapshot);
+    c->publisher_lost = true;
+    wait_and_tell(c, why, FENCED_MS);
+    while (!ls_run_stopping() && cap_publisher_overtaken(c->publisher, &overtaken, &failure) < 0) {
+        if (failure.kind != LS_ERR_RETRY) {
+            *err = failure;
+            return -1;
+        }
+        wait_and_tell(c, &failure, ls_backoff_next_ms(&c->backoff));
+    }
+    if (!overtaken) {
+        ls_log(LS_WARN, "transaction-timeout",
+               LS_S("why", "the broker gave up a transaction; nobody has taken over"));
+        return 0;
+    }
+    if (!ls_config_bool(c->config, "capture", "standby"))
+        return -1;
+    cap_publisher_drop(c->publisher);
+    cap_schema_forget(c->schema);
+    cap_status_standby(c->status, true);
+    cap_status_ready(c->status, NULL);
+    ls_run_notify_ready();
+    cap_standby_wait(&c->standby, c->config, tell_of_standby, c);
+    cap_status_ready(c->status, "taking over");
+    cap_status_standby(c->status, ls_run_stopping());
+    return 0;
+}
+
 static int
 run(struct capture *c)
 {
     struct ls_err err = {0}, why;
-    bool topics = false;
 
     while (!ls_run_stopping()) {
         memset(&err, 0, sizeof(err));
-        if (!topics && make_topics(c, &err) == 0 && cap_status_topic(c->status, &err) == 0)
-            topics = true;
-        if (topics && prepare(c, &err) == 0 && follow(c, &err) == 0)
+        if (!c->topics && make_topics(c, &err) == 0 && cap_status_topic(c->status, &err) == 0)
+            c->topics = true;
+        if (c->topics && prepare(c, &err) == 0 && follow(c, &err) == 0)
             break;
         if (!strcmp(err.cause, "purged")) {
             log_purged(c);
@@ -457,13 +525,18 @@ run(struct capture *c)
             cap_schema_forget(c->schema);
             err.kind = LS_ERR_RETRY;
         }
+        cap_status_ready_until(c->status, 0, "");
         why = err;
-        if (err.kind != LS_ERR_RETRY || fall_back(c, &why, &err) < 0) {
-            cap_status_ready(c->status, err.msg);
-            ls_log_err(LS_ERROR, "stop", &err);
-            return exit_status(&err);
+        if (err.kind == LS_ERR_RETRY && fall_back(c, &why, &err) == 0) {
+            wait_and_tell(c, &why, ls_backoff_next_ms(&c->backoff));
+            continue;
         }
-        wait_and_tell(c, &why);
+        why = err;
+        if (!strcmp(err.cause, "fenced") && after_fence(c, &why, &err) == 0)
+            continue;
+        cap_status_ready(c->status, err.msg);
+        ls_log_err(LS_ERROR, "stop", &err);
+        return exit_status(&err);
     }
     ls_log(LS_INFO, "stopped");
     return LS_EXIT_OK;
@@ -476,7 +549,15 @@ cap_run(const struct ls_config *config, bool new_snapshot)
     struct ls_err err = {0};
     int status = LS_EXIT_FAILURE;
 
-    c.backoff = (struct ls_backoff){.first_ms = 200, .max_ms = 15000};
+    int64_t standby_ms = ls_config_int(config, "capture", "standby_ms");
+
+    /* behind an outage the active one is to be back before a standby has lost its patience */
+    c.backoff = (struct ls_backoff){.first_ms = 200, .max_ms = standby_ms / 3};
+    if (c.backoff.max_ms > BACKOFF_MS)
+        c.backoff.max_ms = BACKOFF_MS;
+    c.ready_ms = 2 * ls_config_int(config, "source", "heartbeat_ms");
+    if (c.ready_ms < READY_MS)
+        c.ready_ms = READY_MS;
     c.may_skip = new_snapshot;
     c.new_snapshot =
         new_snapshot || !strcmp(ls_config_str(config, "capture", "snapshot"), "always");

@@ -46,6 +46,7 @@ struct cap_publisher {
     int64_t open_since_ms, open_rows;
     int64_t heartbeat_us, heartbeat_kept_us; /* the last one sent, the last one committed */
     int64_t commits, rows;
+    char mark[CAP_MARK]; /* of this connection to Kafka */
 };
 
 int
@@ -106,6 +107,27 @@ open_transaction(struct cap_publisher *p, struct ls_err *err)
     return 0;
 }
 
+void
+cap_publisher_drop(struct cap_publisher *p)
+{
+    if (p->open)
+        (void)ls_producer_abort(p->producer, NULL);
+    p->open = false;
+    ls_producer_free(p->producer);
+    p->producer = NULL;
+}
+
+int
+cap_publisher_overtaken(struct cap_publisher *p, bool *ret, struct ls_err *err)
+{
+    bool last = false;
+
+    if (p->mark[0] && cap_resume_is_last(p->config, p->mark, &last, err) < 0)
+        return -1;
+    *ret = !last;
+    return 0;
+}
+
 int
 cap_publisher_connect(struct cap_publisher *p, bool *ret_found, struct ls_err *err)
 {
@@ -114,17 +136,13 @@ cap_publisher_connect(struct cap_publisher *p, bool *ret_found, struct ls_err *e
     bool found;
     int r = -1;
 
-    if (p->open)
-        (void)ls_producer_abort(p->producer, NULL);
-    p->open = false;
-    ls_producer_free(p->producer);
-    p->producer = NULL;
+    cap_publisher_drop(p);
     read = calloc(1, sizeof(*read));
     if (!read)
         return ls_fail(err, LS_ERR_RETRY, 0, "no memory");
     /* the id first: from here on nobody else can move the position that is read next */
     if (ls_producer_new(p->config, p->transactional_id, &p->producer, err) < 0 ||
-        cap_resume_position(p->config, p->producer, read, &found, err) < 0)
+        cap_resume_position(p->config, p->producer, p->mark, read, &found, err) < 0)
         goto out;
     if (!found) {
         cap_position_first(read);

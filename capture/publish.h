@@ -33,6 +33,15 @@ void cap_publisher_free(struct cap_publisher *publisher); /* aborts what is open
  */
 int cap_publisher_connect(struct cap_publisher *publisher, bool *ret_found, struct ls_err *err);
 
+/* Lets the producer go; what is open is aborted. */
+void cap_publisher_drop(struct cap_publisher *publisher);
+/*
+ * Behind "fenced": whether another capture has connected since. If not, it was the broker that gave
+ * up a transaction of ours for its age (a process that was stopped for a while), which the client
+ * cannot tell from a rival.
+ */
+int cap_publisher_overtaken(struct cap_publisher *publisher, bool *ret, struct ls_err *err);
+
 /* The position as of the last event taken in; the stream moves it, the next commit keeps it. */
 struct cap_position *cap_publisher_position(struct cap_publisher *publisher);
 

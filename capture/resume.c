@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #define CONNECT_KEY "connect"  /* on the position topic, beside the position */
@@ -22,8 +23,9 @@
 struct read_position {
     struct cap_position position;
     bool found;
-    char mark[64]; /* what this connection wrote */
-    bool marked;   /* and saw again */
+    const char *mark; /* what this connection wrote */
+    bool marked;      /* and saw again */
+    bool last;        /* as the last of its kind */
 };
 
 static int
@@ -31,8 +33,10 @@ take_position(void *arg, const struct ls_message *message, struct ls_err *err)
 {
     struct read_position *read = arg;
 
-    if (ls_str_is(message->key, CONNECT_KEY) && ls_str_is(message->value, read->mark))
-        read->marked = true;
+    if (ls_str_is(message->key, CONNECT_KEY)) {
+        read->last = ls_str_is(message->value, read->mark);
+        read->marked = read->marked || read->last;
+    }
     if (!ls_str_is(message->key, CAP_POSITION_KEY))
         return 0;
     if (!message->value.p) {
@@ -43,6 +47,18 @@ take_position(void *arg, const struct ls_message *message, struct ls_err *err)
         return -1;
     read->found = true;
     return 0;
+}
+
+/* Nobody else's: two hosts may well have the same pid in the same microsecond. */
+static void
+mark_make(char mark[CAP_MARK])
+{
+    uint64_t random = 0;
+    ssize_t n = getrandom(&random, sizeof(random), 0);
+
+    (void)n; /* without it there are still the pid and the time */
+    (void)snprintf(mark, CAP_MARK, "{\"pid\":%d,\"time_us\":%" PRId64 ",\"id\":\"%016" PRIx64 "\"}",
+                   (int)getpid(), ls_now_us(), random);
 }
 
 /*
@@ -58,8 +74,6 @@ read_position(const struct ls_config *config, struct ls_producer *producer,
     const char *topic = ls_config_topic(config, "position");
     int64_t until = ls_mono_ms() + OUT_OF_SIGHT_MS;
 
-    (void)snprintf(read->mark, sizeof(read->mark), "{\"pid\":%d,\"time_us\":%" PRId64 "}",
-                   (int)getpid(), ls_now_us());
     if (ls_producer_begin(producer, err) < 0 ||
         ls_producer_send(producer, topic, 0, LS_STR(CONNECT_KEY), ls_str_of(read->mark), NULL, 0,
                          err) < 0 ||
@@ -81,18 +95,37 @@ read_position(const struct ls_config *config, struct ls_producer *producer,
 
 int
 cap_resume_position(const struct ls_config *config, struct ls_producer *producer,
-                    struct cap_position *ret, bool *ret_found, struct ls_err *err)
+                    char mark[CAP_MARK], struct cap_position *ret, bool *ret_found,
+                    struct ls_err *err)
 {
     struct read_position *read = calloc(1, sizeof(*read));
     int r;
 
     if (!read)
         return ls_fail(err, LS_ERR_RETRY, 0, "no memory");
+    mark_make(mark);
+    read->mark = mark;
     r = read_position(config, producer, read, err);
     if (r == 0) {
         *ret = read->position;
         *ret_found = read->found;
     }
+    free(read);
+    return r;
+}
+
+int
+cap_resume_is_last(const struct ls_config *config, const char *mark, bool *ret, struct ls_err *err)
+{
+    struct read_position *read = calloc(1, sizeof(*read));
+    int r;
+
+    if (!read)
+        return ls_fail(err, LS_ERR_RETRY, 0, "no memory");
+    read->mark = mark;
+    r = ls_topic_read(config, ls_config_topic(config, "position"), take_position, read, err);
+    if (r == 0)
+        *ret = read->last;
     free(read);
     return r;
 }

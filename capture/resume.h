@@ -9,10 +9,17 @@
 #include "common/err.h"
 #include "common/kafka.h"
 
-/* The position as it is, not as it was; 0 and *ret_found false when there is none. With an open
- * transaction of somebody else on the topic it waits, at last RETRY, cause "position-hidden". */
+#define CAP_MARK 112 /* what each connection writes into the position topic first */
+
+/* The position as it is, not as it was; 0 and *ret_found false when there is none. `mark` is this
+ * connection's from then on. With an open transaction of somebody else on the topic it waits, at
+ * last RETRY, cause "position-hidden". */
 int cap_resume_position(const struct ls_config *config, struct ls_producer *producer,
-                        struct cap_position *ret, bool *ret_found, struct ls_err *err);
+                        char mark[CAP_MARK], struct cap_position *ret, bool *ret_found,
+                        struct ls_err *err);
+/* Whether nobody connected after the connection of this mark. */
+int cap_resume_is_last(const struct ls_config *config, const char *mark, bool *ret,
+                       struct ls_err *err);
 /* The epoch of the newest numbers in the row topics, for when the position was lost; 0: none. */
 int cap_resume_epoch(const struct ls_config *config, int32_t *ret, struct ls_err *err);
 

@@ -32,6 +32,7 @@ enum {
     M_TRANSACTION_AGE,
     M_GTID_GAPS,
     M_BALANCE,
+    M_ACTIVE,
 };
 
 const struct ls_metric cap_metrics[] = {
@@ -64,6 +65,8 @@ const struct ls_metric cap_metrics[] = {
                      "Numbers left out in a domain's GTIDs."},
     [M_BALANCE] = {"lockstep_capture_balance", LS_GAUGE, NULL,
                    "Watched - published - filtered - dead; not 0: rows were lost."},
+    [M_ACTIVE] = {"lockstep_capture_active", LS_GAUGE, NULL,
+                  "1; 0 while it stands by behind another capture."},
     {NULL, LS_COUNTER, NULL, NULL},
 };
 
@@ -74,6 +77,9 @@ struct cap_status {
     struct ls_producer *producer;
     char key[128];
     char why[256]; /* "" ready */
+    int64_t ready_until;
+    const char *stuck;
+    bool standby;
     int64_t started_us;
     int64_t rate_rows, rate_us;
     double rate;
@@ -87,6 +93,7 @@ cap_status_new(const struct ls_config *config, struct cap_status **ret, struct l
     if (!s)
         return ls_fail(err, LS_ERR_FATAL, 0, "no memory");
     s->config = config;
+    s->stuck = "";
     s->started_us = s->rate_us = ls_now_us();
     (void)snprintf(s->key, sizeof(s->key), "capture/%.100s",
                    ls_config_str(config, "lockstep", "instance"));
@@ -105,12 +112,26 @@ cap_status_new(const struct ls_config *config, struct cap_status **ret, struct l
     return 0;
 }
 
+/* The document under the key so far is nobody's any more. If another capture uses the same key, it
+ * writes again within a second. */
+static void
+forget_document(struct cap_status *s)
+{
+    struct ls_err err = {0};
+
+    if (s->producer && ls_producer_send(s->producer, ls_config_topic(s->config, "status"), 0,
+                                        ls_str_of(s->key), LS_STR_NULL, NULL, 0, &err) < 0)
+        ls_log_err(LS_WARN, "status-not-sent", &err);
+}
+
 void
 cap_status_free(struct cap_status *s)
 {
     if (!s)
         return;
     ls_http_stop(s->http);
+    if (s->standby)
+        forget_document(s);
     if (s->producer)
         (void)ls_producer_flush(s->producer, 1000, NULL);
     ls_producer_free(s->producer);
@@ -131,6 +152,25 @@ cap_status_ready(struct cap_status *s, const char *why)
 {
     (void)snprintf(s->why, sizeof(s->why), "%s", why ? why : "");
     ls_http_ready(s->http, why);
+}
+
+void
+cap_status_ready_until(struct cap_status *s, int64_t mono_ms, const char *stuck)
+{
+    s->ready_until = mono_ms;
+    s->stuck = stuck;
+    ls_http_ready_until(s->http, mono_ms, stuck);
+}
+
+void
+cap_status_standby(struct cap_status *s, bool standby)
+{
+    if (s->standby == standby)
+        return;
+    forget_document(s);
+    s->standby = standby;
+    (void)snprintf(s->key, sizeof(s->key), "%s/%.100s", standby ? "standby" : "capture",
+                   ls_config_str(s->config, "lockstep", "instance"));
 }
 
 /* Counters of metrics.h only go up; the difference to what the position says is added. */
@@ -156,6 +196,8 @@ lag_us(const struct cap_status *s, const struct cap_facts *facts, int64_t now)
 {
     int64_t from = facts->read_us ? facts->read_us : facts->position->ts_us;
 
+    if (s->standby)
+        return 0;
     if (!from)
         from = s->started_us;
     return from < now ? now - from : 0;
@@ -186,6 +228,7 @@ set_metrics(struct cap_status *s, const struct cap_facts *facts, int64_t now)
     ls_metric_set(s->metrics, M_BINLOG_POSITION, NULL, (double)p->pos);
     ls_metric_set(s->metrics, M_TRANSACTION_AGE, NULL,
                   p->ts_us ? (double)(now - p->ts_us) / 1e6 : 0);
+    ls_metric_set(s->metrics, M_ACTIVE, NULL, !s->standby);
     ls_metric_set(s->metrics, M_BALANCE, NULL, (double)cap_counters_balance(c));
 }
 
@@ -216,6 +259,8 @@ static char *
 document(const struct cap_status *s, const struct cap_facts *facts, int64_t now)
 {
     const struct cap_position *p = facts->position;
+    bool stuck = s->ready_until > 0 && ls_mono_ms() > s->ready_until;
+    const char *why = s->why[0] ? s->why : stuck ? s->stuck : "";
     char gtids[CAP_GTID_SET_TEXT], *text;
     json_t *root = json_object(), *dead = json_object();
 
@@ -229,8 +274,9 @@ document(const struct cap_status *s, const struct cap_facts *facts, int64_t now)
     json_object_set_new(root, "version", json_string(LS_VERSION));
     json_object_set_new(root, "time_us", json_integer(now));
     json_object_set_new(root, "started_us", json_integer(s->started_us));
-    json_object_set_new(root, "ready", json_boolean(!s->why[0]));
-    json_object_set_new(root, "why", json_string(s->why));
+    json_object_set_new(root, "ready", json_boolean(!why[0]));
+    json_object_set_new(root, "why", json_string(s->standby ? "standby" : why));
+    json_object_set_new(root, "standby", json_boolean(s->standby));
     json_object_set_new(root, "lag_us", json_integer(lag_us(s, facts, now)));
     json_object_set_new(root, "last_progress_us", json_integer(facts->last_progress_us));
     json_object_set_new(root, "counters", counters_json(facts));

@@ -28,6 +28,11 @@ void cap_status_free(struct cap_status *status);
 int cap_status_topic(struct cap_status *status, struct ls_err *err);
 /* NULL: ready. Else why not, copied. */
 void cap_status_ready(struct cap_status *status, const char *why);
+/* Ready until then (ls_mono_ms) only, for the loop may be stuck; 0: without an end. `stuck` says in
+ * what, and lives as long as the process. Cheap. */
+void cap_status_ready_until(struct cap_status *status, int64_t mono_ms, const char *stuck);
+/* A standby is ready, and its document goes under a key of its own. */
+void cap_status_standby(struct cap_status *status, bool standby);
 /* Once a second. A status record that cannot be sent is logged and given up. */
 void cap_status_tick(struct cap_status *status, const struct cap_facts *facts);
 

@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ASK_MS 30000
+#define ASK_MS 5000
 #define LIMIT_MIN 16384   /* positions, statuses and dead letters without their value fit */
 #define BATCH_OVERHEAD 96 /* the batch's head, and a record's lengths and numbers */
 #define HEADER_OVERHEAD 10
@@ -153,7 +153,7 @@ kafka_limits_ask(rd_kafka_t *rk, const struct ls_topic_spec *specs, size_t n, st
         topics[i] = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, specs[i].name);
     rd_kafka_AdminOptions_set_request_timeout(options, ASK_MS, text, sizeof(text));
     rd_kafka_DescribeConfigs(rk, topics, n, options, queue);
-    event = rd_kafka_queue_poll(queue, ASK_MS + 5000);
+    event = rd_kafka_queue_poll(queue, ASK_MS + 1000);
     r = smallest(event, &least, &why);
     if (r == 0 && least > 0) {
         ls_log(LS_DEBUG, "record-limit", LS_I("bytes", least));

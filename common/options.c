@@ -37,6 +37,8 @@ const struct ls_option ls_options[] = {
     BOOL("capture", "full_before", "false", "Carry the whole row before a change, not only the changed columns."),
     BOOL("capture", "link_secrets", "false", "Carry tokens and password hashes of links."),
     BOOL("capture", "user_secrets", "false", "Carry password hashes of users."),
+    BOOL("capture", "standby", "true", "A capture that another one took over from waits until that one is gone, and takes over again; false: it exits (status 8)."),
+    INT("capture", "standby_ms", "15000", 1000, 3600000, "... when the position has not moved for this time though Kafka and the source answer."),
 
     INT("transform", "commit_ms", "20", 1, 10000, "A Kafka transaction is committed at the latest after this time."),
     INT("transform", "commit_records", "5000", 1, 1000000, "... or after this many records."),

@@ -37,6 +37,7 @@ SUITES = {
     "contract": (600, pytest("tests/contract")),
     "workload": (60, pytest("tests/workload")),
     "capture": (420, pytest("tests/scenarios/capture")),
+    "kafka": (420, pytest("tests/scenarios/kafka")),
     "transform": (300, pytest("tests/scenarios/transform")),
     "apply": (360, pytest("tests/scenarios/apply")),
     "scenarios": (600, pytest("tests/scenarios", alone=True)),

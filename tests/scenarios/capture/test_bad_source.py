@@ -100,7 +100,8 @@ def test_a_purged_position_ends_with_5_and_names_the_range(capture):
     assert set(capture.state("filecache")) == {"1", "2"}
 
 
-def test_a_second_capture_fences_the_first(capture):
+def test_a_second_capture_fences_the_first_which_ends_when_it_may_not_wait(new_capture):
+    capture = new_capture({"capture.standby": "false"})
     capture.start()
     first = capture.site.running.pop("capture")
     other = capture.site.command("capture", "--set", "source.server_id=77")

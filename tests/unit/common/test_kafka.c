@@ -461,6 +461,60 @@ a_topic_of_another_shape_or_missing_is_named(void **state)
     ls_config_free(strict);
 }
 
+static void
+a_record_that_the_broker_refuses_is_found_in_three_tries(void **state)
+{
+    const char *topic = topic_new(1);
+    struct ls_producer *p;
+    struct ls_err err = {0};
+    struct ls_str large = {calloc(1, 50000), 50000};
+
+    (void)state;
+    for (int try = 0; try < 2; try++) {
+        rd_kafka_mock_push_request_errors(cluster, 0 /* Produce */, 1,
+                                          RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+        ok(ls_producer_new(config, "tx-l", &p, &err));
+        ok(ls_producer_begin(p, &err));
+        ok(ls_producer_send(p, topic, 0, LS_STR("k"), large, NULL, 0, &err));
+        assert_int_equal(ls_producer_commit(p, &err), -1);
+        assert_int_equal(err.kind, LS_ERR_RETRY);
+        assert_string_equal(err.cause, "too-large");
+        ls_producer_free(p);
+    }
+    ok(ls_producer_new(config, "tx-l", &p, &err));
+    ok(ls_producer_begin(p, &err));
+    assert_int_equal(ls_producer_send(p, topic, 0, LS_STR("k"), large, NULL, 0, &err), -1);
+    assert_int_equal(err.kind, LS_ERR_POISON);
+    assert_string_equal(err.cause, "too-large");
+    send_text(p, topic, 0, "small");
+    ok(ls_producer_commit(p, &err));
+    ls_producer_free(p);
+    free((void *)large.p);
+    assert_int_equal(kafka_limit(), kafka_record_size(50001, NULL, 0) - 1);
+    kafka_limit_told(1);
+    kafka_limit_told(0);
+}
+
+static void
+what_the_topics_say_is_believed_until_a_refusal_and_again_when_it_changes(void **state)
+{
+    const struct ls_header headers[] = {{"cause", LS_STR("12345")}};
+
+    (void)state;
+    assert_true(kafka_record_size(100, headers, 1) >= 100 + 10 + 61);
+    kafka_limit_told(90000);
+    assert_int_equal(kafka_limit(), 90000);
+    kafka_limit_refused(true, 50000);
+    assert_true(kafka_limit() < 50200);
+    kafka_limit_told(90000);
+    assert_true(kafka_limit() < 50200);
+    kafka_limit_told(80000);
+    assert_int_equal(kafka_limit(), 80000);
+    kafka_limit_refused(false, 50000); /* a batch: nothing is known of one record */
+    assert_int_equal(kafka_limit(), 80000);
+    kafka_limit_told(0);
+}
+
 static const char *
 setting(enum ls_topic_kept kept, const char *name)
 {
@@ -550,6 +604,8 @@ main(void)
         cmocka_unit_test(reading_a_topic_ends_at_its_end_or_when_told),
         cmocka_unit_test(bounds_and_partitions_are_those_of_the_topic),
         cmocka_unit_test(a_topic_of_another_shape_or_missing_is_named),
+        cmocka_unit_test(a_record_that_the_broker_refuses_is_found_in_three_tries),
+        cmocka_unit_test(what_the_topics_say_is_believed_until_a_refusal_and_again_when_it_changes),
         cmocka_unit_test(
             what_is_read_whole_at_a_start_is_compacted_soon_and_the_rest_stays_14_days),
         cmocka_unit_test(schemas_are_published_once_under_their_fingerprint),

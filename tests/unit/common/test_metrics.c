@@ -3,6 +3,7 @@
 
 #include "common/metrics.h"
 #include "common/metrics_parts.h"
+#include "common/run.h"
 #include <curl/curl.h>
 
 enum { M_ROWS, M_LAG, M_CALLS };
@@ -180,6 +181,31 @@ readyz_says_why_not_and_then_yes(void **state)
 }
 
 static void
+readyz_fails_when_a_loop_does_not_come_by_and_recovers_when_it_does(void **state)
+{
+    struct ls_metrics *m = ls_metrics_new("t", table);
+    struct reply reply;
+    int port;
+    struct ls_http *http = started(m, &port);
+
+    (void)state;
+    ls_http_ready(http, NULL);
+    ls_http_ready_until(http, ls_mono_ms() + 3600000, "stuck");
+    assert_int_equal(get(port, "/readyz", "GET", &reply), 200);
+    ls_http_ready_until(http, ls_mono_ms() - 1, "stuck");
+    assert_int_equal(get(port, "/readyz", "GET", &reply), 503);
+    assert_string_equal(reply.text, "stuck");
+    ls_http_ready(http, "no source"); /* what is known goes before what is guessed */
+    assert_int_equal(get(port, "/readyz", "GET", &reply), 503);
+    assert_string_equal(reply.text, "no source");
+    ls_http_ready(http, NULL);
+    ls_http_ready_until(http, 0, "");
+    assert_int_equal(get(port, "/readyz", "GET", &reply), 200);
+    ls_http_stop(http);
+    ls_metrics_free(m);
+}
+
+static void
 metrics_and_status_are_served_and_nothing_else(void **state)
 {
     struct ls_metrics *m = ls_metrics_new("t", table);
@@ -235,6 +261,7 @@ main(void)
         cmocka_unit_test(histograms_count_into_cumulative_buckets),
         cmocka_unit_test(label_values_cannot_grow_without_end),
         cmocka_unit_test(readyz_says_why_not_and_then_yes),
+        cmocka_unit_test(readyz_fails_when_a_loop_does_not_come_by_and_recovers_when_it_does),
         cmocka_unit_test(metrics_and_status_are_served_and_nothing_else),
         cmocka_unit_test(a_port_that_is_taken_is_a_clear_error),
     };
