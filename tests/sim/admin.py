@@ -2,6 +2,7 @@
 
     GET  /counters            calls by name, and those that write
     POST /counters/reset
+    GET  /calls               the last calls that write or met a fault, as lines
     GET  /writing             the patterns of writing calls
     GET|POST|DELETE /faults   see faults.py; POST takes one rule or a list
     POST /down {"seconds"}    connections are refused and open ones cut; without seconds: until /up
@@ -45,6 +46,8 @@ class AdminHandler(web.Handler):
         if what == "POST /counters/reset":
             desk.reset()
             return {}
+        if what == "GET /calls":
+            return {"calls": list(desk.log)}
         if what == "GET /writing":
             return {"writing": list(WRITING)}
         if what == "GET /faults":

@@ -8,14 +8,22 @@ are asked what shall befall it. A rule (JSON, by POST /faults on the admin port)
      "seed": 1, "times": 5,          ... drawn with this seed; the rule ends after 5 hits
      "effect": ..., ...}
 
-effects: latency (ms) | grpc (status, message) | code (CS3 code, message) | http (http, and
-retry_after in seconds) | drop-before, drop-after (the connection is cut, with and without the
-call's effect) | die (bytes: the data connection is cut after so many bytes of the body).
+effects: latency (ms) | grpc (status: its name, message) | code (CS3 code, message) | http (http,
+and retry_after in seconds) | drop-before, drop-after (the connection is cut, with and without the
+call's effect) | die (bytes: the data connection is cut after so many bytes of the body). With
+"after": true, grpc and code let the call have its effect first.
+
+The last calls that write, and all that a rule struck, are kept as lines of text: GET /calls.
 """
+import collections
 import fnmatch
+import functools
 import itertools
 import random
 import threading
+import time
+
+import grpc
 
 EFFECTS = ("latency", "grpc", "code", "http", "drop-before", "drop-after", "die")
 
@@ -30,6 +38,7 @@ WRITING = (
 ).split()
 
 
+@functools.lru_cache(4096)
 def is_writing(name):
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in WRITING)
 
@@ -40,6 +49,9 @@ class Rule:
     def __init__(self, spec):
         if spec.get("effect") not in EFFECTS:
             raise ValueError("effect must be one of " + ", ".join(EFFECTS))
+        if spec["effect"] == "grpc" and \
+                spec.get("status", "UNAVAILABLE") not in grpc.StatusCode.__members__:
+            raise ValueError("status must be the name of one, such as UNAVAILABLE")
         self.id, self.spec = next(self.ids), spec
         self.call = spec.get("call", "*")
         self.nth, self.chance = spec.get("nth"), spec.get("probability", 1.0)
@@ -68,6 +80,7 @@ class Desk:
     def __init__(self):
         self.lock = threading.Lock()
         self.calls, self.rules = {}, []
+        self.log = collections.deque(maxlen=20000)
 
     def note(self, name):
         """Counts a call and returns the faults that befall it."""
@@ -76,6 +89,12 @@ class Desk:
             if not self.rules:
                 return ()
             return [r.spec for r in self.rules if r.strikes(name)]
+
+    def tell(self, name, what, struck, outcome):
+        """Into the log, when it writes or something befell it."""
+        if struck or is_writing(name):
+            self.log.append(" ".join([time.strftime("%H:%M:%S"), name, what, *(
+                "[%s]" % rule["effect"] for rule in struck), "->", outcome]))
 
     def counters(self):
         with self.lock:

@@ -17,6 +17,25 @@ OPEN = ("Authenticate", "WhoAmI")
 HOP = 0.002  # seconds that the gateway needs for its own way to the provider
 
 
+def about(req):
+    """What a call is about, in a line: ids, names, keys; no secrets."""
+    out = []
+    for field, value in req.ListFields():
+        if hasattr(value, "resource_id") and hasattr(value, "path"):
+            out.append("%s=%s/%s" % (field.name, value.resource_id.opaque_id, value.path))
+        elif field.name == "key":
+            out.append("key=%s" % value)
+    return " ".join(out)
+
+
+def outcome(result):
+    """The status of an answer; None: there was none."""
+    if result is None:
+        return "no answer"
+    name = code.Code.Name(result.status.code) if hasattr(result, "status") else "an answer"
+    return name + (" " + result.status.message[:80] if name not in ("CODE_OK", "an answer") else "")
+
+
 class Call:
     """What a method may know and do about the call it serves."""
 
@@ -72,8 +91,16 @@ class Handler(grpc.GenericRpcHandler):
             return answer(status=status(code.CODE_NOT_FOUND, words))
 
         def run(req, context):
+            struck, result = server.desk.note(counted), None
+            try:
+                result = serve(req, context, struck)
+            finally:
+                server.desk.tell(counted, about(req), struck, outcome(result))
+            return result
+
+        def serve(req, context, struck):
             after = []
-            for fault in server.desk.note(counted):
+            for fault in struck:
                 done = self._fault(fault, context, answer, after)
                 if done is not None:
                     return done
@@ -91,8 +118,8 @@ class Handler(grpc.GenericRpcHandler):
             if refused:
                 context.abort(grpc.StatusCode[refused[0]], refused[1])
             result = inner(req, Call(user, context))
-            for cut in after:
-                cut()
+            for do in after:
+                result = do() or result
             return result
         return run
 
@@ -130,12 +157,15 @@ class Handler(grpc.GenericRpcHandler):
                 return answer(status=status(code.CODE_NOT_FOUND,
                                             "gateway could not find space for ref="))
             time.sleep(wait)
-        elif effect == "grpc":
-            context.abort(grpc.StatusCode[fault.get("status", "UNAVAILABLE")],
-                          fault.get("message", "made to fail"))
-        elif effect == "code":
-            return answer(status=status(fault.get("code", code.CODE_INTERNAL),
-                                        fault.get("message", "made to fail")))
+        elif effect in ("grpc", "code"):
+            def refuse():
+                words = fault.get("message", "made to fail")
+                if effect == "grpc":
+                    context.abort(grpc.StatusCode[fault.get("status", "UNAVAILABLE")], words)
+                return answer(status=status(fault.get("code", code.CODE_INTERNAL), words))
+            if not fault.get("after"):
+                return refuse()
+            after.append(refuse)
         elif effect in ("drop-before", "drop-after"):
             port = int(context.peer().rsplit(":", 1)[1])
 

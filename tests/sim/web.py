@@ -83,7 +83,9 @@ class Handler(BaseHTTPRequestHandler):
         path, self.query = self.parts()
         self.most, self.cut_after = None, False
         name = "%s.%s" % (self.server_name, self.counted(path))
-        for fault in self.site.desk.note(name):
+        struck = self.site.desk.note(name)
+        self.site.desk.tell(name, path, struck, "")
+        for fault in struck:
             effect = fault["effect"]
             if effect == "latency":
                 time.sleep(fault.get("ms", 100) / 1000)
