@@ -10,6 +10,8 @@ directory and the target are each scenario's own. $LOCKSTEP_TEST_TARGET says whi
 import hashlib
 import itertools
 import os
+import re
+import sqlite3
 import time
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from . import topics
 from .cs3 import Cs3
 from .daemons import STAGES, Daemons
 from .database import DATABASE
+from .process import tail
 from .target import Ocis, Simulator, real_ocis
 
 _NUMBER = itertools.count(1)
@@ -31,6 +34,18 @@ def _file_differences(what, file, info):
               "mtime": int(file.stat().st_mtime)}
     seen = {"size": info.size, "SHA1": info.checksum.sum, "mtime": info.mtime.seconds}
     return [f"{what} has {k} {seen[k]}, not {wanted[k]}" for k in wanted if wanted[k] != seen[k]]
+
+
+def _plain(name):
+    """A name without the time of its deletion."""
+    return re.sub(r"\.d\d+$", "", name or "")
+
+
+def _name_in(sentence):
+    """The file's name in a sentence of `lockstep verify` or of tree_differences()."""
+    found = re.match(r"(?:DIFFERENT  )?\S+: '(.*)' (?:is|has) |DIFFERENT  (.*)$", sentence)
+    path = found and (found[1] or re.sub(r"^.*?: (?:[a-z ]+: )*", "", found[2]))
+    return _plain(path.rsplit("/", 1)[-1]) if path else None
 
 
 def new_target(folder):
@@ -101,10 +116,31 @@ class World:
 
     def assert_equal(self):
         status, text = self.verify()
-        assert status == 0, f"lockstep verify says {status}:\n{text}"
-        if self.site:
-            assert self.tree_differences() == []
+        differences = self.tree_differences() if self.site else []
+        if status != 0 or differences:
+            raise AssertionError("\n".join([f"lockstep verify says {status}:", text, *differences,
+                                            self.diagnosis(text.splitlines() + differences)]))
         return text
+
+    def diagnosis(self, differences):
+        """What ledger, simulator and apply's log know of the names in these sentences."""
+        names = {n for n in map(_name_in, differences) if n}
+        out, ids = ["--- ledger"], set()
+        with sqlite3.connect(f"file:{self.daemons.ledger}?mode=ro", uri=True) as ledger:
+            ledger.row_factory = sqlite3.Row
+            known = [r for table in ("desired", "node") for r in ledger.execute(
+                f"SELECT '{table}' AS \"table\", * FROM {table}") if _plain(r["name"]) in names]
+            files = {r["fileid"] for r in known}
+            ids = {r["target"] for r in known if "target" in r.keys()}
+            known += [r for table in ("work", "op", "dead") for r in ledger.execute(
+                f"SELECT '{table}' AS \"table\", * FROM {table}")
+                if table == "op" or r["id"] in files]
+            out += [str({k: r[k] for k in r.keys() if r[k] not in (None, "")}) for r in known]
+        if hasattr(self.target, "ask"):
+            out.append("--- calls at the simulator")
+            out += [line for line in self.target.ask("/calls")["calls"]
+                    if any(x in line for x in names | ids)][-100:]
+        return "\n".join([*out, "--- end of apply's log", tail(self.daemons.log("apply"), 15)])
 
     def assert_balanced(self):
         for stage in STAGES:
