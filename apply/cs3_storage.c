@@ -538,29 +538,40 @@ cs3_recycle_item(struct cs3_client *client, const char *as, const struct ap_spac
     return recycle_call(client, as, space, top_id, each, arg, err);
 }
 
+struct recycle_search {
+    const char *key; /* NULL: any */
+    bool found;
+};
+
 static int
-recycle_seen(void *arg, const struct cs3_recycle_info *item)
+recycle_check(void *arg, const struct cs3_recycle_info *item)
 {
-    (void)item;
-    *(bool *)arg = true;
+    struct recycle_search *search = arg;
+
+    if (!search->key || !strcmp(item->key, search->key))
+        search->found = true;
     return 0;
 }
 
+/* An unknown key is INTERNAL, and so is any trouble: then only the whole list can tell. */
 int
 cs3_in_recycle(struct cs3_client *client, const char *as, const struct ap_space *space,
                const char *top_id, bool *ret, struct ls_err *err)
 {
+    struct recycle_search search = {0};
     struct ls_err why = {0};
-    bool seen = false;
+    int r = recycle_call(client, as, space, top_id, recycle_check, &search, &why);
 
-    /* An unknown key is INTERNAL. */
-    if (recycle_call(client, as, space, top_id, recycle_seen, &seen, &why) < 0 &&
-        strcmp(why.cause, "internal") != 0 && strcmp(why.cause, "gone") != 0) {
+    if (r < 0 && (!strcmp(why.cause, "internal") || !strcmp(why.cause, "gone"))) {
+        search.key = top_id;
+        r = recycle_call(client, as, space, "", recycle_check, &search, &why);
+    }
+    if (r < 0 && strcmp(why.cause, "gone") != 0) {
         if (err)
             *err = why;
         return -1;
     }
-    *ret = seen;
+    *ret = search.found;
     return 0;
 }
 

@@ -7,6 +7,11 @@
  * ever moved or restored into a folder that has not just been seen: the provider takes a trashed
  * folder's id for a place and leaves an item half restored. The root of a space is never moved or
  * deleted: the provider tries, and the space is lost.
+ *
+ * What a call has changed, or may have, must not be forgotten: by the next try the source may want
+ * something else, and then nobody comes back to it. INTERNAL says nothing about that, so the tree
+ * is asked; and whatever fails between a change and the look at it is "timeout", outcome unknown,
+ * which the core repeats as it was until it is settled.
  */
 #include "apply/ocis_api.h"
 #include "common/utf8.h"
@@ -117,6 +122,26 @@ parent_check(struct ap_ocis *ocis, const struct ap_space *space, const char *par
     return 0;
 }
 
+/* A call that should make something at this place was answered INTERNAL. 1 and *ret: it is there;
+ * 0: it is not; -1: err. In a parent that cannot be read nothing was made: that stays trouble of
+ * this one, since nobody knows for how long. */
+static int
+made_anyway(struct ap_ocis *ocis, const struct ap_space *space, const char *parent_id,
+            const char *name, struct cs3_info *ret, struct ls_err *err)
+{
+    struct ls_err why = {0};
+    int there = ap_look(ocis, space, parent_id, name, ret, err);
+
+    if (there >= 0)
+        return there;
+    if (parent_check(ocis, space, parent_id, &why) < 0 && ap_cause_is(&why, "internal")) {
+        if (err)
+            *err = why;
+        return -1;
+    }
+    return ap_unknown(err);
+}
+
 /* ---- the tree */
 static int
 make_folder(struct ap_writer *w, const struct ap_space *space, const char *parent_id,
@@ -132,19 +157,25 @@ make_folder(struct ap_writer *w, const struct ap_space *space, const char *paren
     if (ap_name_check(name, err) < 0 || ap_parent_id_check(parent_id, err) < 0)
         return -1;
     r = cs3_mkdir(ocis->cs3, space->owner, &place, &why);
-    if (r < 0 && !ap_cause_is(&why, "taken")) {
-        if ((ap_cause_is(&why, "parent-gone") || ap_cause_is(&why, "gone") ||
-             ap_cause_is(&why, "internal")) &&
+    if (r < 0 && ap_cause_is(&why, "internal")) {
+        there = made_anyway(ocis, space, parent_id, name, &info, err);
+        if (there < 0)
+            return -1;
+        if (!there)
+            return parent_check(ocis, space, parent_id, err) < 0 ? -1 : not_gone(&why, err);
+    } else if (r < 0 && !ap_cause_is(&why, "taken")) {
+        if ((ap_cause_is(&why, "parent-gone") || ap_cause_is(&why, "gone")) &&
             parent_check(ocis, space, parent_id, err) < 0)
             return -1;
         return not_gone(&why, err);
+    } else {
+        there = ap_look(ocis, space, parent_id, name, &info, err);
+        if (there < 0)
+            return r < 0 ? -1 : ap_unknown(err);
+        if (!there)
+            return ls_fail_cause(err, LS_ERR_RETRY, CS3_NOT_FOUND, "timeout",
+                                 "a folder just made is not there");
     }
-    there = ap_look(ocis, space, parent_id, name, &info, err);
-    if (there < 0)
-        return -1;
-    if (!there)
-        return ls_fail_cause(err, LS_ERR_RETRY, CS3_NOT_FOUND, "timeout",
-                             "a folder just made is not there");
     ap_node_fill(ret, &info);
     if (!info.folder)
         return ls_fail_cause(err, LS_ERR_RETRY, CS3_ALREADY_EXISTS, "taken",
@@ -167,16 +198,17 @@ move_sort_out(struct ap_ocis *ocis, const struct ap_space *space, const char *no
               const char *parent_id, const char *name, const struct ls_err *why, struct ls_err *err)
 {
     struct cs3_info info;
+    bool internal = ap_cause_is(why, "internal");
     int there;
 
-    if (ap_cause_is(why, "taken")) {
+    if (ap_cause_is(why, "taken") || internal) {
         there = ap_look(ocis, space, parent_id, name, &info, err);
         if (there < 0)
-            return -1;
+            return internal ? ap_unknown(err) : -1;
         if (there && !strcmp(info.id, node_id))
             return 0;
-    } else if (ap_cause_is(why, "gone") || ap_cause_is(why, "parent-gone") ||
-               ap_cause_is(why, "internal")) {
+    }
+    if (ap_cause_is(why, "gone") || ap_cause_is(why, "parent-gone") || internal) {
         there = ap_look(ocis, space, node_id, NULL, &info, err);
         if (there < 0)
             return -1;
@@ -266,20 +298,27 @@ trash(struct ap_writer *w, const struct ap_space *space, const char *node_id, bo
     struct cs3_place place = cs3_place_of(space, node_id, NULL);
     struct ls_err why = {0};
     struct cs3_info info;
+    bool trashed;
     int there;
 
+    (void)doubtful; /* an earlier try's item is found as any other is */
     if (root_check(space, node_id, err) < 0)
         return -1;
     if (cs3_delete(ocis->cs3, space->owner, &place, &why) == 0)
         return 0;
-    if (ap_cause_is(&why, "gone")) {
+    if (ap_cause_is(&why, "gone") || ap_cause_is(&why, "internal")) {
         there = ap_look(ocis, space, node_id, NULL, &info, err);
-        if (there < 0)
+        if (there < 0) /* one that cannot be read cannot be deleted either */
             return -1;
         if (there)
             return not_gone(&why, err);
-        if (doubtful)
-            return 0; /* the earlier try had happened */
+        /* An earlier try, or this one, had happened. */
+        if (cs3_in_recycle(ocis->cs3, space->owner, space, node_id, &trashed, err) < 0)
+            return ap_unknown(err);
+        if (trashed)
+            return 0;
+        return ls_fail_cause(err, LS_ERR_RETRY, why.code, "gone",
+                             "the node is neither in the tree nor in the trash");
     }
     if (err)
         *err = why;
@@ -365,18 +404,26 @@ in_trash(struct ap_ocis *ocis, const struct ap_space *space, const char *key, st
     return r;
 }
 
-/* A restore that failed although the place was free. */
+/* A restore that failed although the place was free. 1: it has happened all the same. */
 static int
 restore_sort_out(struct ap_ocis *ocis, const struct ap_space *space, const char *key,
-                 const char *parent_id, const struct ls_err *why, struct ls_err *err)
+                 const char *parent_id, const char *name, const struct ls_err *why,
+                 struct ls_err *err)
 {
+    struct cs3_info info;
     int there;
 
+    if (ap_cause_is(why, "internal")) {
+        /* Whatever is there now was not there before, and nobody else is at work at this place. */
+        there = ap_look(ocis, space, parent_id, name, &info, err);
+        if (there)
+            return there < 0 ? ap_unknown(err) : 1;
+    }
     if (ap_cause_is(why, "gone") || ap_cause_is(why, "parent-gone") ||
         ap_cause_is(why, "internal")) {
         there = in_trash(ocis, space, key, err);
         if (there < 0)
-            return -1;
+            return ap_unknown(err);
         if (!there)
             return ls_fail_cause(err, LS_ERR_RETRY, why->code, "gone",
                                  "the item is not in the trash: %.150s", why->msg);
@@ -413,7 +460,7 @@ restore(struct ap_writer *w, const struct ap_space *space, struct ap_trash_ref f
         return ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
     r = cs3_restore(ocis->cs3, space->owner, space, key, &to, &why);
     if (r < 0)
-        r = restore_sort_out(ocis, space, key, parent_id, &why, err);
+        r = restore_sort_out(ocis, space, key, parent_id, name, &why, err);
     free(key);
     if (r < 0)
         return -1;
@@ -446,6 +493,7 @@ purge(struct ap_writer *w, const struct ap_space *space, struct ap_trash_ref wha
     free(key);
     if (r == 0 || ap_cause_is(&why, "gone"))
         return 0;
+    /* Trouble after it was done, or of an item that went another way. */
     if (ap_cause_is(&why, "internal") &&
         cs3_in_recycle(ocis->cs3, space->owner, space, what.top_id, &trashed, NULL) == 0 &&
         !trashed)

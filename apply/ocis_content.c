@@ -292,7 +292,7 @@ ready(const struct put *put, const char *id, const char *sha1, int64_t size, str
     if (strcmp(info.sha1, sha1) != 0 || info.size != size)
         return ls_fail_cause(err, LS_ERR_RETRY, 0, "content-mismatch",
                              "the target holds another content than was sent");
-    return adopt(put, &info, ret, err);
+    return adopt(put, &info, ret, err) < 0 ? ap_unknown(err) : 0;
 }
 
 static size_t
@@ -354,6 +354,36 @@ out:
     return r;
 }
 
+/* RETRY parent-gone unless the folder for a new file is there. */
+static int
+parent_look(const struct put *put, const struct ls_err *why, struct ls_err *err)
+{
+    struct cs3_info info;
+    int there = ap_look(put->ocis, put->space, put->parent_id, NULL, &info, err);
+
+    if (there < 0)
+        return -1;
+    if (!there || !info.folder)
+        return ls_fail_cause(err, LS_ERR_RETRY, why->code, "parent-gone",
+                             "the parent folder is not there");
+    return 0;
+}
+
+/* Does what the look met leave it open whether the upload arrived? In a parent that cannot be read
+ * it did not. */
+static bool
+hides(const struct put *put, const struct ls_err *why, const struct ls_err *seen)
+{
+    struct ls_err parent = {0};
+
+    if (ap_cause_is(seen, "busy") || ap_cause_is(seen, "target-down"))
+        return true;
+    if (!ap_cause_is(seen, "internal"))
+        return false;
+    return put->node_id || !ap_cause_is(why, "internal") || parent_look(put, why, &parent) == 0 ||
+           !ap_cause_is(&parent, "internal");
+}
+
 /* An upload that did not go well: what is the matter, seen from the tree? 0 with ret_over set:
  * an earlier one is stuck. */
 static int
@@ -364,7 +394,6 @@ upload_sort_out(const struct put *put, const struct ls_err *why, struct ap_node 
                                             "parent-gone", "quota",   "refused"};
     struct put now = *put;
     struct ls_err seen = {0};
-    struct cs3_info info;
     bool looked = false;
     int r;
 
@@ -374,7 +403,7 @@ upload_sort_out(const struct put *put, const struct ls_err *why, struct ap_node 
     if (looked) {
         r = settle_by_looking(&now, ret, ret_over, &seen);
         if (r < 0) {
-            if (ap_cause_is(why, "timeout") && ap_cause_is(&seen, "target-down"))
+            if (now.doubtful && hides(put, why, &seen))
                 ap_unknown(&seen);
             if (err)
                 *err = seen;
@@ -382,14 +411,8 @@ upload_sort_out(const struct put *put, const struct ls_err *why, struct ap_node 
         }
         if (r || (ret_over && ret_over[0]))
             return 0;
-        if (!put->node_id) {
-            r = ap_look(put->ocis, put->space, put->parent_id, NULL, &info, err);
-            if (r < 0)
-                return -1;
-            if (!r || !info.folder)
-                return ls_fail_cause(err, LS_ERR_RETRY, why->code, "parent-gone",
-                                     "the parent folder is not there");
-        }
+        if (!put->node_id && parent_look(put, why, err) < 0)
+            return -1;
     }
     if (ap_cause_is(why, "taken") || ap_cause_is(why, "gone") || ap_cause_is(why, "parent-gone"))
         return ls_fail_cause(err, LS_ERR_RETRY, why->code, "busy",
@@ -438,5 +461,11 @@ ap_ocis_put_file(struct ap_writer *w, const struct ap_space *space, const char *
         return 0;
     put.node_id = stuck;
     put.mtime_ns = (put.mtime_ns + 1) % 1000000000u;
-    return upload_once(&put, ret, err);
+    if (upload_once(&put, ret, &why) == 0)
+        return 0;
+    if (ap_cause_is(&why, "internal"))
+        ap_unknown(&why);
+    if (err)
+        *err = why;
+    return -1;
 }

@@ -158,7 +158,7 @@ grant_verify(struct ap_ocis *ocis, const struct ap_share_want *want,
     struct grant_search search = {grant, false};
 
     if (cs3_list_grants(ocis->cs3, want->space->owner, &node, grant_check, &search, err) < 0)
-        return -1;
+        return ap_unknown(err);
     if (search.found)
         return 0;
     cs3_remove_share(ocis->cs3, want->space->owner, share_id, NULL);
@@ -192,16 +192,17 @@ share_create(struct ap_ocis *ocis, const struct ap_share_want *want,
         r = share_create_as(ocis, want->sharer, want, grant, share_id, &why);
     if (r < 0 && (is_owner(want->space, want->sharer) || owner_may(&why)))
         r = share_create_as(ocis, want->space->owner, want, grant, share_id, &why);
-    if (r < 0 && ap_cause_is(&why, "taken")) {
+    if (r < 0 && (ap_cause_is(&why, "taken") || ap_cause_is(&why, "internal"))) {
         if (share_search(ocis, want, &search, err) < 0)
             return -1;
         if (search.found) {
-            if (share_update(ocis, want, search.found_id, grant, err) < 0)
-                return -1;
             snprintf(share_id, AP_ID_SIZE, "%s", search.found_id);
-            return 0;
+            if (share_update(ocis, want, share_id, grant, err) < 0)
+                return ap_unknown(err); /* open as it is, and nobody has its id */
+            return grant_verify(ocis, want, grant, share_id, err);
         }
-        r = share_create_as(ocis, want->space->owner, want, grant, share_id, &why);
+        if (ap_cause_is(&why, "taken"))
+            r = share_create_as(ocis, want->space->owner, want, grant, share_id, &why);
     }
     if (r == 0)
         return grant_verify(ocis, want, grant, share_id, err);
@@ -229,8 +230,11 @@ share_set_locked(struct ap_ocis *ocis, const struct ap_share_want *want, char sh
     }
     if (share_id[0] || search.found) {
         snprintf(id, sizeof(id), "%s", share_id[0] ? share_id : search.found_id);
-        if (share_update(ocis, want, id, &grant, &why) == 0)
+        if (share_update(ocis, want, id, &grant, &why) == 0) {
+            if (!share_id[0] && grant_verify(ocis, want, &grant, id, err) < 0)
+                return -1;
             goto done;
+        }
         search = (struct share_search){.id = id};
         if (!owner_may(&why) || share_search(ocis, want, &search, NULL) < 0 || search.found)
             return share_fail(ocis, want, &why, err);

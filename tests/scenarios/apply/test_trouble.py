@@ -4,9 +4,11 @@ middle. The end is the same state, nothing dead-lettered, and the counters add u
 """
 
 import signal
+import sqlite3
 import time
 
 import pytest
+from bed import wait_until
 
 pytestmark = pytest.mark.skipif(
     "__import__('os').environ.get('LOCKSTEP_TEST_TARGET', 'sim') != 'sim'",
@@ -34,12 +36,13 @@ def assert_good_end(world):
     {"call": "data.PUT", "effect": "drop-after", "probability": 0.3},
     {"call": "data.PUT", "effect": "die", "bytes": 10, "probability": 0.3},
     {"call": "data.PUT", "effect": "http", "http": 503, "retry_after": 1, "times": 5},
-    {"call": "storage-users.*", "effect": "grpc", "status": 14, "message": "unavailable",
-     "probability": 0.1},
+    {"call": "storage-users.*", "effect": "grpc", "status": "UNAVAILABLE", "probability": 0.1},
+    {"call": "storage-users.*", "effect": "grpc", "status": "UNKNOWN", "probability": 0.2},
+    {"call": "storage-users.*", "effect": "code", "code": 15, "after": True, "probability": 0.2},
     {"call": "*.CreateShare", "effect": "drop-after", "times": 3},
     {"call": "*.CreatePublicShare", "effect": "drop-after", "times": 2},
 ], ids=["lost answers", "lost calls", "lost answers of uploads", "uploads cut off", "slow down",
-        "unavailable", "lost answers of shares", "lost answers of links"])
+        "unavailable", "unknown", "done but internal", "lost answers of shares", "lost answers of links"])
 def test_trouble_of_the_target_changes_nothing_in_the_end(new_world, rule):
     world = new_world(sets={"apply.retry_max_ms": 500, "target.timeout_ms": 3000})
     world.work.populate(3, actions=20)
@@ -48,6 +51,36 @@ def test_trouble_of_the_target_changes_nothing_in_the_end(new_world, rule):
     world.daemons.wait_snapshot()
     world.work.run(actions=40)
     time.sleep(3)
+    no_faults(world)
+    assert_good_end(world)
+
+
+def test_what_was_made_but_not_seen_is_not_forgotten_when_the_source_goes_on(new_world):
+    """Made at the target, and every look at it fails; meanwhile the source wants it no more."""
+    world = new_world(sets={"apply.retry_max_ms": 500})
+    world.work.populate(2, actions=5)
+    world.daemons.start()
+    world.daemons.wait_snapshot()
+    world.drained()
+    site, uid = world.site, world.site.users[0]
+    before = world.target.counts()
+
+    def heard(fileid, **row):
+        with sqlite3.connect(f"file:{world.daemons.ledger}?mode=ro", uri=True) as ledger:
+            return ledger.execute(f"SELECT {', '.join(row)} FROM desired WHERE fileid = ?",
+                                  (fileid,)).fetchone() == tuple(row.values())
+
+    fault(world, call="storage-users.Stat", effect="grpc", status="UNKNOWN")
+    folder = site.mkdir(site.files(uid), "made and gone")
+    file = site.upload(site.files(uid), "made.txt", b"content")
+    wait_until(lambda: {"CreateContainer", "PUT"} <= world.target.writes_since(before).keys(), 30,
+               "the folder and the file to be made")
+    site.delete(folder)
+    site.purge(uid, site.trashed(uid)[-1])
+    site.move(file, site.files(uid), "renamed.txt")
+    wait_until(lambda: heard(folder.id, deleted=1) and heard(file.id, name="renamed.txt"), 30,
+               "apply to hear of it")
+    time.sleep(0.5)  # who had forgotten what was made goes on now
     no_faults(world)
     assert_good_end(world)
 
