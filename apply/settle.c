@@ -205,12 +205,6 @@ tree_mended(struct ap_core *core, struct ap_job *job)
         node_forget(core, job->op.parent);
         return true;
     }
-    if (is_cause(job, "taken") && job->call == AP_MAKE_FOLDER && job->node.id[0] &&
-        ap_number(core->ledger, 0, "SELECT 1 FROM node WHERE target = ?", "s", job->node.id) == 0) {
-        /* A folder that somebody made at the target: it is taken as ours, nothing in it is lost. */
-        tree_done(core, job);
-        return true;
-    }
     return false;
 }
 
