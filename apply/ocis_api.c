@@ -14,13 +14,14 @@
  * which the core repeats as it was until it is settled.
  */
 #include "apply/ocis_api.h"
+#include "common/run.h"
 #include "common/utf8.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAME_MAX_BYTES = 255 };
+enum { NAME_MAX_BYTES = 255, LOOKS = 4, LOOK_PAUSE_MS = 20 };
 
 /* ---- what the parts share */
 int
@@ -45,6 +46,20 @@ ap_unknown(struct ls_err *err)
     if (err && err->kind == LS_ERR_RETRY)
         snprintf(err->cause, sizeof(err->cause), "timeout");
     return -1;
+}
+
+bool
+ap_readable(struct ap_ocis *ocis, const struct ap_space *space, const char *id)
+{
+    struct cs3_info info;
+    struct ls_err why = {0};
+
+    for (int try = 0; try < LOOKS; try++) {
+        if (ap_look(ocis, space, id, NULL, &info, &why) >= 0 || !ap_cause_is(&why, "internal"))
+            return true;
+        ls_run_sleep_ms(LOOK_PAUSE_MS);
+    }
+    return false;
 }
 
 int
@@ -129,17 +144,11 @@ static int
 made_anyway(struct ap_ocis *ocis, const struct ap_space *space, const char *parent_id,
             const char *name, struct cs3_info *ret, struct ls_err *err)
 {
-    struct ls_err why = {0};
     int there = ap_look(ocis, space, parent_id, name, ret, err);
 
     if (there >= 0)
         return there;
-    if (parent_check(ocis, space, parent_id, &why) < 0 && ap_cause_is(&why, "internal")) {
-        if (err)
-            *err = why;
-        return -1;
-    }
-    return ap_unknown(err);
+    return ap_readable(ocis, space, parent_id) ? ap_unknown(err) : -1;
 }
 
 /* ---- the tree */
@@ -307,16 +316,16 @@ trash(struct ap_writer *w, const struct ap_space *space, const char *node_id, bo
     if (cs3_delete(ocis->cs3, space->owner, &place, &why) == 0)
         return 0;
     if (ap_cause_is(&why, "gone") || ap_cause_is(&why, "internal")) {
-        there = ap_look(ocis, space, node_id, NULL, &info, err);
-        if (there < 0) /* one that cannot be read cannot be deleted either */
-            return -1;
-        if (there)
-            return not_gone(&why, err);
-        /* An earlier try, or this one, had happened. */
+        /* An earlier try, or this one, may have happened. */
         if (cs3_in_recycle(ocis->cs3, space->owner, space, node_id, &trashed, err) < 0)
             return ap_unknown(err);
         if (trashed)
             return 0;
+        there = ap_look(ocis, space, node_id, NULL, &info, err);
+        if (there < 0)
+            return -1;
+        if (there)
+            return not_gone(&why, err);
         return ls_fail_cause(err, LS_ERR_RETRY, why.code, "gone",
                              "the node is neither in the tree nor in the trash");
     }

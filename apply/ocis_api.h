@@ -46,6 +46,8 @@ int ap_look(struct ap_ocis *ocis, const struct ap_space *space, const char *id, 
             struct cs3_info *ret, struct ls_err *err);
 /* Something has been written, or may have been; what failed since, only hides the outcome. */
 int ap_unknown(struct ls_err *err);
+/* False when all of several looks at that node are answered INTERNAL. */
+bool ap_readable(struct ap_ocis *ocis, const struct ap_space *space, const char *id);
 /* POISON name-refused for a name that oCIS cannot hold, or takes for a path. */
 int ap_name_check(const char *name, struct ls_err *err);
 /* POISON refused for an empty parent: it would be the root of the space. */

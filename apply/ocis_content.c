@@ -374,14 +374,10 @@ parent_look(const struct put *put, const struct ls_err *why, struct ls_err *err)
 static bool
 hides(const struct put *put, const struct ls_err *why, const struct ls_err *seen)
 {
-    struct ls_err parent = {0};
-
     if (ap_cause_is(seen, "busy") || ap_cause_is(seen, "target-down"))
         return true;
-    if (!ap_cause_is(seen, "internal"))
-        return false;
-    return put->node_id || !ap_cause_is(why, "internal") || parent_look(put, why, &parent) == 0 ||
-           !ap_cause_is(&parent, "internal");
+    return ap_cause_is(seen, "internal") && (put->node_id || !ap_cause_is(why, "internal") ||
+                                             ap_readable(put->ocis, put->space, put->parent_id));
 }
 
 /* An upload that did not go well: what is the matter, seen from the tree? 0 with ret_over set:

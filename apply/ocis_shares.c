@@ -418,21 +418,50 @@ password_make(char out[33], struct ls_err *err)
     return 0;
 }
 
+/* INTERNAL, and made all the same? Then it still has our label. */
+static bool
+link_made_anyway(struct ap_ocis *ocis, const struct ap_link_want *want, const struct ls_err *why,
+                 struct link_search *ret)
+{
+    struct link_search search = {.has_password = want->has_password};
+
+    if (!ap_cause_is(why, "internal") ||
+        link_search(ocis, want->space, want->node_id, want->sharer, &search, NULL) < 0 ||
+        !search.found)
+        return false;
+    memcpy(ret->found_id, search.found_id, sizeof(ret->found_id));
+    memcpy(ret->token, search.token, sizeof(ret->token));
+    return true;
+}
+
+static int
+link_create_as(struct ap_ocis *ocis, const char *as, const struct ap_link_want *want,
+               const struct cs3_link_info *link, const char *password, struct link_search *ret,
+               struct ls_err *err)
+{
+    struct cs3_place node = cs3_place_of(want->space, want->node_id, NULL);
+    struct ls_err why = {0};
+
+    if (cs3_create_link(ocis->cs3, as, want->space->owner, &node, want->folder, link, password,
+                        ret->found_id, ret->token, &why) == 0 ||
+        link_made_anyway(ocis, want, &why, ret))
+        return 0;
+    *err = why;
+    return -1;
+}
+
 static int
 link_create(struct ap_ocis *ocis, const struct ap_link_want *want, const struct cs3_link_info *link,
             const char *password, struct link_search *ret, struct ls_err *err)
 {
-    struct cs3_place node = cs3_place_of(want->space, want->node_id, NULL);
     struct ls_err why = {0};
     struct cs3_info info;
     int r = -1;
 
     if (!is_owner(want->space, want->sharer))
-        r = cs3_create_link(ocis->cs3, want->sharer, want->space->owner, &node, want->folder, link,
-                            password, ret->found_id, ret->token, &why);
+        r = link_create_as(ocis, want->sharer, want, link, password, ret, &why);
     if (r < 0 && (is_owner(want->space, want->sharer) || owner_may(&why)))
-        r = cs3_create_link(ocis->cs3, want->space->owner, want->space->owner, &node, want->folder,
-                            link, password, ret->found_id, ret->token, &why);
+        r = link_create_as(ocis, want->space->owner, want, link, password, ret, &why);
     if (r == 0)
         return 0;
     if (ap_look(ocis, want->space, want->node_id, NULL, &info, NULL) == 0)

@@ -171,3 +171,14 @@ def test_a_share_made_although_the_answer_is_an_error_is_known(site, trouble):
     sid = site.call("share_set", node_id=node, folder=True, group=False, grantee_id=other,
                     sharer=site.name, expires=0, permissions=bits(VIEWER))["id"]
     assert [s.id.opaque_id for s in site.see.my_shares()] == [sid]
+
+
+@TROUBLES
+@pytest.mark.parametrize("mine", [True, False])
+def test_a_link_made_although_the_answer_is_an_error_is_finished(site, trouble, mine):
+    other = site.name + "x"
+    site.probe("user_ensure", uid=other, display_name="X")
+    fault(site, call="*.CreatePublicShare", nth=1, after=True, **trouble)
+    site.call("link_set", node_id=site.folder("A"), folder=True, expires=0, has_password=False,
+              sharer=site.name if mine else other, label="one", permissions=bits(VIEWER))
+    assert [x.display_name for x in site.see.my_links()] == ["one"]
