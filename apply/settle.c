@@ -215,7 +215,7 @@ entity_trouble(struct ap_core *core, const struct ap_job *job, struct ap_work *w
 
     work->state = AP_READY;
     work->trouble = true;
-    work->doubt = job->doubtful && is_cause(job, "no-user"); /* he cannot even look */
+    work->doubt = false;
     snprintf(work->cause, sizeof(work->cause), "%s", job->err.cause[0] ? job->err.cause : "failed");
     if (strncmp(job->err.cause, "content-", 8) == 0) {
         work->tries++;
@@ -234,12 +234,13 @@ entity_trouble(struct ap_core *core, const struct ap_job *job, struct ap_work *w
 }
 
 /* Whether it happened is not known. Once it is not, only an answer that came after a look at the
- * target settles it: "busy" may be said of the very thing that an earlier try has made. */
+ * target settles it: "busy" may be said of the very thing that an earlier try has made, and who
+ * cannot sign in cannot even look. */
 static bool
 outcome_unknown(const struct ap_job *job)
 {
     static const char *const unknown[] = {"timeout", "target-down", "slow-down", "sign-in"};
-    static const char *const settled[] = {"gone", "parent-gone", "taken", "quota", "no-user"};
+    static const char *const settled[] = {"gone", "parent-gone", "taken", "quota"};
 
     if (job->err.kind != LS_ERR_RETRY)
         return false;
@@ -307,6 +308,10 @@ job_done(struct ap_core *core, struct ap_job *job)
             pause_all(core, job);
         job->doubtful = true;
         job->resend_at = now_ms() + ap_backoff(&core->options, job->attempt);
+        if (is_cause(job, "no-user")) /* that may last: no part of the lag */
+            ap_exec(core->ledger,
+                    "UPDATE work SET trouble = 1, cause = ? WHERE kind = ? AND id = ?", "sii",
+                    job->err.cause, (int64_t)job->who.kind, job->who.id);
         return;
     }
     if (job->result == 0 && ++core->successes % 20 == 0 && core->limit < core->options.workers)

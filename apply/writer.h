@@ -5,7 +5,10 @@
  * has two operations in flight on one node, on one place, or on one share. No function touches
  * the ledger. Each is safe to repeat; with `doubtful` set an earlier try may or may not have
  * happened (its answer was lost, or the applier died), so the function looks first and finishes
- * what is missing instead of doing it twice.
+ * what is missing instead of doing it twice. A function that has changed something, or may have,
+ * says so: it succeeds, or its error is one of unknown outcome ("timeout", "target-down",
+ * "slow-down", "sign-in"). After any other error, but to a doubtful call, the core takes it that
+ * nothing has changed, and by the next try may want something else.
  *
  * Errors, by kind and cause (struct ls_err.cause):
  *   RETRY  "target-down"    no connection, UNAVAILABLE, 502-504: trouble of the whole target

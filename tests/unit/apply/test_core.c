@@ -1035,6 +1035,44 @@ a_file_at_the_target_is_never_taken_for_the_folder_of_that_name(void **state)
     stop_world(&w);
 }
 
+static int
+make_folder_then_nobody(struct ap_writer *w, const struct ap_space *space, const char *parent_id,
+                        const char *name, bool doubtful, struct ap_node *ret, struct ls_err *err)
+{
+    if (folders_busy == 0)
+        return fake_make_folder(w, space, parent_id, name, doubtful, ret, err);
+    if (folders_busy-- < 40)
+        return ls_fail_cause(err, LS_ERR_RETRY, 0, "no-user", "nobody of that name");
+    if (fake_make_folder(w, space, parent_id, name, doubtful, ret, err) < 0)
+        return -1;
+    return ls_fail_cause(err, LS_ERR_RETRY, 0, "timeout", "the answer was lost");
+}
+
+static void
+what_was_made_is_not_forgotten_while_its_owner_cannot_sign_in(void **state)
+{
+    static struct world w;
+    struct model_row *folder;
+
+    (void)state;
+    start_world(&w);
+    trouble_on(&w);
+    ops_with_trouble.make_folder = make_folder_then_nobody;
+    finish(&w, 0);
+    folders_busy = 40;
+    folder = model_add(&w.model, 1, w.model.files[1], "d", true);
+    model_changed(&w.model, folder);
+    while (folders_busy > 30)
+        rounds(&w, 1);
+    assert_int_equal(
+        ap_number(w.ledger, 0, "SELECT trouble FROM work WHERE cause = 'no-user'", NULL), 1);
+    model_purge(&w.model, folder);
+    finish(&w, 0);
+    assert_int_equal(w.target.makes, 1);
+    assert_equal_trees(&w);
+    stop_world(&w);
+}
+
 /* ---- shares */
 
 static void
@@ -1213,6 +1251,7 @@ main(void)
         cmocka_unit_test(a_grant_narrows_when_its_wider_row_ends),
         cmocka_unit_test(a_parent_is_forgotten_after_three_answers_of_that_kind_only),
         cmocka_unit_test(a_file_at_the_target_is_never_taken_for_the_folder_of_that_name),
+        cmocka_unit_test(what_was_made_is_not_forgotten_while_its_owner_cannot_sign_in),
         cmocka_unit_test(rows_of_one_recipient_fold_into_one_share),
         cmocka_unit_test(a_deleted_user_is_disabled_when_his_rows_are_gone),
     };
