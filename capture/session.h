@@ -5,6 +5,7 @@
 #define CAP_SESSION_H
 
 #include "capture/gtid.h"
+#include "capture/readahead.h"
 #include "capture/server.h"
 #include "common/config.h"
 #include "common/err.h"
@@ -16,13 +17,6 @@ struct cap_start {
     struct cap_gtid_set gtids;
     char file[512]; /* "" and no GTIDs: the oldest file there is */
     uint64_t pos;
-};
-
-struct cap_packet {
-    const uint8_t *p; /* the event, without the status byte; valid until the next call */
-    size_t n;
-    int64_t received_us; /* when it came from the network */
-    int64_t idle_us;     /* when the wait for it began, if there was nothing to read then; else 0 */
 };
 
 struct cap_session;
@@ -39,5 +33,7 @@ const struct cap_server *cap_session_server(const struct cap_session *session);
  */
 int cap_session_next(struct cap_session *session, int timeout_ms, struct cap_packet *ret,
                      struct ls_err *err);
+/* Whether a good deal more was read already: what is at hand is not the source's last word. */
+bool cap_session_has_more(struct cap_session *session);
 
 #endif
