@@ -32,6 +32,8 @@
 #include <string.h>
 
 #define TICK_MS 1000
+#define LOOK_EVERY 64 /* packets */
+#define BEHIND_MS 500 /* between two commits while there is much to catch up on */
 #define READY_MS 1000 /* the least time that a stuck loop stays ready */
 #define BACKOFF_MS 15000
 #define FENCED_MS 2000 /* for the one who fenced us to leave a sign */
@@ -57,6 +59,8 @@ struct capture {
     bool topics;         /* they are there, and their limits known */
     struct cap_standby standby;
     int64_t ready_ms, ready_until;
+    int64_t now_ms; /* as of the last look */
+    int64_t commit_ms;
     int64_t tick_ms, read_us, last_progress_us, last_counter, reconnects;
 };
 
@@ -243,9 +247,24 @@ may_not_repair(const struct capture *c)
            cap_publisher_position(c->publisher)->snapshot.phase != CAP_SNAPSHOT_RUNNING;
 }
 
+/*
+ * Commits by rows or by age. Age counts where somebody waits for the rows: with a good deal more
+ * at hand the newest of these are old, and many small transactions would only make it later.
+ */
+static int
+commit_due(struct capture *c, bool look, struct ls_err *err)
+{
+    bool due = cap_publisher_full(c->publisher);
+
+    if (!due && look && cap_publisher_age_ms(c->publisher, c->now_ms) >= c->commit_ms)
+        due = !cap_session_has_more(c->session) ||
+              cap_publisher_age_ms(c->publisher, c->now_ms) >= BEHIND_MS;
+    return due ? cap_publisher_commit(c->publisher, err) : 0;
+}
+
 /* Everything between two packets: the snapshot's next step, a repair, the commit. */
 static int
-at_boundary(struct capture *c, bool *ret_busy, struct ls_err *err)
+at_boundary(struct capture *c, bool look, bool *ret_busy, struct ls_err *err)
 {
     struct cap_position *position = cap_publisher_position(c->publisher);
 
@@ -253,7 +272,7 @@ at_boundary(struct capture *c, bool *ret_busy, struct ls_err *err)
     /* by age too, for a transaction may take its time to arrive and the broker aborts ours then;
      * the position holds the row */
     if (!cap_stream_at_boundary(c->stream))
-        return cap_publisher_due(c->publisher, false) ? cap_publisher_commit(c->publisher, err) : 0;
+        return commit_due(c, look, err);
     if (position->lost && may_not_repair(c))
         return ls_fail_cause(
             err, LS_ERR_FATAL, 0, "rows-lost",
@@ -272,7 +291,7 @@ at_boundary(struct capture *c, bool *ret_busy, struct ls_err *err)
         if (cap_snapshot_step(c->snapshot, c->stream, ret_busy, err) < 0)
             return -1;
     }
-    return cap_publisher_due(c->publisher, false) ? cap_publisher_commit(c->publisher, err) : 0;
+    return commit_due(c, look, err);
 }
 
 static int
@@ -321,24 +340,40 @@ wait_ms(const struct capture *c)
     return commit >= 0 && commit < until_tick ? commit : (int)until_tick;
 }
 
+/* As cap_session_next; with a look at the clock, where /readyz is told too what is waited for. */
+static int
+next_packet(struct capture *c, bool look, bool wait, struct cap_packet *ret, struct ls_err *err)
+{
+    int r;
+
+    if (!look)
+        return cap_session_next(c->session, 0, ret, err);
+    cap_status_ready_until(c->status, c->ready_until, wait_source);
+    r = cap_session_next(c->session, wait ? wait_ms(c) : 0, ret, err);
+    if (r < 0)
+        return -1;
+    c->now_ms = ls_mono_ms();
+    if (r > 0)
+        c->ready_until = c->now_ms + c->ready_ms;
+    cap_status_ready_until(c->status, c->ready_until, wait_kafka);
+    return r;
+}
+
 /* Follows the source until a stop (0) or a failure. */
 static int
 follow(struct capture *c, struct ls_err *err)
 {
     bool first = true, busy = false;
-    int64_t now;
+    unsigned packets = 0;
 
     c->ready_until = ls_mono_ms() + c->ready_ms;
     while (!ls_run_stopping()) {
         struct cap_packet packet;
-        cap_status_ready_until(c->status, c->ready_until, wait_source);
-        int r = cap_session_next(c->session, busy ? 0 : wait_ms(c), &packet, err);
+        /* clocks and locks cost more than a packet: they are for where it may be waited */
+        bool look = busy || packets++ % LOOK_EVERY == 0 || !cap_session_at_hand(c->session);
+        int r = next_packet(c, look, !busy, &packet, err);
         if (r < 0)
             return -1;
-        now = ls_mono_ms();
-        if (r > 0)
-            c->ready_until = now + c->ready_ms;
-        cap_status_ready_until(c->status, c->ready_until, wait_kafka);
         if (r > 0) {
             if (first) {
                 cap_status_ready(c->status, NULL);
@@ -351,10 +386,10 @@ follow(struct capture *c, struct ls_err *err)
             if (take_packet(c, &packet, err) < 0)
                 return -1;
         }
-        if (at_boundary(c, &busy, err) < 0)
+        if (at_boundary(c, look, &busy, err) < 0)
             return -1;
-        if (now - c->tick_ms >= TICK_MS) {
-            c->tick_ms = now;
+        if (c->now_ms - c->tick_ms >= TICK_MS) {
+            c->tick_ms = c->now_ms;
             if (tick(c, err) < 0)
                 return -1;
         }
@@ -555,6 +590,7 @@ cap_run(const struct ls_config *config, bool new_snapshot)
     c.backoff = (struct ls_backoff){.first_ms = 200, .max_ms = standby_ms / 3};
     if (c.backoff.max_ms > BACKOFF_MS)
         c.backoff.max_ms = BACKOFF_MS;
+    c.commit_ms = ls_config_int(config, "capture", "commit_ms");
     c.ready_ms = 2 * ls_config_int(config, "source", "heartbeat_ms");
     if (c.ready_ms < READY_MS)
         c.ready_ms = READY_MS;

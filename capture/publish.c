@@ -527,12 +527,15 @@ cap_publish_heartbeat(struct cap_publisher *p, int64_t read_us, struct ls_err *e
 }
 
 bool
-cap_publisher_due(const struct cap_publisher *p, bool rows_only)
+cap_publisher_full(const struct cap_publisher *p)
 {
-    if (!p->open)
-        return false;
-    return p->open_rows >= p->commit_rows ||
-           (!rows_only && ls_mono_ms() - p->open_since_ms >= p->commit_ms);
+    return p->open && p->open_rows >= p->commit_rows;
+}
+
+int64_t
+cap_publisher_age_ms(const struct cap_publisher *p, int64_t now_ms)
+{
+    return p->open ? now_ms - p->open_since_ms : 0;
 }
 
 int

@@ -62,8 +62,10 @@ int cap_publish_end(struct cap_publisher *publisher, struct ls_seq begin, struct
 /* "Read up to read_us, nothing left out". Never goes back in time. */
 int cap_publish_heartbeat(struct cap_publisher *publisher, int64_t read_us, struct ls_err *err);
 
-/* Whether the open transaction has its rows or its age; `rows_only` asks for the rows alone. */
-bool cap_publisher_due(const struct cap_publisher *publisher, bool rows_only);
+/* Whether the open transaction has as many rows as it may. */
+bool cap_publisher_full(const struct cap_publisher *publisher);
+/* How long it is open, 0 when none is. */
+int64_t cap_publisher_age_ms(const struct cap_publisher *publisher, int64_t now_ms);
 /* Milliseconds until it is due by age, -1 when nothing is open. */
 int cap_publisher_wait_ms(const struct cap_publisher *publisher);
 /* Sends the position and commits. Nothing happens when nothing is open. */

@@ -290,6 +290,12 @@ cap_readahead_next(struct cap_readahead *a, int timeout_ms, struct cap_packet *r
 }
 
 bool
+cap_readahead_at_hand(const struct cap_readahead *a)
+{
+    return a->at < a->buffers[!a->filling].n;
+}
+
+bool
 cap_readahead_has_more(struct cap_readahead *a)
 {
     size_t more;

@@ -20,8 +20,8 @@ struct cap_packet {
 struct cap_readahead;
 /*
  * The dump was asked for on `mysql`, which belongs to the thread from here on until
- * cap_readahead_stop. `fail` says what an error of the connection means. `heartbeat_ms`: how often the source
- * speaks when it has nothing to send.
+ * cap_readahead_stop. `fail` says what an error of the connection means. `heartbeat_ms`: how often
+ * the source speaks when it has nothing to send.
  */
 int cap_readahead_start(MYSQL *mysql, int64_t heartbeat_ms,
                         int (*fail)(MYSQL *mysql, struct ls_err *err), struct cap_readahead **ret,
@@ -31,6 +31,8 @@ void cap_readahead_stop(struct cap_readahead *readahead); /* NULL is fine */
  * first. */
 int cap_readahead_next(struct cap_readahead *readahead, int timeout_ms, struct cap_packet *ret,
                        struct ls_err *err);
+/* Whether the next packet is there without a lock or a wait. */
+bool cap_readahead_at_hand(const struct cap_readahead *readahead);
 /* Whether a good deal more was read already: what is at hand is not the source's last word. */
 bool cap_readahead_has_more(struct cap_readahead *readahead);
 

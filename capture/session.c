@@ -147,6 +147,12 @@ cap_session_next(struct cap_session *s, int timeout_ms, struct cap_packet *ret, 
 }
 
 bool
+cap_session_at_hand(const struct cap_session *s)
+{
+    return cap_readahead_at_hand(s->readahead);
+}
+
+bool
 cap_session_has_more(struct cap_session *s)
 {
     return cap_readahead_has_more(s->readahead);

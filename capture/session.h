@@ -33,6 +33,8 @@ const struct cap_server *cap_session_server(const struct cap_session *session);
  */
 int cap_session_next(struct cap_session *session, int timeout_ms, struct cap_packet *ret,
                      struct ls_err *err);
+/* Whether the next packet is there without a lock or a wait. */
+bool cap_session_at_hand(const struct cap_session *session);
 /* Whether a good deal more was read already: what is at hand is not the source's last word. */
 bool cap_session_has_more(struct cap_session *session);
 

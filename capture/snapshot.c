@@ -370,7 +370,7 @@ emit_chunk(struct cap_snapshot *s, const struct ls_table *table, struct cap_snap
         if (keep_key(s, table, state, err) < 0)
             return -1;
         /* each row moved the key: the transaction may end at any of them */
-        if (cap_publisher_due(s->publisher, true) && cap_publisher_commit(s->publisher, err) < 0)
+        if (cap_publisher_full(s->publisher) && cap_publisher_commit(s->publisher, err) < 0)
             return -1;
     }
     mysql_free_result(s->chunk);

@@ -400,7 +400,7 @@ take_rows(struct cap_stream *s, const struct cap_event *event, int64_t received_
         position->row = s->group_rows;
         memcpy(position->row_gtid, origin.gtid, strlen(origin.gtid) + 1);
         /* more than one Kafka transaction can hold: the ordinal says how far it went */
-        if (cap_publisher_due(s->publisher, true) && cap_publisher_commit(s->publisher, err) < 0)
+        if (cap_publisher_full(s->publisher) && cap_publisher_commit(s->publisher, err) < 0)
             return -1;
     }
     return r;

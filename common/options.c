@@ -30,8 +30,8 @@ const struct ls_option ls_options[] = {
     STR("source", "time_zone", "UTC", "Time zone of ownCloud's DATETIME columns (expiration of shares)."),
     INT("source", "heartbeat_ms", "1000", 100, 60000, "Heartbeat of the binlog connection; the connection is given up after three without a word."),
 
-    INT("capture", "commit_ms", "20", 1, 10000, "A Kafka transaction is committed at the latest after this time."),
-    INT("capture", "commit_rows", "10000", 1, 1000000, "... or after this many rows."),
+    INT("capture", "commit_ms", "20", 1, 10000, "A Kafka transaction is committed at the latest after this time; after half a second while there is much to catch up on."),
+    INT("capture", "commit_rows", "50000", 1, 1000000, "... or after this many rows."),
     STR("capture", "snapshot", "initial", "initial: when there is no position; always: at each start; never."),
     INT("capture", "snapshot_chunk", "2000", 1, 100000, "Rows read at once in a snapshot."),
     BOOL("capture", "full_before", "false", "Carry the whole row before a change, not only the changed columns."),

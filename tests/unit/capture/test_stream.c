@@ -33,9 +33,9 @@ cap_publish_row(struct cap_publisher *p, const struct cap_origin *origin,
 }
 
 bool
-cap_publisher_due(const struct cap_publisher *p, bool rows_only)
+cap_publisher_full(const struct cap_publisher *p)
 {
-    (void)p, (void)rows_only;
+    (void)p;
     return false;
 }
 
