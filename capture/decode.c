@@ -17,6 +17,7 @@
 #define FORMAT_SERVER_VERSION 50
 #define QUERY_POST_HEADER 13
 #define MODE_ANSI_QUOTES 4U
+#define MODE_NO_BACKSLASH (1U << 20)
 /* MariaDB's cap on what one event may unpack to. */
 #define MAX_UNPACKED ((size_t)1 << 30)
 
@@ -195,19 +196,25 @@ cap_unpack(const struct cap_event *event, const uint8_t *p, size_t n, struct ls_
 }
 
 /* sql_mode is the second status variable, behind flags2; others are of no interest. */
-static bool
-ansi_quotes(struct cursor vars)
+static struct cap_sql_mode
+sql_mode(struct cursor vars)
 {
+    struct cap_sql_mode mode = {false, false};
+
     while (cur_left(&vars) > 0) {
         uint8_t code = cur_u8(&vars);
-        if (code == 0)
+        if (code == 0) {
             cur_skip(&vars, 4);
-        else if (code == 1)
-            return (cur_u64(&vars) & MODE_ANSI_QUOTES) && !vars.failed;
-        else
-            return false;
+        } else if (code == 1) {
+            uint64_t bits = cur_u64(&vars);
+            if (!vars.failed)
+                mode = (struct cap_sql_mode){bits & MODE_ANSI_QUOTES, bits & MODE_NO_BACKSLASH};
+            return mode;
+        } else {
+            return mode;
+        }
     }
-    return false;
+    return mode;
 }
 
 int
@@ -229,7 +236,7 @@ cap_decode_query(const struct cap_event *event, struct ls_buf *scratch, struct c
     cur_skip(&c, 1);
     if (c.failed)
         return broken(err, event, "short query event");
-    query.ansi_quotes = ansi_quotes(vars);
+    query.mode = sql_mode(vars);
     query.text = (struct ls_str){(const char *)c.p, cur_left(&c)};
     if (event->type == CAP_EV_QUERY_COMPRESSED &&
         cap_unpack(event, c.p, cur_left(&c), scratch, &query.text, err) < 0)
@@ -242,18 +249,19 @@ static int
 table_map_optional(const struct cap_event *event, struct cursor *c, struct cap_table_map *map,
                    struct ls_err *err)
 {
-    enum { SIGNEDNESS = 1, COLUMN_NAME = 4 };
-
     while (cur_left(c) > 0) {
+        struct ls_str *const parts[] = {
+            [1] = &map->signs,           [2] = &map->text_default, [3] = &map->text_each,
+            [4] = &map->names,           [5] = &map->set_names,    [6] = &map->enum_names,
+            [10] = &map->choice_default, [11] = &map->choice_each,
+        };
         uint8_t type = cur_u8(c);
         uint64_t len = cur_lenenc(c);
         const uint8_t *p = cur_take(c, len);
         if (c->failed)
             return broken(err, event, "optional metadata");
-        if (type == SIGNEDNESS)
-            map->signs = (struct ls_str){(const char *)p, (size_t)len};
-        else if (type == COLUMN_NAME)
-            map->names = (struct ls_str){(const char *)p, (size_t)len};
+        if (type < sizeof(parts) / sizeof(parts[0]) && parts[type])
+            *parts[type] = (struct ls_str){(const char *)p, (size_t)len};
     }
     return 0;
 }

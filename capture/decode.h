@@ -8,6 +8,7 @@
 #ifndef CAP_DECODE_H
 #define CAP_DECODE_H
 
+#include "capture/sqltext.h"
 #include "common/buf.h"
 #include "common/err.h"
 #include "common/tables.h"
@@ -105,7 +106,7 @@ int cap_decode_gtid(const struct cap_event *event, struct cap_gtid_event *ret, s
 struct cap_query {
     struct ls_str db;
     struct ls_str text;
-    bool ansi_quotes; /* " quotes identifiers */
+    struct cap_sql_mode mode;
 };
 int cap_decode_query(const struct cap_event *event, struct ls_buf *scratch, struct cap_query *ret,
                      struct ls_err *err);
@@ -118,32 +119,19 @@ struct cap_table_map {
     struct ls_str meta;
     struct ls_str signs; /* bits, first numeric column first from the top; NULL: not there */
     struct ls_str names; /* length-prefixed; NULL: not there (metadata not FULL) */
+    /* collations: the one of most columns and those that differ, or one a column; NULL: not there
+     */
+    struct ls_str text_default, text_each;     /* of columns with text */
+    struct ls_str choice_default, choice_each; /* of ENUM and SET */
+    struct ls_str enum_names, set_names;       /* NULL: not there (metadata not FULL) */
 };
 int cap_decode_table_map(const struct cap_event *event, struct cap_table_map *ret,
                          struct ls_err *err);
 
-/* A column as the row images hold it, and which of our columns it is. */
-struct cap_column {
-    uint8_t type; /* STRING resolved to ENUM and SET where it hides them */
-    uint16_t
-        meta; /* length in bytes, length of the length, fraction digits or precision<<8|scale */
-    bool is_unsigned;
-    int8_t want; /* number in the ls_table, -1: only skipped */
-};
-#define CAP_MAX_SOURCE_COLUMNS 128
-struct cap_layout {
-    uint64_t id;
-    const struct ls_table *table;
-    uint32_t n_columns;
-    struct cap_column columns[CAP_MAX_SOURCE_COLUMNS];
-};
-/* Types, meta and signs of a table map into layout->columns, want = -1. Without signs in the event
- * is_unsigned is false. FATAL cause "column-type" for types whose length is not known. */
-int cap_layout_types(const struct cap_table_map *map, struct cap_layout *layout,
-                     struct ls_err *err);
 /* Takes the next name of map->names off `rest` (begin with map->names). */
 int cap_names_next(struct ls_str *rest, struct ls_str *ret_name, struct ls_err *err);
-bool cap_type_is_integer(uint8_t type);
+
+struct cap_layout; /* types.h */
 
 enum cap_rows_op { CAP_ROWS_WRITE, CAP_ROWS_UPDATE, CAP_ROWS_DELETE };
 struct cap_rows {
@@ -164,15 +152,15 @@ int cap_rows_head(const struct cap_event *event, struct cap_rows *ret, struct ls
 int cap_rows_open(struct cap_rows *rows, const struct cap_layout *layout, struct ls_buf *scratch,
                   struct ls_err *err);
 
-/* Room for the text of numbers and dates of one image. */
 struct cap_image {
     struct ls_value values[LS_MAX_COLUMNS]; /* ABSENT where the layout does not want a column, and
                                                where our types cannot hold the value */
-    char digits[LS_MAX_COLUMNS][24];
-    bool poison; /* there is such a value; `poison_column` says which */
+    char digits[LS_MAX_COLUMNS][24];        /* room for the text of numbers and dates */
+    bool poison;                            /* there is such a value; `poison_column` says which */
     int poison_column;
 };
-/* 1 and the images of a row (before: update, delete; after: write, update), 0 at the end. */
+/* 1 and the images of a row (before: update, delete; after: write, update), 0 at the end. What they
+ * borrow lives until the next row. */
 int cap_rows_next(struct cap_rows *rows, const struct cap_layout *layout, struct cap_image *before,
                   struct cap_image *after, struct ls_err *err);
 

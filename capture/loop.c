@@ -15,6 +15,7 @@
  * position, for only then nobody else moves it.
  */
 #include "capture/loop.h"
+#include "capture/columns.h"
 #include "capture/connect.h"
 #include "capture/publish.h"
 #include "capture/schema.h"
@@ -55,6 +56,7 @@ struct capture {
     bool new_snapshot;   /* asked for by option, not yet begun */
     bool may_skip;       /* --snapshot was given: a purged position may be left behind */
     bool followed;       /* the source was fit once: what it lacks now may come back */
+    bool columns_asked;  /* since the dump began */
     bool publisher_lost; /* its transaction failed: connect again before anything else */
     bool topics;         /* they are there, and their limits known */
     struct cap_standby standby;
@@ -151,6 +153,37 @@ look_at_source(struct capture *c, struct ls_err *err)
     return r;
 }
 
+/* What the publisher shall keep beside the position. */
+static int
+keep_columns(struct capture *c, struct ls_err *err)
+{
+    char *json;
+
+    if (!cap_schema_changed(c->schema))
+        return 0;
+    json = cap_schema_print(c->schema);
+    if (!json)
+        return ls_fail(err, LS_ERR_RETRY, 0, "no memory for the columns");
+    cap_publisher_set_columns(c->publisher, json);
+    return 0;
+}
+
+/* The columns where the stream is; NULL: as many as can be had. */
+static int
+learn_columns(struct capture *c, const struct cap_coords *at, const struct ls_table *wanted,
+              struct ls_err *err)
+{
+    MYSQL *mysql = NULL;
+    int r;
+
+    /* it may take its time, and the broker has not all of it */
+    if (cap_publisher_commit(c->publisher, err) < 0 || cap_connect(c->config, &mysql, err) < 0)
+        return -1;
+    r = cap_columns_learn(c->schema, mysql, at, wanted, err);
+    mysql_close(mysql);
+    return r < 0 ? r : keep_columns(c, err);
+}
+
 /* The position without one: where the source is now. */
 static int
 take_place(struct capture *c, struct ls_err *err)
@@ -205,6 +238,8 @@ connect_publisher(struct capture *c, struct ls_err *err)
     c->publisher_lost = true;
     if (cap_publisher_connect(c->publisher, &found, err) < 0)
         return -1;
+    if (cap_schema_parse(c->schema, cap_publisher_columns(c->publisher), err) < 0)
+        return -1;
     if (!found && begin_first(c, err) < 0)
         return -1;
     if (c->new_snapshot && position->snapshot.phase == CAP_SNAPSHOT_RUNNING)
@@ -234,6 +269,7 @@ connect_session(struct capture *c, struct ls_err *err)
     memcpy(start.file, position->file, sizeof(start.file));
     cap_snapshot_drop(c->snapshot);
     cap_stream_restart(c->stream);
+    c->columns_asked = false;
     if (cap_session_open(c->config, &start, &c->session, err) < 0)
         return -1;
     return 0;
@@ -269,10 +305,19 @@ at_boundary(struct capture *c, bool look, bool *ret_busy, struct ls_err *err)
     struct cap_position *position = cap_publisher_position(c->publisher);
 
     *ret_busy = false;
+    if (keep_columns(c, err) < 0)
+        return -1;
     /* by age too, for a transaction may take its time to arrive and the broker aborts ours then;
      * the position holds the row */
     if (!cap_stream_at_boundary(c->stream))
         return commit_due(c, look, err);
+    if (!c->columns_asked && !cap_schema_full_metadata(c->schema) &&
+        cap_stream_coords(c->stream)->file[0]) {
+        /* early, while nothing lies between the stream and the source */
+        c->columns_asked = true;
+        if (learn_columns(c, cap_stream_coords(c->stream), NULL, err) < 0)
+            return -1;
+    }
     if (position->lost && may_not_repair(c))
         return ls_fail_cause(
             err, LS_ERR_FATAL, 0, "rows-lost",
@@ -301,11 +346,11 @@ take_packet(struct capture *c, const struct cap_packet *packet, struct ls_err *e
 
     if (cap_stream_take(c->stream, packet, &why) == 0)
         return 0;
-    if (strcmp(why.cause, "schema-stale") != 0) {
+    if (strcmp(why.cause, CAP_COLUMNS_WANTED) != 0) {
         *err = why;
         return -1;
     }
-    if (look_at_source(c, err) < 0)
+    if (learn_columns(c, cap_stream_at(c->stream), cap_stream_wants(c->stream), err) < 0)
         return -1;
     return cap_stream_take(c->stream, packet, err);
 }
@@ -428,16 +473,32 @@ log_purged(const struct capture *c)
                       "where the source is now, and the new snapshot repairs what was missed"));
 }
 
+/* What cannot be read any more, or cannot be followed: with --snapshot it is left behind. */
+static bool
+is_gap(const struct ls_err *err)
+{
+    static const char *const causes[] = {
+        "purged",    CAP_COLUMNS_UNKNOWN, "column-count", "column-type",
+        "row-image", "statement",         "incident",     NULL};
+
+    for (size_t i = 0; causes[i]; i++)
+        if (err->kind == LS_ERR_FATAL && !strcmp(err->cause, causes[i]))
+            return true;
+    return false;
+}
+
 /* Over the gap: on from the source's place now, with a snapshot that repairs what lies in it. */
 static int
-skip_gap(struct capture *c, struct ls_err *err)
+skip_gap(struct capture *c, const struct ls_err *why, struct ls_err *err)
 {
-    if (take_place(c, err) < 0 || cap_snapshot_begin(c->snapshot, err) < 0 ||
-        cap_publisher_commit(c->publisher, err) < 0)
+    cap_schema_forget(c->schema, UINT32_MAX);
+    if (take_place(c, err) < 0 || keep_columns(c, err) < 0 ||
+        cap_snapshot_begin(c->snapshot, err) < 0 || cap_publisher_commit(c->publisher, err) < 0)
         return -1;
     c->new_snapshot = false;
     c->may_skip = false; /* only now: what failed is tried again */
-    ls_log(LS_WARN, "gap-skipped", LS_S("why", "the position was purged and --snapshot was given"));
+    ls_log(LS_WARN, "gap-skipped", LS_S("cause", why->cause), LS_S("why", why->msg),
+           LS_S("do", "nothing: --snapshot was given"));
     return 0;
 }
 
@@ -526,7 +587,7 @@ after_fence(struct capture *c, const struct ls_err *why, struct ls_err *err)
     if (!ls_config_bool(c->config, "capture", "standby"))
         return -1;
     cap_publisher_drop(c->publisher);
-    cap_schema_forget(c->schema);
+    cap_schema_forget(c->schema, 0);
     cap_status_standby(c->status, true);
     cap_status_ready(c->status, NULL);
     ls_run_notify_ready();
@@ -547,17 +608,19 @@ run(struct capture *c)
             c->topics = true;
         if (c->topics && prepare(c, &err) == 0 && follow(c, &err) == 0)
             break;
-        if (!strcmp(err.cause, "purged")) {
+        if (!strcmp(err.cause, "purged"))
             log_purged(c);
+        if (is_gap(&err) && c->may_skip) {
+            why = err;
             cap_session_close(c->session);
             c->session = NULL;
-            if (c->may_skip && skip_gap(c, &err) == 0)
+            if (skip_gap(c, &why, &err) == 0)
                 continue;
         }
         /* DDL that the stream has not come to yet, or a dump being loaded, table by table: look
          * again */
         if (!strcmp(err.cause, "source-tables") && c->followed) {
-            cap_schema_forget(c->schema);
+            cap_schema_forget(c->schema, 0);
             err.kind = LS_ERR_RETRY;
         }
         cap_status_ready_until(c->status, 0, "");

@@ -9,6 +9,8 @@
 #include "common/tables.h"
 
 #define CAP_POSITION_KEY "source"
+/* Beside it: the columns of the watched tables there (schema.h), while rows come without names. */
+#define CAP_COLUMNS_KEY "columns"
 
 enum cap_filter { CAP_FILTER_UNWATCHED_COLUMNS, CAP_FILTER_PREFERENCES, CAP_FILTER_COUNT };
 extern const char *const cap_filter_names[CAP_FILTER_COUNT];

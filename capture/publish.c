@@ -42,6 +42,8 @@ struct cap_publisher {
     bool full_before, link_secrets;
     int64_t commit_ms, commit_rows;
     struct cap_position now;
+    char *columns; /* of the watched tables at `now`; NULL: rows bring them */
+    bool columns_changed;
     bool open;
     int64_t open_since_ms, open_rows;
     int64_t heartbeat_us, heartbeat_kept_us; /* the last one sent, the last one committed */
@@ -91,6 +93,7 @@ cap_publisher_free(struct cap_publisher *p)
     ls_producer_free(p->producer);
     ls_buf_free(&p->value);
     ls_arena_free(p->arena);
+    free(p->columns);
     free(p);
 }
 
@@ -133,6 +136,7 @@ cap_publisher_connect(struct cap_publisher *p, bool *ret_found, struct ls_err *e
 {
     int32_t given = p->now.epoch, in_topics = 0;
     struct cap_position *read;
+    char *columns = NULL;
     bool found;
     int r = -1;
 
@@ -142,9 +146,11 @@ cap_publisher_connect(struct cap_publisher *p, bool *ret_found, struct ls_err *e
         return ls_fail(err, LS_ERR_RETRY, 0, "no memory");
     /* the id first: from here on nobody else can move the position that is read next */
     if (ls_producer_new(p->config, p->transactional_id, &p->producer, err) < 0 ||
-        cap_resume_position(p->config, p->producer, p->mark, read, &found, err) < 0)
+        cap_resume_position(p->config, p->producer, p->mark, read, &columns, &found, err) < 0)
         goto out;
     if (!found) {
+        free(columns); /* of a position that is lost */
+        columns = NULL;
         cap_position_first(read);
         if (cap_resume_epoch(p->config, &in_topics, err) < 0)
             goto out;
@@ -157,11 +163,30 @@ cap_publisher_connect(struct cap_publisher *p, bool *ret_found, struct ls_err *e
     if (p->now.epoch <= given)
         p->now.epoch = given + 1;
     p->heartbeat_us = p->heartbeat_kept_us;
+    free(p->columns);
+    p->columns = columns;
+    columns = NULL;
+    p->columns_changed = false;
     *ret_found = found;
     r = 0;
 out:
+    free(columns);
     free(read);
     return r;
+}
+
+const char *
+cap_publisher_columns(const struct cap_publisher *p)
+{
+    return p->columns;
+}
+
+void
+cap_publisher_set_columns(struct cap_publisher *p, char *json)
+{
+    free(p->columns);
+    p->columns = json;
+    p->columns_changed = true;
 }
 
 struct cap_position *
@@ -563,8 +588,12 @@ cap_publisher_commit(struct cap_publisher *p, struct ls_err *err)
     r = ls_producer_send(p->producer, p->position_topic, 0, LS_STR(CAP_POSITION_KEY),
                          ls_str_of(json), NULL, 0, err);
     free(json);
+    if (r == 0 && p->columns_changed)
+        r = ls_producer_send(p->producer, p->position_topic, 0, LS_STR(CAP_COLUMNS_KEY),
+                             ls_str_of(p->columns), NULL, 0, err);
     if (r < 0 || ls_producer_commit(p->producer, err) < 0)
         return -1;
+    p->columns_changed = false;
     p->open = false;
     p->heartbeat_kept_us = p->heartbeat_us;
     p->commits++;

@@ -41,6 +41,10 @@ void cap_publisher_drop(struct cap_publisher *publisher);
  * cannot tell from a rival.
  */
 int cap_publisher_overtaken(struct cap_publisher *publisher, bool *ret, struct ls_err *err);
+/* The columns that belong to the position as it was read (NULL: none), and those that it has from
+ * now on (malloc'ed, taken over): sent with the next commit. */
+const char *cap_publisher_columns(const struct cap_publisher *publisher);
+void cap_publisher_set_columns(struct cap_publisher *publisher, char *json);
 
 /* The position as of the last event taken in; the stream moves it, the next commit keeps it. */
 struct cap_position *cap_publisher_position(struct cap_publisher *publisher);

@@ -22,6 +22,7 @@
 
 struct read_position {
     struct cap_position position;
+    char *columns; /* NULL: no such record */
     bool found;
     const char *mark; /* what this connection wrote */
     bool marked;      /* and saw again */
@@ -36,6 +37,12 @@ take_position(void *arg, const struct ls_message *message, struct ls_err *err)
     if (ls_str_is(message->key, CONNECT_KEY)) {
         read->last = ls_str_is(message->value, read->mark);
         read->marked = read->marked || read->last;
+    }
+    if (ls_str_is(message->key, CAP_COLUMNS_KEY)) {
+        free(read->columns);
+        read->columns = NULL;
+        if (message->value.p && !(read->columns = strndup(message->value.p, message->value.n)))
+            return ls_fail(err, LS_ERR_RETRY, 0, "no memory for the columns");
     }
     if (!ls_str_is(message->key, CAP_POSITION_KEY))
         return 0;
@@ -81,6 +88,8 @@ read_position(const struct ls_config *config, struct ls_producer *producer,
         return -1;
     for (;;) {
         read->found = false;
+        free(read->columns);
+        read->columns = NULL;
         if (ls_topic_read(config, topic, take_position, read, err) < 0)
             return -1;
         if (read->marked)
@@ -95,8 +104,8 @@ read_position(const struct ls_config *config, struct ls_producer *producer,
 
 int
 cap_resume_position(const struct ls_config *config, struct ls_producer *producer,
-                    char mark[CAP_MARK], struct cap_position *ret, bool *ret_found,
-                    struct ls_err *err)
+                    char mark[CAP_MARK], struct cap_position *ret, char **ret_columns,
+                    bool *ret_found, struct ls_err *err)
 {
     struct read_position *read = calloc(1, sizeof(*read));
     int r;
@@ -109,7 +118,10 @@ cap_resume_position(const struct ls_config *config, struct ls_producer *producer
     if (r == 0) {
         *ret = read->position;
         *ret_found = read->found;
+        *ret_columns = read->columns;
+        read->columns = NULL;
     }
+    free(read->columns);
     free(read);
     return r;
 }
@@ -126,6 +138,7 @@ cap_resume_is_last(const struct ls_config *config, const char *mark, bool *ret, 
     r = ls_topic_read(config, ls_config_topic(config, "position"), take_position, read, err);
     if (r == 0)
         *ret = read->last;
+    free(read->columns);
     free(read);
     return r;
 }

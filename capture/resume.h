@@ -15,8 +15,8 @@
  * connection's from then on. With an open transaction of somebody else on the topic it waits, at
  * last RETRY, cause "position-hidden". */
 int cap_resume_position(const struct ls_config *config, struct ls_producer *producer,
-                        char mark[CAP_MARK], struct cap_position *ret, bool *ret_found,
-                        struct ls_err *err);
+                        char mark[CAP_MARK], struct cap_position *ret, char **ret_columns,
+                        bool *ret_found, struct ls_err *err);
 /* Whether nobody connected after the connection of this mark. */
 int cap_resume_is_last(const struct ls_config *config, const char *mark, bool *ret,
                        struct ls_err *err);

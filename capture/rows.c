@@ -1,339 +1,13 @@
 /*
- * Row images: the column types of a table map, and the values of watched columns.
+ * Row images: which event they stand in, and the values of watched columns.
  *
- * A column outside the allow-list costs its length and nothing more; but its length must be right,
- * for all that stands behind it depends on it. So every type of MySQL and MariaDB that can stand in
- * a table is in skip_column(), also those of which we never want the value. What can go wrong: an
- * image that leaves columns out (binlog_row_image not FULL) is refused in a word, for a guess would
- * write NULLs; a BIGINT UNSIGNED above INT64_MAX fits none of our types and marks the image poison.
- *
- * Widths come from the table map, never from what ownCloud's schema says: releases differ.
+ * The hottest path of all: no allocation, and nothing is found out here that types.c could find out
+ * once a table map. What can go wrong: an image that leaves columns out (binlog_row_image not FULL)
+ * is refused in a word, for a guess would write NULLs; a BIGINT UNSIGNED above INT64_MAX fits none
+ * of our types and marks the image poison.
  */
 #include "capture/cursor.h"
-#include "capture/decode.h"
-#include <stdio.h>
-#include <string.h>
-
-/* Field types on the wire. */
-enum {
-    T_DECIMAL = 0,
-    T_TINY = 1,
-    T_SHORT = 2,
-    T_LONG = 3,
-    T_FLOAT = 4,
-    T_DOUBLE = 5,
-    T_NULL = 6,
-    T_TIMESTAMP = 7,
-    T_LONGLONG = 8,
-    T_INT24 = 9,
-    T_DATE = 10,
-    T_TIME = 11,
-    T_DATETIME = 12,
-    T_YEAR = 13,
-    T_NEWDATE = 14,
-    T_VARCHAR = 15,
-    T_BIT = 16,
-    T_TIMESTAMP2 = 17,
-    T_DATETIME2 = 18,
-    T_TIME2 = 19,
-    T_BLOB_COMPRESSED = 140,
-    T_VARCHAR_COMPRESSED = 141,
-    T_JSON = 245,
-    T_NEWDECIMAL = 246,
-    T_ENUM = 247,
-    T_SET = 248,
-    T_TINY_BLOB = 249,
-    T_MEDIUM_BLOB = 250,
-    T_LONG_BLOB = 251,
-    T_BLOB = 252,
-    T_VAR_STRING = 253,
-    T_STRING = 254,
-    T_GEOMETRY = 255,
-};
-
-static bool
-is_blob(uint8_t type)
-{
-    return (type >= T_TINY_BLOB && type <= T_BLOB) || type == T_JSON || type == T_GEOMETRY ||
-           type == T_BLOB_COMPRESSED;
-}
-
-bool
-cap_type_is_integer(uint8_t type)
-{
-    return type == T_TINY || type == T_SHORT || type == T_LONG || type == T_LONGLONG ||
-           type == T_INT24 || type == T_YEAR;
-}
-
-/* Types that have a bit in the signedness metadata; YEAR does on MariaDB. */
-static bool
-has_sign(uint8_t type)
-{
-    return cap_type_is_integer(type) || type == T_FLOAT || type == T_DOUBLE ||
-           type == T_NEWDECIMAL || type == T_DECIMAL;
-}
-
-/* CHAR, ENUM and SET share a type byte; the metadata tells them apart and holds the length. */
-static void
-resolve_string(struct cap_column *column, uint8_t first, uint8_t second)
-{
-    if ((first & 0x30) != 0x30) {
-        column->type = first | 0x30;
-        column->meta = (uint16_t)(second | ((first & 0x30) ^ 0x30) << 4);
-    } else {
-        column->type = first;
-        column->meta = second;
-    }
-}
-
-static int
-column_type(struct cap_column *column, uint8_t type, struct cursor *meta, struct ls_err *err)
-{
-    column->type = type;
-    switch (type) {
-    case T_TINY:
-    case T_SHORT:
-    case T_LONG:
-    case T_LONGLONG:
-    case T_INT24:
-    case T_YEAR:
-    case T_NULL:
-    case T_DATE:
-    case T_NEWDATE:
-    case T_TIME:
-    case T_DATETIME:
-    case T_TIMESTAMP:
-        column->meta = 0;
-        return 0;
-    case T_FLOAT:
-    case T_DOUBLE:
-    case T_TIMESTAMP2:
-    case T_DATETIME2:
-    case T_TIME2:
-        column->meta = cur_u8(meta);
-        return 0;
-    case T_VARCHAR:
-    case T_VARCHAR_COMPRESSED:
-    case T_VAR_STRING:
-        column->meta = cur_u16(meta);
-        return 0;
-    case T_STRING:
-    case T_ENUM:
-    case T_SET: {
-        uint8_t first = cur_u8(meta), second = cur_u8(meta);
-        resolve_string(column, first, second);
-        return 0;
-    }
-    case T_NEWDECIMAL: {
-        uint8_t precision = cur_u8(meta), scale = cur_u8(meta);
-        column->meta = (uint16_t)(precision << 8 | scale);
-        return scale <= precision
-                   ? 0
-                   : ls_fail_cause(err, LS_ERR_FATAL, type, "binlog-format", "DECIMAL metadata");
-    }
-    case T_BIT: {
-        uint8_t bits = cur_u8(meta), bytes = cur_u8(meta);
-        column->meta = (uint16_t)(bytes + (bits > 0));
-        return 0;
-    }
-    default:
-        if (is_blob(type)) {
-            column->meta = cur_u8(meta);
-            if (column->meta >= 1 && column->meta <= 4)
-                return 0;
-        }
-        return ls_fail_cause(err, LS_ERR_FATAL, type, "column-type",
-                             "a watched table has a column of type %u, whose length is not known",
-                             type);
-    }
-}
-
-int
-cap_layout_types(const struct cap_table_map *map, struct cap_layout *layout, struct ls_err *err)
-{
-    struct cursor meta = cur_of((const uint8_t *)map->meta.p, map->meta.n);
-    size_t numeric = 0;
-
-    if (map->n_columns > CAP_MAX_SOURCE_COLUMNS)
-        return ls_fail_cause(err, LS_ERR_FATAL, 0, "column-count",
-                             "%.*s has %u columns, more than the %d this build can hold",
-                             (int)map->name.n, map->name.p, map->n_columns, CAP_MAX_SOURCE_COLUMNS);
-    layout->id = map->id;
-    layout->n_columns = map->n_columns;
-    for (uint32_t i = 0; i < map->n_columns; i++) {
-        struct cap_column *column = &layout->columns[i];
-        *column = (struct cap_column){.want = -1};
-        if (column_type(column, map->types[i], &meta, err) < 0)
-            return -1;
-        if (meta.failed)
-            return ls_fail_cause(err, LS_ERR_FATAL, 0, "binlog-format",
-                                 "the table map's metadata ends in the middle");
-        if (map->signs.p && has_sign(map->types[i])) {
-            if (numeric / 8 < map->signs.n)
-                column->is_unsigned = (uint8_t)map->signs.p[numeric / 8] >> (7 - numeric % 8) & 1;
-            numeric++;
-        }
-    }
-    return 0;
-}
-
-/* Bytes of a packed DECIMAL: nine digits in four bytes, the odd ones in as few as they need. */
-static unsigned
-decimal_bytes(uint16_t meta)
-{
-    static const uint8_t odd[10] = {0, 1, 1, 2, 2, 3, 3, 4, 4, 4};
-    unsigned scale = meta & 0xff, whole = (unsigned)(meta >> 8) - scale;
-
-    return whole / 9 * 4 + odd[whole % 9] + scale / 9 * 4 + odd[scale % 9];
-}
-
-/* The content of a column: where it begins, and how long it is. */
-static const uint8_t *
-take_column(struct cursor *c, const struct cap_column *column, uint64_t *ret_len)
-{
-    uint64_t n;
-
-    switch (column->type) {
-    case T_NULL:
-        n = 0;
-        break;
-    case T_TINY:
-    case T_YEAR:
-        n = 1;
-        break;
-    case T_SHORT:
-        n = 2;
-        break;
-    case T_INT24:
-    case T_DATE:
-    case T_NEWDATE:
-    case T_TIME:
-        n = 3;
-        break;
-    case T_LONG:
-    case T_FLOAT:
-    case T_TIMESTAMP:
-        n = 4;
-        break;
-    case T_LONGLONG:
-    case T_DOUBLE:
-    case T_DATETIME:
-        n = 8;
-        break;
-    case T_TIMESTAMP2:
-        n = 4 + (column->meta + 1U) / 2;
-        break;
-    case T_DATETIME2:
-        n = 5 + (column->meta + 1U) / 2;
-        break;
-    case T_TIME2:
-        n = 3 + (column->meta + 1U) / 2;
-        break;
-    case T_NEWDECIMAL:
-        n = decimal_bytes(column->meta);
-        break;
-    case T_BIT:
-    case T_ENUM:
-    case T_SET:
-        n = column->meta;
-        break;
-    case T_VARCHAR:
-    case T_VARCHAR_COMPRESSED:
-    case T_VAR_STRING:
-    case T_STRING:
-        n = cur_le(c, column->meta > 255 ? 2 : 1);
-        break;
-    default: /* column_type() lets nothing but blobs through */
-        n = cur_le(c, column->meta);
-        break;
-    }
-    *ret_len = n;
-    return cur_take(c, n);
-}
-
-static int64_t
-integer_value(const uint8_t *p, uint64_t n, bool is_unsigned, bool *ret_poison)
-{
-    uint64_t v = 0;
-
-    for (unsigned i = 0; i < n; i++)
-        v |= (uint64_t)p[i] << (8 * i);
-    if (is_unsigned) {
-        *ret_poison = v > INT64_MAX;
-        return (int64_t)(v & INT64_MAX);
-    }
-    if (n < 8 && v >> (8 * n - 1) & 1)
-        v |= UINT64_MAX << (8 * n);
-    return (int64_t)v;
-}
-
-static struct ls_str
-datetime_text(char *out, size_t size, unsigned year, unsigned month, uint64_t day, uint64_t hms)
-{
-    int n = snprintf(out, size, "%04u-%02u-%02u %02u:%02u:%02u", year % 10000, month % 100,
-                     (unsigned)day % 100, (unsigned)(hms >> 12) % 100, (unsigned)(hms >> 6) & 63,
-                     (unsigned)hms & 63);
-
-    return (struct ls_str){out, (size_t)n};
-}
-
-static struct ls_str
-datetime2_value(const uint8_t *p, char *out, size_t size)
-{
-    /* sign 1, year*13+month 17, day 5, hour 5, minute 6, second 6; the fraction is left out */
-    uint64_t v = 0, ym;
-
-    for (unsigned i = 0; i < 5; i++)
-        v = v << 8 | p[i];
-    v &= 0x7fffffffffULL;
-    ym = v >> 22;
-    return datetime_text(out, size, (unsigned)(ym / 13), (unsigned)(ym % 13), v >> 17 & 31,
-                         v & 0x1ffff);
-}
-
-static struct ls_str
-datetime_value(const uint8_t *p, char *out, size_t size)
-{
-    bool ignored = false;
-    uint64_t v = (uint64_t)integer_value(p, 8, false, &ignored), date = v / 1000000,
-             time = v % 1000000;
-
-    return datetime_text(out, size, (unsigned)(date / 10000 % 10000), (unsigned)(date / 100 % 100),
-                         date % 100,
-                         time / 10000 << 12 | (time / 100 % 100 & 63) << 6 | time % 100);
-}
-
-/* What a watched column of this type gives; schema.c has refused all other types. */
-static void
-column_value(const struct cap_column *column, enum ls_value_kind kind, const uint8_t *p, uint64_t n,
-             struct cap_image *image)
-{
-    struct ls_value *value = &image->values[column->want];
-    char *digits = image->digits[column->want];
-    const size_t size = sizeof(image->digits[0]);
-    bool poison = false;
-
-    if (cap_type_is_integer(column->type)) {
-        value->i = integer_value(p, n, column->is_unsigned || column->type == T_YEAR, &poison);
-        if (column->type == T_YEAR && value->i)
-            value->i += 1900;
-        if (kind == LS_V_TEXT) {
-            int len = snprintf(digits, size, "%lld", (long long)value->i);
-            value->s = (struct ls_str){digits, (size_t)len};
-        }
-        if (poison) {
-            image->poison = true;
-            image->poison_column = (int)(value - image->values);
-        }
-    } else if (column->type == T_DATETIME2) {
-        value->s = datetime2_value(p, digits, size);
-    } else if (column->type == T_DATETIME) {
-        value->s = datetime_value(p, digits, size);
-    } else {
-        value->s = (struct ls_str){(const char *)p, (size_t)n};
-    }
-    value->kind = poison ? LS_V_ABSENT : kind;
-}
+#include "capture/types.h"
 
 bool
 cap_event_is_rows(uint8_t type)
@@ -419,6 +93,33 @@ cap_rows_open(struct cap_rows *rows, const struct cap_layout *layout, struct ls_
     return 0;
 }
 
+/* The value of a watched column; schema.c has refused all columns that give none. */
+static inline int
+take_value(const struct cap_layout *layout, const struct cap_column *column, const uint8_t *p,
+           uint64_t n, struct cap_image *image)
+{
+    enum ls_value_kind kind = layout->table->columns[column->want].type;
+    struct ls_value *value = &image->values[column->want];
+
+    if (column->give == CAP_GIVE_BYTES) {
+        value->kind = LS_V_TEXT;
+        value->s = (struct ls_str){(const char *)p, (size_t)n};
+        return 0;
+    }
+    if (column->give == CAP_GIVE_INTEGER && kind == LS_V_INT && !column->is_unsigned) {
+        value->kind = LS_V_INT;
+        value->i = cap_signed_value(p, n);
+        return 0;
+    }
+    if (cap_value_make(column, kind, p, n, image->digits[column->want], layout->texts, value) < 0)
+        return -1;
+    if (value->kind == LS_V_ABSENT) {
+        image->poison = true;
+        image->poison_column = column->want;
+    }
+    return 0;
+}
+
 static int
 image_next(struct cursor *c, const struct cap_layout *layout, struct cap_image *image)
 {
@@ -438,11 +139,10 @@ image_next(struct cursor *c, const struct cap_layout *layout, struct cap_image *
                 image->values[column->want].kind = LS_V_NULL;
             continue;
         }
-        p = take_column(c, column, &n);
-        if (!p)
+        n = column->prefix ? cur_le(c, column->prefix) : column->size;
+        p = cur_take(c, n);
+        if (!p || (column->want >= 0 && take_value(layout, column, p, n, image) < 0))
             return -1;
-        if (column->want >= 0)
-            column_value(column, layout->table->columns[column->want].type, p, n, image);
     }
     return 0;
 }
@@ -456,6 +156,8 @@ cap_rows_next(struct cap_rows *rows, const struct cap_layout *layout, struct cap
 
     if (rows->p == rows->end)
         return 0;
+    if (layout->texts)
+        ls_arena_reset(layout->texts);
     if (rows->op != CAP_ROWS_WRITE)
         r = image_next(&c, layout, before);
     if (r == 0 && rows->op != CAP_ROWS_DELETE)

@@ -3,25 +3,37 @@
  *
  * Upgraded servers have other column orders than fresh ones, older releases lack columns, widths
  * differ: so nothing here goes by position. With binlog_row_metadata=FULL every table map brings
- * the names of its own moment, which cannot be wrong. Without it the names are those that
- * information_schema has now; a stream that lags behind a DDL would then read rows of the past with
- * names of today, so the types of both must agree column by column, or we stop.
+ * the names of its own moment, which cannot be wrong. Without it (MySQL 5.7, MariaDB's default) the
+ * names are those that the table had where the stream is: columns.c finds them out, the position
+ * topic keeps them over restarts, and DDL that goes by makes them unknown. What stands here as
+ * "now" is another thing: the tables as a SELECT finds them, maybe far ahead of the stream.
  *
- * Text is passed on as the column holds it. That is UTF-8 in every ownCloud 10; a column in another
- * character set would come out garbled, and is refused at the start.
+ * What can go wrong: known columns that do not fit the rows (DDL that left no trace in the binlog):
+ * the types of both must agree column by column, or we stop. A column of ours whose value a SELECT
+ * shows and the binlog does not (JSON, COMPRESSED, UUID): refused at the start, by name.
  */
 #include "capture/schema.h"
 #include "capture/connect.h"
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+
+#define ALL_TABLES ((1U << LS_T_COUNT) - 1)
 
 struct cap_schema {
     struct cap_sql_names names;
     char host_tables[LS_T_COUNT][96]; /* with prefix */
     bool link_secrets, user_secrets;
     bool stale;
-    struct cap_source_table tables[LS_T_COUNT];
+    bool mysql;          /* not MariaDB */
+    bool full_metadata;  /* of binlog_row_metadata */
+    bool names_any_case; /* lower_case_table_names */
+    struct cap_source_table now[LS_T_COUNT];
+    struct cap_source_table then[LS_T_COUNT]; /* where the stream is */
+    uint32_t known;                           /* which of `then`, as bits */
+    bool changed;
 };
 
 struct cap_schema *
@@ -51,9 +63,44 @@ cap_schema_free(struct cap_schema *schema)
 }
 
 void
-cap_schema_forget(struct cap_schema *schema)
+cap_schema_forget(struct cap_schema *schema, uint32_t tables)
 {
     schema->stale = true;
+    schema->changed |= (schema->known & tables) != 0;
+    schema->known &= ~tables;
+}
+
+bool
+cap_schema_known(const struct cap_schema *schema, enum ls_table_id id)
+{
+    return schema->known >> id & 1;
+}
+
+void
+cap_schema_believe(struct cap_schema *schema, uint32_t tables)
+{
+    for (size_t i = 0; i < LS_T_COUNT; i++) {
+        if (!(tables >> i & 1) || schema->known >> i & 1 || schema->now[i].n == 0)
+            continue;
+        schema->then[i] = schema->now[i];
+        schema->known |= 1U << i;
+        schema->changed = true;
+    }
+}
+
+bool
+cap_schema_changed(struct cap_schema *schema)
+{
+    bool changed = schema->changed;
+
+    schema->changed = false;
+    return changed;
+}
+
+bool
+cap_schema_full_metadata(const struct cap_schema *schema)
+{
+    return schema->full_metadata;
 }
 
 bool
@@ -71,18 +118,29 @@ cap_schema_names(const struct cap_schema *schema)
 const struct cap_source_table *
 cap_schema_table(const struct cap_schema *schema, enum ls_table_id id)
 {
-    return &schema->tables[id];
+    return &schema->now[id];
+}
+
+static bool
+same_name(const struct cap_schema *schema, const char *a, const char *b, size_t n)
+{
+    return schema->names_any_case ? !strncasecmp(a, b, n) : !memcmp(a, b, n);
 }
 
 const struct ls_table *
 cap_schema_match(const struct cap_schema *schema, struct ls_str db, struct ls_str name)
 {
-    size_t prefix = strlen(schema->names.prefix);
+    size_t n_db = strlen(schema->names.database), prefix = strlen(schema->names.prefix);
 
-    if (!ls_str_is(db, schema->names.database) || name.n <= prefix ||
-        memcmp(name.p, schema->names.prefix, prefix) != 0)
+    if (db.n != n_db || !same_name(schema, db.p, schema->names.database, n_db) ||
+        name.n <= prefix || !same_name(schema, name.p, schema->names.prefix, prefix))
         return NULL;
-    return ls_table_by_name(name.p + prefix, name.n - prefix);
+    name.p += prefix, name.n -= prefix;
+    for (size_t i = 0; i < LS_T_COUNT; i++)
+        if (strlen(ls_tables[i].name) == name.n &&
+            same_name(schema, name.p, ls_tables[i].name, name.n))
+            return &ls_tables[i];
+    return NULL;
 }
 
 /* Tokens and secrets of federation are not carried by any option yet. */
@@ -105,31 +163,140 @@ cap_schema_want(const struct cap_schema *schema, const struct ls_table *table, s
     return -1;
 }
 
+/* Wire types of information_schema's DATA_TYPE (those of one name that the server chooses between),
+ * and what a column of it can give. */
+enum { NOTHING = 0, NUMBER = 1, TEXT = 2, BOTH = 3 };
+static const struct data_type {
+    const char *name;
+    uint8_t types[2];
+    uint8_t gives;
+} data_types[] = {
+    {"tinyint", {1, 1}, BOTH},
+    {"smallint", {2, 2}, BOTH},
+    {"mediumint", {9, 9}, BOTH},
+    {"int", {3, 3}, BOTH},
+    {"bigint", {8, 8}, BOTH},
+    {"year", {13, 13}, BOTH},
+    {"bit", {16, 16}, BOTH},
+    {"decimal", {246, 246}, BOTH},
+    {"float", {4, 4}, NOTHING},
+    {"double", {5, 5}, NOTHING},
+    {"date", {10, 14}, TEXT},
+    {"time", {11, 19}, TEXT},
+    {"datetime", {12, 18}, TEXT},
+    {"timestamp", {7, 17}, TEXT},
+    {"varchar", {15, 253}, TEXT},
+    {"varbinary", {15, 253}, TEXT},
+    {"char", {254, 254}, TEXT},
+    {"binary", {254, 254}, NOTHING},
+    {"tinytext", {252, 249}, TEXT},
+    {"text", {252, 252}, TEXT},
+    {"mediumtext", {252, 250}, TEXT},
+    {"longtext", {252, 251}, TEXT},
+    {"tinyblob", {252, 249}, TEXT},
+    {"blob", {252, 252}, TEXT},
+    {"mediumblob", {252, 250}, TEXT},
+    {"longblob", {252, 251}, TEXT},
+    {"enum", {247, 247}, TEXT},
+    {"set", {248, 248}, TEXT},
+    {"json", {252, 245}, NOTHING},
+    {"vector", {242, 15}, NOTHING},
+    {"uuid", {254, 254}, NOTHING},
+    {"inet6", {254, 254}, NOTHING},
+    {"inet4", {254, 254}, NOTHING},
+    {"geometry", {255, 255}, NOTHING},
+    {"point", {255, 255}, NOTHING},
+    {"linestring", {255, 255}, NOTHING},
+    {"polygon", {255, 255}, NOTHING},
+    {"multipoint", {255, 255}, NOTHING},
+    {"multilinestring", {255, 255}, NOTHING},
+    {"multipolygon", {255, 255}, NOTHING},
+    {"geometrycollection", {255, 255}, NOTHING},
+    {"geomcollection", {255, 255}, NOTHING},
+};
+
+static const struct data_type *
+data_type(const char *name)
+{
+    for (size_t i = 0; i < sizeof(data_types) / sizeof(data_types[0]); i++)
+        if (!strcmp(data_types[i].name, name))
+            return &data_types[i];
+    return NULL;
+}
+
+/* MariaDB's COMPRESSED columns have the data_type of the plain ones. */
+static bool
+type_fits(const char *name, uint8_t type)
+{
+    const struct data_type *known = data_type(name);
+
+    if (type == CAP_T_VARCHAR_COMPRESSED)
+        type = CAP_T_VARCHAR;
+    if (type == CAP_T_BLOB_COMPRESSED)
+        return known && (known->types[0] == CAP_T_BLOB);
+    return known && (known->types[0] == type || known->types[1] == type);
+}
+
 static void
 take_row(struct cap_schema *schema, MYSQL_ROW row)
 {
     for (size_t i = 0; i < LS_T_COUNT; i++) {
-        struct cap_source_table *table = &schema->tables[i];
+        struct cap_source_table *table = &schema->now[i];
         struct cap_source_column *column;
-        if (strcmp(schema->host_tables[i], row[0]) != 0)
+        size_t n = strlen(schema->host_tables[i]);
+        if (strlen(row[0]) != n || !same_name(schema, row[0], schema->host_tables[i], n))
             continue;
         if (table->n == CAP_MAX_SOURCE_COLUMNS)
             return; /* cap_layout_types refuses such a table when a row of it comes */
         column = &table->columns[table->n++];
         (void)snprintf(column->name, sizeof(column->name), "%s", row[1]);
         (void)snprintf(column->data_type, sizeof(column->data_type), "%s", row[2]);
-        column->is_unsigned = row[3] && row[3][0] == '1';
+        column->is_unsigned = row[3] && strstr(row[3], "unsigned");
         (void)snprintf(column->charset, sizeof(column->charset), "%s", row[4] ? row[4] : "");
         table->estimate = row[5] ? strtoll(row[5], NULL, 10) : 0;
+        column->decimals = (uint8_t)(row[6] ? strtoul(row[6], NULL, 10) : 0);
+        if (row[3] && strstr(row[3], "COMPRESSED"))
+            (void)snprintf(column->refused, sizeof(column->refused), "COMPRESSED");
+        if (row[3] && !strncmp(row[3], "year(2)", 7))
+            (void)snprintf(column->refused, sizeof(column->refused), "YEAR(2)");
         return;
     }
+}
+
+/* Whether the stream will be able to give what a SELECT shows of a column. */
+static int
+check_column(const struct cap_schema *schema, size_t id, const struct cap_source_column *column,
+             const struct ls_column *ours, struct ls_err *err)
+{
+    const struct data_type *type = data_type(column->data_type);
+    bool number = ours->type == LS_V_INT,
+         labels = !strcmp(column->data_type, "enum") || !strcmp(column->data_type, "set");
+
+    if (!type || column->refused[0] || !(type->gives & (number ? NUMBER : TEXT)) ||
+        (number && column->decimals))
+        return ls_fail_cause(err, LS_ERR_FATAL, 0, "source-tables",
+                             "%s.%s is %s%s%s, which cannot be followed: %s was expected, alter "
+                             "the table first",
+                             schema->host_tables[id], column->name, column->data_type,
+                             column->refused[0] ? " " : "", column->refused,
+                             number ? "a whole number" : "text");
+    if (labels && !schema->full_metadata)
+        return ls_fail_cause(err, LS_ERR_FATAL, 0, "source-tables",
+                             "%s.%s is %s, which can be followed with binlog_row_metadata=FULL "
+                             "only",
+                             schema->host_tables[id], column->name, column->data_type);
+    if (cap_charset_of_name(column->charset) == CAP_CHARSET_OTHER)
+        return ls_fail_cause(err, LS_ERR_FATAL, 0, "source-tables",
+                             "%s.%s is stored as %s: only utf8, utf8mb4, ascii and latin1 can be "
+                             "followed, convert the table first",
+                             schema->host_tables[id], column->name, column->charset);
+    return 0;
 }
 
 static int
 check_table(const struct cap_schema *schema, size_t id, struct ls_err *err)
 {
-    static const char *const fine[] = {"", "utf8", "utf8mb3", "utf8mb4", "ascii", "binary", NULL};
-    const struct cap_source_table *source = &schema->tables[id];
+    const struct cap_source_table *source = &schema->now[id];
 
     if (source->n == 0 && !ls_tables[id].optional)
         return ls_fail_cause(err, LS_ERR_FATAL, 0, "source-tables",
@@ -138,17 +305,28 @@ check_table(const struct cap_schema *schema, size_t id, struct ls_err *err)
                              schema->names.database, schema->host_tables[id]);
     for (size_t i = 0; i < source->n; i++) {
         const struct cap_source_column *column = &source->columns[i];
-        size_t k = 0;
-        if (cap_schema_want(schema, &ls_tables[id], ls_str_of(column->name)) < 0)
-            continue;
-        while (fine[k] && strcmp(fine[k], column->charset) != 0)
-            k++;
-        if (!fine[k])
-            return ls_fail_cause(err, LS_ERR_FATAL, 0, "source-tables",
-                                 "%s.%s is stored as %s: only utf8, utf8mb4 and ascii can be "
-                                 "followed, convert the table first",
-                                 schema->host_tables[id], column->name, column->charset);
+        int want = cap_schema_want(schema, &ls_tables[id], ls_str_of(column->name));
+        if (want >= 0 && check_column(schema, id, column, &ls_tables[id].columns[want], err) < 0)
+            return -1;
     }
+    return 0;
+}
+
+/* What the server is set to, as far as names and columns depend on it. */
+static int
+load_settings(struct cap_schema *schema, MYSQL *mysql, struct ls_err *err)
+{
+    char ignored[64], value[64];
+
+    schema->mysql = !strstr(mysql_get_server_info(mysql), "MariaDB");
+    if (cap_query_text(mysql, "SHOW GLOBAL VARIABLES LIKE 'lower_case_table_names'", ignored,
+                       sizeof(ignored), value, sizeof(value), err) < 0)
+        return -1;
+    schema->names_any_case = strcmp(value, "0") != 0;
+    if (cap_query_text(mysql, "SHOW GLOBAL VARIABLES LIKE 'binlog_row_metadata'", ignored,
+                       sizeof(ignored), value, sizeof(value), err) < 0)
+        return -1;
+    schema->full_metadata = !strcmp(value, "FULL");
     return 0;
 }
 
@@ -159,11 +337,14 @@ cap_schema_load(struct cap_schema *schema, MYSQL *mysql, struct ls_err *err)
     MYSQL_RES *rows = NULL;
     MYSQL_ROW row;
 
+    if (load_settings(schema, mysql, err) < 0)
+        return -1;
     (void)mysql_real_escape_string(mysql, database, schema->names.database,
                                    strnlen(schema->names.database, 64));
     (void)snprintf(sql, sizeof(sql),
-                   "SELECT c.TABLE_NAME, c.COLUMN_NAME, c.DATA_TYPE, "
-                   "c.COLUMN_TYPE LIKE '%%unsigned%%', c.CHARACTER_SET_NAME, t.TABLE_ROWS "
+                   "SELECT c.TABLE_NAME, c.COLUMN_NAME, c.DATA_TYPE, c.COLUMN_TYPE, "
+                   "c.CHARACTER_SET_NAME, t.TABLE_ROWS, "
+                   "COALESCE(c.DATETIME_PRECISION, c.NUMERIC_SCALE, 0) "
                    "FROM information_schema.COLUMNS c JOIN information_schema.TABLES t "
                    "ON t.TABLE_SCHEMA = c.TABLE_SCHEMA AND t.TABLE_NAME = c.TABLE_NAME "
                    "WHERE c.TABLE_SCHEMA = '%s' AND t.TABLE_TYPE = 'BASE TABLE' "
@@ -171,7 +352,7 @@ cap_schema_load(struct cap_schema *schema, MYSQL *mysql, struct ls_err *err)
                    database);
     if (cap_query_rows(mysql, sql, &rows, err) < 0)
         return -1;
-    memset(schema->tables, 0, sizeof(schema->tables));
+    memset(schema->now, 0, sizeof(schema->now));
     while ((row = mysql_fetch_row(rows)))
         take_row(schema, row);
     mysql_free_result(rows);
@@ -182,67 +363,127 @@ cap_schema_load(struct cap_schema *schema, MYSQL *mysql, struct ls_err *err)
     return 0;
 }
 
-/* Wire types of information_schema's DATA_TYPE; those of one name that the server chooses between.
- */
-static const struct {
-    const char *name;
-    uint8_t types[2];
-} type_table[] = {
-    {"tinyint", {1, 1}},        {"smallint", {2, 2}},
-    {"mediumint", {9, 9}},      {"int", {3, 3}},
-    {"bigint", {8, 8}},         {"float", {4, 4}},
-    {"double", {5, 5}},         {"decimal", {246, 246}},
-    {"bit", {16, 16}},          {"year", {13, 13}},
-    {"date", {10, 14}},         {"time", {11, 19}},
-    {"datetime", {12, 18}},     {"timestamp", {7, 17}},
-    {"varchar", {15, 253}},     {"varbinary", {15, 253}},
-    {"char", {254, 254}},       {"binary", {254, 254}},
-    {"tinytext", {252, 249}},   {"text", {252, 252}},
-    {"mediumtext", {252, 250}}, {"longtext", {252, 251}},
-    {"tinyblob", {252, 249}},   {"blob", {252, 252}},
-    {"mediumblob", {252, 250}}, {"longblob", {252, 251}},
-    {"json", {252, 245}},       {"enum", {247, 247}},
-    {"set", {248, 248}},        {"uuid", {254, 254}},
-    {"inet6", {254, 254}},      {"inet4", {254, 254}},
-};
-
-static bool
-type_fits(const char *data_type, uint8_t type)
+static json_t *
+column_json(const struct cap_source_column *column)
 {
-    for (size_t i = 0; i < sizeof(type_table) / sizeof(type_table[0]); i++)
-        if (!strcmp(type_table[i].name, data_type))
-            return type_table[i].types[0] == type || type_table[i].types[1] == type;
-    return false;
+    return json_pack("[s, s, s, b, i, s]", column->name, column->data_type, column->charset,
+                     column->is_unsigned, column->decimals, column->refused);
 }
 
-bool
-cap_schema_needs_load(const struct cap_schema *schema, const struct cap_table_map *map)
+char *
+cap_schema_print(const struct cap_schema *schema)
 {
-    return schema->stale && (!map->names.p || !map->signs.p);
+    json_t *root = json_object();
+    char *text = NULL;
+
+    for (size_t i = 0; root && i < LS_T_COUNT; i++) {
+        json_t *columns;
+        if (!(schema->known >> i & 1))
+            continue;
+        columns = json_array();
+        for (size_t k = 0; k < schema->then[i].n; k++)
+            json_array_append_new(columns, column_json(&schema->then[i].columns[k]));
+        json_object_set_new(root, ls_tables[i].name, columns);
+    }
+    if (root)
+        text = json_dumps(root, JSON_COMPACT);
+    json_decref(root);
+    return text;
 }
 
 static int
-names_from_schema(const struct cap_schema *schema, const struct ls_table *table,
-                  const struct cap_table_map *map, struct cap_layout *layout, struct ls_err *err)
+parse_column(json_t *json, struct cap_source_column *ret)
 {
-    const struct cap_source_table *source = &schema->tables[table->id];
+    const char *name, *type, *charset, *refused;
+    int is_unsigned, decimals;
+
+    if (json_unpack(json, "[s, s, s, b, i, s]", &name, &type, &charset, &is_unsigned, &decimals,
+                    &refused) < 0)
+        return -1;
+    memset(ret, 0, sizeof(*ret));
+    (void)snprintf(ret->name, sizeof(ret->name), "%s", name);
+    (void)snprintf(ret->data_type, sizeof(ret->data_type), "%s", type);
+    (void)snprintf(ret->charset, sizeof(ret->charset), "%s", charset);
+    (void)snprintf(ret->refused, sizeof(ret->refused), "%s", refused);
+    ret->is_unsigned = is_unsigned;
+    ret->decimals = (uint8_t)decimals;
+    return 0;
+}
+
+int
+cap_schema_parse(struct cap_schema *schema, const char *text, struct ls_err *err)
+{
+    json_t *root = text ? json_loads(text, 0, NULL) : NULL;
+    int r = 0;
+
+    schema->known = 0;
+    schema->changed = false;
+    if (text && !json_is_object(root))
+        r = -1;
+    for (size_t i = 0; r == 0 && i < LS_T_COUNT; i++) {
+        json_t *columns = json_object_get(root, ls_tables[i].name);
+        struct cap_source_table *table = &schema->then[i];
+        if (!columns)
+            continue;
+        table->n = json_array_size(columns);
+        if (table->n == 0 || table->n > CAP_MAX_SOURCE_COLUMNS)
+            r = -1;
+        for (size_t k = 0; r == 0 && k < table->n; k++)
+            r = parse_column(json_array_get(columns, k), &table->columns[k]);
+        schema->known |= 1U << i;
+    }
+    json_decref(root);
+    if (r < 0) {
+        schema->known = 0;
+        return ls_fail_cause(err, LS_ERR_FATAL, 0, "position",
+                             "the columns in the position topic cannot be read: %.120s", text);
+    }
+    return 0;
+}
+
+bool
+cap_schema_needs_columns(const struct cap_schema *schema, const struct ls_table *table,
+                         const struct cap_table_map *map)
+{
+    bool told = map->names.p && map->signs.p;
+
+    if (cap_schema_known(schema, table->id))
+        return false;
+    for (uint32_t i = 0; told && i < map->n_columns; i++)
+        told = !cap_type_is_old_temporal(map->types[i]);
+    return !told;
+}
+
+/* What the map does not tell, from the known columns, which must fit it. */
+static int
+fill_from_known(const struct cap_schema *schema, const struct ls_table *table,
+                const struct cap_table_map *map, struct cap_layout *layout, struct ls_err *err)
+{
+    const struct cap_source_table *source = &schema->then[table->id];
 
     if (source->n != map->n_columns)
         return ls_fail_cause(err, LS_ERR_FATAL, 0, "column-count",
                              "rows of %s have %u columns, information_schema has %zu: set "
-                             "binlog_row_metadata=FULL, then take a new snapshot",
+                             "binlog_row_metadata=FULL, then start once with --snapshot",
                              table->name, map->n_columns, source->n);
     for (uint32_t i = 0; i < map->n_columns; i++) {
         const struct cap_source_column *column = &source->columns[i];
-        if (!type_fits(column->data_type, layout->columns[i].type))
+        struct cap_column *target = &layout->columns[i];
+        if (!type_fits(column->data_type, target->type))
             return ls_fail_cause(err, LS_ERR_FATAL, 0, "column-type",
                                  "column %u of %s's rows has type %u, information_schema says %s "
-                                 "%s: set binlog_row_metadata=FULL, then take a new snapshot",
-                                 i + 1, table->name, layout->columns[i].type, column->name,
-                                 column->data_type);
+                                 "%s: set binlog_row_metadata=FULL, then start once with "
+                                 "--snapshot",
+                                 i + 1, table->name, target->type, column->name, column->data_type);
         if (!map->signs.p)
-            layout->columns[i].is_unsigned = column->is_unsigned;
-        layout->columns[i].want = (int8_t)cap_schema_want(schema, table, ls_str_of(column->name));
+            target->is_unsigned = column->is_unsigned;
+        if (!map->names.p)
+            target->want = (int8_t)cap_schema_want(schema, table, ls_str_of(column->name));
+        target->charset = (uint16_t)cap_charset_of_name(column->charset);
+        /* UUID and INET are told from text by their charset, which a map has too */
+        if (target->type == CAP_T_STRING && !column->charset[0])
+            target->charset = CAP_CHARSET_BINARY;
+        cap_column_set_decimals(target, column->decimals);
     }
     return 0;
 }
@@ -261,17 +502,6 @@ names_from_map(const struct cap_schema *schema, const struct ls_table *table,
     return 0;
 }
 
-/* The types our values can be made from. */
-static bool
-type_gives(uint8_t type, enum ls_value_kind kind)
-{
-    static const uint8_t text[] = {12, 15, 18, 249, 250, 251, 252, 253, 254};
-
-    if (cap_type_is_integer(type))
-        return true;
-    return kind == LS_V_TEXT && memchr(text, type, sizeof(text)) != NULL;
-}
-
 static int
 check_layout(const struct ls_table *table, const struct cap_layout *layout, struct ls_err *err)
 {
@@ -279,15 +509,15 @@ check_layout(const struct ls_table *table, const struct cap_layout *layout, stru
 
     for (uint32_t i = 0; i < layout->n_columns; i++) {
         const struct cap_column *column = &layout->columns[i];
+        const char *why;
         if (column->want < 0)
             continue;
         there[column->want] = true;
-        if (!type_gives(column->type, table->columns[column->want].type))
+        why = cap_column_refused(column, table->columns[column->want].type);
+        if (why)
             return ls_fail_cause(err, LS_ERR_FATAL, column->type, "column-type",
-                                 "%s.%s has a type (%u) that does not give %s", table->name,
-                                 table->columns[column->want].name, column->type,
-                                 table->columns[column->want].type == LS_V_INT ? "a number"
-                                                                               : "text");
+                                 "%s.%s (type %u) %s", table->name,
+                                 table->columns[column->want].name, column->type, why);
     }
     for (size_t i = 0; i < table->n_columns; i++)
         if (!there[i] && (table->columns[i].key || (table->by_storage && (size_t)FC_STORAGE == i)))
@@ -300,11 +530,22 @@ int
 cap_schema_layout(const struct cap_schema *schema, const struct ls_table *table,
                   const struct cap_table_map *map, struct cap_layout *ret, struct ls_err *err)
 {
-    ret->table = table;
+    bool told = map->names.p && map->signs.p;
+
+    cap_layout_clear(ret);
     if (cap_layout_types(map, ret, err) < 0)
         return -1;
-    if (map->names.p ? names_from_map(schema, table, map, ret, err) < 0
-                     : names_from_schema(schema, table, map, ret, err) < 0)
+    if (map->names.p && names_from_map(schema, table, map, ret, err) < 0)
         return -1;
-    return check_layout(table, ret, err);
+    for (uint32_t i = 0; told && i < map->n_columns; i++)
+        told = !cap_type_is_old_temporal(ret->columns[i].type);
+    /* in recordings of servers without MariaDB's old times nobody knows columns, nor has to */
+    if ((!told && (cap_schema_known(schema, table->id) || !map->names.p)) &&
+        fill_from_known(schema, table, map, ret, err) < 0)
+        return -1;
+    if (cap_layout_charsets(map, !schema->mysql, ret, err) < 0 ||
+        check_layout(table, ret, err) < 0 || cap_layout_finish(ret, err) < 0)
+        return -1;
+    ret->table = table;
+    return 0;
 }

@@ -303,29 +303,19 @@ static void
 row_values(struct cap_snapshot *s, const struct ls_table *table, MYSQL_ROW row,
            const unsigned long *lengths)
 {
+    const MYSQL_FIELD *fields = mysql_fetch_fields(s->chunk);
+
     for (size_t i = 0; i < table->n_columns; i++)
         s->image.values[i] = (struct ls_value){.kind = LS_V_ABSENT};
     s->image.poison = false;
     for (size_t i = 0; i < s->n_wants; i++) {
-        struct ls_value *value = &s->image.values[s->wants[i]];
-        value->kind = LS_V_NULL;
-        if (!row[i])
-            continue;
-        value->kind = table->columns[s->wants[i]].type;
-        if (value->kind == LS_V_INT) {
-            errno = 0;
-            value->i = strtoll(row[i], NULL, 10);
-            if (errno == ERANGE) {
-                value->kind = LS_V_ABSENT;
-                s->image.poison = true;
-                s->image.poison_column = s->wants[i];
-            }
-            continue;
+        int want = s->wants[i];
+        cap_value_select(&fields[i], table->columns[want].type, row[i], lengths[i],
+                         s->image.digits[want], &s->image.values[want]);
+        if (s->image.values[want].kind == LS_V_ABSENT) {
+            s->image.poison = true;
+            s->image.poison_column = want;
         }
-        value->s = (struct ls_str){row[i], lengths[i]};
-        /* DATETIME(n) shows fractions here, the stream leaves them out */
-        if (table->id == LS_T_SHARE && s->wants[i] == SH_EXPIRATION && value->s.n > 19)
-            value->s.n = 19;
     }
 }
 

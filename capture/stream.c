@@ -24,6 +24,12 @@
 #define SEEN_IDS 64
 #define UNPACKED_CAP ((size_t)1 << 30)
 
+/* The bytes of a table map, which comes again with every statement; n == 0: too many to keep. */
+struct kept_map {
+    size_t n;
+    uint8_t bytes[1024];
+};
+
 struct cap_stream {
     struct cap_schema *schema;
     struct cap_publisher *publisher;
@@ -42,9 +48,12 @@ struct cap_stream {
     int64_t skip;       /* of the next group: published already */
 
     struct cap_layout layouts[LAYOUTS]; /* of watched tables, by table id */
+    struct kept_map maps[LAYOUTS];      /* what they were made from */
     size_t n_layouts, next_layout;
     uint64_t seen[SEEN_IDS]; /* ids that were mapped in this statement */
     size_t n_seen;
+
+    const struct ls_table *wants; /* its columns */
 
     int64_t read_us;
     int64_t received_us; /* the event at hand; the source's clock may be ahead of ours */
@@ -71,6 +80,8 @@ cap_stream_free(struct cap_stream *s)
 {
     if (!s)
         return;
+    for (size_t i = 0; i < LAYOUTS; i++)
+        cap_layout_clear(&s->layouts[i]);
     ls_buf_free(&s->scratch);
     free(s);
 }
@@ -272,7 +283,8 @@ take_statement(struct cap_stream *s, const struct cap_query *query, const struct
         lose_rows(s, "a statement replaced the rows of a watched table");
     if (sql->kind == CAP_SQL_DDL || sql->kind == CAP_SQL_REPLACED) {
         ls_log(LS_INFO, "ddl", LS_S("file", s->at.file), LS_I("pos", s->at.pos));
-        cap_schema_forget(s->schema);
+        cap_schema_forget(s->schema, sql->tables);
+        forget_maps(s);
     }
     return 0;
 }
@@ -285,7 +297,7 @@ take_query(struct cap_stream *s, const struct cap_event *event, struct ls_err *e
 
     if (cap_decode_query(event, &s->scratch, &query, err) < 0)
         return -1;
-    sql = cap_sql_look(query.text, query.db, query.ansi_quotes, cap_schema_names(s->schema));
+    sql = cap_sql_look(query.text, query.db, query.mode, cap_schema_names(s->schema));
     if (sql.kind == CAP_SQL_BEGIN && !s->in_group) {
         begin_group(s, event);
         return 0;
@@ -317,6 +329,24 @@ layout_by_id(struct cap_stream *s, uint64_t id)
     return NULL;
 }
 
+/* The same map again, byte for byte, is the same layout; all are forgotten when DDL goes by. */
+static bool
+is_kept(const struct cap_stream *s, const struct cap_layout *layout, const struct cap_event *event)
+{
+    const struct kept_map *kept = &s->maps[layout - s->layouts];
+
+    return kept->n == event->n && kept->n > 0 && !memcmp(kept->bytes, event->body, kept->n);
+}
+
+static void
+keep_map(struct cap_stream *s, const struct cap_layout *layout, const struct cap_event *event)
+{
+    struct kept_map *kept = &s->maps[layout - s->layouts];
+
+    kept->n = event->n <= sizeof(kept->bytes) ? event->n : 0;
+    memcpy(kept->bytes, event->body, kept->n);
+}
+
 static int
 take_table_map(struct cap_stream *s, const struct cap_event *event, struct ls_err *err)
 {
@@ -329,13 +359,16 @@ take_table_map(struct cap_stream *s, const struct cap_event *event, struct ls_er
     if (s->n_seen < SEEN_IDS)
         s->seen[s->n_seen++] = map.id;
     layout = layout_by_id(s, map.id);
+    if (layout && is_kept(s, layout, event))
+        return 0;
     table = cap_schema_match(s->schema, map.db, map.name);
     if (layout)
         layout->table = NULL;
     if (!table)
         return 0;
-    if (cap_schema_needs_load(s->schema, &map))
-        return ls_fail_cause(err, LS_ERR_RETRY, 0, "schema-stale",
+    s->wants = table;
+    if (cap_schema_needs_columns(s->schema, table, &map))
+        return ls_fail_cause(err, LS_ERR_RETRY, 0, CAP_COLUMNS_WANTED,
                              "the columns of %s must be read again", table->name);
     if (!layout) {
         layout = &s->layouts[s->next_layout];
@@ -347,6 +380,7 @@ take_table_map(struct cap_stream *s, const struct cap_event *event, struct ls_er
         layout->table = NULL;
         return -1;
     }
+    keep_map(s, layout, event);
     return 0;
 }
 
@@ -499,6 +533,18 @@ cap_stream_coords(const struct cap_stream *s)
     static const struct cap_coords nowhere;
 
     return s->at_exact ? &s->at : &nowhere;
+}
+
+const struct cap_coords *
+cap_stream_at(const struct cap_stream *s)
+{
+    return &s->at;
+}
+
+const struct ls_table *
+cap_stream_wants(const struct cap_stream *s)
+{
+    return s->wants;
 }
 
 int64_t

@@ -21,9 +21,10 @@ void cap_stream_restart(struct cap_stream *stream);
 /*
  * Takes one event. When rows went by that the stream cannot show (TRUNCATE, DROP, a rollback behind
  * rows), the position says so: `lost`. FATAL with the place in the message; when the event needs
- * information_schema and that is stale: -1, RETRY, cause "schema-stale": load it and give the same
- * packet again.
+ * columns that are not known: -1, RETRY, cause CAP_COLUMNS_WANTED: find them out (columns.h) and
+ * give the same packet again.
  */
+#define CAP_COLUMNS_WANTED "columns-wanted"
 int cap_stream_take(struct cap_stream *stream, const struct cap_packet *packet, struct ls_err *err);
 
 /* Between transactions, and no transaction published in part. */
@@ -31,6 +32,10 @@ bool cap_stream_at_boundary(const struct cap_stream *stream);
 /* How far the binlog was read; no file while that is not known: after a start by GTID, until the
  * first transaction's end or heartbeat. */
 const struct cap_coords *cap_stream_coords(const struct cap_stream *stream);
+/* The table that CAP_COLUMNS_WANTED was about. */
+const struct ls_table *cap_stream_wants(const struct cap_stream *stream);
+/* Where the event that came last ends, also inside a transaction. */
+const struct cap_coords *cap_stream_at(const struct cap_stream *stream);
 int64_t cap_stream_groups(const struct cap_stream *stream); /* transactions that have ended */
 /* How far the source was read with nothing left out: the time of the source's last word that it
  * had no more, else the last transaction's commit time; 0: not known yet. */

@@ -30,6 +30,7 @@ teardown(void **state)
 {
     struct reader *r = *state;
 
+    cap_layout_clear(&r->layout);
     ls_buf_free(&r->scratch);
     cap_schema_free(r->schema);
     ls_config_free(r->config);

@@ -75,9 +75,9 @@ cap_schema_names(const struct cap_schema *s)
 }
 
 void
-cap_schema_forget(struct cap_schema *s)
+cap_schema_forget(struct cap_schema *s, uint32_t tables)
 {
-    (void)s;
+    (void)s, (void)tables;
 }
 
 const struct ls_table *
@@ -88,9 +88,10 @@ cap_schema_match(const struct cap_schema *s, struct ls_str db, struct ls_str nam
 }
 
 bool
-cap_schema_needs_load(const struct cap_schema *s, const struct cap_table_map *map)
+cap_schema_needs_columns(const struct cap_schema *s, const struct ls_table *table,
+                         const struct cap_table_map *map)
 {
-    (void)s, (void)map;
+    (void)s, (void)table, (void)map;
     return false;
 }
 

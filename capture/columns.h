@@ -1,0 +1,22 @@
+/*
+ * Which columns the watched tables had at a place of the binlog, for rows that do not say it.
+ */
+#ifndef CAP_COLUMNS_H
+#define CAP_COLUMNS_H
+
+#include "capture/coords.h"
+#include "capture/schema.h"
+#include "common/config.h"
+
+#define CAP_COLUMNS_UNKNOWN "columns-unknown"
+
+/*
+ * Finds out the columns of the watched tables where the stream is (`at`, on the server that
+ * `mysql` leads to): reads information_schema, and believes it for those tables that no DDL between
+ * `at` and the server's own place names. FATAL cause CAP_COLUMNS_UNKNOWN when `wanted` is not among
+ * them (NULL: none is).
+ */
+int cap_columns_learn(struct cap_schema *schema, MYSQL *mysql, const struct cap_coords *at,
+                      const struct ls_table *wanted, struct ls_err *err);
+
+#endif
