@@ -3,6 +3,7 @@
 ## check         clang-format, warnings as errors, clang-tidy, cppcheck, unit tests under ASan and UBSan
 ## test          everything CI runs
 ## test-SUITE    one suite: contract, scenarios, recordings, ... (python3 tests/run.py --list)
+## soak          the tests of capture's edges with their full counts (tests/soak); hours
 ## demo          the main job on throwaway servers; demo-stop cleans up
 PYTHON    ?= /usr/bin/python3
 OUR_C     := $(wildcard $(foreach f,common capture transform apply ctl,$(f)/*.c))
@@ -21,6 +22,9 @@ test: deps
 
 test-%: deps all
 	$(PYTHON) tests/run.py $*
+
+soak: deps all
+	SOAK="$(SOAK)" $(PYTHON) tests/soak/run.py
 
 check-format:
 	clang-format --dry-run -Werror $(OUR_C) $(OUR_H) $(TEST_C)
@@ -43,4 +47,4 @@ demo: deps
 demo-stop:
 	@$(PYTHON) tests/demo/main.py stop
 
-.PHONY: deps check test check-format check-clang check-tidy check-cppcheck demo demo-stop
+.PHONY: deps check test soak check-format check-clang check-tidy check-cppcheck demo demo-stop

@@ -83,3 +83,16 @@ class Capture:
 
     def close(self):
         self.site.stop()
+
+
+def captures(bed, folder):
+    """What the fixture `new_capture` is: makes captures, and closes them at the end."""
+    made = []
+
+    def make(sets=None, database=None):
+        made.append(Capture(bed, folder / f"c{len(made)}", sets, database))
+        return made[-1]
+
+    yield make
+    for capture in made:
+        capture.close()

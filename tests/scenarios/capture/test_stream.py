@@ -14,31 +14,6 @@ def insert(capture, first, last, storage=1):
                 f"FROM seq_{first}_to_{last}")
 
 
-def test_a_kill_gives_each_row_once_and_in_order(new_capture):
-    capture = new_capture({"capture.commit_rows": 200})
-    capture.start()
-    for i in range(6):
-        for k in range(5):
-            insert(capture, i * 5000 + k * 1000 + 1, i * 5000 + k * 1000 + 1000, k)
-        capture.sql(f"UPDATE oc_filecache SET size = -1 WHERE fileid % 6 = {i}")
-        time.sleep(0.05 * i)
-        capture.site.kill("capture")
-        capture.start(snapshot=False)
-    status = capture.drain()
-    rows = capture.rows("filecache")
-    created = [int(r["key"]) for r in rows if r["op"] == "c"]
-    assert len(created) == len(set(created)) == 30000
-    changed = sum(1 for r in rows if r["op"] == "u")
-    assert changed == sum(len(range(1, (i + 1) * 5000 + 1)) // 6 + sum(
-        1 for n in range((i + 1) * 5000 // 6 * 6 + 1, (i + 1) * 5000 + 1) if n % 6 == i)
-        for i in range(6))
-    order = {}
-    for r in rows:
-        assert order.get(r["partition"], (0, 0, 0)) < r["seq"]
-        order[r["partition"]] = r["seq"]
-    assert status["balance"] == 0
-
-
 def test_a_move_between_storages_is_two_halves_with_one_counter(capture):
     insert(capture, 1, 1, 1)
     capture.start()

@@ -1,0 +1,134 @@
+"""
+The connection is cut at every event of a binlog, and inside of events too; capture is killed at
+some. What it publishes is what an uncut capture publishes: topic by topic the same rows in the same
+order, with the same images and the same place at the source.
+
+One fixed workload with every kind of event (work.every_kind) is followed twice from the same
+place: directly, and through a proxy that lets a connection come one event further than the one
+before, and then cuts it. Connections that capture opens for other things than the dump pass.
+"""
+
+import time
+
+import pytest
+import work
+from counts import count, seeded, summary
+from replay import Table, differences
+
+from bed import wait_until
+
+FORMAT = 15
+CHOICES = ("behind", "inside")
+# what two captures give differently: their own counters and times
+OWN = {"seq_epoch", "seq_counter", "seq", "capture_ts_us", "server", "headers"}
+
+
+def published(capture, table):
+    """The rows of a table as records, without what is capture's own; per partition in order."""
+    return [{k: v for k, v in r.items() if k not in OWN} for r in capture.rows(table)]
+
+
+class Cuts:
+    """
+    Each event is cut at once behind it and once inside of it, as far as `choose` says so. An event
+    has a name that it keeps over connections: its file, its kind and where it ends.
+    """
+
+    def __init__(self, choose):
+        self.choose, self.done, self.seen = choose, set(), set()
+
+    def __call__(self, event):
+        name = event.file, event.type, event.end
+        self.seen.add(name)
+        for how in CHOICES:
+            if (name, how) not in self.done:
+                self.done.add((name, how))
+                if self.choose(name, how):
+                    return how
+        return None
+
+    def cuts(self):
+        return len([1 for name, how in self.done if self.choose(name, how)])
+
+
+def through(proxy, database):
+    return {"source.host": "127.0.0.1", "source.port": proxy.listen_port,
+            "capture.snapshot": "never", "capture.commit_rows": 60, "capture.commit_ms": 5}
+
+
+def same_place(new_capture, database, proxy, sets):
+    """Two captures that have read to the same place: one direct, one (stopped) by the proxy."""
+    uncut = new_capture({"capture.snapshot": "never", **sets}, database)
+    cut = new_capture({**through(proxy, database), **sets}, database)
+    for capture in (cut, uncut):
+        capture.start(snapshot=False)
+        capture.drain()
+    assert cut.stop() == 0
+    assert cut.committed()["gtid"] == uncut.committed()["gtid"]
+    return uncut, cut
+
+
+def assert_same(uncut, cut, database):
+    """Both have the same rows, and these fit each other and the table."""
+    rows = 0
+    for table in work.TABLES:
+        want = published(uncut, table)
+        assert published(cut, table) == want, table
+        rows += len(want)
+        played = Table(known=True).play(cut.records(table))
+        assert differences(played, work.source_rows(database, table)) == []
+    return rows
+
+
+def test_cut_at_every_event_the_sequence_is_the_same(new_capture, new_proxy, databases):
+    every = count("cut_every", 9)
+    random, chosen = seeded("cuts"), {}
+    database = databases("mariadb-10.11")
+    proxy = new_proxy(database)
+    uncut, cut = same_place(new_capture, database, proxy, {})
+    proxy.decide = cuts = Cuts(
+        lambda name, how: chosen.setdefault((name, how), random.randrange(every) == 0))
+    statements = work.run(database, work.every_kind())
+    cut.start(snapshot=False)
+    uncut.drain()
+    assert cut.drain(600)["balance"] == 0
+    rows = assert_same(uncut, cut, database)
+    made = cuts.cuts()
+    assert made > 20 and cut.status()["counters"]["reconnects"] >= made - 2
+    summary("cut at events, mariadb-10.11", statements=statements, events=len(cuts.seen),
+            cuts=made, rows=rows, different=0)
+
+
+def test_killed_at_events_the_sequence_is_the_same(new_capture, new_proxy, databases):
+    kills = count("event_kills", 6)
+    random = seeded("event kills")
+    database = databases("mariadb-10.11")
+    proxy = new_proxy(database)
+    uncut, cut = same_place(new_capture, database, proxy, {})
+    statements = work.run(database, work.every_kind())
+    uncut.drain()
+    left = [0]
+
+    def hold(event):
+        left[0] -= 1
+        return "hold" if left[0] == 0 else None
+
+    proxy.decide = hold
+    for _ in range(kills):
+        left[0] = random.randrange(10, 120)
+        cut.site.spawn("capture")
+        wait_until(lambda: proxy.held.is_set() or left[0] > 0 and finished(cut, uncut), 60,
+                   "an event to be killed at")
+        time.sleep(random.random() / 20)  # of what came all is committed, or a part, or nothing
+        cut.site.kill("capture")
+        proxy.release()
+    proxy.decide = lambda event: None
+    cut.start(snapshot=False)
+    assert cut.drain(120)["balance"] == 0
+    rows = assert_same(uncut, cut, database)
+    summary("killed at events, mariadb-10.11", statements=statements, kills=kills, rows=rows,
+            different=0)
+
+
+def finished(cut, uncut):
+    return cut.status().get("gtid") == uncut.committed()["gtid"]
