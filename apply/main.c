@@ -11,6 +11,7 @@
 #include "apply/status.h"
 #include "common/kafka.h"
 #include "common/log.h"
+#include "common/records.h"
 #include "common/run.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -180,6 +181,7 @@ start(struct apply *a, bool from_start, struct ls_err *err)
         ap_ledger_open(ls_config_str(a->config, "apply", "ledger"), &a->ledger, err) < 0 ||
         ap_core_new(a->ledger, a->writer, a->config, &options, &a->core, err) < 0)
         return -1;
+    ls_schemas_attach(a->config); /* a writer may be newer, or use a registry's framing */
     if (topics_ensure(a, err) < 0 || ls_producer_new(a->config, NULL, &a->producer, err) < 0)
         return -1;
     a->status.producer = a->producer;

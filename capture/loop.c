@@ -27,6 +27,7 @@
 #include "common/kafka.h"
 #include "common/log.h"
 #include "common/records.h"
+#include "common/registry.h"
 #include "common/run.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -81,6 +82,9 @@ static const struct {
     {"kafka-authorization", LS_EXIT_KAFKA},
     {"kafka-policy", LS_EXIT_KAFKA},
     {"kafka-version", LS_EXIT_KAFKA},
+    {"registry", LS_EXIT_KAFKA},
+    {"registry-auth", LS_EXIT_KAFKA},
+    {"registry-incompatible", LS_EXIT_KAFKA},
     {"topics", LS_EXIT_KAFKA},
     {"topic-missing", LS_EXIT_KAFKA},
     {"topic-partitions", LS_EXIT_KAFKA},
@@ -131,7 +135,9 @@ make_topics(struct capture *c, struct ls_err *err)
     if (ls_topics_ensure(c->config, specs, n, err) < 0)
         return -1;
     /* before the first record, so that whoever reads one can read it */
-    return ls_schemas_publish(c->config, err);
+    if (ls_schemas_publish(c->config, err) < 0)
+        return -1;
+    return ls_registry_register(c->config, "oc10/", err);
 }
 
 /* The source's settings and tables, as they are now. */

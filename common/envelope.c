@@ -46,7 +46,7 @@ static const struct rec_field head[] = {
 
 static struct {
     char schema[64], record[64];
-    uint64_t fingerprint;
+    const struct schema_head *schema_head;
     struct rec_type type;
 } kinds[LS_T_COUNT];
 static pthread_once_t kinds_once = PTHREAD_ONCE_INIT;
@@ -76,7 +76,7 @@ kinds_make(void)
     for (size_t i = 0; i < LS_T_COUNT; i++) {
         snprintf(kinds[i].schema, sizeof(kinds[i].schema), "oc10/%s", ls_tables[i].name);
         record_name(ls_tables[i].name, kinds[i].record, sizeof(kinds[i].record));
-        kinds[i].fingerprint = schema_fingerprint_of(kinds[i].schema);
+        kinds[i].schema_head = schema_head_of(kinds[i].schema);
         kinds[i].type =
             (struct rec_type){kinds[i].schema, kinds[i].record, sizeof(struct ls_envelope), head,
                               sizeof(head) / sizeof(*head)};
@@ -160,7 +160,7 @@ ls_envelope_encode(const struct ls_envelope *envelope, struct ls_buf *out, struc
     if (!o)
         return ls_fail_cause(err, LS_ERR_POISON, EMSGSIZE, "too-large",
                              "a row of %s is too large for its buffer", t->name);
-    o = rec_put_header(o, kinds[t->id].fingerprint);
+    o = rec_put_header(o, kinds[t->id].schema_head);
     o = rec_put(o, type, envelope);
     if (o) {
         o = rec_put_long(o, row_bits(t, envelope->has_before, envelope->before));

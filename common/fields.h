@@ -48,8 +48,10 @@ struct rec_type {
 };
 
 /* ---- writing. `o` has room for rec_bound() bytes; the end is returned. */
-#define REC_HEADER 10 /* C3 01 and the fingerprint */
-uint8_t *rec_put_header(uint8_t *o, uint64_t fingerprint);
+#define REC_HEADER 10 /* C3 01 and the fingerprint; a registry's is shorter */
+uint8_t *rec_put_single_object(uint8_t *o, uint64_t fingerprint);
+struct schema_head;
+uint8_t *rec_put_header(uint8_t *o, const struct schema_head *head);
 uint8_t *rec_put_long(uint8_t *o, int64_t v);
 uint8_t *rec_put_str(uint8_t *o, struct ls_str s);
 /* The most that a record may take. */

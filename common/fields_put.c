@@ -9,18 +9,26 @@
  */
 #include "common/fields.h"
 #include "common/records.h"
+#include "common/schema.h"
 #include <string.h>
 
 #define LONG_MAX_BYTES 10
 
 uint8_t *
-rec_put_header(uint8_t *o, uint64_t fingerprint)
+rec_put_single_object(uint8_t *o, uint64_t fingerprint)
 {
     *o++ = 0xc3;
     *o++ = 0x01;
     for (int i = 0; i < 8; i++)
         *o++ = (uint8_t)(fingerprint >> (8 * i));
     return o;
+}
+
+uint8_t *
+rec_put_header(uint8_t *o, const struct schema_head *head)
+{
+    memcpy(o, head->bytes, head->n);
+    return o + head->n;
 }
 
 uint8_t *

@@ -128,26 +128,48 @@ plan_get(const struct rec_type *type, uint64_t fingerprint, struct rec_plan **re
     return plan_new(type, fingerprint, ret, err);
 }
 
+#define REGISTRY_HEADER 5 /* 00 and the id, big endian */
+
+/* Both framings: single-object encoding and a schema registry's. */
+static int
+take_header(struct ls_str value, uint64_t *ret_fingerprint, size_t *ret_n, struct ls_err *err)
+{
+    const uint8_t *p = (const uint8_t *)value.p;
+    uint64_t fingerprint = 0;
+    uint32_t id = 0;
+
+    if (p && value.n >= REC_HEADER && p[0] == 0xc3 && p[1] == 0x01) {
+        for (int i = 7; i >= 0; i--)
+            fingerprint = fingerprint << 8 | p[2 + i];
+        *ret_fingerprint = fingerprint;
+        *ret_n = REC_HEADER;
+        return 0;
+    }
+    if (!p || value.n < REGISTRY_HEADER || p[0] != 0)
+        return rec_malformed(err, "neither a single-object header nor a registry's");
+    for (int i = 1; i < REGISTRY_HEADER; i++)
+        id = id << 8 | p[i];
+    *ret_n = REGISTRY_HEADER;
+    return schema_by_id(id, ret_fingerprint, err);
+}
+
 int
 rec_open(const struct rec_type *type, struct ls_str value, struct rec_plan **ret,
          struct ls_err *err)
 {
-    const uint8_t *p = (const uint8_t *)value.p;
     struct rec_plan *plan = NULL;
     uint64_t fingerprint = 0;
     const char *body;
+    size_t head;
     int64_t n;
 
-    if (!p || value.n < REC_HEADER || p[0] != 0xc3 || p[1] != 0x01)
-        return rec_malformed(err, "no single-object header");
-    for (int i = 7; i >= 0; i--)
-        fingerprint = fingerprint << 8 | p[2 + i];
-    if (plan_get(type, fingerprint, &plan, err) < 0)
+    if (take_header(value, &fingerprint, &head, err) < 0 ||
+        plan_get(type, fingerprint, &plan, err) < 0)
         return -1;
-    if (!rec_well_formed(plan->schema, p + REC_HEADER, value.n - REC_HEADER))
+    body = value.p + head;
+    n = (int64_t)(value.n - head);
+    if (!rec_well_formed(plan->schema, body, (size_t)n))
         return rec_malformed(err, "the bytes do not fit the writer's schema");
-    body = value.p + REC_HEADER;
-    n = (int64_t)(value.n - REC_HEADER);
     if (!reader && !(reader = avro_reader_memory(body, n)))
         return ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
     avro_reader_memory_set_source(reader, body, n);

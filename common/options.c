@@ -20,6 +20,12 @@ const struct ls_option ls_options[] = {
     STR("http", "listen", "127.0.0.1", "Address of /metrics, /healthz, /readyz and /status."),
     INT("http", "port", "0", 0, 65535, "Port of it; 0 takes any free one and logs it."),
 
+    STR("registry", "url", NULL, "Base URL of a schema registry with Confluent's API, or several separated by commas, tried in turn; unset: records carry their schema's fingerprint."),
+    STR("registry", "user", NULL, "Who signs in there (basic authentication)."),
+    SECRET("registry", "password", "His password."),
+    STR("registry", "ca", NULL, "File of the CAs that its certificate is checked with; unset: the system's."),
+    INT("registry", "timeout_ms", "10000", 100, 600000, "Deadline of one call to one of the URLs."),
+
     STR("source", "host", "127.0.0.1", "ownCloud 10's database server."),
     INT("source", "port", "3306", 1, 65535, "Its port."),
     STR("source", "user", "lockstep", "Database user with REPLICATION SLAVE, BINLOG MONITOR and SELECT."),

@@ -163,7 +163,7 @@ cs3_encode(const struct cs3_type *type, const void *record, struct ls_buf *out, 
     if (!o)
         return ls_fail_cause(err, LS_ERR_POISON, EMSGSIZE, "too-large",
                              "a %s record is too large for its buffer", type->rec.schema);
-    o = rec_put_header(o, schema_fingerprint_of(type->rec.schema));
+    o = rec_put_header(o, schema_head_of(type->rec.schema));
     o = rec_put(o, &type->rec, record);
     if (!o) {
         out->n = start;

@@ -5,9 +5,11 @@
  * program. What is not compiled in is looked for by the learner (on
  * <p>.schemas), once for each fingerprint: a flood of records with a made-up
  * fingerprint must not become a flood of reads. What can go wrong: the learner
- * cannot reach Kafka; that is RETRY and asked again.
+ * cannot reach Kafka; that is RETRY and asked again. Values that carry a schema
+ * registry's id instead of a fingerprint are the same with the registry as learner.
  */
 #include "common/schema.h"
+#include "common/fields.h"
 #include "common/log.h"
 #include "common/records.h"
 #include <errno.h>
@@ -19,6 +21,7 @@
 #define SCHEMAS_MAX 512
 #define SCHEMA_BYTES_MAX ((size_t)256 * 1024)
 #define MISSING_MAX 64
+#define IDS_MAX 512
 
 struct known {
     uint64_t fingerprint;
@@ -27,11 +30,22 @@ struct known {
 };
 
 static struct ls_schema *compiled;
+static struct schema_head *heads; /* of the compiled-in ones */
 static size_t n_compiled;
 static struct known known[SCHEMAS_MAX];
 static size_t n_known;
 static uint64_t missing[MISSING_MAX];
 static size_t n_missing;
+
+static struct {
+    uint32_t id;
+    bool unknown; /* to the registry too */
+    uint64_t fingerprint;
+} ids[IDS_MAX];
+static size_t n_ids;
+static schema_fetch_fn *fetcher;
+static void *fetcher_arg;
+
 static pthread_once_t compiled_once = PTHREAD_ONCE_INIT;
 
 static ls_schema_learner_fn *learner;
@@ -60,7 +74,8 @@ compiled_load(void)
     while (ls_schema_texts[n].name)
         n++;
     compiled = calloc(n + 1, sizeof(*compiled));
-    if (!compiled)
+    heads = calloc(n + 1, sizeof(*heads));
+    if (!compiled || !heads)
         abort(); /* a few hundred bytes at start-up */
     for (size_t i = 0; i < n; i++) {
         int ok;
@@ -71,6 +86,8 @@ compiled_load(void)
             ls_log(LS_ERROR, "bug", LS_S("schema", compiled[i].name), LS_S("message", err.msg));
             abort();
         }
+        heads[i].n = (uint8_t)(rec_put_single_object(heads[i].bytes, compiled[i].fingerprint) -
+                               heads[i].bytes);
         known[n_known++] =
             (struct known){.fingerprint = compiled[i].fingerprint, .json = compiled[i].json};
     }
@@ -85,18 +102,51 @@ ls_schema_all(size_t *ret_n)
     return compiled;
 }
 
-uint64_t
-schema_fingerprint_of(const char *name)
+static size_t
+index_of(const char *name)
 {
     size_t n;
     const struct ls_schema *all = ls_schema_all(&n);
 
     for (size_t i = 0; i < n; i++) {
         if (strcmp(all[i].name, name) == 0)
-            return all[i].fingerprint;
+            return i;
     }
     ls_log(LS_ERROR, "bug", LS_S("message", "a schema is not compiled in"), LS_S("schema", name));
     abort();
+}
+
+uint64_t
+schema_fingerprint_of(const char *name)
+{
+    size_t i = index_of(name); /* loads the tables too */
+
+    return compiled[i].fingerprint;
+}
+
+const struct schema_head *
+schema_head_of(const char *name)
+{
+    size_t i = index_of(name);
+
+    return &heads[i];
+}
+
+void
+schema_head_set(const char *name, uint32_t id)
+{
+    size_t index = index_of(name);
+    struct schema_head *head = &heads[index];
+
+    if (n_ids < IDS_MAX) {
+        ids[n_ids].id = id;
+        ids[n_ids].unknown = false;
+        ids[n_ids++].fingerprint = schema_fingerprint_of(name);
+    }
+    head->n = 5;
+    head->bytes[0] = 0;
+    for (int i = 0; i < 4; i++)
+        head->bytes[1 + i] = (uint8_t)(id >> (8 * (3 - i)));
 }
 
 static struct known *
@@ -192,4 +242,67 @@ schema_by_fingerprint(uint64_t fingerprint, avro_schema_t *ret, struct ls_err *e
                              avro_strerror());
     *ret = k->parsed;
     return 0;
+}
+
+void
+schema_set_fetcher(schema_fetch_fn *fn, void *arg)
+{
+    fetcher = fn;
+    fetcher_arg = arg;
+    n_ids = 0;
+}
+
+/* Asks the registry about an id that it was not asked about before. */
+static int
+fetch(uint32_t id, struct ls_err *err)
+{
+    char *json = NULL;
+    struct ls_err why = {0};
+    int ok = 0, r = -1;
+
+    if (n_ids == IDS_MAX)
+        n_ids = 0; /* made-up ids have filled it: the true ones are soon here again */
+    if (fetcher(fetcher_arg, id, &json, err) < 0)
+        return -1;
+    ids[n_ids].id = id;
+    ids[n_ids].unknown = true;
+    if (json && ls_schema_learn(ls_str_of(json), &why) == 0) {
+        ids[n_ids].fingerprint = ls_schema_fingerprint(json, &why, &ok);
+        ids[n_ids].unknown = !ok;
+    } else if (json && why.kind != LS_ERR_POISON) {
+        if (err)
+            *err = why;
+        goto out;
+    } else if (json) {
+        ls_log_err(LS_WARN, "schema-skipped", &why);
+    }
+    n_ids++;
+    r = 0;
+out:
+    free(json);
+    return r;
+}
+
+int
+schema_by_id(uint32_t id, uint64_t *ret_fingerprint, struct ls_err *err)
+{
+    if (!fetcher)
+        return ls_fail_cause(err, LS_ERR_POISON, ENOENT, "unknown-schema",
+                             "the value names the schema %" PRIu32
+                             " of a registry, and registry.url is not set",
+                             id);
+    for (int asked = 0; asked < 2; asked++) {
+        for (size_t i = 0; i < n_ids; i++) {
+            if (ids[i].id != id)
+                continue;
+            if (ids[i].unknown)
+                return ls_fail_cause(err, LS_ERR_POISON, ENOENT, "unknown-schema",
+                                     "the registry has no Avro schema with the id %" PRIu32, id);
+            *ret_fingerprint = ids[i].fingerprint;
+            return 0;
+        }
+        if (asked == 0 && fetch(id, err) < 0)
+            return -1;
+    }
+    return ls_fail(err, LS_ERR_FATAL, 0, "a schema's id is lost");
 }

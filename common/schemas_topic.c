@@ -11,6 +11,7 @@
 #include "common/kafka.h"
 #include "common/log.h"
 #include "common/records.h"
+#include "common/registry.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
@@ -68,6 +69,7 @@ void
 ls_schemas_attach(const struct ls_config *config)
 {
     ls_schema_set_learner(learn, (void *)config);
+    ls_registry_attach(config);
 }
 
 static int

@@ -22,6 +22,9 @@ static const struct {
     {"kafka-policy", LS_EXIT_KAFKA},
     {"kafka-version", LS_EXIT_KAFKA},
     {"kafka", LS_EXIT_KAFKA},
+    {"registry", LS_EXIT_KAFKA},
+    {"registry-auth", LS_EXIT_KAFKA},
+    {"registry-incompatible", LS_EXIT_KAFKA},
 };
 
 static int

@@ -16,6 +16,7 @@
 
 #include "common/kafka.h"
 #include "common/log.h"
+#include "common/registry.h"
 #include "common/run.h"
 #include "transform/reach.h"
 #include "transform/route.h"
@@ -467,6 +468,7 @@ connect_all(struct tf_pipeline *p, struct ls_err *err)
         return -1;
     p->counts = p->committed;
     if (ls_schemas_publish(p->config, err) < 0 ||
+        ls_registry_register(p->config, "cs3/", err) < 0 ||
         tf_tail_new(p->config, p->known, &p->tail, err) < 0 || tf_tail_catch_up(p->tail, err) < 0)
         return -1;
     if (ls_consumer_new(p->config, group, &p->consumer, err) < 0)

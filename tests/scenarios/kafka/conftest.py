@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE.parent / "capture"), str(HERE)]
+sys.path[:0] = [str(HERE.parent / "transform"), str(HERE.parent / "capture"), str(HERE)]
 from harness import Capture  # noqa: E402
 
 

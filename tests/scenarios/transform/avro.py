@@ -62,8 +62,8 @@ class Schema:
         raise ValueError(kind)
 
     def decode(self, data):
-        assert data[:10] == self.head, "another schema"
-        self.data, self.at = data, 10
+        assert data[:len(self.head)] == self.head, "another schema"
+        self.data, self.at = data, len(self.head)
         value = self._take(self.schema)
         assert self.at == len(data), "bytes left over"
         return value

@@ -58,7 +58,7 @@ foreign_value(const char *json, bool learn, void (*set)(avro_value_t *value))
     set(&value);
     if (avro_value_write(writer, &value) != 0)
         fail_msg("avro-c: %s", avro_strerror());
-    rec_put_header(header, ls_schema_fingerprint(json, &err, &is_ok));
+    rec_put_single_object(header, ls_schema_fingerprint(json, &err, &is_ok));
     ls_buf_init(&out, JUDGE_MAX);
     ls_buf_append(&out, header, sizeof(header));
     ls_buf_append(&out, body, (size_t)avro_writer_tell(writer));

@@ -192,7 +192,7 @@ same_bytes(const struct ls_buf *buf, const char *name, const uint8_t *body, size
 {
     uint8_t header[REC_HEADER];
 
-    rec_put_header(header, schema_fingerprint_of(name));
+    rec_put_single_object(header, schema_fingerprint_of(name));
     assert_int_equal(buf->n, REC_HEADER + n);
     assert_memory_equal(buf->p, header, REC_HEADER);
     assert_memory_equal(buf->p + REC_HEADER, body, n);
