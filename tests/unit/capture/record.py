@@ -1,11 +1,12 @@
 """
 Records the binlog events that the unit tests of capture read.
 
-    PYTHONPATH=tests build/venv/bin/python tests/unit/capture/record.py
+    PYTHONPATH=tests build/venv/bin/python tests/unit/capture/record.py [case ...]
 
-Starts a MariaDB of the bed, runs the statements below, and keeps each case's events as they stand in
-the binlog file (checksums included) in data/<case>.events: one event behind another. The times and
-the server's version are those of the recording; nothing in the tests depends on them.
+Starts a MariaDB and a MySQL of the bed, runs the statements below, and keeps each case's events (of
+the named cases, if any are named) as they stand in the binlog file (checksums included) in
+data/<case>.events: one event behind another. The times and the server's version are those of the
+recording; nothing in the tests depends on them.
 """
 
 import struct
@@ -71,6 +72,57 @@ CASES = {
           d INT COMMENT 'CCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCC');
         SET GLOBAL log_bin_compress = 0""",
     "annotated": "SET SESSION binlog_annotate_row_events = 1; INSERT INTO other VALUES(3)",
+    "xa": """XA START 'first', 'branch', 7; INSERT INTO oc_accounts VALUES(NULL, 30, NULL, 'X', 5, 1);
+        XA END 'first', 'branch', 7; XA PREPARE 'first', 'branch', 7; XA COMMIT 'first', 'branch', 7;
+        XA START 'second'; INSERT INTO oc_accounts VALUES(NULL, 31, NULL, 'Y', 5, 1);
+        XA END 'second'; XA PREPARE 'second'; XA ROLLBACK 'second';
+        XA START 'third'; INSERT INTO oc_accounts VALUES(NULL, 32, NULL, 'Z', 5, 1);
+        XA END 'third'; XA COMMIT 'third' ONE PHASE""",
+    "savepoint": """BEGIN; INSERT INTO oc_accounts VALUES(NULL, 40, NULL, 'a', 5, 1); SAVEPOINT s;
+        INSERT INTO oc_accounts VALUES(NULL, 41, NULL, 'b', 5, 1); ROLLBACK TO s; COMMIT""",
+    "unsummed": """SET GLOBAL binlog_checksum = NONE; FLUSH BINARY LOGS;
+        INSERT INTO oc_accounts VALUES(NULL, 42, NULL, 'c', 5, 1)""",
+}
+MYSQL_CASES = {
+    "mysql_types": TYPE_ROWS + "; UPDATE oc_filecache SET size = 8, storage = 9 WHERE fileid = 1;"
+                   "DELETE FROM oc_filecache WHERE fileid > 1",
+    "mysql_mixed": """SET SESSION binlog_rows_query_log_events = ON;
+        INSERT INTO oc_accounts VALUES(1, NULL, 'A', 5, 1), (18446744073709551615, 'm', 'B', 6, 2);
+        UPDATE oc_accounts SET last_login = 7 WHERE id = 1;
+        BEGIN; INSERT INTO other VALUES(1); SAVEPOINT s; UPDATE oc_accounts SET state = 9;
+        ROLLBACK TO s; UPDATE oc_accounts SET state = -1 WHERE id = 1; COMMIT""",
+    "mysql_payload": """SET SESSION binlog_transaction_compression = ON;
+        INSERT INTO oc_share VALUES(1, 3, 'hash', 'tok', '2031-02-28 23:59:58', 'A'),
+          (2, 3, REPEAT('b', 200), 'tok', NULL, 'A'), (3, 3, REPEAT('b', 200), 'tok', NULL, 'A');
+        BEGIN; INSERT INTO other VALUES(10); DELETE FROM oc_share WHERE id > 1;
+        UPDATE oc_share SET token = 'new'; COMMIT""",
+    "mysql_xa": """XA START 'first', 'branch', 7; INSERT INTO oc_accounts VALUES(30, NULL, 'X', 5, 1);
+        XA END 'first', 'branch', 7; XA PREPARE 'first', 'branch', 7; XA COMMIT 'first', 'branch', 7;
+        XA START 'second'; INSERT INTO oc_accounts VALUES(31, NULL, 'Y', 5, 1);
+        XA END 'second'; XA PREPARE 'second'; XA ROLLBACK 'second';
+        XA START 'third'; INSERT INTO oc_accounts VALUES(32, NULL, 'Z', 5, 1);
+        XA END 'third'; XA COMMIT 'third' ONE PHASE""",
+    "mysql_v1": """SET GLOBAL log_bin_use_v1_row_events = ON;
+        INSERT INTO oc_accounts VALUES(50, NULL, 'v', 5, 1);
+        SET GLOBAL log_bin_use_v1_row_events = OFF""",
+    "mysql_partitioned": """CREATE TABLE oc_mimetypes (id INT PRIMARY KEY, mimetype VARCHAR(255))
+        PARTITION BY HASH(id) PARTITIONS 4;
+        INSERT INTO oc_mimetypes VALUES(1, 'text'), (2, 'image');
+        UPDATE oc_mimetypes SET id = 7 WHERE id = 2""",
+    "mysql_create_select": "CREATE TABLE copied AS SELECT * FROM oc_accounts",
+    "mysql_partial": """CREATE TABLE oc_properties (id INT PRIMARY KEY, propertyvalue JSON);
+        INSERT INTO oc_properties VALUES(1, '{"a": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "b": 1}');
+        SET SESSION binlog_row_value_options = PARTIAL_JSON;
+        UPDATE oc_properties SET propertyvalue = JSON_SET(propertyvalue, '$.b', 2)""",
+    "mysql_minimal": """SET SESSION binlog_row_image = MINIMAL;
+        UPDATE oc_accounts SET state = 3 WHERE id = 1""",
+    "mysql_statement": """SET SESSION binlog_format = STATEMENT;
+        UPDATE oc_accounts SET state = 4 WHERE id = 1; INSERT INTO other VALUES(2)""",
+    "mysql_unsummed": """SET GLOBAL binlog_checksum = NONE;
+        INSERT INTO oc_accounts VALUES(42, NULL, 'c', 5, 1)""",
+    "mysql_anonymous": """SET GLOBAL binlog_checksum = CRC32;
+        SET GLOBAL gtid_mode = ON_PERMISSIVE; SET GLOBAL gtid_mode = OFF_PERMISSIVE;
+        INSERT INTO oc_accounts VALUES(43, NULL, 'd', 5, 1)""",
 }
 
 
@@ -83,19 +135,26 @@ def events(raw):
         at += size
 
 
-def main():
-    DATA.mkdir(exist_ok=True)
-    with Bed(kafka=False, mariadb_options=["log_bin_compress_min_len=100"]) as bed:
-        bed.mariadb.sql(TYPES + ";" + PLAIN, "owncloud")
-        for name, text in CASES.items():
-            bed.mariadb.sql("FLUSH BINARY LOGS")
-            file = bed.mariadb.sql("SHOW MASTER STATUS")[0][0]
-            bed.mariadb.sql(text, "owncloud")
-            bed.mariadb.sql("FLUSH BINARY LOGS")
-            raw = (bed.mariadb.folder / "binlog" / file).read_bytes()
+def record(server, cases, wanted):
+    for name, text in cases.items():
+        server.sql("FLUSH BINARY LOGS")
+        server.sql(text, "owncloud")
+        file = server.sql("SHOW MASTER STATUS")[0][0]
+        server.sql("FLUSH BINARY LOGS")
+        raw = (server.folder / "binlog" / file).read_bytes()
+        print(name, [e[4] for e in events(raw)])
+        if not wanted or name in wanted:
             (DATA / f"{name}.events").write_bytes(b"".join(events(raw)))
-            print(name, [e[4] for e in events(raw)])
+
+
+def main(wanted):
+    DATA.mkdir(exist_ok=True)
+    with Bed(mysql=True, kafka=False, mariadb_options=["log_bin_compress_min_len=100"]) as bed:
+        bed.mariadb.sql(TYPES + ";" + PLAIN, "owncloud")
+        record(bed.mariadb, CASES, wanted)
+        bed.mysql.sql(TYPES + ";" + PLAIN, "owncloud")
+        record(bed.mysql, MYSQL_CASES, wanted)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(set(sys.argv[1:])))
