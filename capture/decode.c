@@ -1,7 +1,7 @@
 /*
  * Binlog events, all but the row images (rows.c).
  *
- * Knows binlog version 4 as MariaDB 10.x writes it, and the parts MySQL shares. What can go wrong:
+ * Knows binlog version 4 as MariaDB from 10.x and MySQL from 5.7 on write it. What can go wrong:
  * a length that points past the event (a torn or forged packet), a checksum that does not fit, an
  * event of a kind this decoder has never heard of. Every read goes through `struct cursor`, which
  * never moves past its end; after a short read it stays failed, so a decoder asks once, at the end.
@@ -36,14 +36,23 @@ cap_event_classify(uint8_t type, uint16_t flags)
         CAP_EV_QUERY,        CAP_EV_ROTATE,           CAP_EV_FORMAT,     CAP_EV_XID,
         CAP_EV_TABLE_MAP,    CAP_EV_INCIDENT,         CAP_EV_HEARTBEAT,  CAP_EV_GTID,
         CAP_EV_XA_PREPARE,   CAP_EV_QUERY_COMPRESSED, CAP_EV_GTID_MYSQL, CAP_EV_GTID_ANONYMOUS,
-        CAP_EV_HEARTBEAT_V2, CAP_EV_EXECUTE_LOAD};
-    static const uint8_t ignorable[] = {CAP_EV_STOP,          CAP_EV_IGNORABLE,
-                                        CAP_EV_ROWS_QUERY,    CAP_EV_PREVIOUS_GTIDS,
-                                        CAP_EV_ANNOTATE,      CAP_EV_CHECKPOINT,
-                                        CAP_EV_GTID_LIST,     CAP_EV_START_ENCRYPTION,
-                                        5 /* intvar */,       9 /* append block */,
-                                        11 /* delete file */, 17 /* begin load query */,
-                                        13 /* rand */,        14 /* user var */};
+        CAP_EV_HEARTBEAT_V2, CAP_EV_EXECUTE_LOAD,     CAP_EV_PAYLOAD,    CAP_EV_PREVIOUS_GTIDS,
+        CAP_EV_GTID_TAGGED};
+    static const uint8_t ignorable[] = {CAP_EV_STOP,
+                                        CAP_EV_IGNORABLE,
+                                        CAP_EV_ROWS_QUERY,
+                                        CAP_EV_TRANSACTION_CONTEXT,
+                                        CAP_EV_VIEW_CHANGE,
+                                        CAP_EV_ANNOTATE,
+                                        CAP_EV_CHECKPOINT,
+                                        CAP_EV_GTID_LIST,
+                                        CAP_EV_START_ENCRYPTION,
+                                        5 /* intvar */,
+                                        9 /* append block */,
+                                        11 /* delete file */,
+                                        17 /* begin load query */,
+                                        13 /* rand */,
+                                        14 /* user var */};
 
     if (cap_event_is_rows(type) || memchr(known, type, sizeof(known)))
         return CAP_CLASS_KNOWN;
@@ -136,31 +145,116 @@ cap_decode_rotate(const struct cap_event *event, struct ls_str *ret_file, uint64
     return 0;
 }
 
-int
-cap_decode_heartbeat(const struct cap_event *event, struct ls_str *ret_file, struct ls_err *err)
+/* Fields of type, length and value; the place is a number there, so files may be large. */
+static int
+heartbeat_v2(const struct cap_event *event, struct ls_str *ret_file, uint64_t *ret_pos,
+             struct ls_err *err)
 {
+    enum { END = 0, FILE_NAME = 1, POSITION = 2 };
+    struct cursor c = cur_of(event->body, event->n);
+    struct ls_str file = {"", 0};
+    uint64_t pos = 0;
+
+    while (cur_left(&c) > 0) {
+        uint64_t type = cur_lenenc(&c), n;
+        struct cursor value;
+        if (type == END)
+            break;
+        n = cur_lenenc(&c);
+        value = cur_of(cur_take(&c, n), (size_t)n);
+        if (c.failed)
+            break;
+        if (type == FILE_NAME)
+            file = (struct ls_str){(const char *)value.p, (size_t)n};
+        else if (type == POSITION)
+            pos = cur_lenenc(&value);
+        if (value.failed)
+            c.failed = true;
+    }
+    if (c.failed || file.n > 511)
+        return broken(err, event, "fields of a heartbeat");
+    *ret_file = file;
+    *ret_pos = pos;
+    return 0;
+}
+
+int
+cap_decode_heartbeat(const struct cap_event *event, struct ls_str *ret_file, uint64_t *ret_pos,
+                     struct ls_err *err)
+{
+    if (event->type == CAP_EV_HEARTBEAT_V2)
+        return heartbeat_v2(event, ret_file, ret_pos, err);
     if (event->n > 511)
         return broken(err, event, "file name too long");
     *ret_file = (struct ls_str){(const char *)event->body, event->n};
+    *ret_pos = event->next_pos;
+    return 0;
+}
+
+/* Later versions append: what 5.7 does not have is read where it is there. */
+static int
+mysql_gtid(const struct cap_event *event, struct cap_gtid_event *ret, struct ls_err *err)
+{
+    enum { LOGICAL_CLOCK = 2, MICROSECONDS = 7 };
+    const uint64_t has_original = 1ULL << 55;
+    struct cursor c = cur_of(event->body, event->n);
+    struct cap_gtid_event gtid = {.gtid.flavour = CAP_MYSQL};
+    const uint8_t *uuid;
+
+    cur_skip(&c, 1);
+    uuid = cur_take(&c, CAP_UUID_BYTES);
+    gtid.gtid.seq = cur_u64(&c);
+    gtid.anonymous = event->type == CAP_EV_GTID_ANONYMOUS;
+    if (c.failed || (!gtid.anonymous && (gtid.gtid.seq == 0 || gtid.gtid.seq >= INT64_MAX)))
+        return broken(err, event, "short GTID");
+    if (gtid.anonymous)
+        gtid.gtid.seq = 0;
+    else
+        memcpy(gtid.gtid.uuid, uuid, CAP_UUID_BYTES);
+    if (cur_left(&c) >= 1 + 16 + MICROSECONDS && cur_u8(&c) == LOGICAL_CLOCK) {
+        uint64_t here, first = 0;
+        cur_skip(&c, 16);
+        here = cur_le(&c, MICROSECONDS);
+        if (here & has_original)
+            first = cur_le(&c, MICROSECONDS);
+        if (c.failed)
+            return broken(err, event, "short commit time");
+        gtid.commit_us = (int64_t)(first ? first : here & ~has_original);
+    }
+    *ret = gtid;
+    return 0;
+}
+
+static int
+mariadb_gtid(const struct cap_event *event, struct cap_gtid_event *ret, struct ls_err *err)
+{
+    enum { STANDALONE = 1, PREPARED_XA = 64 };
+    struct cursor c = cur_of(event->body, event->n);
+    struct cap_gtid_event gtid = {.gtid = {.flavour = CAP_MARIADB, .server = event->server_id}};
+    uint8_t flags;
+
+    gtid.gtid.seq = cur_u64(&c);
+    gtid.gtid.domain = cur_u32(&c);
+    flags = cur_u8(&c);
+    if (c.failed)
+        return broken(err, event, "short GTID");
+    gtid.standalone = flags & STANDALONE;
+    gtid.xa_prepared = flags & PREPARED_XA;
+    *ret = gtid;
     return 0;
 }
 
 int
 cap_decode_gtid(const struct cap_event *event, struct cap_gtid_event *ret, struct ls_err *err)
 {
-    struct cursor c = cur_of(event->body, event->n);
-    struct cap_gtid_event gtid = {.server_id = event->server_id};
-    uint8_t flags;
+    return event->type == CAP_EV_GTID ? mariadb_gtid(event, ret, err) : mysql_gtid(event, ret, err);
+}
 
-    gtid.seq_no = cur_u64(&c);
-    gtid.domain = cur_u32(&c);
-    flags = cur_u8(&c);
-    if (c.failed)
-        return broken(err, event, "short GTID");
-    gtid.standalone = flags & 1;
-    gtid.xa_prepared = flags & 64;
-    *ret = gtid;
-    return 0;
+int
+cap_decode_previous_gtids(const struct cap_event *event, struct cap_gtid_set *ret,
+                          struct ls_err *err)
+{
+    return cap_gtid_set_decode(event->body, event->n, ret, err);
 }
 
 /* MariaDB's compressed form: 1xxx0nnn, n bytes of big-endian length, zlib. */

@@ -8,6 +8,7 @@
 #ifndef CAP_DECODE_H
 #define CAP_DECODE_H
 
+#include "capture/gtid.h"
 #include "capture/sqltext.h"
 #include "common/buf.h"
 #include "common/err.h"
@@ -37,8 +38,13 @@ enum cap_event_type {
     CAP_EV_GTID_MYSQL = 33,
     CAP_EV_GTID_ANONYMOUS = 34,
     CAP_EV_PREVIOUS_GTIDS = 35,
+    CAP_EV_TRANSACTION_CONTEXT = 36, /* group replication's */
+    CAP_EV_VIEW_CHANGE = 37,         /* the same */
     CAP_EV_XA_PREPARE = 38,
+    CAP_EV_PARTIAL_UPDATE_ROWS = 39,
+    CAP_EV_PAYLOAD = 40, /* the events of a transaction, compressed */
     CAP_EV_HEARTBEAT_V2 = 41,
+    CAP_EV_GTID_TAGGED = 42,
     CAP_EV_ANNOTATE = 160,
     CAP_EV_CHECKPOINT = 161,
     CAP_EV_GTID = 162,
@@ -90,18 +96,22 @@ int cap_event_parse(const uint8_t *p, size_t n, bool checksum, struct cap_event 
 int cap_decode_format(const struct cap_event *event, bool *ret_checksum, struct ls_err *err);
 int cap_decode_rotate(const struct cap_event *event, struct ls_str *ret_file, uint64_t *ret_pos,
                       struct ls_err *err);
-/* The dump thread's coordinates; pos is the header's next_pos. */
-int cap_decode_heartbeat(const struct cap_event *event, struct ls_str *ret_file,
+/* The dump thread's coordinates, of both kinds of heartbeat. */
+int cap_decode_heartbeat(const struct cap_event *event, struct ls_str *ret_file, uint64_t *ret_pos,
                          struct ls_err *err);
 
+/* What a transaction begins with, of both flavours. */
 struct cap_gtid_event {
-    uint64_t seq_no;
-    uint32_t domain;
-    uint32_t server_id;
-    bool standalone; /* one event follows (DDL), no commit */
-    bool xa_prepared;
+    struct cap_gtid gtid; /* nothing in it when anonymous */
+    bool anonymous;       /* MySQL with gtid_mode other than ON */
+    bool standalone;      /* MariaDB: one event follows (DDL), no commit */
+    bool xa_prepared;     /* MariaDB: XA PREPARE ends it */
+    int64_t commit_us;    /* MySQL 8: when it was committed where it was made first; 0: not said */
 };
 int cap_decode_gtid(const struct cap_event *event, struct cap_gtid_event *ret, struct ls_err *err);
+/* MySQL: all GTIDs in the files before this one. */
+int cap_decode_previous_gtids(const struct cap_event *event, struct cap_gtid_set *ret,
+                              struct ls_err *err);
 
 struct cap_query {
     struct ls_str db;
@@ -139,6 +149,7 @@ struct cap_rows {
     uint64_t table_id;
     bool last_of_statement;
     bool compressed;
+    bool partial;        /* of JSON values the changes only */
     const uint8_t *body; /* behind the post header */
     size_t n;
     const uint8_t *p, *end; /* set by cap_rows_open */
@@ -148,7 +159,7 @@ struct cap_rows {
 bool cap_event_is_rows(uint8_t type);
 /* The head only: which table, so that rows of unwatched tables cost nothing. */
 int cap_rows_head(const struct cap_event *event, struct cap_rows *ret, struct ls_err *err);
-/* Checks that the images are full (FATAL, cause "row-image") and fit the layout. */
+/* Checks that the images are full and not partial (FATAL, cause "row-image") and fit the layout. */
 int cap_rows_open(struct cap_rows *rows, const struct cap_layout *layout, struct ls_buf *scratch,
                   struct ls_err *err);
 

@@ -16,8 +16,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static int
-hex(char c)
+int
+cap_hex_digit(char c)
 {
     return c >= '0' && c <= '9'   ? c - '0'
            : c >= 'a' && c <= 'f' ? c - 'a' + 10
@@ -46,8 +46,8 @@ cap_uuid_parse(struct ls_str text, uint8_t ret[CAP_UUID_BYTES])
                 return -1;
             continue;
         }
-        high = hex(text.p[i]);
-        low = hex(text.p[i + 1]);
+        high = cap_hex_digit(text.p[i]);
+        low = cap_hex_digit(text.p[i + 1]);
         if (high < 0 || low < 0)
             return -1;
         uuid[n++] = (uint8_t)(high << 4 | low);

@@ -12,6 +12,7 @@
 /* Digits at *p up to `end`, at most `max`. */
 int cap_gtid_number(const char **p, const char *end, uint64_t max, uint64_t *ret);
 
+int cap_hex_digit(char c); /* -1: none */
 int cap_uuid_parse(struct ls_str text, uint8_t ret[CAP_UUID_BYTES]);
 void cap_uuid_print(const uint8_t uuid[CAP_UUID_BYTES], char out[CAP_UUID_TEXT + 1]);
 

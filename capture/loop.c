@@ -212,7 +212,7 @@ take_place(struct capture *c, struct ls_err *err)
     memcpy(position->file, place.file, sizeof(position->file));
     position->pos = place.pos;
     position->gtids = gtids;
-    position->row = 0;
+    cap_position_forget_parts(position);
     return 0;
 }
 
@@ -250,7 +250,7 @@ connect_publisher(struct capture *c, struct ls_err *err)
         return -1;
     if (c->new_snapshot && position->snapshot.phase == CAP_SNAPSHOT_RUNNING)
         c->new_snapshot = false; /* it goes on where it was */
-    if (c->new_snapshot && position->row == 0) {
+    if (c->new_snapshot && !cap_position_in_part(position)) {
         if (cap_snapshot_begin(c->snapshot, err) < 0)
             return -1;
         c->new_snapshot = false;

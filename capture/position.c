@@ -18,6 +18,7 @@
 const char *const cap_filter_names[CAP_FILTER_COUNT] = {
     [CAP_FILTER_UNWATCHED_COLUMNS] = "unwatched-columns",
     [CAP_FILTER_PREFERENCES] = "preferences",
+    [CAP_FILTER_XA] = "xa",
 };
 const char *const cap_dead_names[CAP_DEAD_COUNT] = {
     [CAP_DEAD_UTF8] = "invalid-utf8",
@@ -47,6 +48,20 @@ int64_t
 cap_counters_filtered(const struct cap_counters *c)
 {
     return sum(c->filtered, CAP_FILTER_COUNT);
+}
+
+bool
+cap_position_in_part(const struct cap_position *p)
+{
+    return p->row > 0 || p->n_parts > 0;
+}
+
+void
+cap_position_forget_parts(struct cap_position *p)
+{
+    p->row = 0;
+    p->row_gtid[0] = '\0';
+    p->n_parts = 0;
 }
 
 int64_t
@@ -89,26 +104,40 @@ counters_json(const struct cap_counters *c)
     for (int i = 0; i < LS_T_COUNT; i++)
         if (c->tables[i])
             json_object_set_new(tables, ls_tables[i].name, json_integer(c->tables[i]));
-    return json_pack("{s:I, s:I, s:o, s:o, s:o, s:I, s:I}", "watched", (json_int_t)c->watched,
+    return json_pack("{s:I, s:I, s:o, s:o, s:o, s:I, s:I, s:I}", "watched", (json_int_t)c->watched,
                      "published", (json_int_t)c->published, "dead", dead, "filtered", filtered,
-                     "tables", tables, "gtid_gaps", (json_int_t)c->gtid_gaps, "snapshots",
-                     (json_int_t)c->snapshots);
+                     "tables", tables, "gtid_gaps", (json_int_t)c->gtid_gaps, "repeated",
+                     (json_int_t)c->repeated, "snapshots", (json_int_t)c->snapshots);
+}
+
+static json_t *
+parts_json(const struct cap_position *p)
+{
+    json_t *parts = json_array();
+
+    for (size_t i = 0; i < p->n_parts; i++)
+        json_array_append_new(parts, json_pack("{s:s, s:I}", "gtid", p->parts[i].gtid, "row",
+                                               (json_int_t)p->parts[i].row));
+    return parts;
 }
 
 char *
 cap_position_print(const struct cap_position *p, const char *source)
 {
-    char gtids[CAP_GTID_SET_TEXT];
+    char gtids[CAP_GTID_SET_TEXT], xa[CAP_XA_OPEN_TEXT];
     json_t *root;
     char *text = NULL;
 
     cap_gtid_set_print(&p->gtids, gtids);
-    root = json_pack("{s:i, s:s, s:{s:i, s:I}, s:s, s:s, s:I, s:I, s:s, s:I, s:b, s:o, s:o}",
-                     "version", 1, "source", source, "seq", "epoch", p->epoch, "counter",
-                     (json_int_t)p->counter, "gtid", gtids, "file", p->file, "pos",
-                     (json_int_t)p->pos, "row", (json_int_t)p->row, "row_gtid", p->row_gtid,
-                     "ts_us", (json_int_t)p->ts_us, "lost", p->lost, "snapshot",
-                     snapshot_json(&p->snapshot), "counters", counters_json(&p->counters));
+    cap_xa_open_print(&p->xa, xa);
+    root =
+        json_pack("{s:i, s:s, s:{s:i, s:I}, s:s, s:s, s:I, s:I, s:s, s:o, s:s, s:I, s:b, s:o, "
+                  "s:o}",
+                  "version", 1, "source", source, "seq", "epoch", p->epoch, "counter",
+                  (json_int_t)p->counter, "gtid", gtids, "file", p->file, "pos", (json_int_t)p->pos,
+                  "row", (json_int_t)p->row, "row_gtid", p->row_gtid, "parts", parts_json(p), "xa",
+                  xa, "ts_us", (json_int_t)p->ts_us, "lost", p->lost, "snapshot",
+                  snapshot_json(&p->snapshot), "counters", counters_json(&p->counters));
     if (root)
         text = json_dumps(root, JSON_COMPACT);
     json_decref(root);
@@ -152,6 +181,29 @@ parse_snapshot(const json_t *root, struct cap_snapshot_state *ret)
     return 0;
 }
 
+/* Both are not there in the records of older versions. */
+static int
+parse_parts(const json_t *root, struct cap_position *ret)
+{
+    const json_t *parts = json_object_get(root, "parts");
+    const char *xa = json_string_value(json_object_get(root, "xa"));
+
+    if (json_array_size(parts) > CAP_PARTS ||
+        (xa && cap_xa_open_parse(ls_str_of(xa), &ret->xa) < 0))
+        return -1;
+    for (size_t i = 0; i < json_array_size(parts); i++) {
+        struct cap_part *part = &ret->parts[ret->n_parts++];
+        const json_t *one = json_array_get(parts, i);
+        const char *gtid = json_string_value(json_object_get(one, "gtid"));
+        struct cap_gtid parsed;
+        part->row = integer(one, "row");
+        if (!gtid || cap_gtid_parse(ls_str_of(gtid), &parsed) < 0 || part->row <= 0)
+            return -1;
+        cap_gtid_print(&parsed, part->gtid);
+    }
+    return 0;
+}
+
 static void
 parse_counters(const json_t *root, struct cap_counters *ret)
 {
@@ -161,6 +213,7 @@ parse_counters(const json_t *root, struct cap_counters *ret)
     ret->watched = integer(root, "watched");
     ret->published = integer(root, "published");
     ret->gtid_gaps = integer(root, "gtid_gaps");
+    ret->repeated = integer(root, "repeated");
     ret->snapshots = integer(root, "snapshots");
     for (int i = 0; i < CAP_DEAD_COUNT; i++)
         ret->dead[i] = integer(dead, cap_dead_names[i]);
@@ -188,7 +241,8 @@ cap_position_parse(struct ls_str json, struct cap_position *ret, struct ls_err *
     p.ts_us = integer(root, "ts_us");
     p.lost = json_is_true(json_object_get(root, "lost"));
     if (!seq || !gtid || !file || strlen(file) >= sizeof(p.file) || p.epoch <= 0 || p.row < 0 ||
-        parse_snapshot(json_object_get(root, "snapshot"), &p.snapshot) < 0) {
+        parse_snapshot(json_object_get(root, "snapshot"), &p.snapshot) < 0 ||
+        parse_parts(root, &p) < 0) {
         (void)ls_fail_cause(err, LS_ERR_FATAL, 0, "position",
                             "the record in the position topic cannot be read: %.*s",
                             (int)(json.n > 120 ? 120 : json.n), json.p ? json.p : "");

@@ -5,6 +5,7 @@
 #define CAP_POSITION_H
 
 #include "capture/gtid.h"
+#include "capture/xa.h"
 #include "common/records.h"
 #include "common/tables.h"
 
@@ -12,7 +13,12 @@
 /* Beside it: the columns of the watched tables there (schema.h), while rows come without names. */
 #define CAP_COLUMNS_KEY "columns"
 
-enum cap_filter { CAP_FILTER_UNWATCHED_COLUMNS, CAP_FILTER_PREFERENCES, CAP_FILTER_COUNT };
+enum cap_filter {
+    CAP_FILTER_UNWATCHED_COLUMNS,
+    CAP_FILTER_PREFERENCES,
+    CAP_FILTER_XA, /* prepared, not yet there */
+    CAP_FILTER_COUNT
+};
 extern const char *const cap_filter_names[CAP_FILTER_COUNT];
 
 enum cap_dead {
@@ -30,6 +36,7 @@ struct cap_counters {
     int64_t filtered[CAP_FILTER_COUNT];
     int64_t tables[LS_T_COUNT]; /* watched rows by table */
     int64_t gtid_gaps;
+    int64_t repeated;  /* transactions that the source sent again */
     int64_t snapshots; /* completed */
 };
 
@@ -47,6 +54,13 @@ struct cap_snapshot_state {
     int64_t started_us, ended_us;
 };
 
+/* A transaction that was published in part before a failover, and has still to come again. */
+struct cap_part {
+    char gtid[CAP_GTID_TEXT];
+    int64_t row; /* watched rows of it that are published already */
+};
+#define CAP_PARTS 4
+
 struct cap_position {
     int32_t epoch;
     int64_t counter;           /* the last one given */
@@ -55,11 +69,19 @@ struct cap_position {
     uint64_t pos; /* end of the last whole transaction */
     int64_t row;  /* watched rows of the next transaction that are published already */
     char row_gtid[CAP_GTID_TEXT]; /* of which transaction; "" not known */
-    int64_t ts_us;                /* commit time of the last transaction */
-    bool lost;                    /* rows went by that cannot be shown: a snapshot has to begin */
+    size_t n_parts;
+    struct cap_part parts[CAP_PARTS]; /* others, which come before or behind that one */
+    struct cap_xa_open xa;
+    int64_t ts_us; /* commit time of the last transaction */
+    bool lost;     /* rows went by that cannot be shown: a snapshot has to begin */
     struct cap_snapshot_state snapshot;
     struct cap_counters counters;
 };
+
+/* Whether a transaction is published in part. */
+bool cap_position_in_part(const struct cap_position *position);
+/* Nobody waits for the rest any more. */
+void cap_position_forget_parts(struct cap_position *position);
 
 int64_t cap_counters_dead(const struct cap_counters *counters);
 int64_t cap_counters_filtered(const struct cap_counters *counters);

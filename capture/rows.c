@@ -14,6 +14,7 @@ cap_event_is_rows(uint8_t type)
 {
     return (type >= CAP_EV_WRITE_ROWS_V1 && type <= CAP_EV_DELETE_ROWS_V1) ||
            (type >= CAP_EV_WRITE_ROWS && type <= CAP_EV_DELETE_ROWS) ||
+           type == CAP_EV_PARTIAL_UPDATE_ROWS ||
            (type >= CAP_EV_WRITE_ROWS_COMPRESSED_V1 && type <= CAP_EV_DELETE_ROWS_COMPRESSED);
 }
 
@@ -29,7 +30,8 @@ cap_rows_head(const struct cap_event *event, struct cap_rows *ret, struct ls_err
                                                        : CAP_EV_WRITE_ROWS_V1;
     bool v2 = first == CAP_EV_WRITE_ROWS || first == CAP_EV_WRITE_ROWS_COMPRESSED;
 
-    rows.op = (enum cap_rows_op)(event->type - first);
+    rows.partial = event->type == CAP_EV_PARTIAL_UPDATE_ROWS;
+    rows.op = rows.partial ? CAP_ROWS_UPDATE : (enum cap_rows_op)(event->type - first);
     rows.compressed = event->type >= CAP_EV_WRITE_ROWS_COMPRESSED_V1;
     rows.table_id = cur_u48(&c);
     rows.last_of_statement = cur_u16(&c) & 1;
@@ -66,6 +68,12 @@ cap_rows_open(struct cap_rows *rows, const struct cap_layout *layout, struct ls_
     uint64_t width = cur_lenenc(&c), bytes = (width + 7) / 8;
     const uint8_t *first = cur_take(&c, bytes), *second = first;
 
+    if (rows->partial)
+        return ls_fail_cause(err, LS_ERR_FATAL, 0, "row-image",
+                             "an update of %s holds JSON values in part: set "
+                             "binlog_row_value_options='', also in the sessions that write, then "
+                             "take a new snapshot",
+                             layout->table->name);
     if (rows->op == CAP_ROWS_UPDATE)
         second = cur_take(&c, bytes);
     if (c.failed)

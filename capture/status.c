@@ -31,6 +31,7 @@ enum {
     M_BINLOG_POSITION,
     M_TRANSACTION_AGE,
     M_GTID_GAPS,
+    M_REPEATED,
     M_BALANCE,
     M_ACTIVE,
 };
@@ -62,7 +63,9 @@ const struct ls_metric cap_metrics[] = {
     [M_TRANSACTION_AGE] = {"lockstep_capture_last_transaction_age_seconds", LS_GAUGE, NULL,
                            "Age of the last transaction that was read."},
     [M_GTID_GAPS] = {"lockstep_capture_gtid_gaps_total", LS_COUNTER, NULL,
-                     "Numbers left out in a domain's GTIDs."},
+                     "Numbers left out in the GTIDs of a domain or server."},
+    [M_REPEATED] = {"lockstep_capture_repeated_transactions_total", LS_COUNTER, NULL,
+                    "Transactions that the source sent again and that were not published twice."},
     [M_BALANCE] = {"lockstep_capture_balance", LS_GAUGE, NULL,
                    "Watched - published - filtered - dead; not 0: rows were lost."},
     [M_ACTIVE] = {"lockstep_capture_active", LS_GAUGE, NULL,
@@ -220,6 +223,7 @@ set_metrics(struct cap_status *s, const struct cap_facts *facts, int64_t now)
     set_counter(s, M_COMMITS, NULL, facts->commits);
     set_counter(s, M_RECONNECTS, NULL, facts->reconnects);
     set_counter(s, M_GTID_GAPS, NULL, c->gtid_gaps);
+    set_counter(s, M_REPEATED, NULL, c->repeated);
     ls_metric_set(s->metrics, M_LAG, NULL, (double)lag_us(s, facts, now) / 1e6);
     ls_metric_set(s->metrics, M_SNAPSHOT_ROWS, NULL, (double)p->snapshot.rows);
     ls_metric_set(s->metrics, M_SNAPSHOT_ESTIMATE, NULL, (double)p->snapshot.estimate);
@@ -251,6 +255,7 @@ counters_json(const struct cap_facts *facts)
     json_object_set_new(o, "commits", json_integer(facts->commits));
     json_object_set_new(o, "reconnects", json_integer(facts->reconnects));
     json_object_set_new(o, "gtid_gaps", json_integer(c->gtid_gaps));
+    json_object_set_new(o, "repeated", json_integer(c->repeated));
     json_object_set_new(o, "snapshots", json_integer(c->snapshots));
     return o;
 }

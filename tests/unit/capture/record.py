@@ -110,10 +110,10 @@ MYSQL_CASES = {
         INSERT INTO oc_mimetypes VALUES(1, 'text'), (2, 'image');
         UPDATE oc_mimetypes SET id = 7 WHERE id = 2""",
     "mysql_create_select": "CREATE TABLE copied AS SELECT * FROM oc_accounts",
-    "mysql_partial": """CREATE TABLE oc_properties (id INT PRIMARY KEY, propertyvalue JSON);
-        INSERT INTO oc_properties VALUES(1, '{"a": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "b": 1}');
+    "mysql_partial": """INSERT INTO oc_filecache (fileid, storage, size, c_json)
+        VALUES(70, 7, 1, '{"a": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "b": 1}');
         SET SESSION binlog_row_value_options = PARTIAL_JSON;
-        UPDATE oc_properties SET propertyvalue = JSON_SET(propertyvalue, '$.b', 2)""",
+        UPDATE oc_filecache SET c_json = JSON_SET(c_json, '$.b', 2) WHERE fileid = 70""",
     "mysql_minimal": """SET SESSION binlog_row_image = MINIMAL;
         UPDATE oc_accounts SET state = 3 WHERE id = 1""",
     "mysql_statement": """SET SESSION binlog_format = STATEMENT;

@@ -39,6 +39,13 @@ cap_publisher_full(const struct cap_publisher *p)
     return false;
 }
 
+int64_t
+cap_publisher_age_ms(const struct cap_publisher *p, int64_t now_ms)
+{
+    (void)p, (void)now_ms;
+    return 0;
+}
+
 int
 cap_publisher_commit(struct cap_publisher *p, struct ls_err *err)
 {
