@@ -194,7 +194,7 @@ class Daemons:
 
     # ---- waiting
 
-    def _check_alive(self):
+    def check_alive(self):
         for stage, process in self.running.items():
             if not process.alive():
                 raise BedError(f"lockstep-{stage} ended with status {process.status()}:\n"
@@ -203,7 +203,7 @@ class Daemons:
     def wait_snapshot(self, seconds=60):
         """Until the snapshot is done in capture."""
         def done():
-            self._check_alive()
+            self.check_alive()
             return self.status("capture").get("snapshot", {}).get("state") == "done"
         self._wait(done, seconds, "the end of the snapshot")
 
@@ -247,7 +247,7 @@ class Daemons:
         self.parked = (None, 0.0)
 
         def done():
-            self._check_alive()
+            self.check_alive()
             last[0] = self.behind(since_us)
             return not last[0]
         self._wait(done, seconds, "the pipe to drain", last)

@@ -65,6 +65,7 @@ class Capture:
         place = self.database.place()
 
         def done():
+            self.site.check_alive()
             status = self.status()
             return status.get("ready") and self.reached(gtids, place, status)
         wait_until(done, seconds, f"GTID {gtids} {place} in capture: {self.status()}")
