@@ -97,6 +97,12 @@ cap_schema_changed(struct cap_schema *schema)
     return changed;
 }
 
+void
+cap_schema_is_mysql(struct cap_schema *schema, bool mysql)
+{
+    schema->mysql = mysql;
+}
+
 bool
 cap_schema_full_metadata(const struct cap_schema *schema)
 {
@@ -318,7 +324,7 @@ load_settings(struct cap_schema *schema, MYSQL *mysql, struct ls_err *err)
 {
     char ignored[64], value[64];
 
-    schema->mysql = !strstr(mysql_get_server_info(mysql), "MariaDB");
+    cap_schema_is_mysql(schema, !strstr(mysql_get_server_info(mysql), "MariaDB"));
     if (cap_query_text(mysql, "SHOW GLOBAL VARIABLES LIKE 'lower_case_table_names'", ignored,
                        sizeof(ignored), value, sizeof(value), err) < 0)
         return -1;

@@ -39,6 +39,8 @@ void cap_schema_forget(struct cap_schema *schema, uint32_t tables);
 bool cap_schema_stale(const struct cap_schema *schema);
 const struct cap_source_table *cap_schema_table(const struct cap_schema *schema,
                                                 enum ls_table_id id);
+/* Whose table maps these are: known from a load on, MariaDB's before it. */
+void cap_schema_is_mysql(struct cap_schema *schema, bool mysql);
 /* Whether the source writes names into its table maps (binlog_row_metadata=FULL). */
 bool cap_schema_full_metadata(const struct cap_schema *schema);
 
