@@ -112,6 +112,11 @@ void ap_take_malformed(struct ap_core *core, const struct ap_origin *at, struct 
                        struct ls_str value, const struct ls_err *why);
 /* Sweeps that waited and are allowed now (another limit); at start. */
 void ap_sweep_waiting(struct ap_core *core);
+/* sweep_storage.c: a bracket of one storage; false when the record is not one. And the sweeps of
+ * storages that waited. */
+bool ap_take_storage_mark(struct ap_core *core, const struct ap_origin *at,
+                          const struct cs3_resource *record);
+void ap_sweep_storages_waiting(struct ap_core *core);
 /* The message's bytes: decode and take; the offset moves on. 0, or -1 FATAL. */
 struct ls_message;
 int ap_take_message(struct ap_core *core, const struct ls_message *message, const char *topic,

@@ -182,7 +182,7 @@ ap_take_resource(struct ap_core *core, const struct ap_origin *at, const struct 
     struct ap_desired have;
     bool known;
 
-    if (ap_take_mark(core, at, &r->head))
+    if (ap_take_storage_mark(core, at, r) || ap_take_mark(core, at, &r->head))
         return;
     if (too_long(r->name, 1001) || too_long(r->etag, 168) || too_long(r->sha1, 41) ||
         too_long(r->md5, 33) || too_long(r->adler32, 9) || too_long(r->mimetype, 256)) {
@@ -531,6 +531,7 @@ ap_sweep_waiting(struct ap_core *core)
     ap_done(s);
     for (int i = 0; i < n; i++)
         sweep(core, waiting[i].topic, waiting[i].partition, waiting[i].begin);
+    ap_sweep_storages_waiting(core);
 }
 
 static void

@@ -39,6 +39,8 @@ static const char *const schema =
     /* state: 1 begun, 2 ended, 3 its sweep waits for a word */
     "CREATE TABLE IF NOT EXISTS bracket(topic TEXT, partition INT, state INT, ended INT DEFAULT 0,"
     " epoch INT, counter INT, items INT DEFAULT 0, PRIMARY KEY(topic, partition)) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS bracket_storage(storage INTEGER PRIMARY KEY, partition INT,"
+    " state INT, epoch INT, counter INT, items INT DEFAULT 0);"
     "CREATE TABLE IF NOT EXISTS desired(fileid INTEGER PRIMARY KEY, storage INT, partition INT,"
     " parent INT, name TEXT, folder INT, size INT, mtime INT, etag TEXT, sha1 TEXT, md5 TEXT,"
     " adler32 TEXT, mimetype TEXT, encrypted INT, epoch INT, counter INT, part INT, deleted INT,"

@@ -133,7 +133,8 @@ document(struct ap_status *status, struct ap_core *core, int64_t now)
     json_t *counters, *parked, *dead;
     int64_t lag = lag_us(core, now), balance = ap_balance(core->ledger);
     int64_t sweeps =
-        ap_number(core->ledger, 0, "SELECT count(*) FROM bracket WHERE state = 3", NULL);
+        ap_number(core->ledger, 0, "SELECT count(*) FROM bracket WHERE state = 3", NULL) +
+        ap_number(core->ledger, 0, "SELECT count(*) FROM bracket_storage WHERE state = 3", NULL);
     int64_t done = ap_counted(core->ledger, "applied") + ap_counted(core->ledger, "equal");
 
     causes_reset(status);

@@ -58,11 +58,15 @@ struct cap_position *cap_publisher_position(struct cap_publisher *publisher);
 int cap_publish_row(struct cap_publisher *publisher, const struct cap_origin *origin,
                     const struct ls_table *table, const struct cap_image *before,
                     const struct cap_image *after, struct ls_err *err);
-/* A begin bracket (its seq in *ret_begin) or the end of the one that `begin` names, to every
- * partition of every watched topic. */
-int cap_publish_begin(struct cap_publisher *publisher, struct ls_seq *ret_begin,
+/*
+ * A begin bracket (its seq in *ret_begin) or the end of the one that `begin` names. For everything
+ * (LS_NO_STORAGE): to every partition of every watched topic. For one storage: to its partition of
+ * oc_filecache; readers then take the bracket for that storage alone.
+ */
+int cap_publish_begin(struct cap_publisher *publisher, int64_t storage, struct ls_seq *ret_begin,
                       struct ls_err *err);
-int cap_publish_end(struct cap_publisher *publisher, struct ls_seq begin, struct ls_err *err);
+int cap_publish_end(struct cap_publisher *publisher, int64_t storage, struct ls_seq begin,
+                    struct ls_err *err);
 /* "Read up to read_us, nothing left out". Never goes back in time. */
 int cap_publish_heartbeat(struct cap_publisher *publisher, int64_t read_us, struct ls_err *err);
 

@@ -156,7 +156,7 @@ cap_snapshot_begin(struct cap_snapshot *s, struct ls_err *err)
     struct cap_snapshot_state *state = &position->snapshot;
     struct ls_seq begin;
 
-    if (cap_publish_begin(s->publisher, &begin, err) < 0)
+    if (cap_publish_begin(s->publisher, LS_NO_STORAGE, &begin, err) < 0)
         return -1;
     cap_snapshot_drop(s);
     memset(state, 0, sizeof(*state));
@@ -376,7 +376,7 @@ emit_chunk(struct cap_snapshot *s, const struct ls_table *table, struct cap_snap
 static int
 finish(struct cap_snapshot *s, struct cap_snapshot_state *state, struct ls_err *err)
 {
-    if (cap_publish_end(s->publisher, state->begin, err) < 0)
+    if (cap_publish_end(s->publisher, LS_NO_STORAGE, state->begin, err) < 0)
         return -1;
     state->phase = CAP_SNAPSHOT_DONE;
     state->ended_us = ls_now_us();

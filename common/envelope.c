@@ -42,6 +42,7 @@ static const struct rec_field head[] = {
     {"row", REC_INT, E(row), false, 0, NULL, 0},
     {"moved_from", REC_OPT_LONG, E(moved_from), false, 0, NULL, 0},
     {"moved_to", REC_OPT_LONG, E(moved_to), false, 0, NULL, 0},
+    {"storage", REC_OPT_LONG, E(storage), false, 0, NULL, 0},
 };
 
 static struct {

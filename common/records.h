@@ -54,11 +54,12 @@ struct ls_envelope {
     int32_t row;           /* ordinal of the watched row in its transaction */
     int64_t moved_from;    /* storage, on the upsert half of a move; else LS_NO_STORAGE */
     int64_t moved_to;      /* storage, on the delete half */
+    int64_t storage;       /* BEGIN, END: only this storage; LS_NO_STORAGE: the whole partition */
     bool has_before, has_after;
     struct ls_value before[LS_MAX_COLUMNS]; /* changed and key columns; the others ABSENT */
     struct ls_value after[LS_MAX_COLUMNS];
 };
-/* Keys of records that are not about a row. */
+/* Keys of records that are not about a row; a storage's own brackets: "!begin/<storage>". */
 #define LS_KEY_HEARTBEAT "!heartbeat"
 #define LS_KEY_BEGIN "!begin"
 #define LS_KEY_END "!end"
@@ -98,7 +99,7 @@ enum cs3_what { CS3_NODE, CS3_TRASH_INFO };
 struct cs3_resource {
     struct cs3_head head;
     enum cs3_what what;
-    int64_t storage;
+    int64_t storage;           /* of a bracket as of an envelope's: LS_NO_STORAGE or the only one */
     int64_t fileid;            /* CS3_NODE; CS3_TRASH_INFO: auto_id */
     int64_t parent;            /* -1: root of its storage */
     struct ls_str name;        /* TRASH_INFO: base name */

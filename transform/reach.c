@@ -110,6 +110,9 @@ tf_reach_note(struct tf_reach *reach, const struct ls_envelope *e, int32_t parti
         reach->rows++;
     if (!m)
         return;
+    /* one storage's own bracket says nothing of the partition */
+    if ((e->op == LS_OP_BEGIN || e->op == LS_OP_END) && e->storage != LS_NO_STORAGE)
+        return;
     if (e->op == LS_OP_BEGIN) {
         m->now.open = true;
         m->now.ended = false;

@@ -4,7 +4,8 @@
  * What can go wrong: a bracket that speaks for more than its table covers. The `end` of oc_groups
  * must not sweep users, and that of oc_files_trash must not sweep files: three tables share
  * cs3.person and two share cs3.resource. So brackets of the lesser tables have keys of their own
- * (the compacted topic keeps each) and the record's `type` or `what` says what they cover.
+ * (the compacted topic keeps each) and the record's `type` or `what` says what they cover. A
+ * snapshot of one storage has brackets that name it, in key and record.
  */
 #include "transform/route.h"
 
@@ -52,10 +53,11 @@ tf_route_asks(const struct tf_known *known, const struct ls_envelope *e)
     return !tf_known_certain(known, e->seq) && route->asks(known, e);
 }
 
-/* A record without an entity: a bracket or a heartbeat. */
+/* A record without an entity: a bracket or a heartbeat. `storage`: the one that a bracket is about,
+ * or LS_NO_STORAGE. */
 static const void *
-bare_record(const struct route *route, struct cs3_head head, struct ls_arena *arena,
-            struct ls_err *err)
+bare_record(const struct route *route, struct cs3_head head, int64_t storage,
+            struct ls_arena *arena, struct ls_err *err)
 {
     struct cs3_resource *resource;
     struct cs3_space *space;
@@ -68,7 +70,7 @@ bare_record(const struct route *route, struct cs3_head head, struct ls_arena *ar
         if (resource)
             *resource = (struct cs3_resource){.head = head,
                                               .what = (enum cs3_what)route->type,
-                                              .storage = LS_NO_STORAGE,
+                                              .storage = storage,
                                               .parent = -1,
                                               .size = -1,
                                               .name = LS_STR(""),
@@ -106,6 +108,7 @@ route_bare(const struct tf_world *world, const struct route *route, const struct
     int32_t partition = route->topic == TF_RESOURCE ? world->partition : 0;
     const void *record;
     const char *key = LS_KEY_HEARTBEAT;
+    int64_t storage = kind == CS3_HEARTBEAT ? LS_NO_STORAGE : e->storage;
 
     *ret_sort = kind == CS3_HEARTBEAT ? TF_HEARTBEAT : TF_BRACKET;
     if (kind == CS3_HEARTBEAT ? !route->heartbeat : !route->suffix)
@@ -113,6 +116,13 @@ route_bare(const struct tf_world *world, const struct route *route, const struct
     if (kind != CS3_HEARTBEAT)
         key = ls_arena_printf(arena, "%s%s", kind == CS3_BEGIN ? LS_KEY_BEGIN : LS_KEY_END,
                               route->suffix);
+    /* One storage's own brackets; only files have such. */
+    if (storage != LS_NO_STORAGE) {
+        if (e->table->id != LS_T_FILECACHE)
+            return 0;
+        key = ls_arena_printf(arena, "%s/%" PRId64, kind == CS3_BEGIN ? LS_KEY_BEGIN : LS_KEY_END,
+                              storage);
+    }
     /* Trash entries of one topic are spread over all partitions. */
     if (route->topic == TF_RESOURCE && route->type == CS3_TRASH_INFO)
         partition = TF_ALL_PARTITIONS;
@@ -122,7 +132,7 @@ route_bare(const struct tf_world *world, const struct route *route, const struct
         if (head.source_ts_us == 0)
             return 0;
     }
-    record = bare_record(route, head, arena, err);
+    record = bare_record(route, head, storage, arena, err);
     if (!record || !key)
         return ls_fail_cause(err, LS_ERR_FATAL, 0, "memory", "the arena of one record is full");
     tf_emit(ret, route->topic, partition, ls_str_of(key), record);

@@ -107,14 +107,16 @@ def state(bootstrap, prefix, table):
 def state_of(all_records, until=None):
     """
     What the records come to: the highest seq of each key wins, deletes included, and an end bracket
-    sweeps what is older than its begin. `until`: only records up to this (epoch, counter).
+    sweeps what is older than its begin, of its storage where it names one. `until`: only records up
+    to this (epoch, counter).
     """
     seen, last, sweep = {}, {}, {}
     for r in all_records:
         if r["op"] is None or (until and r["seq"][:2] > until):
             continue
         if r["op"] == "e":
-            sweep[r["partition"]] = (r["begin_epoch"], r["begin_counter"], r["begin_part"])
+            of = r["partition"] if r["storage"] is None else ("storage", r["storage"])
+            sweep[of] = (r["begin_epoch"], r["begin_counter"], r["begin_part"])
         if r["op"] not in ("c", "u", "d", "r"):
             continue
         part = r["partition"]
@@ -122,5 +124,8 @@ def state_of(all_records, until=None):
         seen[part] = r["seq"]
         if r["key"] not in last or last[r["key"]]["seq"] < r["seq"]:
             last[r["key"]] = r
-    return {k: r["after"] for k, r in last.items()
-            if r["op"] != "d" and r["seq"] > sweep.get(r["partition"], (0, 0, 0))}
+
+    def stays(r):
+        of = (r["partition"], ("storage", (r["after"] or {}).get("storage")))
+        return r["op"] != "d" and all(r["seq"] > sweep.get(o, (0, 0, 0)) for o in of)
+    return {k: r["after"] for k, r in last.items() if stays(r)}

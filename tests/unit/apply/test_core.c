@@ -944,6 +944,143 @@ a_storage_whose_space_is_taken_is_a_dead_letter(void **state)
     stop_world(&w);
 }
 
+/* A file of a storage that nobody watches at the target; all in one partition. */
+static void
+give_file(struct world *w, int64_t storage, int64_t fileid)
+{
+    struct ap_origin at = {.topic = "cs3.resource", .partition = 1};
+    struct cs3_resource r = {.head = {.seq = {1, ++w->model.counter, 0}},
+                             .storage = storage,
+                             .fileid = fileid,
+                             .parent = fileid + 1,
+                             .name = LS_STR("x"),
+                             .moved_from = LS_NO_STORAGE,
+                             .moved_to = LS_NO_STORAGE};
+
+    ap_take_resource(w->core, &at, &r);
+}
+
+/* Returns the seq; `from` is that of the begin. */
+static struct ls_seq
+give_storage_mark(struct world *w, int64_t storage, enum cs3_kind kind, struct ls_seq from)
+{
+    struct ap_origin at = {.topic = "cs3.resource", .partition = 1};
+    struct cs3_resource r = {
+        .head = {.kind = kind, .seq = {1, ++w->model.counter, 0}, .begin = from},
+        .storage = storage,
+        .name = LS_STR("")};
+
+    ap_take_resource(w->core, &at, &r);
+    return r.head.seq;
+}
+
+static int64_t
+alive(struct world *w, int64_t storage)
+{
+    return ap_number(w->ledger, -1,
+                     "SELECT count(*) FROM desired WHERE storage = ? AND deleted = 0", "i",
+                     storage);
+}
+
+static void
+the_snapshot_of_a_storage_sweeps_that_storage_alone(void **state)
+{
+    static struct world w;
+    struct ls_seq first, none = {0};
+    struct ap_origin at = {.topic = "cs3.resource", .partition = 1};
+    struct cs3_resource leaving = {.head = {.kind = CS3_DELETE},
+                                   .storage = 101,
+                                   .fileid = 90003,
+                                   .moved_to = 999,
+                                   .moved_from = LS_NO_STORAGE};
+
+    (void)state;
+    start_world(&w);
+    begin(&w);
+    for (int64_t id = 90000; id < 90004; id++) {
+        give_file(&w, 101, id);
+        give_file(&w, 201, id + 1000); /* of the same partition */
+    }
+    leaving.head.seq = (struct ls_seq){1, ++w.model.counter, 0};
+    ap_take_resource(w.core, &at, &leaving);
+    first = give_storage_mark(&w, 101, CS3_BEGIN, none);
+    give_file(&w, 101, 90000);
+    commit(&w);
+    assert_int_equal(alive(&w, 101), 3);
+    begin(&w);
+    give_storage_mark(&w, 101, CS3_END, first);
+    commit(&w);
+    assert_int_equal(alive(&w, 101), 1);
+    assert_int_equal(alive(&w, 201), 4);
+    /* the half that waits for its other one waits on */
+    assert_int_equal(
+        ap_number(w.ledger, 0, "SELECT moved_to FROM desired WHERE fileid = 90003", NULL), 999);
+    /* brackets of the whole partition know nothing of it */
+    assert_int_equal(ap_number(w.ledger, 0,
+                               "SELECT count(*) FROM bracket WHERE epoch = 1 AND counter = ?", "i",
+                               first.counter),
+                     0);
+    stop_world(&w);
+}
+
+static void
+a_begin_without_an_end_sweeps_nothing_and_the_next_one_counts(void **state)
+{
+    static struct world w;
+    struct ls_seq first, second, none = {0};
+
+    (void)state;
+    start_world(&w);
+    begin(&w);
+    give_file(&w, 101, 90000);
+    first = give_storage_mark(&w, 101, CS3_BEGIN, none); /* cancelled */
+    give_file(&w, 101, 90001);
+    second = give_storage_mark(&w, 101, CS3_BEGIN, none);
+    give_file(&w, 101, 90002);
+    commit(&w);
+    assert_int_equal(alive(&w, 101), 3);
+    begin(&w);
+    give_storage_mark(&w, 101, CS3_END, first); /* read once more */
+    commit(&w);
+    assert_int_equal(alive(&w, 101), 2);
+    begin(&w);
+    give_storage_mark(&w, 101, CS3_END, second);
+    commit(&w);
+    assert_int_equal(alive(&w, 101), 1);
+    stop_world(&w);
+}
+
+static void
+the_sweep_of_a_storage_above_the_limit_waits_for_a_word(void **state)
+{
+    static struct world w;
+    struct ls_seq first, none = {0};
+
+    (void)state;
+    start_world(&w);
+    w.core->options.sweep_max_percent = 5;
+    w.core->options.sweep_max_items = 1;
+    begin(&w);
+    for (int64_t id = 90000; id < 90010; id++)
+        give_file(&w, 101, id);
+    for (int64_t id = 91000; id < 91090; id++)
+        give_file(&w, 201, id); /* others do not make it less */
+    first = give_storage_mark(&w, 101, CS3_BEGIN, none);
+    for (int64_t id = 90002; id < 90010; id++)
+        give_file(&w, 101, id);
+    give_storage_mark(&w, 101, CS3_END, first);
+    commit(&w);
+    assert_int_equal(alive(&w, 101), 10);
+    assert_int_equal(
+        ap_number(w.ledger, 0, "SELECT items FROM bracket_storage WHERE state = 3", NULL), 2);
+    w.core->options.sweep_max_items = 2;
+    begin(&w);
+    ap_sweep_waiting(w.core);
+    commit(&w);
+    assert_int_equal(alive(&w, 101), 8);
+    stop_world(&w);
+}
+
 static void
 a_sweep_of_people_above_the_limit_waits(void **state)
 {
@@ -1247,6 +1384,9 @@ main(void)
             half_a_move_is_a_dead_letter_once_every_partition_was_read_past_it_and_the_copy_stays),
         cmocka_unit_test(encrypted_content_is_a_dead_letter_and_a_newer_row_takes_it_back),
         cmocka_unit_test(a_storage_whose_space_is_taken_is_a_dead_letter),
+        cmocka_unit_test(the_snapshot_of_a_storage_sweeps_that_storage_alone),
+        cmocka_unit_test(a_begin_without_an_end_sweeps_nothing_and_the_next_one_counts),
+        cmocka_unit_test(the_sweep_of_a_storage_above_the_limit_waits_for_a_word),
         cmocka_unit_test(a_sweep_of_people_above_the_limit_waits),
         cmocka_unit_test(a_grant_narrows_when_its_wider_row_ends),
         cmocka_unit_test(a_parent_is_forgotten_after_three_answers_of_that_kind_only),

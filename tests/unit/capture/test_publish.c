@@ -268,14 +268,14 @@ no_number_is_given_twice_even_when_an_outcome_is_unknown(void **state)
 
     (void)state;
     assert_false(connect_again());
-    assert_int_equal(cap_publish_begin(publisher, &a, &err), 0);
+    assert_int_equal(cap_publish_begin(publisher, LS_NO_STORAGE, &a, &err), 0);
     assert_int_equal(cap_publisher_commit(publisher, &err), 0);
-    assert_int_equal(cap_publish_begin(publisher, &a, &err), 0);
+    assert_int_equal(cap_publish_begin(publisher, LS_NO_STORAGE, &a, &err), 0);
     refuse_commit = true;
     assert_int_equal(cap_publisher_commit(publisher, &err), -1);
     refuse_commit = false;
     assert_true(connect_again());
-    assert_int_equal(cap_publish_begin(publisher, &b, &err), 0);
+    assert_int_equal(cap_publish_begin(publisher, LS_NO_STORAGE, &b, &err), 0);
     assert_true(ls_seq_cmp(b, a) > 0);
     assert_true(b.epoch > a.epoch);
 }
@@ -347,12 +347,36 @@ a_bracket_says_how_far_was_read_not_what_time_it_is(void **state)
     (void)state;
     assert_false(connect_again());
     cap_publisher_position(publisher)->ts_us = 7000;
-    assert_int_equal(cap_publish_begin(publisher, &seq, &err), 0);
+    assert_int_equal(cap_publish_begin(publisher, LS_NO_STORAGE, &seq, &err), 0);
     assert_int_equal(envelope(LS_T_GROUPS, 0)->source_ts_us, 7000);
     assert_int_equal(cap_publish_heartbeat(publisher, 9000, &err), 0);
-    assert_int_equal(cap_publish_end(publisher, seq, &err), 0);
+    assert_int_equal(cap_publish_end(publisher, LS_NO_STORAGE, seq, &err), 0);
     assert_int_equal(envelope(LS_T_USERS, 1)->source_ts_us, 9000);
     assert_int_equal(envelope(LS_T_USERS, 1)->op, LS_OP_END);
+}
+
+static void
+the_bracket_of_a_storage_goes_to_its_partition_alone(void **state)
+{
+    struct ls_seq seq;
+    size_t from;
+
+    (void)state;
+    assert_false(connect_again());
+    from = n_sent;
+    assert_int_equal(cap_publish_begin(publisher, 6, &seq, &err), 0);
+    assert_int_equal(cap_publish_end(publisher, 6, seq, &err), 0);
+    assert_int_equal(n_sent, from + 2);
+    for (size_t i = 0; i < 2; i++) {
+        assert_string_equal(records[from + i].topic, "p.oc10.oc_filecache");
+        assert_int_equal(records[from + i].partition, 2); /* of 4 */
+        assert_string_equal(records[from + i].key, i ? "!end/6" : "!begin/6");
+        assert_int_equal(envelope(LS_T_FILECACHE, i)->storage, 6);
+    }
+    assert_int_equal(envelope(LS_T_FILECACHE, 1)->begin.counter, seq.counter);
+    assert_int_equal(cap_publish_begin(publisher, LS_NO_STORAGE, &seq, &err), 0);
+    assert_int_equal(count("p.oc10.oc_filecache"), 2 + 4);
+    assert_int_equal(envelope(LS_T_FILECACHE, 2)->storage, LS_NO_STORAGE);
 }
 
 /* ---- rows that cannot be sent */
@@ -464,6 +488,7 @@ main(void)
         T(odd_bytes_in_what_was_do_not_bury_what_is),
         T(a_deletion_names_no_other_half_that_is_a_dead_letter),
         T(a_bracket_says_how_far_was_read_not_what_time_it_is),
+        T(the_bracket_of_a_storage_goes_to_its_partition_alone),
         T(a_dead_letter_that_is_too_large_goes_without_its_value),
         T(a_lost_position_gives_numbers_above_those_in_the_topics),
         T(a_heartbeat_that_was_thrown_away_does_not_raise_the_next_one),

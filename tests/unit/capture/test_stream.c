@@ -55,17 +55,18 @@ cap_publisher_commit(struct cap_publisher *p, struct ls_err *err)
 }
 
 int
-cap_publish_begin(struct cap_publisher *p, struct ls_seq *ret_begin, struct ls_err *err)
+cap_publish_begin(struct cap_publisher *p, int64_t storage, struct ls_seq *ret_begin,
+                  struct ls_err *err)
 {
-    (void)p, (void)err;
+    (void)p, (void)storage, (void)err;
     *ret_begin = (struct ls_seq){1, 1, 0};
     return 0;
 }
 
 int
-cap_publish_end(struct cap_publisher *p, struct ls_seq begin, struct ls_err *err)
+cap_publish_end(struct cap_publisher *p, int64_t storage, struct ls_seq begin, struct ls_err *err)
 {
-    (void)p, (void)begin, (void)err;
+    (void)p, (void)storage, (void)begin, (void)err;
     return 0;
 }
 

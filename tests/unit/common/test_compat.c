@@ -164,6 +164,8 @@ set_newer_mimetype(avro_value_t *v)
     avro_value_set_null(&b);
     b = branch(field(v, "moved_to"), 0);
     avro_value_set_null(&b);
+    b = branch(field(v, "storage"), 0);
+    avro_value_set_null(&b);
     b = branch(field(v, "before"), 0);
     avro_value_set_null(&b);
     set_text(branch(field(&row, "icon"), 1), "x.svg");
@@ -281,6 +283,90 @@ a_column_that_the_writer_lacks_is_absent(void **state)
     assert_int_equal(back->after[0].kind, LS_V_ABSENT);
     assert_int_equal(back->after[1].i, 12);
     assert_true(ls_str_is(back->after[2].s, "text/plain"));
+    ls_buf_free(&buf);
+}
+
+/* ---- the storage of a bracket: both ways */
+
+static void
+set_older_end(avro_value_t *v)
+{
+    static const char *const nulls[] = {"moved_from", "moved_to", "before", "after", NULL};
+    avro_value_t op = field(v, "op");
+
+    assert_int_equal(avro_value_set_enum(&op, 5), 0); /* "e" */
+    all_null(v, nulls);
+    set_long(v, "begin_counter", 7);
+    set_text(field(v, "server"), "");
+    set_text(field(v, "gtid"), "");
+    set_text(field(v, "file"), "");
+}
+
+static size_t
+place_of(const json_t *fields, const char *name)
+{
+    size_t i = 0;
+
+    while (strcmp(json_string_value(json_object_get(json_array_get(fields, i), "name")), name) != 0)
+        i++;
+    return i;
+}
+
+static void
+a_bracket_of_an_older_writer_is_of_the_whole_partition(void **state)
+{
+    json_t *schema = json_of_file("oc10/filecache");
+    json_t *fields = json_object_get(schema, "fields");
+    struct ls_envelope *e;
+    struct ls_err err = {0};
+    struct ls_buf value;
+    char *json;
+
+    (void)state;
+    json_array_remove(fields, place_of(fields, "storage"));
+    json = json_dumps(schema, 0);
+    value = foreign_value(json, true, set_older_end);
+    ok(ls_envelope_decode(&ls_tables[LS_T_FILECACHE], str_of_buf(&value), arena, &e, &err));
+    assert_int_equal(e->op, LS_OP_END);
+    assert_int_equal(e->begin.counter, 7);
+    assert_int_equal(e->storage, LS_NO_STORAGE);
+    ls_buf_free(&value);
+    free(json);
+    json_decref(schema);
+}
+
+static void
+an_older_reader_finds_the_rest_of_a_storages_bracket(void **state)
+{
+    const struct rec_type *today = envelope_type(LS_T_FILECACHE);
+    struct ls_envelope e = {.op = LS_OP_BEGIN,
+                            .table = &ls_tables[LS_T_FILECACHE],
+                            .seq = {1, 9, 0},
+                            .moved_from = LS_NO_STORAGE,
+                            .moved_to = LS_NO_STORAGE,
+                            .storage = 4};
+    struct rec_field fields[40];
+    struct cs3_type older = {.rec = *today};
+    struct ls_envelope *back;
+    struct ls_err err = {0};
+    struct ls_buf buf;
+    size_t n = 0;
+    void *p;
+
+    (void)state;
+    for (size_t i = 0; i < today->n_fields; i++)
+        if (strcmp(today->fields[i].name, "storage") != 0)
+            fields[n++] = today->fields[i];
+    assert_int_equal(n, today->n_fields - 1);
+    older.rec.fields = fields;
+    older.rec.n_fields = n;
+    ls_buf_init(&buf, JUDGE_MAX);
+    ok(ls_envelope_encode(&e, &buf, &err));
+    ok(cs3_decode(&older, str_of_buf(&buf), arena, &p, &err));
+    back = p;
+    assert_int_equal(back->op, LS_OP_BEGIN);
+    assert_int_equal(back->seq.counter, 9);
+    assert_int_equal(back->moved_to, LS_NO_STORAGE);
     ls_buf_free(&buf);
 }
 
@@ -402,6 +488,8 @@ main(void)
         TEST(a_column_that_we_do_not_know_does_not_shift_the_others),
         TEST(a_field_that_the_writer_lacks_has_its_default),
         TEST(a_column_that_the_writer_lacks_is_absent),
+        TEST(a_bracket_of_an_older_writer_is_of_the_whole_partition),
+        TEST(an_older_reader_finds_the_rest_of_a_storages_bracket),
         TEST(a_writer_without_a_required_field_is_malformed),
         TEST(a_symbol_that_we_do_not_know_is_malformed),
         TEST(an_unknown_schema_is_asked_for_once),

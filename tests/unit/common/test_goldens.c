@@ -24,7 +24,8 @@ base(enum ls_table_id id, enum ls_op op)
                                 .pos = 4711,
                                 .row = 2,
                                 .moved_from = LS_NO_STORAGE,
-                                .moved_to = LS_NO_STORAGE};
+                                .moved_to = LS_NO_STORAGE,
+                                .storage = LS_NO_STORAGE};
 }
 
 static struct ls_envelope
@@ -88,6 +89,16 @@ end_bracket(void)
     return e;
 }
 
+static struct ls_envelope
+begin_of_a_storage(void)
+{
+    struct ls_envelope e = base(LS_T_FILECACHE, LS_OP_BEGIN);
+
+    e.begin = e.seq;
+    e.storage = 4;
+    return e;
+}
+
 #define HEAD                                                                                       \
     {                                                                                              \
         .kind = CS3_UPSERT, .seq = {1, 42, 1}, .source_ts_us = 17, .capture_ts_us = 18,            \
@@ -107,6 +118,14 @@ static const struct cs3_resource resource = {.head = HEAD,
                                              .mimetype = {"text/plain", 10},
                                              .moved_from = 3,
                                              .moved_to = LS_NO_STORAGE};
+static const struct cs3_resource end_of_a_storage = {
+    .head = {.kind = CS3_END, .seq = {1, 42, 0}, .begin = {1, 7, 0}},
+    .storage = 4,
+    .parent = -1,
+    .name = {"", 0},
+    .size = -1,
+    .moved_from = LS_NO_STORAGE,
+    .moved_to = LS_NO_STORAGE};
 static const struct cs3_space space = {.head = HEAD,
                                        .storage = 4,
                                        .source_id = {"home::alice", 11},
@@ -226,6 +245,7 @@ envelopes_are_written_and_read_as_the_goldens_say(void **state)
     (void)state;
     envelope_golden("oc10-filecache-moved", moved_file());
     envelope_golden("oc10-filecache-end", end_bracket());
+    envelope_golden("oc10-filecache-begin-storage", begin_of_a_storage());
     envelope_golden("oc10-share-link", link_share());
     envelope_golden("oc10-group_user-deleted", deleted_member());
 }
@@ -235,6 +255,7 @@ cs3_records_are_written_and_read_as_the_goldens_say(void **state)
 {
     (void)state;
     cs3_golden("cs3-resource", &cs3_resource_type, &resource);
+    cs3_golden("cs3-resource-end-storage", &cs3_resource_type, &end_of_a_storage);
     cs3_golden("cs3-space", &cs3_space_type_, &space);
     cs3_golden("cs3-person", &cs3_person_type_, &person);
     cs3_golden("cs3-share", &cs3_share_type_, &share);

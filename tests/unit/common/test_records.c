@@ -282,6 +282,7 @@ share_envelope(void)
                             .server = LS_STR("db:3306"),
                             .moved_from = LS_NO_STORAGE,
                             .moved_to = LS_NO_STORAGE,
+                            .storage = LS_NO_STORAGE,
                             .has_before = true,
                             .has_after = true};
 

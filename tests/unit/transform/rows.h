@@ -39,7 +39,7 @@ row(struct site *s, enum ls_table_id table, enum ls_op op)
     e->op = op;
     e->table = &ls_tables[table];
     e->seq = (struct ls_seq){1, ++s->counter, 0};
-    e->moved_from = e->moved_to = LS_NO_STORAGE;
+    e->moved_from = e->moved_to = e->storage = LS_NO_STORAGE;
     e->source_ts_us = 1000000;
     e->has_after = op != LS_OP_DELETE;
     e->has_before = op == LS_OP_DELETE || op == LS_OP_UPDATE;

@@ -84,6 +84,13 @@ a_snapshot_is_done_when_no_partition_is_inside_it(void **state)
     tf_reach_keep(s->reach);
     tf_reach_snapshot(s->reach, &open, &done, &rows);
     assert_int_equal(open, PARTITIONS - 1);
+    /* Nor does the end of one storage end its partition. */
+    struct ls_envelope *e = row(s, LS_T_FILECACHE, LS_OP_END);
+    e->storage = 5;
+    tf_reach_note(s->reach, e, 1);
+    tf_reach_keep(s->reach);
+    tf_reach_snapshot(s->reach, &open, &done, &rows);
+    assert_int_equal(open, PARTITIONS - 1);
     for (int32_t p = 1; p < PARTITIONS; p++)
         note(s, LS_T_FILECACHE, LS_OP_END, p, 2000);
     tf_reach_keep(s->reach);

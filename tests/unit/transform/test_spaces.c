@@ -387,6 +387,38 @@ brackets_say_what_they_cover_and_are_not_counted(void **state)
 }
 
 static void
+the_bracket_of_a_storage_names_it_in_key_and_record(void **state)
+{
+    struct site *s = *state;
+    struct ls_envelope *e = row(s, LS_T_FILECACHE, LS_OP_BEGIN);
+    const struct cs3_resource *r;
+
+    e->storage = 0; /* a number like any other */
+    r = record(s, e);
+    assert_int_equal(s->sort, TF_BRACKET);
+    assert_int_equal(s->result.n, 1);
+    assert_int_equal(s->result.emits[0].partition, 1);
+    assert_false(s->result.emits[0].counted);
+    assert_str(s->result.emits[0].key, "!begin/0");
+    assert_int_equal(r->head.kind, CS3_BEGIN);
+    assert_int_equal(r->storage, 0);
+    e->op = LS_OP_END;
+    e->storage = 77;
+    r = record(s, e);
+    assert_str(s->result.emits[0].key, "!end/77");
+    assert_int_equal(r->storage, 77);
+    e->storage = LS_NO_STORAGE;
+    r = record(s, e);
+    assert_str(s->result.emits[0].key, "!end");
+    assert_int_equal(r->storage, LS_NO_STORAGE);
+    /* no other table has brackets of a storage */
+    e = row(s, LS_T_FILES_TRASH, LS_OP_END);
+    e->storage = 77;
+    assert_int_equal(route(s, e), 0);
+    assert_int_equal(s->result.n, 0);
+}
+
+static void
 heartbeats_go_on_for_four_tables(void **state)
 {
     static const enum ls_table_id beating[] = {LS_T_FILECACHE, LS_T_SHARE, LS_T_ACCOUNTS,
@@ -430,6 +462,7 @@ main(void)
         SITE_TEST(a_deleted_account_is_understood_by_its_number),
         SITE_TEST(groups_and_memberships_have_keys_that_cannot_be_confused),
         SITE_TEST(brackets_say_what_they_cover_and_are_not_counted),
+        SITE_TEST(the_bracket_of_a_storage_names_it_in_key_and_record),
         SITE_TEST(heartbeats_go_on_for_four_tables),
         SITE_TEST(tables_for_later_are_counted_and_lookups_too),
     };
