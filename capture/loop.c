@@ -17,6 +17,7 @@
 #include "capture/loop.h"
 #include "capture/columns.h"
 #include "capture/connect.h"
+#include "capture/control.h"
 #include "capture/publish.h"
 #include "capture/schema.h"
 #include "capture/session.h"
@@ -34,16 +35,17 @@
 #include <string.h>
 
 #define TICK_MS 1000
-#define LOOK_EVERY 64 /* packets */
-#define BEHIND_MS 500 /* between two commits while there is much to catch up on */
-#define READY_MS 1000 /* the least time that a stuck loop stays ready */
+#define LOOK_EVERY 64  /* packets */
+#define BEHIND_MS 500  /* between two commits while there is much to catch up on */
+#define CONTROL_MS 200 /* how often commands are looked for, at most */
+#define READY_MS 1000  /* the least time that a stuck loop stays ready */
 #define BACKOFF_MS 15000
 #define FENCED_MS 2000 /* for the one who fenced us to leave a sign */
 
 static const char wait_source[] = "the source has not said a word for two heartbeats";
 static const char wait_kafka[] =
     "no answer for two heartbeats from Kafka, or from the source's tables";
-#define TOPICS (LS_T_COUNT + 4)
+#define TOPICS (LS_T_COUNT + 5)
 
 struct capture {
     const struct ls_config *config;
@@ -53,6 +55,7 @@ struct capture {
     struct cap_snapshot *snapshot;
     struct cap_session *session;
     struct cap_status *status;
+    struct cap_control *control;
     struct ls_backoff backoff;
     bool new_snapshot;   /* asked for by option, not yet begun */
     bool may_skip;       /* --snapshot was given: a purged position may be left behind */
@@ -64,7 +67,7 @@ struct capture {
     int64_t ready_ms, ready_until;
     int64_t now_ms; /* as of the last look */
     int64_t commit_ms;
-    int64_t tick_ms, read_us, last_progress_us, last_counter, reconnects;
+    int64_t tick_ms, control_ms, read_us, last_progress_us, last_counter, reconnects;
 };
 
 /* Exit statuses by the cause of a FATAL failure. */
@@ -111,6 +114,8 @@ tell(struct capture *c)
     facts.rows = cap_publisher_rows(c->publisher);
     facts.commits = cap_publisher_commits(c->publisher);
     facts.reconnects = c->reconnects;
+    facts.commands = cap_control_counts(c->control);
+    facts.commands_on = cap_control_on(c->control);
     cap_status_tick(c->status, &facts);
     ls_run_notify_alive();
 }
@@ -132,6 +137,9 @@ make_topics(struct capture *c, struct ls_err *err)
     specs[n++] = (struct ls_topic_spec){ls_config_topic(c->config, "schemas"), 1, LS_KEPT_LAST};
     specs[n++] = (struct ls_topic_spec){ls_config_topic(c->config, "status"), 1, LS_KEPT_STATE};
     specs[n++] = (struct ls_topic_spec){ls_config_topic(c->config, "dlq"), 1, false};
+    if (cap_control_on(c->control))
+        specs[n++] = (struct ls_topic_spec){ls_config_topic(c->config, LS_CONTROL_TOPIC), 1,
+                                            LS_KEPT_14_DAYS};
     if (ls_topics_ensure(c->config, specs, n, err) < 0)
         return -1;
     /* before the first record, so that whoever reads one can read it */
@@ -242,13 +250,14 @@ connect_publisher(struct capture *c, struct ls_err *err)
     bool found;
 
     c->publisher_lost = true;
+    cap_control_restart(c->control);
     if (cap_publisher_connect(c->publisher, &found, err) < 0)
         return -1;
     if (cap_schema_parse(c->schema, cap_publisher_columns(c->publisher), err) < 0)
         return -1;
     if (!found && begin_first(c, err) < 0)
         return -1;
-    if (c->new_snapshot && position->snapshot.phase == CAP_SNAPSHOT_RUNNING)
+    if (c->new_snapshot && cap_snapshot_covers_all(position))
         c->new_snapshot = false; /* it goes on where it was */
     if (c->new_snapshot && !cap_position_in_part(position)) {
         if (cap_snapshot_begin(c->snapshot, err) < 0)
@@ -286,7 +295,7 @@ static bool
 may_not_repair(const struct capture *c)
 {
     return !strcmp(ls_config_str(c->config, "capture", "snapshot"), "never") && !c->new_snapshot &&
-           cap_publisher_position(c->publisher)->snapshot.phase != CAP_SNAPSHOT_RUNNING;
+           !cap_snapshot_covers_all(cap_publisher_position(c->publisher));
 }
 
 /*
@@ -343,6 +352,45 @@ at_boundary(struct capture *c, bool look, bool *ret_busy, struct ls_err *err)
             return -1;
     }
     return commit_due(c, look, err);
+}
+
+/* What a command did, that it was taken and the answer are one commit. */
+static int
+carry_out(struct capture *c, const struct ls_command *command, struct ls_err *err)
+{
+    struct cap_position *position = cap_publisher_position(c->publisher);
+    struct ls_err why = {0};
+    bool accepted = cap_snapshot_command(c->snapshot, command, &why) == 0;
+
+    /* a command is no reason to stop: what the source does not allow is its answer */
+    if (!accepted && why.kind != LS_ERR_POISON &&
+        !(why.kind == LS_ERR_FATAL && !strncmp(why.cause, "source", 6))) {
+        *err = why;
+        return -1;
+    }
+    cap_control_answer(c->control, &position->control, command, accepted ? NULL : &why);
+    return cap_publisher_keep(c->publisher, err);
+}
+
+/* The commands there are, between two transactions. */
+static int
+take_commands(struct capture *c, struct ls_err *err)
+{
+    struct cap_control_state *state = &cap_publisher_position(c->publisher)->control;
+    struct ls_command command;
+    bool some = false;
+
+    c->control_ms = ls_mono_ms();
+    while (cap_control_next(c->control, state, &command) == 1) {
+        int r = carry_out(c, &command, err);
+        ls_command_free(&command);
+        if (r < 0)
+            return -1;
+        some = true;
+    }
+    if (some)
+        tell(c);
+    return 0;
 }
 
 static int
@@ -439,6 +487,9 @@ follow(struct capture *c, struct ls_err *err)
         }
         if (at_boundary(c, look, &busy, err) < 0)
             return -1;
+        if (c->now_ms - c->control_ms >= CONTROL_MS && cap_stream_at_boundary(c->stream) &&
+            take_commands(c, err) < 0)
+            return -1;
         if (c->now_ms - c->tick_ms >= TICK_MS) {
             c->tick_ms = c->now_ms;
             if (tick(c, err) < 0)
@@ -530,6 +581,7 @@ fall_back(struct capture *c, const struct ls_err *why, struct ls_err *err)
     cap_session_close(c->session);
     c->session = NULL;
     cap_snapshot_drop(c->snapshot);
+    cap_control_restart(c->control);
     c->reconnects++;
     if (!strcmp(why->cause, "too-large"))
         c->topics = false; /* a topic's limit is another now */
@@ -678,12 +730,18 @@ cap_run(const struct ls_config *config, bool new_snapshot)
         status = LS_EXIT_USAGE;
         goto out;
     }
+    if (cap_control_new(config, &c.control, &err) < 0) {
+        ls_log_err(LS_ERROR, "stop", &err);
+        status = LS_EXIT_USAGE;
+        goto out;
+    }
     status = run(&c);
 out:
     cap_session_close(c.session);
     cap_snapshot_free(c.snapshot);
     cap_stream_free(c.stream);
     cap_publisher_free(c.publisher);
+    cap_control_free(c.control);
     cap_status_free(c.status);
     cap_schema_free(c.schema);
     return status;

@@ -26,7 +26,11 @@ const char *const cap_dead_names[CAP_DEAD_COUNT] = {
     [CAP_DEAD_TOO_LARGE] = "too-large",
     [CAP_DEAD_OTHER] = "other",
 };
-const char *const cap_phase_names[3] = {"none", "running", "done"};
+const char *const cap_phase_names[CAP_SNAPSHOT_PHASES] = {
+    [CAP_SNAPSHOT_NONE] = "none",           [CAP_SNAPSHOT_RUNNING] = "running",
+    [CAP_SNAPSHOT_DONE] = "done",           [CAP_SNAPSHOT_PAUSED] = "paused",
+    [CAP_SNAPSHOT_CANCELLED] = "cancelled",
+};
 
 static int64_t
 sum(const int64_t *p, int n)
@@ -78,18 +82,49 @@ cap_position_first(struct cap_position *ret)
 }
 
 static json_t *
+chosen_json(const struct cap_snapshot_state *s)
+{
+    json_t *storages = json_array(), *users = json_array();
+
+    for (int i = 0; i < s->chosen.n_storages; i++)
+        json_array_append_new(storages, json_integer(s->chosen.storages[i]));
+    for (int i = 0; i < s->chosen.n_users; i++)
+        json_array_append_new(users, json_string(s->chosen.users[i]));
+    return json_pack("{s:o, s:o, s:i, s:b}", "storages", storages, "users", users, "at", s->storage,
+                     "begun", s->begun);
+}
+
+static json_t *
 snapshot_json(const struct cap_snapshot_state *s)
 {
     char begin[64];
-    json_t *key = json_array();
+    json_t *key = json_array(), *root;
 
     (void)ls_seq_print(s->begin, begin, sizeof(begin));
     for (int i = 0; i < s->n_key; i++)
         json_array_append_new(key, json_string(s->key[i]));
-    return json_pack("{s:s, s:s, s:i, s:o, s:I, s:I, s:I, s:I}", "state", cap_phase_names[s->phase],
+    root = json_pack("{s:s, s:s, s:i, s:o, s:I, s:I, s:I, s:I}", "state", cap_phase_names[s->phase],
                      "begin", begin, "step", s->step, "key", key, "rows", (json_int_t)s->rows,
                      "estimate", (json_int_t)s->estimate, "started_us", (json_int_t)s->started_us,
                      "ended_us", (json_int_t)s->ended_us);
+    if (s->chosen.n_storages > 0)
+        json_object_set_new(root, "chosen", chosen_json(s));
+    return root;
+}
+
+json_t *
+cap_answers_json(const struct cap_control_state *c)
+{
+    json_t *answers = json_array();
+
+    for (int i = 0; i < c->n_answers; i++) {
+        const struct cap_answer *a = &c->answers[i];
+        json_array_append_new(answers,
+                              json_pack("{s:s, s:s, s:b, s:s, s:s, s:I}", "id", a->id, "command",
+                                        a->command, "accepted", a->accepted, "cause", a->cause,
+                                        "why", a->why, "time_us", (json_int_t)a->time_us));
+    }
+    return answers;
 }
 
 static json_t *
@@ -138,6 +173,11 @@ cap_position_print(const struct cap_position *p, const char *source)
                   "row", (json_int_t)p->row, "row_gtid", p->row_gtid, "parts", parts_json(p), "xa",
                   xa, "ts_us", (json_int_t)p->ts_us, "lost", p->lost, "snapshot",
                   snapshot_json(&p->snapshot), "counters", counters_json(&p->counters));
+    if (root && p->control.next > 0)
+        json_object_set_new(root, "control",
+                            json_pack("{s:I, s:o, s:o}", "next", (json_int_t)p->control.next,
+                                      "seen", ls_control_seen_json(&p->control.seen), "answers",
+                                      cap_answers_json(&p->control)));
     if (root)
         text = json_dumps(root, JSON_COMPACT);
     json_decref(root);
@@ -151,6 +191,43 @@ integer(const json_t *object, const char *key)
 }
 
 static int
+take_text(const json_t *object, const char *key, char *out, size_t size)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+
+    if (!text || strlen(text) >= size)
+        return -1;
+    memcpy(out, text, strlen(text) + 1);
+    return 0;
+}
+
+static int
+parse_chosen(const json_t *root, struct cap_snapshot_state *ret)
+{
+    const json_t *storages = json_object_get(root, "storages"),
+                 *users = json_object_get(root, "users");
+
+    if (!root)
+        return 0;
+    if (json_array_size(storages) == 0 || json_array_size(storages) > CAP_CHOSEN_STORAGES ||
+        json_array_size(users) > CAP_CHOSEN_USERS)
+        return -1;
+    for (size_t i = 0; i < json_array_size(storages); i++)
+        ret->chosen.storages[i] = json_integer_value(json_array_get(storages, i));
+    ret->chosen.n_storages = (int)json_array_size(storages);
+    for (size_t i = 0; i < json_array_size(users); i++) {
+        const char *text = json_string_value(json_array_get(users, i));
+        if (!text || strlen(text) >= CAP_USER_TEXT)
+            return -1;
+        memcpy(ret->chosen.users[i], text, strlen(text) + 1);
+    }
+    ret->chosen.n_users = (int)json_array_size(users);
+    ret->storage = (int)integer(root, "at");
+    ret->begun = json_is_true(json_object_get(root, "begun"));
+    return ret->storage < 0 || ret->storage > ret->chosen.n_storages ? -1 : 0;
+}
+
+static int
 parse_snapshot(const json_t *root, struct cap_snapshot_state *ret)
 {
     const char *state = json_string_value(json_object_get(root, "state")),
@@ -159,9 +236,10 @@ parse_snapshot(const json_t *root, struct cap_snapshot_state *ret)
 
     if (!root)
         return 0;
-    if (!state || !begin || ls_seq_parse(ls_str_of(begin), &ret->begin) < 0)
+    if (!state || !begin || ls_seq_parse(ls_str_of(begin), &ret->begin) < 0 ||
+        parse_chosen(json_object_get(root, "chosen"), ret) < 0)
         return -1;
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < CAP_SNAPSHOT_PHASES; i++)
         if (!strcmp(state, cap_phase_names[i]))
             ret->phase = (enum cap_snapshot_phase)i;
     ret->step = (int)integer(root, "step");
@@ -204,6 +282,32 @@ parse_parts(const json_t *root, struct cap_position *ret)
     return 0;
 }
 
+static int
+parse_control(const json_t *root, struct cap_control_state *ret)
+{
+    const json_t *answers = json_object_get(root, "answers");
+
+    if (!root)
+        return 0;
+    ret->next = integer(root, "next");
+    if (ret->next < 0 || ls_control_seen_parse(json_object_get(root, "seen"), &ret->seen) < 0 ||
+        json_array_size(answers) > CAP_ANSWERS)
+        return -1;
+    for (size_t i = 0; i < json_array_size(answers); i++) {
+        const json_t *from = json_array_get(answers, i);
+        struct cap_answer *a = &ret->answers[i];
+        if (take_text(from, "id", a->id, sizeof(a->id)) < 0 ||
+            take_text(from, "command", a->command, sizeof(a->command)) < 0 ||
+            take_text(from, "cause", a->cause, sizeof(a->cause)) < 0 ||
+            take_text(from, "why", a->why, sizeof(a->why)) < 0)
+            return -1;
+        a->accepted = json_is_true(json_object_get(from, "accepted"));
+        a->time_us = integer(from, "time_us");
+        ret->n_answers++;
+    }
+    return 0;
+}
+
 static void
 parse_counters(const json_t *root, struct cap_counters *ret)
 {
@@ -242,7 +346,8 @@ cap_position_parse(struct ls_str json, struct cap_position *ret, struct ls_err *
     p.lost = json_is_true(json_object_get(root, "lost"));
     if (!seq || !gtid || !file || strlen(file) >= sizeof(p.file) || p.epoch <= 0 || p.row < 0 ||
         parse_snapshot(json_object_get(root, "snapshot"), &p.snapshot) < 0 ||
-        parse_parts(root, &p) < 0) {
+        parse_parts(root, &p) < 0 ||
+        parse_control(json_object_get(root, "control"), &p.control) < 0) {
         (void)ls_fail_cause(err, LS_ERR_FATAL, 0, "position",
                             "the record in the position topic cannot be read: %.*s",
                             (int)(json.n > 120 ? 120 : json.n), json.p ? json.p : "");

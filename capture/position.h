@@ -6,6 +6,7 @@
 
 #include "capture/gtid.h"
 #include "capture/xa.h"
+#include "common/control.h"
 #include "common/records.h"
 #include "common/tables.h"
 
@@ -40,13 +41,34 @@ struct cap_counters {
     int64_t snapshots; /* completed */
 };
 
-enum cap_snapshot_phase { CAP_SNAPSHOT_NONE, CAP_SNAPSHOT_RUNNING, CAP_SNAPSHOT_DONE };
-extern const char *const cap_phase_names[3]; /* none, running, done */
+enum cap_snapshot_phase {
+    CAP_SNAPSHOT_NONE,
+    CAP_SNAPSHOT_RUNNING,
+    CAP_SNAPSHOT_DONE,
+    CAP_SNAPSHOT_PAUSED, /* goes on when told to, or begins anew when rows were lost */
+    CAP_SNAPSHOT_CANCELLED,
+    CAP_SNAPSHOT_PHASES
+};
+extern const char *const cap_phase_names[CAP_SNAPSHOT_PHASES]; /* none, running, done, ... */
+
+/* A part of the source: storages, and the users whose shares and trash entries are read too. */
+#define CAP_CHOSEN_STORAGES 256
+#define CAP_CHOSEN_USERS 64
+#define CAP_USER_TEXT 256
+struct cap_selection {
+    int n_storages, n_users; /* no storages: everything */
+    int64_t storages[CAP_CHOSEN_STORAGES];
+    char users[CAP_CHOSEN_USERS][CAP_USER_TEXT];
+};
+
 #define CAP_KEY_COLUMNS 4
 #define CAP_KEY_TEXT 1100 /* 255 characters of four bytes, and more */
 struct cap_snapshot_state {
     enum cap_snapshot_phase phase;
-    struct ls_seq begin;
+    struct ls_seq begin; /* of chosen storages: that of the one at hand */
+    struct cap_selection chosen;
+    int storage;                             /* which of the chosen ones is read */
+    bool begun;                              /* and whether its begin was sent */
     int step;                                /* which table of the order, see snapshot.c */
     int n_key;                               /* 0: the table's beginning */
     char key[CAP_KEY_COLUMNS][CAP_KEY_TEXT]; /* primary key of the last row that was emitted */
@@ -60,6 +82,22 @@ struct cap_part {
     int64_t row; /* watched rows of it that are published already */
 };
 #define CAP_PARTS 4
+
+/* Commands that were taken from the control topic, and the last answers. */
+#define CAP_ANSWERS 8
+struct cap_answer {
+    char id[LS_CONTROL_ID];
+    char command[32];
+    bool accepted;
+    char cause[32], why[240]; /* of a refusal */
+    int64_t time_us;
+};
+struct cap_control_state {
+    int64_t next; /* offset of the next record to be read */
+    struct ls_control_seen seen;
+    int n_answers; /* the oldest first */
+    struct cap_answer answers[CAP_ANSWERS];
+};
 
 struct cap_position {
     int32_t epoch;
@@ -75,6 +113,7 @@ struct cap_position {
     int64_t ts_us; /* commit time of the last transaction */
     bool lost;     /* rows went by that cannot be shown: a snapshot has to begin */
     struct cap_snapshot_state snapshot;
+    struct cap_control_state control;
     struct cap_counters counters;
 };
 
@@ -92,6 +131,8 @@ int64_t cap_counters_balance(const struct cap_counters *counters);
 void cap_position_first(struct cap_position *ret);
 /* The JSON text, malloc'ed; NULL without memory. `source` is host:port, for people who look. */
 char *cap_position_print(const struct cap_position *position, const char *source);
+/* The answers as they stand in the position and in the status document; NULL without memory. */
+json_t *cap_answers_json(const struct cap_control_state *control);
 /* FATAL cause "position" for a record that is not whole. */
 int cap_position_parse(struct ls_str json, struct cap_position *ret, struct ls_err *err);
 

@@ -7,6 +7,7 @@
 #include "capture/publish.h"
 #include "capture/schema.h"
 #include "capture/stream.h"
+#include "common/control.h"
 
 struct cap_snapshot;
 /* All borrowed. NULL without memory. */
@@ -14,9 +15,18 @@ struct cap_snapshot *cap_snapshot_new(const struct ls_config *config, struct cap
                                       struct cap_publisher *publisher);
 void cap_snapshot_free(struct cap_snapshot *snapshot);
 
-/* Begin brackets, and the state in the publisher's position: the next steps read chunks. A snapshot
- * that is running begins anew. */
+/* Begin brackets, and the state in the publisher's position: the next steps read chunks of
+ * everything. A snapshot that is running begins anew. */
 int cap_snapshot_begin(struct cap_snapshot *snapshot, struct ls_err *err);
+/* Running or paused, of everything: it repairs whatever was lost before it began. */
+bool cap_snapshot_covers_all(const struct cap_position *position);
+/*
+ * A command, between two transactions: snapshot-start, -pause, -resume, -cancel. Changes the state
+ * in the publisher's position; the caller commits. POISON: refused, the cause says why ("busy",
+ * "not-running", "unknown-command", and those of cap_select); else the source failed.
+ */
+int cap_snapshot_command(struct cap_snapshot *snapshot, const struct ls_command *command,
+                         struct ls_err *err);
 /*
  * To be called when the stream is between two transactions. Reads a chunk, or emits the one it
  * holds once the stream has come to its place, or ends the snapshot. *ret_busy: call again at the

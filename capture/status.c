@@ -34,6 +34,7 @@ enum {
     M_REPEATED,
     M_BALANCE,
     M_ACTIVE,
+    M_COMMANDS,
 };
 
 const struct ls_metric cap_metrics[] = {
@@ -70,6 +71,8 @@ const struct ls_metric cap_metrics[] = {
                    "Watched - published - filtered - dead; not 0: rows were lost."},
     [M_ACTIVE] = {"lockstep_capture_active", LS_GAUGE, NULL,
                   "1; 0 while it stands by behind another capture."},
+    [M_COMMANDS] = {"lockstep_capture_commands_total", LS_COUNTER, "result",
+                    "Records of the control topic, by what became of them."},
     {NULL, LS_COUNTER, NULL, NULL},
 };
 
@@ -218,6 +221,8 @@ set_metrics(struct cap_status *s, const struct cap_facts *facts, int64_t now)
         set_counter(s, M_FILTERED, cap_filter_names[i], c->filtered[i]);
     for (int i = 0; i < CAP_DEAD_COUNT; i++)
         set_counter(s, M_DEAD, cap_dead_names[i], c->dead[i]);
+    for (int i = 0; i < CAP_CONTROL_COUNTS; i++)
+        set_counter(s, M_COMMANDS, cap_control_names[i], facts->commands[i]);
     set_counter(s, M_PUBLISHED, NULL, c->published);
     set_counter(s, M_EVENTS, NULL, facts->events);
     set_counter(s, M_COMMITS, NULL, facts->commits);
@@ -260,6 +265,30 @@ counters_json(const struct cap_facts *facts)
     return o;
 }
 
+static json_t *
+control_json(const struct cap_facts *facts)
+{
+    json_t *counts = json_object();
+
+    for (int i = 0; i < CAP_CONTROL_COUNTS; i++)
+        if (facts->commands[i])
+            json_object_set_new(counts, cap_control_names[i], json_integer(facts->commands[i]));
+    return json_pack("{s:b, s:o, s:o}", "on", facts->commands_on, "counts", counts, "answers",
+                     cap_answers_json(&facts->position->control));
+}
+
+static json_t *
+snapshot_json(const struct cap_facts *facts)
+{
+    const struct cap_snapshot_state *s = &facts->position->snapshot;
+
+    return json_pack("{s:s, s:s, s:I, s:I, s:i, s:i, s:i, s:I, s:I}", "state",
+                     cap_phase_names[s->phase], "table", facts->table, "rows", (json_int_t)s->rows,
+                     "estimate", (json_int_t)s->estimate, "storages", s->chosen.n_storages,
+                     "storages_done", s->storage, "users", s->chosen.n_users, "started_us",
+                     (json_int_t)s->started_us, "ended_us", (json_int_t)s->ended_us);
+}
+
 static char *
 document(const struct cap_status *s, const struct cap_facts *facts, int64_t now)
 {
@@ -288,11 +317,8 @@ document(const struct cap_status *s, const struct cap_facts *facts, int64_t now)
     json_object_set_new(root, "balance", json_integer(cap_counters_balance(&p->counters)));
     json_object_set_new(root, "parked", json_object());
     json_object_set_new(root, "dead", dead);
-    json_object_set_new(root, "snapshot",
-                        json_pack("{s:s, s:s, s:I, s:I}", "state",
-                                  cap_phase_names[p->snapshot.phase], "table", facts->table, "rows",
-                                  (json_int_t)p->snapshot.rows, "estimate",
-                                  (json_int_t)p->snapshot.estimate));
+    json_object_set_new(root, "snapshot", snapshot_json(facts));
+    json_object_set_new(root, "control", control_json(facts));
     json_object_set_new(root, "rate", json_real(s->rate));
     json_object_set_new(root, "gtid", json_string(gtids));
     json_object_set_new(root, "file", json_string(p->file));

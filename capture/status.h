@@ -4,6 +4,7 @@
 #ifndef CAP_STATUS_H
 #define CAP_STATUS_H
 
+#include "capture/control.h"
 #include "capture/position.h"
 #include "common/config.h"
 #include "common/err.h"
@@ -18,6 +19,8 @@ struct cap_facts {
     int64_t read_us;   /* 0: not known */
     int64_t last_progress_us;
     int64_t events, rows, commits, reconnects; /* since the start */
+    bool commands_on;
+    const int64_t *commands; /* CAP_CONTROL_COUNTS of them, since the start */
 };
 
 struct cap_status;

@@ -27,6 +27,24 @@ a_position_survives_print_and_parse(void **state)
     a->snapshot.n_key = 2;
     snprintf(a->snapshot.key[0], CAP_KEY_TEXT, "it's \"ü\"");
     snprintf(a->snapshot.key[1], CAP_KEY_TEXT, "-5");
+    a->snapshot.chosen.n_storages = 2;
+    a->snapshot.chosen.storages[0] = 5;
+    a->snapshot.chosen.storages[1] = -7;
+    a->snapshot.chosen.n_users = 1;
+    snprintf(a->snapshot.chosen.users[0], CAP_USER_TEXT, "zo\xc3\xab");
+    a->snapshot.storage = 1;
+    a->snapshot.begun = true;
+    a->control.next = 12;
+    a->control.seen.floor_us = 3;
+    a->control.seen.n = 1;
+    snprintf(a->control.seen.taken[0].id, LS_CONTROL_ID, "0123abcd");
+    a->control.seen.taken[0].issued_us = 99;
+    a->control.n_answers = 1;
+    snprintf(a->control.answers[0].id, LS_CONTROL_ID, "0123abcd");
+    snprintf(a->control.answers[0].command, 32, "snapshot-start");
+    snprintf(a->control.answers[0].cause, 32, "busy");
+    snprintf(a->control.answers[0].why, 240, "the snapshot is: running");
+    a->control.answers[0].time_us = 100;
     a->counters.watched = 10;
     a->counters.published = 6;
     a->counters.dead[CAP_DEAD_UTF8] = 1;
@@ -64,6 +82,35 @@ a_record_that_is_not_whole_is_fatal_and_changes_nothing(void **state)
         assert_int_equal(p->counter, 77);
     }
     free(p);
+}
+
+/* A record of the longest selection is read back, one beyond the bounds is not. */
+static void
+a_selection_is_bounded(void **state)
+{
+    struct cap_position *a = calloc(1, sizeof(*a)), *b = calloc(1, sizeof(*b));
+    struct ls_err err = {0};
+    char *json, *at;
+
+    (void)state;
+    cap_position_first(a);
+    a->snapshot.phase = CAP_SNAPSHOT_PAUSED;
+    a->snapshot.chosen.n_storages = CAP_CHOSEN_STORAGES;
+    a->snapshot.chosen.n_users = CAP_CHOSEN_USERS;
+    for (int i = 0; i < CAP_CHOSEN_USERS; i++)
+        memset(a->snapshot.chosen.users[i], 'u', CAP_USER_TEXT - 1);
+    a->snapshot.storage = CAP_CHOSEN_STORAGES;
+    json = cap_position_print(a, "h:1");
+    assert_int_equal(cap_position_parse(str(json), b, &err), 0);
+    assert_memory_equal(a, b, sizeof(*a));
+    at = strstr(json, "\"at\":256");
+    assert_non_null(at);
+    at[7] = '7';
+    assert_int_equal(cap_position_parse(str(json), b, &err), -1);
+    assert_string_equal(err.cause, "position");
+    free(json);
+    free(a);
+    free(b);
 }
 
 static struct ls_value
@@ -180,6 +227,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_position_survives_print_and_parse),
         cmocka_unit_test(a_record_that_is_not_whole_is_fatal_and_changes_nothing),
+        cmocka_unit_test(a_selection_is_bounded),
         cmocka_unit_test(only_a_links_share_with_is_masked),
         cmocka_unit_test(a_change_of_any_carried_column_is_a_change),
         cmocka_unit_test(before_keeps_keys_and_what_changed),
