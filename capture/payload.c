@@ -148,21 +148,21 @@ unpack(struct cap_payload *payload, size_t n, struct ls_err *err)
     return 0;
 }
 
-/* The packed bytes must end where the declared size is reached. */
+/* Where the declared size is reached nothing more may come out, and no packed bytes be left. */
 static int
 at_end(struct cap_payload *payload, struct ls_err *err)
 {
     uint8_t one;
     ZSTD_outBuffer out = {&one, 1, 0};
+    bool moves = payload->compression == COMPRESSION_ZSTD;
 
-    if (payload->compression == COMPRESSION_ZSTD) {
-        while (payload->at < payload->n && out.pos == 0) {
-            ZSTD_inBuffer in = {payload->p, payload->n, payload->at};
-            size_t r = ZSTD_decompressStream(payload->zstd, &out, &in);
-            if (ZSTD_isError(r) || in.pos == payload->at)
-                return broken(err, "its end");
-            payload->at = in.pos;
-        }
+    while (moves && out.pos == 0) {
+        ZSTD_inBuffer in = {payload->p, payload->n, payload->at};
+        size_t r = ZSTD_decompressStream(payload->zstd, &out, &in);
+        if (ZSTD_isError(r))
+            return broken(err, ZSTD_getErrorName(r));
+        moves = in.pos > payload->at;
+        payload->at = in.pos;
     }
     if (out.pos > 0 || payload->at < payload->n)
         return broken(err, "it holds more than it says");

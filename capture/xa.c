@@ -62,6 +62,7 @@ take_xid(struct ls_str s, struct cap_xid *ret)
     if (!take_hex(&s, &xid, 0, &xid.n_gtrid) || !take_word(&s, ",") ||
         !take_hex(&s, &xid, xid.n_gtrid, &xid.n_bqual) || !take_word(&s, ","))
         return false;
+    (void)take_word(&s, ""); /* blanks */
     end = s.p + s.n;
     if (cap_gtid_number(&s.p, end, UINT32_MAX, &format) < 0 || s.p != end)
         return false;
