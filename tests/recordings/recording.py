@@ -49,12 +49,15 @@ class Recording:
             data.rename(data.with_name(data.name + ".old"))
         fresh.rename(data)
 
-    def feed(self, database, work):
-        """The binlog, through the server, into its own binlog."""
+    def feed(self, database, work, own_gtids=True):
+        """The binlog, through the server, into its own binlog; its GTIDs stay, or are new ones."""
         binlog = self._unpacked("binlog", work)
-        with open(Path(work) / "binlog.sql", "wb") as out:
-            subprocess.run(["mariadb-binlog", "--no-defaults", str(binlog)], stdout=out,
-                           check=True)
+        text = subprocess.run(["mariadb-binlog", "--no-defaults", str(binlog)],
+                              stdout=subprocess.PIPE, check=True).stdout
+        if not own_gtids:
+            text = b"\n".join(line for line in text.split(b"\n")
+                              if b"SET @@session.gtid_" not in line)
+        (Path(work) / "binlog.sql").write_bytes(text)
         database.load(Path(work) / "binlog.sql", DATABASE)
 
     def expected(self, *kinds):

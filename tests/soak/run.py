@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 COUNTS = {
     "SOAK_SNAPSHOTS": (300, "snapshots under six writers, on each server"),
     "SOAK_CUT_EVERY": (1, "the connection is cut at every n-th event, chosen at random"),
+    "SOAK_RECORDING_CUT_EVERY": (1, "the same in each recording of $LOCKSTEP_RECORDINGS"),
     "SOAK_EVENT_KILLS": (60, "SIGKILL behind a chosen event"),
     "SOAK_KILLS": (200, "SIGKILL at random moments under load"),
     "SOAK_ROWS": (2000000, "rows in one transaction"),

@@ -37,10 +37,13 @@ def in_order(records):
 
 
 class Table:
-    """A table as its records make it. `known`: False until the first snapshot has ended."""
+    """
+    A table as its records make it. `known`: False until the first snapshot has ended; `rows`: what
+    it held in front of the first record.
+    """
 
-    def __init__(self, known=False):
-        self.rows, self.seqs = {}, {}
+    def __init__(self, known=False, rows=None):
+        self.rows, self.seqs = dict(rows or {}), {}
         self.gone = set()  # deleted by the stream, while the table is not known
         self.moving = {}
         self.known = known

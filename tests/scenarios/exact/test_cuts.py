@@ -6,9 +6,14 @@ order, with the same images and the same place at the source.
 One fixed workload with every kind of event (work.every_kind) is followed twice from the same
 place: directly, and through a proxy that lets a connection come one event further than the one
 before, and then cuts it. Connections that capture opens for other things than the dump pass.
+
+The same with the binlog of each recording of a real ownCloud 10 that $LOCKSTEP_RECORDINGS holds, fed
+to the server, which writes it again as its own.
 """
 
+import os
 import time
+from pathlib import Path
 
 import pytest
 import work
@@ -16,11 +21,14 @@ from counts import count, seeded, summary
 from replay import Table, differences
 
 from bed import wait_until
+from recordings.recording import Recording
 
-FORMAT = 15
 CHOICES = ("behind", "inside")
 # what two captures give differently: their own counters and times
 OWN = {"seq_epoch", "seq_counter", "seq", "capture_ts_us", "server", "headers"}
+FOLDER = os.environ.get("LOCKSTEP_RECORDINGS")
+RECORDINGS = sorted(p for p in Path(FOLDER).iterdir() if (p / "binlog.zst").is_file()) \
+    if FOLDER else []
 
 
 def published(capture, table):
@@ -51,15 +59,16 @@ class Cuts:
         return len([1 for name, how in self.done if self.choose(name, how)])
 
 
-def through(proxy, database):
+def through(proxy):
     return {"source.host": "127.0.0.1", "source.port": proxy.listen_port,
             "capture.snapshot": "never", "capture.commit_rows": 60, "capture.commit_ms": 5}
 
 
-def same_place(new_capture, database, proxy, sets):
+def same_place(new_capture, database, proxy, load=lambda: None):
     """Two captures that have read to the same place: one direct, one (stopped) by the proxy."""
-    uncut = new_capture({"capture.snapshot": "never", **sets}, database)
-    cut = new_capture({**through(proxy, database), **sets}, database)
+    uncut = new_capture({"capture.snapshot": "never"}, database)
+    cut = new_capture(through(proxy), database)
+    load()
     for capture in (cut, uncut):
         capture.start(snapshot=False)
         capture.drain()
@@ -68,35 +77,55 @@ def same_place(new_capture, database, proxy, sets):
     return uncut, cut
 
 
-def assert_same(uncut, cut, database):
-    """Both have the same rows, and these fit each other and the table."""
+def assert_same(uncut, cut, database, start=None):
+    """Both have the same rows, and these fit each other and the table, from `start` on."""
     rows = 0
     for table in work.TABLES:
         want = published(uncut, table)
         assert published(cut, table) == want, table
         rows += len(want)
-        played = Table(known=True).play(cut.records(table))
+        played = Table(known=True, rows=(start or {}).get(table)).play(cut.records(table))
         assert differences(played, work.source_rows(database, table)) == []
     return rows
 
 
-def test_cut_at_every_event_the_sequence_is_the_same(new_capture, new_proxy, databases):
-    every = count("cut_every", 9)
+def cut_and_compare(uncut, cut, database, proxy, every, happen, start=None):
+    """Cuts what happens at every n-th chance, chosen at random; returns what was done."""
     random, chosen = seeded("cuts"), {}
-    database = databases("mariadb-10.11")
-    proxy = new_proxy(database)
-    uncut, cut = same_place(new_capture, database, proxy, {})
     proxy.decide = cuts = Cuts(
         lambda name, how: chosen.setdefault((name, how), random.randrange(every) == 0))
-    statements = work.run(database, work.every_kind())
+    happen()
     cut.start(snapshot=False)
-    uncut.drain()
-    assert cut.drain(600)["balance"] == 0
-    rows = assert_same(uncut, cut, database)
+    uncut.drain(120)
+    assert cut.drain(7200)["balance"] == 0
+    rows = assert_same(uncut, cut, database, start)
     made = cuts.cuts()
     assert made > 20 and cut.status()["counters"]["reconnects"] >= made - 2
-    summary("cut at events, mariadb-10.11", statements=statements, events=len(cuts.seen),
-            cuts=made, rows=rows, different=0)
+    return {"events": len(cuts.seen), "cuts": made, "rows": rows, "different": 0}
+
+
+def test_cut_at_every_event_the_sequence_is_the_same(new_capture, new_proxy, databases):
+    database = databases("mariadb-10.11")
+    proxy = new_proxy(database)
+    uncut, cut = same_place(new_capture, database, proxy)
+    summary("cut at events, mariadb-10.11",
+            **cut_and_compare(uncut, cut, database, proxy, count("cut_every", 9),
+                              lambda: work.run(database, work.every_kind())))
+
+
+@pytest.mark.skipif(not RECORDINGS, reason="LOCKSTEP_RECORDINGS names no folder with recordings")
+@pytest.mark.parametrize("folder", RECORDINGS, ids=[p.name for p in RECORDINGS])
+def test_cut_in_a_recording_the_sequence_is_the_same(new_capture, new_proxy, databases, tmp_path,
+                                                     folder):
+    recording = Recording(folder)
+    database = databases("mariadb-10.11")
+    proxy = new_proxy(database)
+    uncut, cut = same_place(new_capture, database, proxy,
+                            lambda: recording.load_start(database, tmp_path))
+    start = {table: work.source_rows(database, table) for table in work.TABLES}
+    summary(f"cut at events of the recording {recording.name}",
+            **cut_and_compare(uncut, cut, database, proxy, count("recording_cut_every", 500),
+                              lambda: recording.feed(database, tmp_path, own_gtids=False), start))
 
 
 def test_killed_at_events_the_sequence_is_the_same(new_capture, new_proxy, databases):
@@ -104,7 +133,7 @@ def test_killed_at_events_the_sequence_is_the_same(new_capture, new_proxy, datab
     random = seeded("event kills")
     database = databases("mariadb-10.11")
     proxy = new_proxy(database)
-    uncut, cut = same_place(new_capture, database, proxy, {})
+    uncut, cut = same_place(new_capture, database, proxy)
     statements = work.run(database, work.every_kind())
     uncut.drain()
     left = [0]

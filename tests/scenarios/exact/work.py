@@ -15,6 +15,7 @@ TABLES = ("filecache", "group_user", "share", "accounts", "properties", "storage
 KEYS = {"filecache": ("fileid",), "group_user": ("gid", "uid"), "share": ("id",),
         "accounts": ("id",), "properties": ("id",), "storages": ("numeric_id",)}
 UNSENT = {"share": {"token"}}  # secrets that are switched off
+LINK = 3
 DEADLOCK, LOCK_WAIT, DUPLICATE = 1213, 1205, 1062
 MANY = 400  # rows that writers play with
 
@@ -46,6 +47,8 @@ def source_rows(database, table):
             for values in c.fetchall():
                 row = {n: v if v is None or isinstance(v, int) else str(v)
                        for n, v in zip(names, values)}
+                if row.get("share_type") == LINK and row["share_with"] is not None:
+                    row["share_with"] = "*"  # a password's hash
                 out["/".join(key_text(row[k]) for k in KEYS[table])] = row
     finally:
         db.close()
