@@ -21,21 +21,25 @@ same(const struct ls_value *a, const struct ls_value *b)
     return a->kind != LS_V_TEXT || ls_str_eq(a->s, b->s);
 }
 
-bool
-cap_image_equal(const struct ls_table *table, const struct ls_value *a, const struct ls_value *b)
+_Static_assert(LS_MAX_COLUMNS <= 32, "a bit for each column");
+
+uint32_t
+cap_image_changes(const struct ls_table *table, const struct ls_value *before,
+                  const struct ls_value *after)
 {
+    uint32_t changes = 0;
+
     for (size_t i = 0; i < table->n_columns; i++)
-        if (!same(&a[i], &b[i]))
-            return false;
-    return true;
+        if (!same(&before[i], &after[i]))
+            changes |= UINT32_C(1) << i;
+    return changes;
 }
 
 bool
-cap_image_key_differs(const struct ls_table *table, const struct ls_value *a,
-                      const struct ls_value *b)
+cap_image_key_changes(const struct ls_table *table, uint32_t changes)
 {
     for (size_t i = 0; i < table->n_columns; i++)
-        if (table->columns[i].key && !same(&a[i], &b[i]))
+        if (table->columns[i].key && changes >> i & 1)
             return true;
     return false;
 }
@@ -64,12 +68,11 @@ cap_image_mask(const struct ls_table *table, struct ls_value *values)
 }
 
 void
-cap_image_leave_changed(const struct ls_table *table, const struct ls_value *before,
-                        const struct ls_value *after, struct ls_value *out)
+cap_image_leave_changed(const struct ls_table *table, uint32_t changes, struct ls_value *values)
 {
     for (size_t i = 0; i < table->n_columns; i++)
-        if (!table->columns[i].key && same(&before[i], &after[i]))
-            out[i].kind = LS_V_ABSENT;
+        if (!table->columns[i].key && !(changes >> i & 1))
+            values[i].kind = LS_V_ABSENT;
 }
 
 bool

@@ -7,18 +7,17 @@
 #include "capture/decode.h"
 #include "common/arena.h"
 
-/* All carried columns are the same, as the source holds them (before any mask). */
-bool cap_image_equal(const struct ls_table *table, const struct ls_value *a,
-                     const struct ls_value *b);
-bool cap_image_key_differs(const struct ls_table *table, const struct ls_value *a,
-                           const struct ls_value *b);
+/* A bit for each column that differs, as the source holds it (before any mask). */
+uint32_t cap_image_changes(const struct ls_table *table, const struct ls_value *before,
+                           const struct ls_value *after);
+bool cap_image_key_changes(const struct ls_table *table, uint32_t changes);
 /* oc_preferences: only files/quota is carried. NULL is not watched. */
 bool cap_preference_watched(const struct cap_image *image);
 /* A link's password hash becomes LS_MASKED. */
 void cap_image_mask(const struct ls_table *table, struct ls_value *values);
-/* Makes ABSENT in `out` what is neither key nor different between the two images. */
-void cap_image_leave_changed(const struct ls_table *table, const struct ls_value *before,
-                             const struct ls_value *after, struct ls_value *out);
+/* Makes ABSENT what is neither key nor changed. */
+void cap_image_leave_changed(const struct ls_table *table, uint32_t changes,
+                             struct ls_value *values);
 /* The columns that a delete lives by: keys, and the storage that says the partition. */
 bool cap_image_has_place(const struct ls_table *table, const struct ls_value *values);
 /* Makes ABSENT what is neither a key nor UTF-8. */

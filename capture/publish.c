@@ -28,12 +28,14 @@
 
 #define RECORD_CAP ((size_t)64 << 20)
 #define ARENA_CAP ((size_t)256 << 20)
+#define ALL_COLUMNS UINT32_MAX
 
 struct cap_publisher {
     const struct ls_config *config;
     struct ls_producer *producer;
     struct ls_arena *arena; /* keys of one row */
     struct ls_buf value;
+    struct ls_envelope envelope; /* of the row at hand */
     const char *topics[LS_T_COUNT];
     const char *position_topic, *dlq_topic;
     char transactional_id[256];
@@ -236,8 +238,9 @@ send_dead(struct cap_publisher *p, const struct ls_envelope *envelope, int32_t p
     /* a value that was too large once would be so again: then the key has to do */
     if (!strcmp(cause, "too-large"))
         cap_image_keys_only(envelope->table, printable->before, printable->after);
-    if (cap_image_escape(envelope->table, printable->before, p->arena) < 0 ||
-        cap_image_escape(envelope->table, printable->after, p->arena) < 0)
+    if ((printable->has_before &&
+         cap_image_escape(envelope->table, printable->before, p->arena) < 0) ||
+        (printable->has_after && cap_image_escape(envelope->table, printable->after, p->arena) < 0))
         return ls_fail(err, LS_ERR_FATAL, 0, "no memory for a dead letter");
     (void)ls_envelope_key(printable, p->arena, &key, &ignored);
     ls_buf_clear(&p->value);
@@ -300,8 +303,9 @@ send_envelope(struct cap_publisher *p, const struct ls_envelope *envelope, struc
     if (envelope->table->by_storage)
         partition = ls_partition_of_storage(image[FC_STORAGE].i, p->partitions);
     ls_buf_clear(&p->value);
-    if (cap_image_check_text(envelope->table, envelope->before, &why) < 0 ||
-        cap_image_check_text(envelope->table, envelope->after, &why) < 0 ||
+    if ((envelope->has_before &&
+         cap_image_check_text(envelope->table, envelope->before, &why) < 0) ||
+        (envelope->has_after && cap_image_check_text(envelope->table, envelope->after, &why) < 0) ||
         ls_envelope_encode(envelope, &p->value, &why) < 0 ||
         ls_envelope_key(envelope, p->arena, &key, &why) < 0 ||
         ls_producer_send(p->producer, p->topics[envelope->table->id], partition, key,
@@ -329,12 +333,14 @@ filtered(struct cap_publisher *p, const struct ls_table *table, enum cap_filter 
     p->now.counters.filtered[why]++;
 }
 
-/* The head that all envelopes of a row share. */
+/* The head that all envelopes of a row share. The images are not touched: an envelope is large, and
+ * nobody looks at an image that it does not have. */
 static void
 envelope_init(const struct cap_publisher *p, const struct cap_origin *origin,
               const struct ls_table *table, struct ls_envelope *e)
 {
-    memset(e, 0, sizeof(*e));
+    e->seq = e->begin = (struct ls_seq){0};
+    e->has_before = e->has_after = false;
     e->table = table;
     e->source_ts_us = origin->ts_us;
     e->capture_ts_us = origin->received_us;
@@ -346,15 +352,18 @@ envelope_init(const struct cap_publisher *p, const struct cap_origin *origin,
     e->moved_from = e->moved_to = e->storage = LS_NO_STORAGE;
 }
 
+/* `changes`: the columns to carry besides the keys. */
 static void
-put_before(const struct cap_publisher *p, struct ls_envelope *e, const struct cap_image *before)
+put_before(const struct cap_publisher *p, struct ls_envelope *e, const struct cap_image *before,
+           uint32_t changes)
 {
     e->has_before = true;
     memcpy(e->before, before->values, sizeof(e->before[0]) * e->table->n_columns);
-    /* what was there once is no reason to lose what is there now */
-    cap_image_drop_odd(e->table, e->before);
     if (!p->link_secrets)
         cap_image_mask(e->table, e->before);
+    cap_image_leave_changed(e->table, changes, e->before);
+    /* what was there once is no reason to lose what is there now */
+    cap_image_drop_odd(e->table, e->before);
 }
 
 static void
@@ -368,9 +377,9 @@ put_after(const struct cap_publisher *p, struct ls_envelope *e, const struct cap
 
 static int
 publish_update(struct cap_publisher *p, struct ls_envelope *e, const struct cap_image *before,
-               const struct cap_image *after, struct ls_err *err)
+               const struct cap_image *after, uint32_t changes, struct ls_err *err)
 {
-    bool rekeyed = cap_image_key_differs(e->table, before->values, after->values);
+    bool rekeyed = cap_image_key_changes(e->table, changes);
     bool moved = !rekeyed && e->table->by_storage &&
                  before->values[FC_STORAGE].i != after->values[FC_STORAGE].i;
 
@@ -381,7 +390,7 @@ publish_update(struct cap_publisher *p, struct ls_envelope *e, const struct cap_
         *gone = *e;
         gone->op = LS_OP_DELETE;
         gone->seq = next_seq(p);
-        put_before(p, gone, before);
+        put_before(p, gone, before, ALL_COLUMNS);
         /* a half that will be a dead letter does not arrive: nobody shall wait for it */
         if (moved && cap_image_check_text(e->table, after->values, NULL) == 0)
             gone->moved_to = after->values[FC_STORAGE].i;
@@ -396,11 +405,8 @@ publish_update(struct cap_publisher *p, struct ls_envelope *e, const struct cap_
         e->moved_from = before->values[FC_STORAGE].i;
     e->op = rekeyed ? LS_OP_CREATE : LS_OP_UPDATE;
     put_after(p, e, after);
-    if (!rekeyed) {
-        put_before(p, e, before);
-        if (!p->full_before)
-            cap_image_leave_changed(e->table, before->values, after->values, e->before);
-    }
+    if (!rekeyed)
+        put_before(p, e, before, p->full_before ? ALL_COLUMNS : changes);
     return send_envelope(p, e, err);
 }
 
@@ -414,7 +420,7 @@ publish_poison(struct cap_publisher *p, struct ls_envelope *e, const struct cap_
     e->seq = next_seq(p);
     e->op = !after ? LS_OP_DELETE : before ? LS_OP_UPDATE : LS_OP_CREATE;
     if (before)
-        put_before(p, e, before);
+        put_before(p, e, before, ALL_COLUMNS);
     if (after)
         put_after(p, e, after);
     p->now.counters.watched++;
@@ -430,27 +436,27 @@ cap_publish_row(struct cap_publisher *p, const struct cap_origin *origin,
                 const struct ls_table *table, const struct cap_image *before,
                 const struct cap_image *after, struct ls_err *err)
 {
-    struct ls_envelope *e;
+    struct ls_envelope *e = &p->envelope;
+    uint32_t changes = ALL_COLUMNS;
 
     if (table->id == LS_T_PREFERENCES && !cap_preference_watched(before) &&
         !cap_preference_watched(after)) {
         filtered(p, table, CAP_FILTER_PREFERENCES);
         return 0;
     }
-    if (before && after && cap_image_equal(table, before->values, after->values)) {
+    if (before && after)
+        changes = cap_image_changes(table, before->values, after->values);
+    if (changes == 0) {
         filtered(p, table, CAP_FILTER_UNWATCHED_COLUMNS);
         return 0;
     }
     ls_arena_reset(p->arena);
-    e = ls_arena_alloc(p->arena, sizeof(*e));
-    if (!e)
-        return ls_fail(err, LS_ERR_FATAL, 0, "no memory for a row");
     envelope_init(p, origin, table, e);
     if ((after && after->poison) ||
         (before && before->poison && !cap_image_has_place(table, before->values)))
         return publish_poison(p, e, before, after, err);
     if (before && after)
-        return publish_update(p, e, before, after, err);
+        return publish_update(p, e, before, after, changes, err);
     e->seq = next_seq(p);
     if (!before && !after)
         return ls_fail(err, LS_ERR_FATAL, 0, "a row without an image");
@@ -459,7 +465,7 @@ cap_publish_row(struct cap_publisher *p, const struct cap_origin *origin,
         put_after(p, e, after);
     } else {
         e->op = LS_OP_DELETE;
-        put_before(p, e, before);
+        put_before(p, e, before, ALL_COLUMNS);
     }
     return send_envelope(p, e, err);
 }

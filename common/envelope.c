@@ -205,26 +205,43 @@ ls_envelope_decode(const struct ls_table *table, struct ls_str value, struct ls_
 
 /* ---- the key */
 
+#define DIGITS 20 /* of the longest number, with its sign */
+
+static size_t
+key_number(int64_t number, char *out)
+{
+    uint64_t rest = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
+    char digits[DIGITS];
+    size_t n = 0;
+
+    do {
+        digits[DIGITS - ++n] = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest);
+    if (number < 0)
+        digits[DIGITS - ++n] = '-';
+    memcpy(out, digits + DIGITS - n, n);
+    return n;
+}
+
+/* `out` has room for thrice the text, or for the digits of a number. */
 static size_t
 key_text(const struct ls_value *v, char *out)
 {
-    char digits[24];
-    const char *p = v->s.p;
     static const char slash[] = {'%', '2', 'F'}, percent[] = {'%', '2', '5'};
-    size_t n = v->s.n, used = 0;
+    size_t used = 0;
 
-    if (v->kind == LS_V_INT) {
-        n = (size_t)snprintf(digits, sizeof(digits), "%" PRId64, v->i);
-        p = digits;
-    }
-    for (size_t i = 0; i < n; i++) {
-        bool escape = p[i] == '/' || p[i] == '%';
+    if (v->kind == LS_V_INT)
+        return key_number(v->i, out);
+    for (size_t i = 0; i < v->s.n; i++) {
+        char c = v->s.p[i];
 
-        if (out && escape)
-            memcpy(out + used, p[i] == '/' ? slash : percent, 3);
-        else if (out)
-            out[used] = p[i];
-        used += escape ? 3 : 1;
+        if (c == '/' || c == '%') {
+            memcpy(out + used, c == '/' ? slash : percent, 3);
+            used += 3;
+        } else {
+            out[used++] = c;
+        }
     }
     return used;
 }
@@ -247,7 +264,7 @@ ls_envelope_key(const struct ls_envelope *envelope, struct ls_arena *arena, stru
             return ls_fail_cause(err, LS_ERR_POISON, EINVAL, "no-key",
                                  "a row of %s has no value in its key column %s", t->name,
                                  t->columns[i].name);
-        n += 1 + key_text(&row[i], NULL);
+        n += 1 + (row[i].kind == LS_V_INT ? DIGITS : 3 * row[i].s.n);
     }
     key = ls_arena_alloc(arena, n);
     if (!key)

@@ -16,12 +16,14 @@
 #include "common/run.h"
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define MAX_TOPICS 64
 #define INIT_MS 60000
 #define QUEUE_MS 30000
+#define FULL_MS 2 /* nobody tells that there is room again */
 #define OFFSETS_MS 30000
 #define COMMIT_TRIES 5
 #define ABORT_FLUSH_MS 1000
@@ -33,7 +35,7 @@ struct ls_producer {
     atomic_long undelivered;
     atomic_int undelivered_code;
     unsigned sent;
-    size_t n_topics;
+    size_t n_topics, last_topic;
     struct {
         char *name;
         rd_kafka_topic_t *rkt;
@@ -94,12 +96,38 @@ transactions_init(struct ls_producer *p, struct ls_err *err)
     return 0;
 }
 
+static int64_t
+conf_number(rd_kafka_conf_t *conf, const char *key)
+{
+    char text[32] = "";
+    size_t n = sizeof(text);
+
+    return rd_kafka_conf_get(conf, key, text, &n) == RD_KAFKA_CONF_OK ? strtoll(text, NULL, 10) : 0;
+}
+
+/* A record that the queue has no room for, even empty, would wait for ever. */
+static void
+queue_fit(rd_kafka_conf_t *conf)
+{
+    int64_t least = conf_number(conf, "message.max.bytes") / 1024 * 2;
+    char text[32];
+
+    if (conf_number(conf, "queue.buffering.max.kbytes") >= least)
+        return;
+    (void)snprintf(text, sizeof(text), "%lld", (long long)least);
+    kafka_conf_set(conf, "queue.buffering.max.kbytes", text);
+}
+
 int
 ls_producer_new(const struct ls_config *config, const char *transactional_id,
                 struct ls_producer **ret, struct ls_err *err)
 {
-    static const char *const defaults[] = {"linger.ms", "5", "queue.buffering.max.kbytes", "131072",
-                                           NULL};
+    /* A commit flushes, and so does whoever uses a plain producer: lingering costs nobody time, but
+     * a request for every few records of a partition costs the broker and us. Only what failed is
+     * told of; to be told of each record would cost as much as to send it. */
+    static const char *const defaults[] = {
+        "linger.ms", "50", "queue.buffering.max.kbytes", "32768", "delivery.report.only.error",
+        "true",      NULL};
     struct ls_producer *p = calloc(1, sizeof(*p));
     rd_kafka_conf_t *conf;
 
@@ -112,6 +140,7 @@ ls_producer_new(const struct ls_config *config, const char *transactional_id,
     if (transactional_id)
         kafka_conf_set(conf, "transactional.id", transactional_id);
     p->alone = kafka_limit_batches(conf);
+    queue_fit(conf);
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
     rd_kafka_conf_set_opaque(conf, p);
     if (kafka_client_new(RD_KAFKA_PRODUCER, conf, &p->rk, err) < 0)
@@ -162,8 +191,12 @@ topic_get(struct ls_producer *p, const char *name)
     rd_kafka_topic_t *rkt;
 
     for (size_t i = 0; i < p->n_topics; i++) {
-        if (strcmp(p->topics[i].name, name) == 0)
-            return p->topics[i].rkt;
+        size_t at = (p->last_topic + i) % p->n_topics;
+
+        if (strcmp(p->topics[at].name, name) == 0) {
+            p->last_topic = at;
+            return p->topics[at].rkt;
+        }
     }
     if (p->n_topics == MAX_TOPICS)
         return NULL;
@@ -233,7 +266,7 @@ ls_producer_send(struct ls_producer *producer, const char *topic, int32_t partit
         else if (ls_mono_ms() >= until)
             return ls_fail_cause(err, LS_ERR_RETRY, code, "kafka-slow",
                                  "Kafka took nothing for %d s", QUEUE_MS / 1000);
-        rd_kafka_poll(producer->rk, 50);
+        rd_kafka_poll(producer->rk, FULL_MS);
     }
     if (++producer->sent % 256 == 0)
         rd_kafka_poll(producer->rk, 0);

@@ -35,12 +35,29 @@ ls_utf8_len(const char *s, size_t n)
     return len;
 }
 
+/* How many bytes at the front are ASCII, by eights: most text is nothing else. */
+static size_t
+ascii_eights(const char *s, size_t n)
+{
+    size_t i = 0;
+    uint64_t eight;
+
+    for (; n - i >= sizeof(eight); i += sizeof(eight)) {
+        memcpy(&eight, s + i, sizeof(eight));
+        if (eight & UINT64_C(0x8080808080808080))
+            break;
+    }
+    return i;
+}
+
 bool
 ls_utf8_valid(const char *s, size_t n)
 {
     while (n > 0) {
-        size_t len = ls_utf8_len(s, n);
+        size_t len = ascii_eights(s, n);
 
+        if (len == 0)
+            len = ls_utf8_len(s, n);
         if (len == 0)
             return false;
         s += len;

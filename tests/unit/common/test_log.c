@@ -161,6 +161,15 @@ only_well_formed_utf8_is_valid(void **state)
     assert_false(ls_utf8_valid("\xe0\x80\x80", 3));     /* overlong */
     assert_false(ls_utf8_valid("\x80", 1));
     assert_false(ls_utf8_valid("\xc3", 1));
+    /* wherever it stands in a longer text, which is looked at by eights */
+    for (size_t i = 0; i < 24; i++) {
+        char text[25] = "twenty-four bytes of it!";
+        assert_true(ls_utf8_valid(text, 24));
+        text[i] = '\xff';
+        assert_false(ls_utf8_valid(text, 24));
+        memcpy(text + (i < 23 ? i : 22), "\xc3\xbc", 2);
+        assert_true(ls_utf8_valid(text, 24));
+    }
 }
 
 int
