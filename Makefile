@@ -4,7 +4,7 @@ DESTDIR ?=
 CC      ?= gcc
 B       := build
 PKGS    := libmariadb rdkafka avro-c libcurl jansson sqlite3 libmicrohttpd inih libprotobuf-c \
-           libnghttp2 libsystemd zlib libzstd libcrypto
+           libnghttp2 libsystemd zlib libdeflate libzstd libcrypto
 VERSION := 0.1.0
 
 WARN    := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes \

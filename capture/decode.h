@@ -135,6 +135,8 @@ struct cap_table_map {
     struct ls_str choice_default, choice_each; /* of ENUM and SET */
     struct ls_str enum_names, set_names;       /* NULL: not there (metadata not FULL) */
 };
+/* Its first member alone, for a map that is known. */
+int cap_table_map_id(const struct cap_event *event, uint64_t *ret, struct ls_err *err);
 int cap_decode_table_map(const struct cap_event *event, struct cap_table_map *ret,
                          struct ls_err *err);
 

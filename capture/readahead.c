@@ -208,6 +208,7 @@ cap_readahead_start(MYSQL *mysql, int64_t heartbeat_ms,
         readahead_free(a);
         return ls_fail(err, LS_ERR_RETRY, errno, "no thread to read the binlog");
     }
+    (void)pthread_setname_np(a->thread, "binlog");
     *ret = a;
     return 0;
 }

@@ -249,7 +249,7 @@ cap_group_end(struct cap_stream *s, struct ls_err *err)
         lose_rows(s, part_lost); /* it has fewer rows than were published of it */
     if (s->xa && s->group_rows > 0)
         lose_rows(s, "an XA transaction was committed in one phase");
-    memcpy(position->file, s->at.file, sizeof(position->file));
+    memcpy(position->file, s->at.file, strlen(s->at.file) + 1);
     position->pos = s->at.pos;
     position->ts_us = s->group_ts_us;
     s->at_exact = true;

@@ -50,13 +50,15 @@ cap_rows_take_map(struct cap_stream *s, const struct cap_event *event, struct ls
     const struct ls_table *table;
     struct cap_layout *layout;
 
-    if (cap_decode_table_map(event, &map, err) < 0)
+    if (cap_table_map_id(event, &map.id, err) < 0)
         return -1;
     if (s->n_seen < CAP_SEEN_IDS)
         s->seen[s->n_seen++] = map.id;
     layout = layout_by_id(s, map.id);
     if (layout && is_kept(s, layout, event))
         return 0;
+    if (cap_decode_table_map(event, &map, err) < 0)
+        return -1;
     table = cap_schema_match(s->schema, map.db, map.name);
     if (layout)
         layout->table = NULL;

@@ -68,7 +68,8 @@ const struct ls_table *
 ls_table_by_name(const char *name, size_t n)
 {
     for (size_t i = 0; i < LS_T_COUNT; i++) {
-        if (strlen(ls_tables[i].name) == n && memcmp(ls_tables[i].name, name, n) == 0)
+        if (n > 0 && ls_tables[i].name[0] == name[0] && strlen(ls_tables[i].name) == n &&
+            memcmp(ls_tables[i].name, name, n) == 0)
             return &ls_tables[i];
     }
     return NULL;
