@@ -9,10 +9,14 @@
 #include <mysql.h>
 #include <stddef.h>
 
+/* FATAL cause "usage": a list of hosts or TLS options that make no sense, a file that is not there.
+ */
+int cap_connect_check(const struct ls_config *config, struct ls_err *err);
+
 /*
- * A connection for queries, or RETRY (unreachable, too many connections, shutting down), or FATAL
- * cause "source-auth" (password, host not allowed, TLS refused) or "source-tables" (no such
- * database).
+ * A connection for queries to the host in use (hosts.h), or RETRY (unreachable, too many
+ * connections, shutting down), or FATAL cause "source-auth" (password, host not allowed),
+ * "source-tls" (no TLS, wrong certificate) or "source-tables" (no such database).
  */
 int cap_connect(const struct ls_config *config, MYSQL **ret, struct ls_err *err);
 /* The same, given up when the server says nothing for so many seconds. */

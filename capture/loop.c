@@ -18,6 +18,9 @@
 #include "capture/columns.h"
 #include "capture/connect.h"
 #include "capture/control.h"
+#include "capture/headroom.h"
+#include "capture/hosts.h"
+#include "capture/place.h"
 #include "capture/publish.h"
 #include "capture/schema.h"
 #include "capture/session.h"
@@ -56,11 +59,13 @@ struct capture {
     struct cap_session *session;
     struct cap_status *status;
     struct cap_control *control;
+    struct cap_headroom *headroom;
     struct ls_backoff backoff;
     bool new_snapshot;   /* asked for by option, not yet begun */
     bool may_skip;       /* --snapshot was given: a purged position may be left behind */
     bool followed;       /* the source was fit once: what it lacks now may come back */
     bool columns_asked;  /* since the dump began */
+    bool served;         /* the host in use gave packets since it was connected to */
     bool publisher_lost; /* its transaction failed: connect again before anything else */
     bool topics;         /* they are there, and their limits known */
     struct cap_standby standby;
@@ -75,11 +80,16 @@ static const struct {
     const char *cause;
     enum ls_exit status;
 } exit_table[] = {
+    {"usage", LS_EXIT_USAGE},
     {"source-auth", LS_EXIT_SOURCE},
+    {"source-tls", LS_EXIT_SOURCE},
     {"source-settings", LS_EXIT_SOURCE},
     {"source-grants", LS_EXIT_SOURCE},
+    {"source-server-id", LS_EXIT_SOURCE},
     {"source-tables", LS_EXIT_SOURCE},
+    {"source-server", LS_EXIT_PURGED},
     {"purged", LS_EXIT_PURGED},
+    {"diverged", LS_EXIT_PURGED},
     {"fenced", LS_EXIT_FENCED},
     {"kafka-authentication", LS_EXIT_KAFKA},
     {"kafka-authorization", LS_EXIT_KAFKA},
@@ -116,6 +126,8 @@ tell(struct capture *c)
     facts.reconnects = c->reconnects;
     facts.commands = cap_control_counts(c->control);
     facts.commands_on = cap_control_on(c->control);
+    cap_headroom_at(c->headroom, position, cap_stream_coords(c->stream), c->read_us);
+    cap_headroom_facts(c->headroom, &facts.headroom);
     cap_status_tick(c->status, &facts);
     ls_run_notify_alive();
 }
@@ -198,39 +210,13 @@ learn_columns(struct capture *c, const struct cap_coords *at, const struct ls_ta
     return r < 0 ? r : keep_columns(c, err);
 }
 
-/* The position without one: where the source is now. */
-static int
-take_place(struct capture *c, struct ls_err *err)
-{
-    struct cap_position *position = cap_publisher_position(c->publisher);
-    struct cap_server server;
-    struct cap_coords place;
-    struct cap_gtid_set gtids;
-    MYSQL *mysql = NULL;
-    int r;
-
-    if (cap_connect(c->config, &mysql, err) < 0)
-        return -1;
-    r = cap_server_look(mysql, &server, err);
-    if (r == 0)
-        r = cap_server_place(mysql, &server, &place, &gtids, err);
-    mysql_close(mysql);
-    if (r < 0)
-        return -1;
-    memcpy(position->file, place.file, sizeof(position->file));
-    position->pos = place.pos;
-    position->gtids = gtids;
-    cap_position_forget_parts(position);
-    return 0;
-}
-
 /* A first start has no position: it begins where the source is now. */
 static int
 begin_first(struct capture *c, struct ls_err *err)
 {
     const char *mode = ls_config_str(c->config, "capture", "snapshot");
 
-    if (take_place(c, err) < 0)
+    if (cap_place_take(c->config, cap_publisher_position(c->publisher), err) < 0)
         return -1;
     if (strcmp(mode, "never") != 0) {
         c->new_snapshot = true;
@@ -279,14 +265,17 @@ static int
 connect_session(struct capture *c, struct ls_err *err)
 {
     const struct cap_position *position = cap_publisher_position(c->publisher);
-    struct cap_start start = {.gtids = position->gtids, .pos = position->pos};
+    struct cap_start start = {
+        .gtids = position->gtids, .pos = position->pos, .server_id = position->server_id};
 
     memcpy(start.file, position->file, sizeof(start.file));
+    memcpy(start.uuid, position->server_uuid, sizeof(start.uuid));
     cap_snapshot_drop(c->snapshot);
     cap_stream_restart(c->stream);
     c->columns_asked = false;
     if (cap_session_open(c->config, &start, &c->session, err) < 0)
         return -1;
+    cap_place_come(cap_publisher_position(c->publisher), cap_session_server(c->session));
     return 0;
 }
 
@@ -479,7 +468,8 @@ follow(struct capture *c, struct ls_err *err)
                 ls_run_notify_ready();
                 ls_backoff_reset(&c->backoff);
                 ls_log(LS_INFO, "following");
-                c->followed = true;
+                c->followed = c->served = true;
+                cap_hosts_good();
                 first = false;
             }
             if (take_packet(c, &packet, err) < 0)
@@ -499,44 +489,13 @@ follow(struct capture *c, struct ls_err *err)
     return cap_publisher_commit(c->publisher, err);
 }
 
-/* Where the binlogs begin and end, for the message about a purged position. */
-static void
-log_purged(const struct capture *c)
-{
-    const struct cap_position *position = cap_publisher_position(c->publisher);
-    char gtids[CAP_GTID_SET_TEXT], first[512] = "?", last[512] = "?", now[CAP_GTID_SET_TEXT] = "?";
-    MYSQL *mysql = NULL;
-    MYSQL_RES *rows = NULL;
-    MYSQL_ROW row;
-
-    cap_gtid_set_print(&position->gtids, gtids);
-    if (cap_connect(c->config, &mysql, NULL) == 0) {
-        if (cap_query_rows(mysql, "SHOW BINARY LOGS", &rows, NULL) == 0) {
-            for (bool is_first = true; (row = mysql_fetch_row(rows)); is_first = false) {
-                if (is_first)
-                    (void)snprintf(first, sizeof(first), "%s", row[0]);
-                (void)snprintf(last, sizeof(last), "%s", row[0]);
-            }
-            mysql_free_result(rows);
-        }
-        (void)cap_query_text(mysql, "SELECT @@gtid_binlog_pos", now, sizeof(now), NULL, 0, NULL);
-        mysql_close(mysql);
-    }
-    ls_log(LS_ERROR, "position-purged", LS_S("position_gtid", gtids),
-           LS_S("position_file", position->file), LS_I("position_pos", position->pos),
-           LS_S("source_first_file", first), LS_S("source_last_file", last),
-           LS_S("source_gtid", now),
-           LS_S("do", "changes are missing: start once with --snapshot; capture then goes on from "
-                      "where the source is now, and the new snapshot repairs what was missed"));
-}
-
 /* What cannot be read any more, or cannot be followed: with --snapshot it is left behind. */
 static bool
 is_gap(const struct ls_err *err)
 {
     static const char *const causes[] = {
-        "purged",    CAP_COLUMNS_UNKNOWN, "column-count", "column-type",
-        "row-image", "statement",         "incident",     NULL};
+        CAP_COLUMNS_UNKNOWN, "column-count", "column-type", "row-image",
+        "statement",         "incident",     NULL};
 
     for (size_t i = 0; causes[i]; i++)
         if (err->kind == LS_ERR_FATAL && !strcmp(err->cause, causes[i]))
@@ -549,8 +508,9 @@ static int
 skip_gap(struct capture *c, const struct ls_err *why, struct ls_err *err)
 {
     cap_schema_forget(c->schema, UINT32_MAX);
-    if (take_place(c, err) < 0 || keep_columns(c, err) < 0 ||
-        cap_snapshot_begin(c->snapshot, err) < 0 || cap_publisher_commit(c->publisher, err) < 0)
+    if (cap_place_take(c->config, cap_publisher_position(c->publisher), err) < 0 ||
+        keep_columns(c, err) < 0 || cap_snapshot_begin(c->snapshot, err) < 0 ||
+        cap_publisher_commit(c->publisher, err) < 0)
         return -1;
     c->new_snapshot = false;
     c->may_skip = false; /* only now: what failed is tried again */
@@ -593,6 +553,24 @@ fall_back(struct capture *c, const struct ls_err *why, struct ls_err *err)
         return -1;
     }
     return 0;
+}
+
+/* Once more the host that served; when it does not, the next. True: one that was not tried yet. */
+static bool
+choose_host(struct capture *c, const struct ls_err *why)
+{
+    static const char *const causes[] = {"source", "source-behind", "source-server", NULL};
+    size_t left = cap_hosts_left(c->config);
+    bool again = c->served;
+
+    c->served = false;
+    for (size_t i = 0; !again && causes[i]; i++)
+        if (!strcmp(why->cause, causes[i])) {
+            cap_hosts_next();
+            cap_schema_forget(c->schema, 0); /* its settings are looked at too */
+            return left > 0;
+        }
+    return false;
 }
 
 static void
@@ -655,10 +633,23 @@ after_fence(struct capture *c, const struct ls_err *why, struct ls_err *err)
     return 0;
 }
 
+/* A capture that takes over has our server id as well: then it has fenced us, and that is the word
+ * for it. Anybody else who has it would end our dump again and again. */
+static void
+ask_who_took_over(struct capture *c, struct ls_err *err)
+{
+    struct ls_err failure = {0};
+
+    if (!c->publisher_lost && cap_publisher_keep(c->publisher, &failure) < 0 &&
+        failure.kind == LS_ERR_FATAL)
+        *err = failure;
+}
+
 static int
 run(struct capture *c)
 {
     struct ls_err err = {0}, why;
+    bool gone;
 
     while (!ls_run_stopping()) {
         memset(&err, 0, sizeof(err));
@@ -666,15 +657,18 @@ run(struct capture *c)
             c->topics = true;
         if (c->topics && prepare(c, &err) == 0 && follow(c, &err) == 0)
             break;
-        if (!strcmp(err.cause, "purged"))
-            log_purged(c);
-        if (is_gap(&err) && c->may_skip) {
+        gone = cap_place_is_gone(c->config, c->may_skip, &err);
+        if (gone)
+            cap_headroom_log_gone(c->config, cap_publisher_position(c->publisher), &err);
+        if ((gone || is_gap(&err)) && c->may_skip) {
             why = err;
             cap_session_close(c->session);
             c->session = NULL;
             if (skip_gap(c, &why, &err) == 0)
                 continue;
         }
+        if (!strcmp(err.cause, "source-server-id"))
+            ask_who_took_over(c, &err);
         /* DDL that the stream has not come to yet, or a dump being loaded, table by table: look
          * again */
         if (!strcmp(err.cause, "source-tables") && c->followed) {
@@ -684,7 +678,7 @@ run(struct capture *c)
         cap_status_ready_until(c->status, 0, "");
         why = err;
         if (err.kind == LS_ERR_RETRY && fall_back(c, &why, &err) == 0) {
-            wait_and_tell(c, &why, ls_backoff_next_ms(&c->backoff));
+            wait_and_tell(c, &why, choose_host(c, &why) ? 0 : ls_backoff_next_ms(&c->backoff));
             continue;
         }
         why = err;
@@ -718,12 +712,16 @@ cap_run(const struct ls_config *config, bool new_snapshot)
     c.may_skip = new_snapshot;
     c.new_snapshot =
         new_snapshot || !strcmp(ls_config_str(config, "capture", "snapshot"), "always");
+    if (cap_connect_check(config, &err) < 0) {
+        ls_log_err(LS_ERROR, "stop", &err);
+        return LS_EXIT_USAGE;
+    }
     c.schema = cap_schema_new(config);
     if (!c.schema || cap_publisher_new(config, &c.publisher, &err) < 0)
         goto out;
     c.stream = cap_stream_new(c.schema, c.publisher);
     c.snapshot = cap_snapshot_new(config, c.schema, c.publisher);
-    if (!c.stream || !c.snapshot)
+    if (!c.stream || !c.snapshot || cap_headroom_new(config, &c.headroom, &err) < 0)
         goto out;
     if (cap_status_new(config, &c.status, &err) < 0) {
         ls_log_err(LS_ERROR, "stop", &err);
@@ -737,6 +735,7 @@ cap_run(const struct ls_config *config, bool new_snapshot)
     }
     status = run(&c);
 out:
+    cap_headroom_free(c.headroom);
     cap_session_close(c.session);
     cap_snapshot_free(c.snapshot);
     cap_stream_free(c.stream);

@@ -173,6 +173,10 @@ cap_position_print(const struct cap_position *p, const char *source)
                   "row", (json_int_t)p->row, "row_gtid", p->row_gtid, "parts", parts_json(p), "xa",
                   xa, "ts_us", (json_int_t)p->ts_us, "lost", p->lost, "snapshot",
                   snapshot_json(&p->snapshot), "counters", counters_json(&p->counters));
+    if (root)
+        json_object_set_new(
+            root, "server",
+            json_pack("{s:I, s:s}", "id", (json_int_t)p->server_id, "uuid", p->server_uuid));
     if (root && p->control.next > 0)
         json_object_set_new(root, "control",
                             json_pack("{s:I, s:o, s:o}", "next", (json_int_t)p->control.next,
@@ -331,7 +335,8 @@ int
 cap_position_parse(struct ls_str json, struct cap_position *ret, struct ls_err *err)
 {
     json_t *root = json_loadb(json.p ? json.p : "", json.n, 0, NULL);
-    const json_t *seq = json_object_get(root, "seq");
+    const json_t *seq = json_object_get(root, "seq"), *server = json_object_get(root, "server");
+    const char *uuid = json_string_value(json_object_get(server, "uuid"));
     const char *gtid = json_string_value(json_object_get(root, "gtid")),
                *file = json_string_value(json_object_get(root, "file")),
                *row_gtid = json_string_value(json_object_get(root, "row_gtid"));
@@ -354,6 +359,8 @@ cap_position_parse(struct ls_str json, struct cap_position *ret, struct ls_err *
         goto out;
     }
     memcpy(p.file, file, strlen(file) + 1);
+    p.server_id = (uint32_t)integer(server, "id");
+    (void)snprintf(p.server_uuid, sizeof(p.server_uuid), "%s", uuid ? uuid : "");
     (void)snprintf(p.row_gtid, sizeof(p.row_gtid), "%s", row_gtid ? row_gtid : "");
     if (cap_gtid_set_parse(ls_str_of(gtid), &p.gtids, err) < 0)
         goto out;

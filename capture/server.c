@@ -8,6 +8,7 @@
 #include "capture/server.h"
 #include "capture/connect.h"
 #include "common/log.h"
+#include "common/tables.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,38 +69,154 @@ place_statement(const struct cap_server *server)
                                                                     : "SHOW MASTER STATUS";
 }
 
-int
-cap_server_check(MYSQL *mysql, const struct cap_server *server, const struct ls_config *config,
-                 struct ls_err *err)
+bool
+cap_server_is(const struct cap_server *server, uint32_t server_id, const char *uuid)
 {
-    char value[64], ignored[512];
+    return server_id != 0 && server->server_id == server_id &&
+           (!*uuid || !*server->uuid || !strcmp(server->uuid, uuid));
+}
 
-    (void)config;
-    if (server->flavour == CAP_MYSQL)
+/* What a server's variables must be: by name, from which version on it has them. */
+static const struct {
+    const char *name, *wanted[2];
+    int flavour; /* -1: both */
+    unsigned since;
+} settings[] = {
+    {"log_bin", {"ON"}, -1, 0},
+    {"binlog_format", {"ROW", "MIXED"}, -1, 0},
+    {"binlog_row_image", {"FULL"}, -1, 0},
+    {"binlog_row_value_options", {""}, CAP_MYSQL, 80003},
+};
+
+static int
+check_settings(MYSQL *mysql, const struct cap_server *server, struct ls_err *err)
+{
+    char value[64];
+
+    if (server->flavour == CAP_MYSQL && server->version < 50700)
         return ls_fail_cause(err, LS_ERR_FATAL, 0, "source-settings",
-                             "the source is MySQL %u.%u.%u, which is not supported yet: MariaDB "
-                             "only",
-                             server->version / 10000, server->version / 100 % 100,
-                             server->version % 100);
-    if (variable(mysql, "log_bin", value, sizeof(value), err) < 0)
-        return -1;
-    if (strcmp(value, "ON") != 0)
-        return fail_setting(err, "log_bin", value, "ON (log_bin=...)");
-    if (variable(mysql, "binlog_format", value, sizeof(value), err) < 0)
-        return -1;
-    if (strcmp(value, "ROW") != 0 && strcmp(value, "MIXED") != 0)
-        return fail_setting(err, "binlog_format", value, "ROW (or MIXED)");
-    if (variable(mysql, "binlog_row_image", value, sizeof(value), err) < 0)
-        return -1;
-    if (strcmp(value, "FULL") != 0)
-        return fail_setting(err, "binlog_row_image", value, "FULL");
+                             "the source is MySQL %u.%u, Lockstep follows 5.7 and later",
+                             server->version / 10000, server->version / 100 % 100);
+    for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
+        const char *const *wanted = settings[i].wanted;
+        if ((settings[i].flavour >= 0 && settings[i].flavour != (int)server->flavour) ||
+            server->version < settings[i].since)
+            continue;
+        if (variable(mysql, settings[i].name, value, sizeof(value), err) < 0)
+            return -1;
+        if (strcmp(value, wanted[0]) != 0 && (!wanted[1] || strcmp(value, wanted[1]) != 0))
+            return fail_setting(err, settings[i].name, value, *wanted[0] ? wanted[0] : "it empty");
+    }
+    if (server->version < (server->flavour == CAP_MYSQL ? 80001U : 100500U))
+        return 0;
     if (variable(mysql, "binlog_row_metadata", value, sizeof(value), err) < 0)
         return -1;
     if (strcmp(value, "FULL") != 0)
         ls_log(LS_WARN, "source-metadata", LS_S("binlog_row_metadata", value),
                LS_S("do", "set it to FULL: until then columns come from information_schema"));
-    /* the grants that the dump and the snapshot will need, asked for by using them */
-    return cap_query_text(mysql, place_statement(server), ignored, sizeof(ignored), NULL, 0, err);
+    return 0;
+}
+
+/* Names the missing grant behind what the server says. */
+static int
+fail_grant(struct ls_err *err, const struct ls_err *why, const char *grant)
+{
+    if (strcmp(why->cause, "source-grants") != 0) {
+        if (err)
+            *err = *why;
+        return -1;
+    }
+    return ls_fail_cause(err, LS_ERR_FATAL, why->code, "source-grants",
+                         "the source's user lacks a right: GRANT %s (%.100s)", grant, why->msg);
+}
+
+static const char *
+place_grant(const struct cap_server *server)
+{
+    return server->flavour == CAP_MARIADB && server->version >= 100500
+               ? "BINLOG MONITOR ON *.*"
+               : "REPLICATION CLIENT ON *.*";
+}
+
+/* Rights are seen by using them. What the dump needs shows when it is asked for. */
+static int
+check_grants(MYSQL *mysql, const struct cap_server *server, const struct ls_config *config,
+             struct ls_err *err)
+{
+    const char *database = ls_config_str(config, "source", "database"),
+               *prefix = ls_config_str(config, "source", "table_prefix");
+    char ignored[512], sql[300], grant[200];
+    struct ls_err why = {0};
+
+    if (cap_query_text(mysql, place_statement(server), ignored, sizeof(ignored), NULL, 0, &why) < 0)
+        return fail_grant(err, &why, place_grant(server));
+    (void)snprintf(grant, sizeof(grant), "SELECT ON %.100s.*", database);
+    for (size_t i = 0; i < LS_T_COUNT; i++) {
+        memset(&why, 0, sizeof(why));
+        (void)snprintf(sql, sizeof(sql), "SELECT 1 FROM `%.100s%s` LIMIT 0", prefix ? prefix : "",
+                       ls_tables[i].name);
+        /* whether a table is there is for the schema to say */
+        if (cap_query_text(mysql, sql, ignored, sizeof(ignored), NULL, 0, &why) < 0 &&
+            strcmp(why.cause, "source-tables") != 0)
+            return fail_grant(err, &why, grant);
+    }
+    return 0;
+}
+
+void
+cap_server_our_name(const struct ls_config *config, char ret[60])
+{
+    (void)snprintf(ret, 60, "lockstep-%.50s", ls_config_str(config, "lockstep", "prefix"));
+}
+
+static int
+fail_server_id(struct ls_err *err, uint32_t id, const char *who)
+{
+    return ls_fail_cause(err, LS_ERR_FATAL, 0, "source-server-id",
+                         "server id %" PRIu32 " belongs to %.100s: choose another one for capture "
+                         "([source] server_id)",
+                         id, who);
+}
+
+/* Another replica under our id: the source would end the one's dump for the other's, in turns. One
+ * of our name is the capture whose place we take, or what is left of it. */
+static int
+check_server_id(MYSQL *mysql, const struct cap_server *server, const struct ls_config *config,
+                struct ls_err *err)
+{
+    uint32_t id = cap_server_id(config);
+    const char *sql = server->flavour == CAP_MYSQL && server->version >= 80022 ? "SHOW REPLICAS"
+                                                                               : "SHOW SLAVE HOSTS";
+    char name[60], who[300] = "";
+    struct ls_err why = {0};
+    MYSQL_RES *rows = NULL;
+    MYSQL_ROW row;
+
+    if (server->server_id == id)
+        return fail_server_id(err, id, "the source itself");
+    if (cap_query_rows(mysql, sql, &rows, &why) < 0) {
+        if (why.kind == LS_ERR_FATAL) /* not granted: then it is not known */
+            return 0;
+        if (err)
+            *err = why;
+        return -1;
+    }
+    cap_server_our_name(config, name);
+    while ((row = mysql_fetch_row(rows)))
+        if (row[0] && strtoul(row[0], NULL, 10) == id && (!row[1] || strcmp(row[1], name) != 0))
+            (void)snprintf(who, sizeof(who), "the replica %s",
+                           row[1] && *row[1] ? row[1] : "there");
+    mysql_free_result(rows);
+    return *who ? fail_server_id(err, id, who) : 0;
+}
+
+int
+cap_server_check(MYSQL *mysql, const struct cap_server *server, const struct ls_config *config,
+                 struct ls_err *err)
+{
+    if (check_settings(mysql, server, err) < 0 || check_grants(mysql, server, config, err) < 0)
+        return -1;
+    return check_server_id(mysql, server, config, err);
 }
 
 /* MariaDB tells the GTIDs of a place; asked apart they could belong to another one. */
@@ -115,6 +232,38 @@ mariadb_gtids(MYSQL *mysql, const struct cap_coords *place, struct cap_gtid_set 
     if (cap_query_text(mysql, sql, gtids, sizeof(gtids), NULL, 0, err) < 0)
         return -1;
     return cap_gtid_set_parse(ls_str_of(gtids), ret, err);
+}
+
+static int
+gtid_text(MYSQL *mysql, const char *sql, struct cap_gtid_set *ret, struct ls_err *err)
+{
+    char text[CAP_GTID_SET_TEXT];
+
+    if (cap_query_text(mysql, sql, text, sizeof(text), NULL, 0, err) < 0)
+        return -1;
+    return cap_gtid_set_parse(ls_str_of(text), ret, err);
+}
+
+int
+cap_server_gtids(MYSQL *mysql, const struct cap_server *server, struct cap_gtid_set *ret_all,
+                 struct cap_gtid_set *ret_gone, struct ls_err *err)
+{
+    struct cap_coords first = {"", 4};
+    bool is_mysql = server->flavour == CAP_MYSQL;
+
+    if (ret_all &&
+        gtid_text(mysql,
+                  is_mysql ? "SELECT @@global.gtid_executed" : "SELECT @@global.gtid_binlog_pos",
+                  ret_all, err) < 0)
+        return -1;
+    if (!ret_gone)
+        return 0;
+    if (is_mysql)
+        return gtid_text(mysql, "SELECT @@global.gtid_purged", ret_gone, err);
+    /* what was there when the oldest file began */
+    if (cap_query_text(mysql, "SHOW BINARY LOGS", first.file, sizeof(first.file), NULL, 0, err) < 0)
+        return -1;
+    return mariadb_gtids(mysql, &first, ret_gone, err);
 }
 
 int

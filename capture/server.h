@@ -24,10 +24,12 @@ struct cap_server {
 
 /* What the connection leads to. */
 int cap_server_look(MYSQL *mysql, struct cap_server *ret, struct ls_err *err);
+/* Whether it is the one of that id and uuid ("" not known); id 0 is not known and no server's. */
+bool cap_server_is(const struct cap_server *server, uint32_t server_id, const char *uuid);
 /*
- * Whether it can be followed: its kind, log_bin, ROW or MIXED, FULL images, the grants. FATAL cause
- * "source-settings" or "source-grants" with what to do. Metadata that is not FULL is a warning in
- * the log.
+ * Whether it can be followed: its kind, log_bin, ROW or MIXED, FULL images, the grants, and that
+ * nobody else replicates under our server id. FATAL cause "source-settings", "source-grants" or
+ * "source-server-id" with what to do. Metadata that is not FULL is a warning in the log.
  */
 int cap_server_check(MYSQL *mysql, const struct cap_server *server, const struct ls_config *config,
                      struct ls_err *err);
@@ -38,6 +40,15 @@ int cap_server_check(MYSQL *mysql, const struct cap_server *server, const struct
 int cap_server_place(MYSQL *mysql, const struct cap_server *server, struct cap_coords *ret,
                      struct cap_gtid_set *ret_gtids, struct ls_err *err);
 
+/*
+ * The GTIDs in its binlogs: `ret_all` with those that were purged, `ret_gone` the purged ones. Only
+ * for a server with GTIDs. Either may be NULL.
+ */
+int cap_server_gtids(MYSQL *mysql, const struct cap_server *server, struct cap_gtid_set *ret_all,
+                     struct cap_gtid_set *ret_gone, struct ls_err *err);
+
+/* As others see us among the source's replicas: "lockstep-<prefix>". */
+void cap_server_our_name(const struct ls_config *config, char ret[60]);
 /* The configured server id, or one from a hash of prefix and database, never 0. */
 uint32_t cap_server_id(const struct ls_config *config);
 

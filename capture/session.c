@@ -11,10 +11,14 @@
 #include "capture/connect.h"
 #include "capture/server.h"
 #include <errno.h>
+#include <inttypes.h>
 #include <mysqld_error.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define COM_BINLOG_DUMP_GTID 30 /* MySQL's; libmariadb does not name it */
+#define DUMP_THROUGH_GTID 4
 
 struct cap_session {
     MYSQL *mysql;
@@ -31,75 +35,252 @@ silence_seconds(const struct ls_config *config)
     return (unsigned)((ms + 999) / 1000);
 }
 
-/* Error 1236 says in words whether the position is gone or something else is wrong. */
+/* Error 1236 says in words what it is. In this order, for the words of one may be in another's. */
+static const struct {
+    const char *text, *cause;
+} dump_errors[] = {
+    {"same server_uuid/server_id", "source-server-id"},
+    {"has more GTIDs than the", "diverged"},
+    {"higher sequence numbers", "diverged"},
+    {"position > file size", "diverged"},
+    {"impossible position", "diverged"},
+    {"Could not find first log file", "purged"},
+    {"purged", "purged"},
+    {"not in the master's binlog", "diverged"},
+    {"could not find next log", "purged"},
+    {"GTID_MODE", "source-settings"},
+};
+
 static int
 fail_dump(MYSQL *mysql, struct ls_err *err)
 {
     unsigned code = mysql_errno(mysql);
-    const char *text = mysql_error(mysql);
+    const char *text = mysql_error(mysql), *cause = "binlog";
 
-    if (code == ER_MASTER_FATAL_ERROR_READING_BINLOG) {
-        static const char *const gone[] = {"Could not find first log file", "purged",
-                                           "not in the master's binlog", "could not find next log",
-                                           NULL};
-        for (size_t i = 0; gone[i]; i++)
-            if (strstr(text, gone[i]))
-                return ls_fail_cause(err, LS_ERR_FATAL, (int)code, "purged", "%s", text);
-        return ls_fail_cause(err, LS_ERR_FATAL, (int)code, "binlog", "%s", text);
+    if (code == ER_SLAVE_SAME_ID || code == ER_MASTER_FATAL_ERROR_READING_BINLOG) {
+        for (size_t i = 0; i < sizeof(dump_errors) / sizeof(dump_errors[0]); i++)
+            if (strstr(text, dump_errors[i].text)) {
+                cause = dump_errors[i].cause;
+                break;
+            }
+        return ls_fail_cause(err, LS_ERR_FATAL, (int)code,
+                             code == ER_SLAVE_SAME_ID ? "source-server-id" : cause, "%s", text);
     }
+    if (code == ER_SPECIFIC_ACCESS_DENIED_ERROR || code == ER_ACCESS_DENIED_ERROR)
+        return ls_fail_cause(err, LS_ERR_FATAL, (int)code, "source-grants",
+                             "the source's user lacks a right: GRANT REPLICATION SLAVE ON *.* "
+                             "(%.100s)",
+                             text);
     return cap_fail_mysql(mysql, "reading the binlog", err);
 }
 
-static int
-session_settings(struct cap_session *s, const struct ls_config *config,
-                 const struct cap_start *start, struct ls_err *err)
+static bool
+by_gtid(const struct cap_session *s, const struct cap_start *start)
 {
-    char sql[CAP_GTID_SET_TEXT + 64], gtids[CAP_GTID_SET_TEXT];
+    return start->gtids.n > 0 && s->server.gtid;
+}
+
+static int
+fail_server(const struct cap_session *s, struct ls_err *err, const char *why)
+{
+    return ls_fail_cause(err, LS_ERR_FATAL, 0, "source-server",
+                         "%.60s:%u (server id %" PRIu32 ") cannot be followed from our position: "
+                         "%s; --snapshot begins anew there",
+                         s->server.host, s->server.port, s->server.server_id, why);
+}
+
+/* What another server, or this one since, does not have. */
+static int
+fail_lacks(const struct cap_session *s, const struct cap_gtid_set *missing, bool same,
+           struct ls_err *err)
+{
+    char text[CAP_GTID_SET_TEXT];
+
+    cap_gtid_set_print(missing, text);
+    if (same)
+        return ls_fail_cause(err, LS_ERR_FATAL, 0, "diverged",
+                             "%.60s:%u no longer has what was read from it: %.100s", s->server.host,
+                             s->server.port, text);
+    return ls_fail_cause(err, LS_ERR_RETRY, 0, "source-behind",
+                         "%.60s:%u does not have %.60s, which was read already: not followed until "
+                         "it does (a replica needs log_slave_updates)",
+                         s->server.host, s->server.port, text);
+}
+
+/*
+ * Whether our position means something on this server and what was read is there.
+ *
+ * MySQL shows a transaction in its binlog before it is in gtid_executed, so a server that we come
+ * back to may seem to lack what it just sent: it judges that itself when asked for the dump.
+ */
+static int
+check_start(const struct cap_session *s, const struct cap_start *start, struct ls_err *err)
+{
+    const struct cap_server *server = &s->server;
+    struct cap_gtid_set all, missing;
+    bool same = cap_server_is(server, start->server_id, start->uuid);
+
+    if (start->gtids.n > 0 && start->gtids.flavour != server->flavour)
+        return fail_server(s, err, "it is of another kind and its GTIDs are of another form");
+    if (!by_gtid(s, start)) {
+        if (start->server_id != 0 && !same)
+            return fail_server(s, err, "without GTIDs, file and position belong to one server");
+        if (!start->file[0])
+            return fail_server(s, err, "it does not use GTIDs, and no file of it is known");
+        return 0;
+    }
+    if (same && server->flavour == CAP_MYSQL)
+        return 0;
+    if (cap_server_gtids(s->mysql, server, &all, NULL, err) < 0)
+        return -1;
+    if (cap_gtid_set_contains(&all, &start->gtids))
+        return 0;
+    if (cap_gtid_set_minus(&start->gtids, &all, &missing, err) < 0)
+        return -1;
+    return fail_lacks(s, &missing, same, err);
+}
+
+static int
+session_settings(struct cap_session *s, const struct ls_config *config, struct ls_err *err)
+{
+    char sql[160];
     /* four times as often as promised: it is also the word that the source has no more to send */
     int64_t heartbeat_ns = ls_config_int(config, "source", "heartbeat_ms") * (1000000 / 4);
 
     s->heartbeat_ms = heartbeat_ns / 1000000;
-    (void)snprintf(sql, sizeof(sql), "SET @master_heartbeat_period=%lld", (long long)heartbeat_ns);
+    /* each under the name of the past and of today: a server reads the one it knows */
+    (void)snprintf(sql, sizeof(sql),
+                   "SET @master_heartbeat_period=%lld, @source_heartbeat_period=%lld",
+                   (long long)heartbeat_ns, (long long)heartbeat_ns);
     /* a slow Kafka makes us read slowly: the source shall not take that for death */
     if (cap_query(s->mysql, "SET SESSION net_write_timeout=600", err) < 0 ||
-        cap_query(s->mysql, "SET @master_binlog_checksum=@@global.binlog_checksum", err) < 0 ||
-        cap_query(s->mysql, "SET @mariadb_slave_capability=4", err) < 0 ||
-        cap_query(s->mysql, sql, err) < 0)
+        cap_query(s->mysql,
+                  "SET @master_binlog_checksum=@@global.binlog_checksum,"
+                  " @source_binlog_checksum=@@global.binlog_checksum",
+                  err) < 0)
         return -1;
-    if (start->gtids.n == 0)
+    return cap_query(s->mysql, sql, err);
+}
+
+static int
+mariadb_settings(struct cap_session *s, const struct cap_start *start, struct ls_err *err)
+{
+    char sql[CAP_GTID_SET_TEXT + 64], gtids[CAP_GTID_SET_TEXT];
+
+    if (cap_query(s->mysql, "SET @mariadb_slave_capability=4", err) < 0)
+        return -1;
+    if (!by_gtid(s, start))
         return 0;
     cap_gtid_set_print(&start->gtids, gtids);
     (void)snprintf(sql, sizeof(sql), "SET @slave_connect_state='%s'", gtids);
     if (cap_query(s->mysql, sql, err) < 0 ||
-        cap_query(s->mysql, "SET @slave_gtid_strict_mode=1", err) < 0 ||
-        cap_query(s->mysql, "SET @slave_gtid_ignore_duplicates=0", err) < 0)
+        cap_query(s->mysql, "SET @slave_gtid_strict_mode=1", err) < 0)
         return -1;
-    return 0;
+    return cap_query(s->mysql, "SET @slave_gtid_ignore_duplicates=0", err);
 }
 
 static void
-put_le32(uint8_t *p, uint32_t v)
+put_le(struct ls_buf *buf, uint64_t v, size_t n)
 {
-    for (int i = 0; i < 4; i++)
+    uint8_t *p = ls_buf_room(buf, n);
+
+    for (size_t i = 0; p && i < n; i++)
         p[i] = (uint8_t)(v >> (8 * i));
+}
+
+static int
+send_command(struct cap_session *s, int command, const struct ls_buf *body, bool no_answer,
+             struct ls_err *err)
+{
+    if (body->failed)
+        return ls_fail(err, LS_ERR_RETRY, ENOMEM, "no memory for a command");
+    if (s->mysql->methods->db_command(s->mysql, (enum enum_server_command)command,
+                                      (const char *)body->p, body->n, no_answer, NULL))
+        return fail_dump(s->mysql, err);
+    return 0;
+}
+
+/* Makes us visible among the source's replicas: server id, then name, user and password each with
+ * its length, port, rank, the source's id. */
+static int
+send_register(struct cap_session *s, const struct ls_config *config, struct ls_err *err)
+{
+    struct ls_buf body;
+    char name[60];
+    int r;
+
+    ls_buf_init(&body, 256);
+    cap_server_our_name(config, name);
+    put_le(&body, cap_server_id(config), 4);
+    put_le(&body, strlen(name), 1);
+    ls_buf_append(&body, name, strlen(name));
+    put_le(&body, 0, 12);
+    r = send_command(s, COM_REGISTER_SLAVE, &body, false, err);
+    ls_buf_free(&body);
+    return r;
+}
+
+/* MySQL by GTID: flags, server id, a file name (none), position, the set with its length. */
+static int
+send_dump_gtid(struct cap_session *s, const struct ls_config *config, const struct cap_start *start,
+               struct ls_err *err)
+{
+    struct ls_buf body, set;
+    int r = -1;
+
+    ls_buf_init(&body, 64 << 10);
+    ls_buf_init(&set, 64 << 10);
+    if (cap_gtid_set_encode(&start->gtids, &set) < 0) {
+        (void)ls_fail(err, LS_ERR_RETRY, ENOMEM, "no memory for a set of GTIDs");
+        goto out;
+    }
+    put_le(&body, DUMP_THROUGH_GTID, 2);
+    put_le(&body, cap_server_id(config), 4);
+    put_le(&body, 0, 4);
+    put_le(&body, 4, 8);
+    put_le(&body, set.n, 4);
+    ls_buf_append(&body, set.p, set.n);
+    r = send_command(s, COM_BINLOG_DUMP_GTID, &body, true, err);
+out:
+    ls_buf_free(&set);
+    ls_buf_free(&body);
+    return r;
 }
 
 static int
 send_dump(struct cap_session *s, const struct ls_config *config, const struct cap_start *start,
           struct ls_err *err)
 {
-    /* position 4, flags 2, server id 4, file name; with GTIDs the server finds the file itself */
-    uint8_t command[10 + sizeof(start->file)] = {0};
-    bool by_gtid = start->gtids.n > 0;
-    size_t name = by_gtid ? 0 : strlen(start->file);
+    struct ls_buf body;
+    bool gtid = by_gtid(s, start);
+    int r;
 
-    put_le32(command, by_gtid || start->pos < 4 ? 4 : (uint32_t)start->pos);
-    put_le32(command + 6, cap_server_id(config));
-    memcpy(command + 10, start->file, name);
-    if (s->mysql->methods->db_command(s->mysql, COM_BINLOG_DUMP, (const char *)command, 10 + name,
-                                      1, NULL))
-        return fail_dump(s->mysql, err);
-    return 0;
+    if (gtid && s->server.flavour == CAP_MYSQL)
+        return send_dump_gtid(s, config, start, err);
+    /* position 4, flags 2, server id 4, file name; with GTIDs MariaDB finds the file itself */
+    ls_buf_init(&body, 1024);
+    put_le(&body, gtid || start->pos < 4 ? 4 : start->pos, 4);
+    put_le(&body, 0, 2);
+    put_le(&body, cap_server_id(config), 4);
+    if (!gtid)
+        ls_buf_append(&body, start->file, strlen(start->file));
+    r = send_command(s, COM_BINLOG_DUMP, &body, true, err);
+    ls_buf_free(&body);
+    return r;
+}
+
+/* All that is said before the packets come. */
+static int
+begin_dump(struct cap_session *s, const struct ls_config *config, const struct cap_start *start,
+           struct ls_err *err)
+{
+    if (cap_connect_within(config, silence_seconds(config), &s->mysql, err) < 0 ||
+        cap_server_look(s->mysql, &s->server, err) < 0 || check_start(s, start, err) < 0 ||
+        session_settings(s, config, err) < 0 || send_register(s, config, err) < 0)
+        return -1;
+    if (s->server.flavour == CAP_MARIADB && mariadb_settings(s, start, err) < 0)
+        return -1;
+    return send_dump(s, config, start, err);
 }
 
 int
@@ -110,10 +291,7 @@ cap_session_open(const struct ls_config *config, const struct cap_start *start,
 
     if (!s)
         return ls_fail(err, LS_ERR_RETRY, ENOMEM, "no memory for a session");
-    if (cap_connect_within(config, silence_seconds(config), &s->mysql, err) < 0)
-        goto fail;
-    if (cap_server_look(s->mysql, &s->server, err) < 0 ||
-        session_settings(s, config, start, err) < 0 || send_dump(s, config, start, err) < 0 ||
+    if (begin_dump(s, config, start, err) < 0 ||
         cap_readahead_start(s->mysql, s->heartbeat_ms, fail_dump, &s->readahead, err) < 0)
         goto fail;
     *ret = s;

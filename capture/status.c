@@ -11,6 +11,7 @@
 #include "common/metrics.h"
 #include "common/run.h"
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +36,9 @@ enum {
     M_BALANCE,
     M_ACTIVE,
     M_COMMANDS,
+    M_HEADROOM_FILES,
+    M_HEADROOM_BYTES,
+    M_HEADROOM_SECONDS,
 };
 
 const struct ls_metric cap_metrics[] = {
@@ -73,6 +77,13 @@ const struct ls_metric cap_metrics[] = {
                   "1; 0 while it stands by behind another capture."},
     [M_COMMANDS] = {"lockstep_capture_commands_total", LS_COUNTER, "result",
                     "Records of the control topic, by what became of them."},
+    [M_HEADROOM_FILES] = {"lockstep_capture_binlog_headroom_files", LS_GAUGE, NULL,
+                          "Binlog files at the source that are older than the one with our "
+                          "position, and so are purged before it; NaN: not known."},
+    [M_HEADROOM_BYTES] = {"lockstep_capture_binlog_headroom_bytes", LS_GAUGE, NULL, "Their bytes."},
+    [M_HEADROOM_SECONDS] = {"lockstep_capture_binlog_headroom_seconds", LS_GAUGE, NULL,
+                            "At least so long until age alone lets the source purge what was not "
+                            "read; NaN: not known, or it does not purge by age."},
     {NULL, LS_COUNTER, NULL, NULL},
 };
 
@@ -214,6 +225,7 @@ set_metrics(struct cap_status *s, const struct cap_facts *facts, int64_t now)
 {
     const struct cap_position *p = facts->position;
     const struct cap_counters *c = &p->counters;
+    const struct cap_headroom_facts *room = &facts->headroom;
 
     for (int i = 0; i < LS_T_COUNT; i++)
         set_counter(s, M_ROWS, ls_tables[i].name, c->tables[i]);
@@ -238,6 +250,10 @@ set_metrics(struct cap_status *s, const struct cap_facts *facts, int64_t now)
     ls_metric_set(s->metrics, M_TRANSACTION_AGE, NULL,
                   p->ts_us ? (double)(now - p->ts_us) / 1e6 : 0);
     ls_metric_set(s->metrics, M_ACTIVE, NULL, !s->standby);
+    ls_metric_set(s->metrics, M_HEADROOM_FILES, NULL, room->known ? (double)room->files : NAN);
+    ls_metric_set(s->metrics, M_HEADROOM_BYTES, NULL, room->known ? (double)room->bytes : NAN);
+    ls_metric_set(s->metrics, M_HEADROOM_SECONDS, NULL,
+                  room->known && room->seconds >= 0 ? (double)room->seconds : NAN);
     ls_metric_set(s->metrics, M_BALANCE, NULL, (double)cap_counters_balance(c));
 }
 
@@ -289,6 +305,20 @@ snapshot_json(const struct cap_facts *facts)
                      (json_int_t)s->started_us, "ended_us", (json_int_t)s->ended_us);
 }
 
+/* null: not known. */
+static json_t *
+headroom_json(const struct cap_headroom_facts *room)
+{
+    json_t *o;
+
+    if (!room->known)
+        return json_null();
+    o = json_pack("{s:I, s:I}", "files", (json_int_t)room->files, "bytes", (json_int_t)room->bytes);
+    json_object_set_new(o, "seconds",
+                        room->seconds < 0 ? json_null() : json_integer(room->seconds));
+    return o;
+}
+
 static char *
 document(const struct cap_status *s, const struct cap_facts *facts, int64_t now)
 {
@@ -323,6 +353,8 @@ document(const struct cap_status *s, const struct cap_facts *facts, int64_t now)
     json_object_set_new(root, "gtid", json_string(gtids));
     json_object_set_new(root, "file", json_string(p->file));
     json_object_set_new(root, "pos", json_integer((json_int_t)p->pos));
+    json_object_set_new(root, "server_id", json_integer(p->server_id));
+    json_object_set_new(root, "headroom", headroom_json(&facts->headroom));
     json_object_set_new(root, "epoch", json_integer(p->epoch));
     json_object_set_new(root, "counter", json_integer(p->counter));
     text = json_dumps(root, JSON_COMPACT);

@@ -5,6 +5,7 @@
 #define CAP_STATUS_H
 
 #include "capture/control.h"
+#include "capture/headroom.h"
 #include "capture/position.h"
 #include "common/config.h"
 #include "common/err.h"
@@ -21,6 +22,7 @@ struct cap_facts {
     int64_t events, rows, commits, reconnects; /* since the start */
     bool commands_on;
     const int64_t *commands; /* CAP_CONTROL_COUNTS of them, since the start */
+    struct cap_headroom_facts headroom;
 };
 
 struct cap_status;

@@ -6,6 +6,8 @@
  * Results are streamed (mysql_use_result): a filecache of millions of rows is not held twice.
  */
 #include "ctl/source.h"
+#include "capture/connect.h"
+#include "capture/hosts.h"
 #include <mysql.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -33,31 +35,21 @@ source_fail(struct ctl_source *source, const char *what, struct ls_err *err)
 int
 ctl_source_open(const struct ls_config *config, struct ctl_source **ret, struct ls_err *err)
 {
-    const char *host = ls_config_str(config, "source", "host");
-    unsigned int port = (unsigned int)ls_config_int(config, "source", "port");
-    unsigned int seconds = 10;
-    my_bool off = 0;
     struct ctl_source *source = calloc(1, sizeof *source);
+    struct ls_err why = {0};
+    int r;
 
     if (!source)
         return ls_fail(err, LS_ERR_FATAL, 0, "out of memory");
     source->prefix = ls_config_str(config, "source", "table_prefix");
-    source->mysql = mysql_init(NULL);
-    if (!source->mysql) {
-        free(source);
-        return ls_fail(err, LS_ERR_FATAL, 0, "out of memory");
+    while ((r = cap_connect(config, &source->mysql, &why)) < 0 && why.kind == LS_ERR_RETRY &&
+           cap_hosts_left(config) > 0) {
+        cap_hosts_next();
+        memset(&why, 0, sizeof why);
     }
-    mysql_options(source->mysql, MYSQL_OPT_CONNECT_TIMEOUT, &seconds);
-    mysql_options(source->mysql, MYSQL_SET_CHARSET_NAME, "utf8mb4");
-    mysql_optionsv(source->mysql, MYSQL_OPT_SSL_ENFORCE, &off);
-    if (!mysql_real_connect(source->mysql, host, ls_config_str(config, "source", "user"),
-                            ls_config_str(config, "source", "password"),
-                            ls_config_str(config, "source", "database"), port, NULL, 0)) {
-        unsigned int code = mysql_errno(source->mysql);
-        bool away = code >= 2000; /* the client's own codes: nothing answered */
-        ls_fail_cause(err, away ? LS_ERR_RETRY : LS_ERR_FATAL, (int)code,
-                      away ? "unreachable" : "sign-in", "source %s:%u: %s", host, port,
-                      mysql_error(source->mysql));
+    if (r < 0) {
+        ls_fail_cause(err, why.kind, why.code, why.kind == LS_ERR_RETRY ? "unreachable" : "sign-in",
+                      "%s", why.msg);
         ctl_source_close(source);
         return -1;
     }
@@ -70,7 +62,8 @@ ctl_source_close(struct ctl_source *source)
 {
     if (!source)
         return;
-    mysql_close(source->mysql);
+    if (source->mysql)
+        mysql_close(source->mysql);
     free(source);
 }
 

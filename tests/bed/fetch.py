@@ -124,6 +124,17 @@ def mariadb(version):
     return _filled(f"mariadb-{version}", fill)
 
 
+def mariadb_plugins():
+    """The server's plugins, which Debian packs with the service and not with the server."""
+    def fill(part):
+        run(["apt-get", "download", "-q", "mariadb-server"], "apt-get download mariadb-server",
+            cwd=part)
+        run(["dpkg-deb", "-x", next(part.glob("*.deb")), part / "all"], "dpkg-deb")
+        (part / "all" / "usr" / "lib" / "mysql" / "plugin").rename(part / "plugin")
+        shutil.rmtree(part / "all")
+    return _filled("mariadb-plugins", fill) / "plugin"
+
+
 def venv_python():
     """The python of build/venv, made or brought up to date with tests/requirements.txt."""
     wanted = ROOT / "tests" / "requirements.txt"

@@ -1,0 +1,71 @@
+/*
+ * The position and the server it belongs to.
+ *
+ * GTIDs mean the same on every server of a replication; a file and an offset mean something on one
+ * only, and on another they could even be a valid place, a wrong one. So the position says whose
+ * they are, and forgets them when the stream goes on elsewhere.
+ */
+#include "capture/place.h"
+#include "capture/connect.h"
+#include "capture/hosts.h"
+#include "common/log.h"
+#include <string.h>
+
+static void
+set_server(struct cap_position *position, const struct cap_server *server)
+{
+    position->server_id = server->server_id;
+    memcpy(position->server_uuid, server->uuid, sizeof(position->server_uuid));
+}
+
+int
+cap_place_take(const struct ls_config *config, struct cap_position *position, struct ls_err *err)
+{
+    struct cap_server server;
+    struct cap_coords place;
+    struct cap_gtid_set gtids;
+    MYSQL *mysql = NULL;
+    int r;
+
+    if (cap_connect(config, &mysql, err) < 0)
+        return -1;
+    r = cap_server_look(mysql, &server, err);
+    if (r == 0)
+        r = cap_server_place(mysql, &server, &place, &gtids, err);
+    mysql_close(mysql);
+    if (r < 0)
+        return -1;
+    memcpy(position->file, place.file, sizeof(position->file));
+    position->pos = place.pos;
+    position->gtids = gtids;
+    cap_position_forget_parts(position);
+    set_server(position, &server);
+    return 0;
+}
+
+void
+cap_place_come(struct cap_position *position, const struct cap_server *server)
+{
+    if (cap_server_is(server, position->server_id, position->server_uuid))
+        return;
+    if (position->server_id != 0) {
+        ls_log(LS_WARN, "source-changed", LS_S("host", server->host), LS_I("port", server->port),
+               LS_I("server_id", server->server_id), LS_I("server_id_before", position->server_id));
+        position->file[0] = '\0';
+        position->pos = 0;
+    }
+    set_server(position, server);
+}
+
+bool
+cap_place_is_gone(const struct ls_config *config, bool may_skip, struct ls_err *err)
+{
+    bool behind = !strcmp(err->cause, "source-behind"),
+         other = !strcmp(err->cause, "source-server");
+
+    if (other && cap_hosts_several(config))
+        err->kind = LS_ERR_RETRY;
+    if (behind || other)
+        return may_skip ? cap_hosts_left(config) == 0 : err->kind == LS_ERR_FATAL;
+    return !strcmp(err->cause, "purged") || !strcmp(err->cause, "diverged");
+}
