@@ -71,21 +71,26 @@ def select(name):
     return f"HEX(CONVERT(CAST({text} AS CHAR) USING utf8mb4))"
 
 
-def record(db, case, labels, decimals, settings="SET @x=1", undo="SET @x=1"):
-    mariadb = db.name.startswith("mariadb")
-    n = f"({decimals})" if decimals else ""
-    columns = (BOTH.format(n=n, **labels) + (MARIADB if mariadb else ""))
+def inserts(decimals, mariadb):
+    """The statements that make the rows."""
     fill = {"n9": "9" * max(decimals, 1) if decimals else "0", "n4": "456789"[:decimals] or "0",
             "all": "".join(f"{i:02X}" for i in range(256))}
-    db.sql(f"{settings}; SET SESSION sql_mode='NO_ENGINE_SUBSTITUTION'; DROP TABLE IF EXISTS oc_share; "
-           f"CREATE TABLE oc_share (id INT PRIMARY KEY, {columns}); FLUSH BINARY LOGS", "owncloud")
-    file = db.place()[0]
     lines = ["SET SESSION sql_mode='NO_ENGINE_SUBSTITUTION', time_zone='+00:00'"]
     for i, row in enumerate(ROWS):
         values = ", ".join(f"{name}={value.format(**fill)}" for name, value in zip(NAMES, row))
         more = ", " + OTHERS + (MARIADB_OTHERS if mariadb else "") if i % 2 == 0 else ""
         lines.append(f"INSERT INTO oc_share SET id={i + 1}, {values}{more}")
-    db.sql("; ".join(lines), "owncloud")
+    return lines
+
+
+def record(db, case, labels, decimals, settings="SET @x=1", undo="SET @x=1"):
+    mariadb = db.name.startswith("mariadb")
+    n = f"({decimals})" if decimals else ""
+    columns = (BOTH.format(n=n, **labels) + (MARIADB if mariadb else ""))
+    db.sql(f"{settings}; SET SESSION sql_mode='NO_ENGINE_SUBSTITUTION'; DROP TABLE IF EXISTS oc_share; "
+           f"CREATE TABLE oc_share (id INT PRIMARY KEY, {columns}); FLUSH BINARY LOGS", "owncloud")
+    file = db.place()[0]
+    db.sql("; ".join(inserts(decimals, mariadb)), "owncloud")
     db.sql("FLUSH BINARY LOGS")
     raw = (db.folder / "binlog" / file).read_bytes()
     (DATA / f"rows-{case}.events").write_bytes(b"".join(
