@@ -183,7 +183,7 @@ def test_columns_swapped_while_capture_is_down_are_never_mixed_up(nameless):
     add_category(capture, 5)
     capture.sql("ALTER TABLE oc_vcategory ADD added INT FIRST")
     add_category(capture, 6)
-    status, lines = capture.run()
+    status, lines = capture.run(seconds=60)
     why = [x for x in lines if x.get("level") == "error"][-1]
     assert status == 1 and why["cause"] == "columns-unknown" and "--snapshot" in why["message"]
     created = [r["key"] for r in capture.rows("vcategory") if r["op"] == "c"]
@@ -206,7 +206,7 @@ def test_ddl_between_rows_leaves_what_the_tables_hold(capture):
         capture.sql(ddl)
         add_category(capture, 20 + before)
         if new_snapshot:
-            wait_until(lambda: snapshots(capture) > before, 30, f"a snapshot after {ddl}")
+            wait_until(lambda: snapshots(capture) > before, 60, f"a snapshot after {ddl}")
         capture.drain()
         assert capture.status()["snapshot"]["state"] == "done", ddl
         assert (snapshots(capture) > before) == new_snapshot, ddl
@@ -244,7 +244,7 @@ def test_names_are_found_in_any_case_where_the_server_lowers_them(new_capture, d
     capture.drain()
     assert [(r["op"], r["key"]) for r in capture.rows("storages")] == [("r", "1"), ("c", "2")]
     capture.sql("TRUNCATE Oc_Storages")
-    wait_until(lambda: snapshots(capture) == 2, 30, "a snapshot")
+    wait_until(lambda: snapshots(capture) == 2, 60, "a snapshot")
     capture.drain()
     assert capture.state("storages") == {}
 
@@ -253,7 +253,7 @@ def test_a_column_that_cannot_be_followed_is_named_at_the_start(capture):
     capture.sql("ALTER TABLE oc_storages MODIFY id VARCHAR(64) CHARACTER SET greek; "
                 "ALTER TABLE oc_users MODIFY displayname BINARY(9)")
     for where, text in (("oc_storages.id", "greek"), ("oc_users.displayname", "binary")):
-        status, lines = capture.run()
+        status, lines = capture.run(seconds=60)
         why = [x for x in lines if x.get("level") == "error"][-1]["message"]
         assert status == 4 and where in why and text in why
         capture.sql("ALTER TABLE oc_storages MODIFY id VARCHAR(64)")
