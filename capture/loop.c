@@ -67,6 +67,7 @@ struct capture {
     bool columns_asked;  /* since the dump began */
     bool served;         /* the host in use gave packets since it was connected to */
     bool publisher_lost; /* its transaction failed: connect again before anything else */
+    bool active;         /* was, or is: not so a start or the end of a wait, which take over */
     bool topics;         /* they are there, and their limits known */
     struct cap_standby standby;
     int64_t ready_ms, ready_until;
@@ -227,6 +228,20 @@ begin_first(struct capture *c, struct ls_err *err)
     return 0;
 }
 
+/* To connect again is to fence whoever has taken over while Kafka was away for us: he is to keep
+ * what he has. */
+static int
+stay_behind(struct capture *c, struct ls_err *err)
+{
+    bool overtaken = false;
+
+    if (c->active && cap_publisher_overtaken(c->publisher, &overtaken, err) < 0)
+        return -1;
+    return overtaken ? ls_fail_cause(err, LS_ERR_FATAL, 0, "fenced",
+                                     "another capture has taken over in the meantime")
+                     : 0;
+}
+
 /* Producer, position, and a snapshot where one is due; committed as the first thing. */
 static int
 connect_publisher(struct capture *c, struct ls_err *err)
@@ -237,8 +252,9 @@ connect_publisher(struct capture *c, struct ls_err *err)
 
     c->publisher_lost = true;
     cap_control_restart(c->control);
-    if (cap_publisher_connect(c->publisher, &found, err) < 0)
+    if (stay_behind(c, err) < 0 || cap_publisher_connect(c->publisher, &found, err) < 0)
         return -1;
+    c->active = true;
     if (cap_schema_parse(c->schema, cap_publisher_columns(c->publisher), err) < 0)
         return -1;
     if (!found && begin_first(c, err) < 0)
@@ -622,6 +638,7 @@ after_fence(struct capture *c, const struct ls_err *why, struct ls_err *err)
     }
     if (!ls_config_bool(c->config, "capture", "standby"))
         return -1;
+    c->active = false;
     cap_publisher_drop(c->publisher);
     cap_schema_forget(c->schema, 0);
     cap_status_standby(c->status, true);

@@ -50,7 +50,6 @@ struct cap_publisher {
     int64_t open_since_ms, open_rows;
     int64_t heartbeat_us, heartbeat_kept_us; /* the last one sent, the last one committed */
     int64_t commits, rows;
-    char mark[CAP_MARK]; /* of this connection to Kafka */
 };
 
 int
@@ -127,7 +126,7 @@ cap_publisher_overtaken(struct cap_publisher *p, bool *ret, struct ls_err *err)
 {
     bool last = false;
 
-    if (p->mark[0] && cap_resume_is_last(p->config, p->mark, &last, err) < 0)
+    if (cap_resume_is_last(p->config, &last, err) < 0)
         return -1;
     *ret = !last;
     return 0;
@@ -148,7 +147,7 @@ cap_publisher_connect(struct cap_publisher *p, bool *ret_found, struct ls_err *e
         return ls_fail(err, LS_ERR_RETRY, 0, "no memory");
     /* the id first: from here on nobody else can move the position that is read next */
     if (ls_producer_new(p->config, p->transactional_id, &p->producer, err) < 0 ||
-        cap_resume_position(p->config, p->producer, p->mark, read, &columns, &found, err) < 0)
+        cap_resume_position(p->config, p->producer, read, &columns, &found, err) < 0)
         goto out;
     if (!found) {
         free(columns); /* of a position that is lost */

@@ -36,9 +36,9 @@ int cap_publisher_connect(struct cap_publisher *publisher, bool *ret_found, stru
 /* Lets the producer go; what is open is aborted. */
 void cap_publisher_drop(struct cap_publisher *publisher);
 /*
- * Behind "fenced": whether another capture has connected since. If not, it was the broker that gave
- * up a transaction of ours for its age (a process that was stopped for a while), which the client
- * cannot tell from a rival.
+ * Whether another capture has connected behind this one. If not, and this one is fenced, it was the
+ * broker that gave up a transaction of ours for its age (a process that was stopped for a while),
+ * which the client cannot tell from a rival.
  */
 int cap_publisher_overtaken(struct cap_publisher *publisher, bool *ret, struct ls_err *err);
 /* The columns that belong to the position as it was read (NULL: none), and those that it has from

@@ -24,10 +24,30 @@ struct read_position {
     struct cap_position position;
     char *columns; /* NULL: no such record */
     bool found;
-    const char *mark; /* what this connection wrote */
-    bool marked;      /* and saw again */
-    bool last;        /* as the last of its kind */
+    char mark[112]; /* what this connection wrote */
+    bool marked;    /* and saw again */
+    bool last;      /* the last one that connected was this process */
 };
+
+/* Nobody else's: two hosts may well have the same pid in the same microsecond. */
+static uint64_t
+process_id(void)
+{
+    static uint64_t id;
+
+    if (id == 0 && getrandom(&id, sizeof(id), 0) != (ssize_t)sizeof(id))
+        id = (uint64_t)ls_now_us() ^ (uint64_t)getpid() << 48;
+    return id;
+}
+
+static bool
+is_ours(struct ls_str mark)
+{
+    char id[40];
+
+    (void)snprintf(id, sizeof(id), "\"id\":\"%016" PRIx64 "\"", process_id());
+    return mark.p && memmem(mark.p, mark.n, id, strlen(id));
+}
 
 static int
 take_position(void *arg, const struct ls_message *message, struct ls_err *err)
@@ -35,8 +55,8 @@ take_position(void *arg, const struct ls_message *message, struct ls_err *err)
     struct read_position *read = arg;
 
     if (ls_str_is(message->key, CONNECT_KEY)) {
-        read->last = ls_str_is(message->value, read->mark);
-        read->marked = read->marked || read->last;
+        read->last = is_ours(message->value);
+        read->marked = read->marked || ls_str_is(message->value, read->mark);
     }
     if (ls_str_is(message->key, CAP_COLUMNS_KEY)) {
         free(read->columns);
@@ -56,18 +76,6 @@ take_position(void *arg, const struct ls_message *message, struct ls_err *err)
     return 0;
 }
 
-/* Nobody else's: two hosts may well have the same pid in the same microsecond. */
-static void
-mark_make(char mark[CAP_MARK])
-{
-    uint64_t random = 0;
-    ssize_t n = getrandom(&random, sizeof(random), 0);
-
-    (void)n; /* without it there are still the pid and the time */
-    (void)snprintf(mark, CAP_MARK, "{\"pid\":%d,\"time_us\":%" PRId64 ",\"id\":\"%016" PRIx64 "\"}",
-                   (int)getpid(), ls_now_us(), random);
-}
-
 /*
  * Reads the position as it is, not as it was. Readers of committed records see a partition only up
  * to its oldest open transaction, so a position that is committed can be out of sight for as long
@@ -81,6 +89,9 @@ read_position(const struct ls_config *config, struct ls_producer *producer,
     const char *topic = ls_config_topic(config, "position");
     int64_t until = ls_mono_ms() + OUT_OF_SIGHT_MS;
 
+    (void)snprintf(read->mark, sizeof(read->mark),
+                   "{\"pid\":%d,\"time_us\":%" PRId64 ",\"id\":\"%016" PRIx64 "\"}", (int)getpid(),
+                   ls_now_us(), process_id());
     if (ls_producer_begin(producer, err) < 0 ||
         ls_producer_send(producer, topic, 0, LS_STR(CONNECT_KEY), ls_str_of(read->mark), NULL, 0,
                          err) < 0 ||
@@ -104,16 +115,14 @@ read_position(const struct ls_config *config, struct ls_producer *producer,
 
 int
 cap_resume_position(const struct ls_config *config, struct ls_producer *producer,
-                    char mark[CAP_MARK], struct cap_position *ret, char **ret_columns,
-                    bool *ret_found, struct ls_err *err)
+                    struct cap_position *ret, char **ret_columns, bool *ret_found,
+                    struct ls_err *err)
 {
     struct read_position *read = calloc(1, sizeof(*read));
     int r;
 
     if (!read)
         return ls_fail(err, LS_ERR_RETRY, 0, "no memory");
-    mark_make(mark);
-    read->mark = mark;
     r = read_position(config, producer, read, err);
     if (r == 0) {
         *ret = read->position;
@@ -127,14 +136,13 @@ cap_resume_position(const struct ls_config *config, struct ls_producer *producer
 }
 
 int
-cap_resume_is_last(const struct ls_config *config, const char *mark, bool *ret, struct ls_err *err)
+cap_resume_is_last(const struct ls_config *config, bool *ret, struct ls_err *err)
 {
     struct read_position *read = calloc(1, sizeof(*read));
     int r;
 
     if (!read)
         return ls_fail(err, LS_ERR_RETRY, 0, "no memory");
-    read->mark = mark;
     r = ls_topic_read(config, ls_config_topic(config, "position"), take_position, read, err);
     if (r == 0)
         *ret = read->last;

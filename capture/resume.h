@@ -9,17 +9,14 @@
 #include "common/err.h"
 #include "common/kafka.h"
 
-#define CAP_MARK 112 /* what each connection writes into the position topic first */
-
-/* The position as it is, not as it was; 0 and *ret_found false when there is none. `mark` is this
- * connection's from then on. With an open transaction of somebody else on the topic it waits, at
- * last RETRY, cause "position-hidden". */
+/* The position as it is, not as it was; 0 and *ret_found false when there is none. From then on the
+ * topic says that this process was the last one to connect. With an open transaction of somebody
+ * else on the topic it waits, at last RETRY, cause "position-hidden". */
 int cap_resume_position(const struct ls_config *config, struct ls_producer *producer,
-                        char mark[CAP_MARK], struct cap_position *ret, char **ret_columns,
-                        bool *ret_found, struct ls_err *err);
-/* Whether nobody connected after the connection of this mark. */
-int cap_resume_is_last(const struct ls_config *config, const char *mark, bool *ret,
-                       struct ls_err *err);
+                        struct cap_position *ret, char **ret_columns, bool *ret_found,
+                        struct ls_err *err);
+/* Whether it still was. */
+int cap_resume_is_last(const struct ls_config *config, bool *ret, struct ls_err *err);
 /* The epoch of the newest numbers in the row topics, for when the position was lost; 0: none. */
 int cap_resume_epoch(const struct ls_config *config, int32_t *ret, struct ls_err *err);
 

@@ -478,6 +478,27 @@ a_dead_letter_that_is_too_large_goes_without_its_value(void **state)
     assert_int_equal(cap_counters_balance(&cap_publisher_position(publisher)->counters), 0);
 }
 
+static void
+who_connected_last_is_in_the_topic(void **state)
+{
+    bool overtaken = true;
+
+    (void)state;
+    connect_again();
+    assert_int_equal(cap_publisher_overtaken(publisher, &overtaken, &err), 0);
+    assert_false(overtaken);
+    connect_again(); /* a connection of our own is no rival */
+    assert_int_equal(cap_publisher_overtaken(publisher, &overtaken, &err), 0);
+    assert_false(overtaken);
+    assert_int_equal(ls_producer_send(NULL, "p.position", 0, LS_STR("connect"),
+                                      LS_STR("{\"pid\":1,\"id\":\"0123456789abcdef\"}"), NULL, 0,
+                                      &err),
+                     0);
+    assert_int_equal(ls_producer_commit(NULL, &err), 0);
+    assert_int_equal(cap_publisher_overtaken(publisher, &overtaken, &err), 0);
+    assert_true(overtaken);
+}
+
 int
 main(void)
 {
@@ -492,6 +513,7 @@ main(void)
         T(a_dead_letter_that_is_too_large_goes_without_its_value),
         T(a_lost_position_gives_numbers_above_those_in_the_topics),
         T(a_heartbeat_that_was_thrown_away_does_not_raise_the_next_one),
+        T(who_connected_last_is_in_the_topic),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
