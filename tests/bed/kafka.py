@@ -1,5 +1,5 @@
 """
-Kafka in KRaft mode, one node that is broker and controller, and the schema registry.
+Kafka in KRaft mode, one node that is broker and controller or three of them, and the schema registry.
 
 Kept small: 256 MB of heap, one compiler tier, the serial collector. Topics are not made by use:
 Lockstep makes its own. The log cleaner is off unless asked for, so that a test reads all that was
@@ -17,18 +17,19 @@ from .process import Process, free_port, run
 
 _PROPERTIES = """
 process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller}
+node.id={node}
+controller.quorum.voters={voters}
 listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
 advertised.listeners=PLAINTEXT://127.0.0.1:{port}
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
 log.dirs={folder}/data
 num.partitions=1
-offsets.topic.replication.factor=1
+offsets.topic.replication.factor={copies}
 offsets.topic.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
+transaction.state.log.replication.factor={copies}
+transaction.state.log.min.isr={in_sync}
+min.insync.replicas={in_sync}
 transaction.state.log.num.partitions=4
 transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
 share.coordinator.state.topic.replication.factor=1
@@ -60,16 +61,25 @@ def java():
 
 
 class Kafka:
-    def __init__(self, folder, options=(), heap="256m"):
+    """
+    A node. `controllers`: the controllers' ports of all nodes of its cluster, this one's being
+    number `node`; without it, a cluster of one.
+    """
+
+    def __init__(self, folder, options=(), heap="256m", node=1, controllers=None):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.host, self.port = "127.0.0.1", free_port()
         self.bootstrap = f"127.0.0.1:{self.port}"
         self.heap = heap
         self.process = None
+        controllers = controllers or [free_port()]
+        voters = ",".join(f"{i}@127.0.0.1:{p}" for i, p in enumerate(controllers, 1))
+        several = len(controllers) > 1
         self.config = self.folder / "server.properties"
         self.config.write_text(_PROPERTIES.format(
-            port=self.port, controller=free_port(), folder=self.folder)
+            port=self.port, controller=controllers[node - 1], folder=self.folder, node=node,
+            voters=voters, copies=len(controllers), in_sync=2 if several else 1)
             + "\n".join(options) + "\n")
         (self.folder / "log4j2.properties").write_text(_LOG4J)
 
@@ -110,6 +120,30 @@ class Kafka:
         if self.process:
             self.process.stop(20)
             self.process = None
+
+
+class Cluster:
+    """Three nodes, each broker and controller; a topic's copies stand on all of them."""
+
+    def __init__(self, folder, options=()):
+        controllers = [free_port() for _ in range(3)]
+        # a dead broker's partitions are led by others soon
+        options = ["broker.session.timeout.ms=6000", "broker.heartbeat.interval.ms=1000", *options]
+        self.nodes = {n: Kafka(Path(folder) / str(n), options, "192m", node=n,
+                               controllers=controllers) for n in (1, 2, 3)}
+        self.bootstrap = ",".join(n.bootstrap for n in self.nodes.values())
+
+    def start(self):
+        for node in self.nodes.values():
+            node.begin()
+        for node in self.nodes.values():
+            node.ready()
+
+    def stop(self):
+        for node in self.nodes.values():
+            if node.process:
+                node.process.kill()
+                node.process = None
 
 
 class Registry:

@@ -75,8 +75,8 @@ def test_while_the_source_is_away_for_both_nobody_takes_over(new_capture):
 
 
 def test_a_capture_that_slept_over_its_transaction_goes_on(new_capture):
-    """SIGSTOP for longer than transaction.timeout.ms, twice, while rows come."""
-    capture = new_capture({"kafka.transaction.timeout.ms": 2000, "capture.commit_ms": 1000,
+    """SIGSTOP for longer than transaction.timeout.ms while rows come."""
+    capture = new_capture({"kafka.transaction.timeout.ms": 2000, "capture.commit_ms": 1500,
                            "capture.standby": "false"})
     capture.start()
     process = capture.site.running["capture"]
@@ -90,16 +90,14 @@ def test_a_capture_that_slept_over_its_transaction_goes_on(new_capture):
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        for _ in range(2):
-            seen = capture.status()["counters"]["in"]
-            wait_until(lambda: capture.status()["counters"]["in"] > seen, 30, "rows")
-            process.signal(signal.SIGSTOP)
-            try:
-                # the broker looks for transactions that are too old once a second
-                stop.wait(4)
-            finally:
-                process.signal(signal.SIGCONT)
-            wait_until(lambda: capture.site.ready("capture"), 60, "/readyz")
+        seen = capture.status()["counters"]["in"]
+        wait_until(lambda: capture.status()["counters"]["in"] > seen, 30, "rows")
+        process.signal(signal.SIGSTOP)
+        try:
+            stop.wait(4)  # the broker looks for transactions that are too old once a second
+        finally:
+            process.signal(signal.SIGCONT)
+        wait_until(lambda: capture.site.ready("capture"), 60, "/readyz")
     finally:
         stop.set()
         writer.join()

@@ -1,0 +1,133 @@
+"""
+Brokers that stop, die, run out of disk or hand their partitions on, while rows come: capture waits,
+says so, and a reader of committed records sees each row once and in order.
+"""
+
+import signal
+import subprocess
+import threading
+import types
+
+import pytest
+from bed import wait_until
+from bed.kafka import Cluster
+from confluent_kafka.admin import AdminClient
+from rows import insert, wait_rows
+
+
+class Writer:
+    """Inserts twenty rows at a time until it is stopped; `last` is the highest number."""
+
+    def __init__(self, capture, first=1):
+        self.capture, self.last, self.ended = capture, first - 1, threading.Event()
+        self.thread = threading.Thread(target=self._run)
+
+    def _run(self):
+        while not self.ended.is_set():
+            insert(self.capture, self.last + 1, self.last + 20)
+            self.last += 20
+            self.ended.wait(0.1)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ended.set()
+        self.thread.join()
+
+    def wait_more(self, seconds=60):
+        """Until forty rows more have come through capture."""
+        seen = self.capture.status()["counters"]["published"]
+        wait_until(lambda: self.capture.status().get("counters", {}).get("published", 0)
+                   >= seen + 40, seconds, "more rows")
+
+
+def seen_whole(capture, last):
+    wait_rows(capture, last, 120)
+    assert capture.drain(60)["balance"] == 0
+    assert capture.site.running["capture"].alive()
+
+
+def test_a_broker_that_is_stopped_and_started_again_costs_no_row(new_capture):
+    capture = new_capture()
+    capture.start()
+    broker = capture.bed.kafka
+    with Writer(capture) as writer:
+        writer.wait_more()
+        broker.process.signal(signal.SIGTERM)
+        try:
+            wait_until(lambda: not broker.process.alive(), 60, "the broker's end")
+            wait_until(lambda: not capture.site.ready("capture"), 60, "/readyz to fail")
+            assert capture.site.get("capture", "/healthz")[0] == 200
+        finally:
+            broker.stop()
+            broker.start()
+        wait_until(lambda: capture.site.ready("capture"), 120, "/readyz to recover")
+        writer.wait_more()
+    seen_whole(capture, writer.last)
+
+
+def test_a_broker_without_room_freezes_the_position_until_it_has_some(new_capture):
+    """No file of the broker may grow beyond three megabytes: what a full disk is to it."""
+    capture = new_capture()
+    capture.start()
+    insert(capture, 1, 40)
+    capture.drain()
+    broker = capture.bed.kafka
+    subprocess.run(["prlimit", "--pid", str(broker.process.pid), "--fsize=3000000:unlimited"],
+                   check=True)
+    shares = 0
+    try:
+        while broker.process.alive() and shares < 60:
+            capture.sql("INSERT INTO oc_share(uid_owner, attributes) VALUES"
+                        "('a', REPEAT('x', 400000)), ('b', REPEAT('y', 400000))")
+            shares += 2
+        wait_until(lambda: not broker.process.alive(), 60, "the broker to give up")
+        insert(capture, 41, 80)
+        wait_until(lambda: not capture.site.ready("capture"), 60, "/readyz to fail")
+    finally:
+        broker.stop()
+        broker.start()
+    wait_until(lambda: capture.site.ready("capture"), 120, "/readyz to recover")
+    seen_whole(capture, 80)
+    assert [int(r["key"]) for r in capture.rows("share")] == list(range(1, shares + 1))
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    cluster = Cluster(tmp_path_factory.mktemp("cluster"))
+    cluster.start()
+    yield cluster
+    cluster.stop()
+
+
+def leader(client, topic):
+    return client.list_topics(topic, timeout=30).topics[topic].partitions[0].leader
+
+
+@pytest.fixture
+def on_cluster(bed, cluster):
+    return types.SimpleNamespace(mariadb=bed.mariadb, kafka=cluster, target=None,
+                                 folder=bed.folder)
+
+
+def test_a_leader_that_dies_is_followed_by_another(on_cluster, cluster, tmp_path):
+    from harness import Capture
+    capture = Capture(on_cluster, tmp_path, {"lockstep.replication": 3})
+    client = AdminClient({"bootstrap.servers": cluster.bootstrap, "log_level": 0})
+    try:
+        capture.site.start("capture", seconds=120)
+        with Writer(capture) as writer:
+            for topic in ("oc10.oc_filecache", "position"):
+                topic = f"{capture.prefix}.{topic}"
+                writer.wait_more(120)
+                led = wait_until(lambda: max(0, leader(client, topic)), 60, "a leader")
+                node = cluster.nodes[led]
+                node.process.kill()
+                wait_until(lambda: leader(client, topic) not in (-1, led), 120, "another leader")
+                writer.wait_more(180)
+                node.start()
+        seen_whole(capture, writer.last)
+    finally:
+        capture.close()
