@@ -15,7 +15,6 @@
  */
 #include "capture/columns.h"
 #include "capture/connect.h"
-#include "capture/server.h"
 #include "common/log.h"
 #include "common/run.h"
 #include <inttypes.h>
@@ -184,16 +183,29 @@ altered_between(const struct cap_schema *schema, MYSQL *mysql, const struct cap_
     return 0;
 }
 
+static int
+same_server(MYSQL *mysql, const struct cap_server *of, struct cap_server *ret, struct ls_err *err)
+{
+    if (cap_server_look(mysql, ret, err) < 0)
+        return -1;
+    if (ret->server_id == of->server_id && !strcmp(ret->uuid, of->uuid))
+        return 0;
+    return ls_fail_cause(err, LS_ERR_RETRY, 0, "source",
+                         "another server answers (server_id %" PRIu32 ") than the one that the "
+                         "binlog comes from (%" PRIu32 ")",
+                         ret->server_id, of->server_id);
+}
+
 int
-cap_columns_learn(struct cap_schema *schema, MYSQL *mysql, const struct cap_coords *at,
-                  const struct ls_table *wanted, struct ls_err *err)
+cap_columns_learn(struct cap_schema *schema, MYSQL *mysql, const struct cap_server *of,
+                  const struct cap_coords *at, const struct ls_table *wanted, struct ls_err *err)
 {
     struct cap_server server;
     struct cap_coords now;
     struct cap_gtid_set gtids;
     uint32_t altered = 0;
 
-    if (cap_server_look(mysql, &server, err) < 0 || cap_schema_load(schema, mysql, err) < 0 ||
+    if (same_server(mysql, of, &server, err) < 0 || cap_schema_load(schema, mysql, err) < 0 ||
         hold_tables(schema, mysql, err) < 0 || cap_schema_load(schema, mysql, err) < 0 ||
         cap_server_place(mysql, &server, &now, &gtids, err) < 0 ||
         cap_query(mysql, "COMMIT", err) < 0 ||

@@ -6,17 +6,19 @@
 
 #include "capture/coords.h"
 #include "capture/schema.h"
+#include "capture/server.h"
 #include "common/config.h"
 
 #define CAP_COLUMNS_UNKNOWN "columns-unknown"
 
 /*
- * Finds out the columns of the watched tables where the stream is (`at`, on the server that
- * `mysql` leads to): reads information_schema, and believes it for those tables that no DDL between
- * `at` and the server's own place names. FATAL cause CAP_COLUMNS_UNKNOWN when `wanted` is not among
- * them (NULL: none is).
+ * Finds out the columns of the watched tables where the stream is (`at`, a place on the server
+ * `of`; RETRY when `mysql` leads to another one): reads information_schema, and believes it for
+ * those tables that no DDL between `at` and the server's own place names. FATAL cause
+ * CAP_COLUMNS_UNKNOWN when `wanted` is not among them (NULL: none is).
  */
-int cap_columns_learn(struct cap_schema *schema, MYSQL *mysql, const struct cap_coords *at,
-                      const struct ls_table *wanted, struct ls_err *err);
+int cap_columns_learn(struct cap_schema *schema, MYSQL *mysql, const struct cap_server *of,
+                      const struct cap_coords *at, const struct ls_table *wanted,
+                      struct ls_err *err);
 
 #endif

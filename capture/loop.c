@@ -206,7 +206,7 @@ learn_columns(struct capture *c, const struct cap_coords *at, const struct ls_ta
     /* it may take its time, and the broker has not all of it */
     if (cap_publisher_commit(c->publisher, err) < 0 || cap_connect(c->config, &mysql, err) < 0)
         return -1;
-    r = cap_columns_learn(c->schema, mysql, at, wanted, err);
+    r = cap_columns_learn(c->schema, mysql, cap_session_server(c->session), at, wanted, err);
     mysql_close(mysql);
     return r < 0 ? r : keep_columns(c, err);
 }
@@ -331,7 +331,7 @@ at_boundary(struct capture *c, bool look, bool *ret_busy, struct ls_err *err)
      * the position holds the row */
     if (!cap_stream_at_boundary(c->stream))
         return commit_due(c, look, err);
-    if (!c->columns_asked && !cap_schema_full_metadata(c->schema) &&
+    if (!c->columns_asked && cap_schema_wants_columns(c->schema) &&
         cap_stream_coords(c->stream)->file[0]) {
         /* early, while nothing lies between the stream and the source */
         c->columns_asked = true;

@@ -104,9 +104,12 @@ cap_schema_is_mysql(struct cap_schema *schema, bool mysql)
 }
 
 bool
-cap_schema_full_metadata(const struct cap_schema *schema)
+cap_schema_wants_columns(const struct cap_schema *schema)
 {
-    return schema->full_metadata;
+    for (size_t i = 0; !schema->full_metadata && i < LS_T_COUNT; i++)
+        if (schema->now[i].n > 0 && !(schema->known >> i & 1))
+            return true;
+    return false;
 }
 
 bool

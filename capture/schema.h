@@ -41,8 +41,8 @@ const struct cap_source_table *cap_schema_table(const struct cap_schema *schema,
                                                 enum ls_table_id id);
 /* Whose table maps these are: known from a load on, MariaDB's before it. */
 void cap_schema_is_mysql(struct cap_schema *schema, bool mysql);
-/* Whether the source writes names into its table maps (binlog_row_metadata=FULL). */
-bool cap_schema_full_metadata(const struct cap_schema *schema);
+/* Whether rows come without names (binlog_row_metadata not FULL) and a table is not known yet. */
+bool cap_schema_wants_columns(const struct cap_schema *schema);
 
 /* ---- the tables as they were where the stream is, for rows without names (columns.h) */
 

@@ -55,6 +55,11 @@ cap_rows_take_map(struct cap_stream *s, const struct cap_event *event, struct ls
     if (s->n_seen < CAP_SEEN_IDS)
         s->seen[s->n_seen++] = map.id;
     layout = layout_by_id(s, map.id);
+    if (s->repeated) { /* of a time when the columns may have been others */
+        if (layout)
+            layout->table = NULL;
+        return 0;
+    }
     if (layout && is_kept(s, layout, event))
         return 0;
     if (cap_decode_table_map(event, &map, err) < 0)

@@ -172,7 +172,10 @@ column_type(struct cap_column *column, uint8_t type, struct cursor *meta, struct
     case CAP_T_SET:
         first = cur_u8(meta), second = cur_u8(meta);
         string_type(column, first, second);
-        return 0;
+        return column->size <= 8
+                   ? 0
+                   : ls_fail_cause(err, LS_ERR_FATAL, type, "binlog-format",
+                                   "metadata of an ENUM or SET of %u bytes", column->size);
     case CAP_T_NEWDECIMAL:
         first = cur_u8(meta), second = cur_u8(meta);
         column->meta = (uint16_t)(first << 8 | second);

@@ -196,6 +196,25 @@ def test_columns_swapped_while_capture_is_down_are_never_mixed_up(nameless):
     assert sorted(capture.state("vcategory")) == list("1234567")
 
 
+def test_mysql_5_7_has_no_names_and_is_followed_through_ddl_and_restarts(new_capture, databases):
+    capture = new_capture({"capture.snapshot": "never"}, databases("mysql-5.7"))
+    capture.sql("ALTER TABLE oc_vcategory ADD x_j JSON, ADD x_g POINT, ADD x_u BIGINT UNSIGNED FIRST")
+    capture.start(snapshot=False)
+    add_category(capture, 1)
+    capture.drain()
+    capture.sql("ALTER TABLE oc_vcategory ADD added INT FIRST, MODIFY x_u INT AFTER x_j")
+    add_category(capture, 2)
+    capture.drain()
+    assert capture.stop() == 0
+    add_category(capture, 3)
+    capture.sql("ALTER TABLE oc_vcategory DROP added, ADD x_first BLOB FIRST")
+    add_category(capture, 4)
+    capture.start(snapshot=False)
+    assert capture.drain()["balance"] == 0
+    assert capture.state("vcategory") == {
+        str(n): {"id": n, "uid": f"u{n}", "type": f"t{n}", "category": f"c{n}"} for n in (1, 2, 3, 4)}
+
+
 def test_ddl_between_rows_leaves_what_the_tables_hold(capture):
     add_category(capture, 1)
     capture.sql("CREATE TABLE like_it LIKE oc_vcategory; CREATE TABLE other (a INT)")

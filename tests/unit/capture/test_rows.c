@@ -298,6 +298,39 @@ old_times_make_the_columns_wanted_though_the_map_has_names(void **state)
 }
 
 static void
+metadata_that_no_server_writes_is_refused(void **state)
+{
+    static const struct {
+        uint8_t type, meta[2];
+    } cases[] = {
+        {CAP_T_STRING, {CAP_T_ENUM, 200}},
+        {CAP_T_STRING, {CAP_T_SET, 9}},
+        {CAP_T_BIT, {7, 8}},
+        {CAP_T_NEWDECIMAL, {5, 6}},
+        {CAP_T_NEWDECIMAL, {66, 0}},
+        {CAP_T_TIME2, {7, 0}},
+        {CAP_T_BLOB, {5, 0}},
+        {CAP_T_BLOB, {0, 0}},
+        {200, {0, 0}},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct cap_layout layout = {0};
+        struct cap_table_map map = {.n_columns = 1,
+                                    .types = &cases[i].type,
+                                    .meta = {(const char *)cases[i].meta, 2},
+                                    .name = LS_STR("oc_share")};
+        struct ls_err err = {0};
+        assert_int_equal(cap_layout_types(&map, &layout, &err), -1);
+        assert_int_equal(err.kind, LS_ERR_FATAL);
+        map.types = (const uint8_t *)"\xfc";
+        map.meta.n = 0;
+        assert_int_equal(cap_layout_types(&map, &layout, &err), -1);
+    }
+}
+
+static void
 every_collation_of_every_server_has_its_character_set(void **state)
 {
     char *text = file_text("collations", "txt"), *rest = text, *line;
@@ -434,6 +467,7 @@ main(void)
         cmocka_unit_test(a_character_set_that_cannot_be_followed_is_refused_by_name),
         cmocka_unit_test(columns_are_the_same_after_a_way_through_the_position_topic),
         cmocka_unit_test(old_times_make_the_columns_wanted_though_the_map_has_names),
+        cmocka_unit_test(metadata_that_no_server_writes_is_refused),
         cmocka_unit_test(every_collation_of_every_server_has_its_character_set),
         cmocka_unit_test(table_maps_and_rows_that_are_cut_or_bent_never_crash),
         cmocka_unit_test(a_select_gives_the_same_values),

@@ -470,6 +470,28 @@ a_transaction_that_the_set_has_is_not_published_twice(void **state)
 }
 
 static void
+columns_of_a_transaction_that_comes_again_may_have_been_others(void **state)
+{
+    struct act *a = *state;
+    uint8_t other[sizeof(map_body)], body[400];
+    uint8_t *id_type;
+
+    memcpy(other, map_body, sizeof(other));
+    id_type = memmem(other, sizeof(other), "\2\3\17", 3); /* two columns: INT, VARCHAR */
+    assert_non_null(id_type);
+    id_type[1] = 4; /* FLOAT */
+    begin(a, A ":1-5");
+    rotate(a, FILE_1);
+    gtid(a, A ":5", 100);
+    query(a, "BEGIN", 110);
+    good(a, event(a, CAP_EV_TABLE_MAP, 120, 0, other, sizeof(other)));
+    good(a, event(a, CAP_EV_WRITE_ROWS_V1, 130, 0, body, insert_body(body, 5, 1)));
+    xid(a, 140);
+    one(a, A ":6", 6, 1000);
+    published("+mimetypes6");
+}
+
+static void
 of_mariadb_only_the_same_servers_number_is_known_to_be_old(void **state)
 {
     struct act *a = *state;
@@ -804,6 +826,7 @@ main(void)
         cmocka_unit_test(rows_of_xa_are_held_back_and_their_commit_is_a_loss),
         TEST(xa_of_tables_that_nobody_watches_passes_by),
         TEST(a_transaction_that_the_set_has_is_not_published_twice),
+        TEST(columns_of_a_transaction_that_comes_again_may_have_been_others),
         TEST(of_mariadb_only_the_same_servers_number_is_known_to_be_old),
         TEST(numbers_left_out_are_counted_and_may_come_later),
         TEST(gtids_that_a_file_head_has_and_nobody_sent_are_a_gap),
