@@ -7,6 +7,10 @@
  * both for the order and for "behind the last key", so the walk is complete whatever the collation
  * calls equal.
  *
+ * Where a view's place is not exact, the stream tells of each row that it publishes until the chunk
+ * is emitted, and the chunk forgets those it has: so it needs no memory for what the stream touches
+ * besides.
+ *
  * What can go wrong: a key that is NULL or longer than a position holds (FATAL, the walk would not
  * end or leave rows out).
  */
@@ -20,6 +24,14 @@
 #include <string.h>
 
 #define SQL_CAP ((size_t)256 << 10)
+#define KEYS_CAP ((size_t)64 << 20)
+#define TOUCH_CAP ((size_t)64 << 10)
+
+/* A row of a chunk that is watched. */
+struct row_key {
+    struct ls_str key; /* the record's; null: it has none */
+    int64_t row;
+};
 
 struct cap_chunk {
     struct cap_schema *schema;
@@ -32,6 +44,12 @@ struct cap_chunk {
     int wants[LS_MAX_COLUMNS]; /* our columns, in the order of the SELECT */
     size_t n_wants;
     MYSQL_ROW row; /* the one that was given out last */
+    int64_t at;    /* its number */
+    bool watched;
+    struct row_key *keys; /* by key */
+    bool *touched;        /* by number */
+    struct ls_arena *keys_arena, *touch_arena;
+    struct ls_envelope envelope;
     const unsigned long *lengths;
     struct cap_image image;
 };
@@ -55,6 +73,13 @@ cap_chunk_drop(struct cap_chunk *c)
     if (c->held)
         mysql_free_result(c->held);
     c->held = NULL;
+    c->watched = false;
+    free(c->keys);
+    free(c->touched);
+    c->keys = NULL;
+    c->touched = NULL;
+    if (c->keys_arena)
+        ls_arena_reset(c->keys_arena);
 }
 
 void
@@ -63,6 +88,8 @@ cap_chunk_free(struct cap_chunk *c)
     if (!c)
         return;
     cap_chunk_drop(c);
+    ls_arena_free(c->keys_arena);
+    ls_arena_free(c->touch_arena);
     ls_buf_free(&c->sql);
     free(c);
 }
@@ -250,6 +277,7 @@ cap_chunk_read(struct cap_chunk *c, MYSQL *mysql, const struct cap_walk *walk,
     if (cap_query_rows(mysql, sql, &c->held, err) < 0)
         return -1;
     c->n = (int64_t)mysql_num_rows(c->held);
+    c->at = -1;
     return 0;
 }
 
@@ -329,7 +357,85 @@ cap_chunk_next(struct cap_chunk *c)
     c->row = mysql_fetch_row(c->held);
     if (!c->row)
         return NULL;
+    c->at++;
     c->lengths = mysql_fetch_lengths(c->held);
     row_values(c, c->row, c->lengths);
     return &c->image;
+}
+
+/* ---- rows that the stream brings itself */
+
+static int
+by_key(const void *a, const void *b)
+{
+    const struct ls_str *x = &((const struct row_key *)a)->key,
+                        *y = &((const struct row_key *)b)->key;
+    size_t n = x->n < y->n ? x->n : y->n;
+    int r = n ? memcmp(x->p, y->p, n) : 0;
+
+    return r ? r : x->n < y->n ? -1 : x->n > y->n;
+}
+
+static int
+key_of(struct cap_chunk *c, struct row_key *ret, struct ls_err *err)
+{
+    struct ls_err why = {0};
+
+    c->envelope.table = c->table;
+    c->envelope.has_after = true;
+    memcpy(c->envelope.after, c->image.values, sizeof(c->image.values[0]) * c->table->n_columns);
+    ret->row = c->at;
+    if (ls_envelope_key(&c->envelope, c->keys_arena, &ret->key, &why) == 0)
+        return 0;
+    if (why.kind == LS_ERR_POISON) {
+        ret->key = LS_STR_NULL;
+        return 0;
+    }
+    *err = why;
+    return -1;
+}
+
+int
+cap_chunk_watch(struct cap_chunk *c, struct ls_err *err)
+{
+    int64_t n = 0;
+
+    if (!c->keys_arena)
+        c->keys_arena = ls_arena_new(KEYS_CAP);
+    if (!c->touch_arena)
+        c->touch_arena = ls_arena_new(TOUCH_CAP);
+    c->keys = calloc((size_t)c->n + 1, sizeof(*c->keys));
+    c->touched = calloc((size_t)c->n + 1, sizeof(*c->touched));
+    if (!c->keys_arena || !c->touch_arena || !c->keys || !c->touched)
+        return ls_fail(err, LS_ERR_RETRY, ENOMEM, "no memory for a chunk");
+    while (n < c->n && cap_chunk_next(c))
+        if (key_of(c, &c->keys[n++], err) < 0)
+            return -1;
+    qsort(c->keys, (size_t)c->n, sizeof(*c->keys), by_key);
+    mysql_data_seek(c->held, 0);
+    c->at = -1;
+    c->watched = true;
+    return 0;
+}
+
+void
+cap_chunk_touch(struct cap_chunk *c, const struct ls_envelope *envelope)
+{
+    struct row_key wanted = {LS_STR_NULL, 0}, *found;
+    struct ls_err ignored;
+
+    if (!c->watched || envelope->table != c->table)
+        return;
+    ls_arena_reset(c->touch_arena);
+    if (ls_envelope_key(envelope, c->touch_arena, &wanted.key, &ignored) < 0)
+        return;
+    found = bsearch(&wanted, c->keys, (size_t)c->n, sizeof(*c->keys), by_key);
+    if (found)
+        c->touched[found->row] = true;
+}
+
+bool
+cap_chunk_is_touched(const struct cap_chunk *c)
+{
+    return c->watched && c->touched[c->at];
 }

@@ -34,6 +34,13 @@ const struct cap_image *cap_chunk_next(struct cap_chunk *chunk);
 /* That row is published: its key goes into the state. FATAL cause "snapshot-key" for a key that
  * cannot be walked. */
 int cap_chunk_keep(struct cap_chunk *chunk, struct cap_snapshot_state *state, struct ls_err *err);
+/*
+ * From here on rows that cap_chunk_touch names are no longer the chunk's: the stream has published
+ * them behind the view. Of the row that was given out last cap_chunk_is_touched says so.
+ */
+int cap_chunk_watch(struct cap_chunk *chunk, struct ls_err *err);
+void cap_chunk_touch(struct cap_chunk *chunk, const struct ls_envelope *envelope);
+bool cap_chunk_is_touched(const struct cap_chunk *chunk);
 /* Whether the walk's end was in it. */
 bool cap_chunk_is_last(const struct cap_chunk *chunk);
 

@@ -50,6 +50,8 @@ struct cap_publisher {
     int64_t open_since_ms, open_rows;
     int64_t heartbeat_us, heartbeat_kept_us; /* the last one sent, the last one committed */
     int64_t commits, rows;
+    cap_row_fn *each; /* NULL: nobody wants to know */
+    void *each_arg;
 };
 
 int
@@ -287,6 +289,20 @@ send_tombstone(struct cap_publisher *p, const struct ls_envelope *envelope, int3
                             LS_STR_NULL, &header, 1, err);
 }
 
+void
+cap_publisher_watch(struct cap_publisher *p, cap_row_fn *each, void *arg)
+{
+    p->each = each;
+    p->each_arg = arg;
+}
+
+static void
+tell_row(struct cap_publisher *p, const struct ls_envelope *envelope)
+{
+    if (p->each && envelope->op != LS_OP_READ)
+        p->each(p->each_arg, envelope);
+}
+
 static int
 send_envelope(struct cap_publisher *p, const struct ls_envelope *envelope, struct ls_err *err)
 {
@@ -297,6 +313,7 @@ send_envelope(struct cap_publisher *p, const struct ls_envelope *envelope, struc
 
     p->now.counters.watched++;
     p->now.counters.tables[envelope->table->id]++;
+    tell_row(p, envelope);
     if (open_transaction(p, err) < 0)
         return -1;
     if (envelope->table->by_storage)
@@ -424,6 +441,7 @@ publish_poison(struct cap_publisher *p, struct ls_envelope *e, const struct cap_
         put_after(p, e, after);
     p->now.counters.watched++;
     p->now.counters.tables[e->table->id]++;
+    tell_row(p, e);
     (void)ls_fail_cause(&why, LS_ERR_POISON, 0, "number-range",
                         "%s.%s holds a number above 9223372036854775807", e->table->name,
                         e->table->columns[bad->poison_column].name);

@@ -58,6 +58,10 @@ struct cap_position *cap_publisher_position(struct cap_publisher *publisher);
 int cap_publish_row(struct cap_publisher *publisher, const struct cap_origin *origin,
                     const struct ls_table *table, const struct cap_image *before,
                     const struct cap_image *after, struct ls_err *err);
+/* From now on `each` is told of every row of the stream that is sent, or becomes a dead letter.
+ * NULL: nobody. */
+typedef void cap_row_fn(void *arg, const struct ls_envelope *envelope);
+void cap_publisher_watch(struct cap_publisher *publisher, cap_row_fn *each, void *arg);
 /*
  * A begin bracket (its seq in *ret_begin) or the end of the one that `begin` names. For everything
  * (LS_NO_STORAGE): to every partition of every watched topic. For one storage: to its partition of

@@ -5,6 +5,8 @@
  * position P >= Q, reads one chunk into memory and closes it. The stream goes on to P; there the
  * chunk's rows are what the tables hold at this very place of the stream, and are emitted between
  * two transactions. So a row's records are in the order of its states, whoever writes meanwhile.
+ * MySQL tells a P only that is behind all of the view; there the chunk forgets the rows that the
+ * stream brings up to P (view.c).
  * While the stream is behind, the chunk waits for it and no other is read.
  *
  * A snapshot is of everything, with brackets in every partition, or of chosen storages: those are
@@ -54,10 +56,12 @@ struct cap_snapshot {
     struct cap_publisher *publisher;
     struct cap_view *view;
     struct cap_chunk *chunk;
-    struct cap_coords place; /* P of the chunk */
+    struct cap_place place; /* P of the chunk */
     int64_t place_us;
     int64_t groups; /* transactions that had ended when the stream was last seen before P */
 };
+
+static cap_row_fn on_row;
 
 struct cap_snapshot *
 cap_snapshot_new(const struct ls_config *config, struct cap_schema *schema,
@@ -75,6 +79,7 @@ cap_snapshot_new(const struct ls_config *config, struct cap_schema *schema,
         cap_snapshot_free(s);
         return NULL;
     }
+    cap_publisher_watch(publisher, on_row, s);
     return s;
 }
 
@@ -90,6 +95,7 @@ cap_snapshot_free(struct cap_snapshot *s)
 {
     if (!s)
         return;
+    cap_publisher_watch(s->publisher, NULL, NULL);
     cap_chunk_free(s->chunk);
     cap_view_free(s->view);
     free(s);
@@ -278,14 +284,16 @@ read_chunk(struct cap_snapshot *s, const struct ls_table *table,
 {
     struct cap_walk walk = {table, of_chosen(state) ? &state->chosen : NULL};
     MYSQL *mysql;
-    int r = cap_view_open(s->view, cap_stream_coords(stream), &s->place, err);
+    int r = cap_view_open(s->view, cap_stream_coords(stream),
+                          &cap_publisher_position(s->publisher)->gtids, &s->place, err);
 
     if (r <= 0)
         return r; /* at the next boundary again */
     s->place_us = ls_now_us();
     s->groups = cap_stream_groups(stream);
     if (cap_view_connection(s->view, &mysql, err) < 0 ||
-        cap_chunk_read(s->chunk, mysql, &walk, state, err) < 0)
+        cap_chunk_read(s->chunk, mysql, &walk, state, err) < 0 ||
+        (!s->place.exact && cap_chunk_watch(s->chunk, err) < 0))
         return -1;
     return cap_view_close(s->view, err);
 }
@@ -320,9 +328,11 @@ emit_chunk(struct cap_snapshot *s, const struct ls_table *table, struct cap_snap
     const struct cap_image *row;
 
     while ((row = cap_chunk_next(s->chunk))) {
-        if (cap_publish_row(s->publisher, &origin, table, NULL, row, err) < 0)
-            return -1;
-        state->rows++;
+        if (!cap_chunk_is_touched(s->chunk)) {
+            if (cap_publish_row(s->publisher, &origin, table, NULL, row, err) < 0)
+                return -1;
+            state->rows++;
+        }
         if (cap_chunk_keep(s->chunk, state, err) < 0)
             return -1;
         /* each row moved the key: the transaction may end at any of them */
@@ -333,24 +343,31 @@ emit_chunk(struct cap_snapshot *s, const struct ls_table *table, struct cap_snap
     return cap_chunk_is_last(s->chunk) ? end_walk(s, table, state, err) : 0;
 }
 
-/* Whether the stream stands at the chunk's place. When a transaction took it from before the place
- * to behind it, the chunk may be older than rows that are published: it is thrown away. */
+/* Whether the stream stands at the chunk's place. When that is exact and a transaction took it from
+ * before the place to behind it, the chunk may be older than rows that are published: it is thrown
+ * away. One that is watched knows which rows those are. */
 static bool
 arrived(struct cap_snapshot *s, const struct cap_stream *stream, bool *ret_busy)
 {
-    int r = cap_coords_cmp(cap_stream_coords(stream), &s->place);
+    int r = cap_coords_cmp(cap_stream_coords(stream), &s->place.coords);
 
     if (r < 0) {
         s->groups = cap_stream_groups(stream);
         return false;
     }
-    if (r == 0 || s->groups == cap_stream_groups(stream))
+    if (r == 0 || !s->place.exact || s->groups == cap_stream_groups(stream))
         return true;
-    ls_log(LS_DEBUG, "snapshot-chunk-passed", LS_S("file", s->place.file),
-           LS_I("pos", s->place.pos));
+    ls_log(LS_DEBUG, "snapshot-chunk-passed", LS_S("file", s->place.coords.file),
+           LS_I("pos", s->place.coords.pos));
     cap_chunk_drop(s->chunk);
     *ret_busy = true; /* it is read again */
     return false;
+}
+
+static void
+on_row(void *arg, const struct ls_envelope *envelope)
+{
+    cap_chunk_touch(((struct cap_snapshot *)arg)->chunk, envelope);
 }
 
 int

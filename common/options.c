@@ -45,6 +45,8 @@ const struct ls_option ls_options[] = {
     INT("capture", "commit_rows", "50000", 1, 1000000, "... or after this many rows."),
     STR("capture", "snapshot", "initial", "initial: when there is no position; always: at each start; never."),
     INT("capture", "snapshot_chunk", "2000", 1, 100000, "Rows read at once in a snapshot."),
+    STR("capture", "snapshot_method", "auto", "How a chunk's place is found on MySQL: gtid, watermark, lock, or auto, the first of these that the source allows. MariaDB tells it."),
+    STR("capture", "watermark_table", NULL, "database.table that snapshots on a MySQL without GTIDs may write one row into, see docs/operations.md."),
     BOOL("capture", "full_before", "false", "Carry the whole row before a change, not only the changed columns."),
     BOOL("capture", "link_secrets", "false", "Carry tokens and password hashes of links."),
     BOOL("capture", "user_secrets", "false", "Carry password hashes of users."),

@@ -70,6 +70,17 @@ cap_publish_end(struct cap_publisher *p, int64_t storage, struct ls_seq begin, s
     return 0;
 }
 
+static cap_row_fn *each_row;
+static void *each_arg;
+
+void
+cap_publisher_watch(struct cap_publisher *p, cap_row_fn *each, void *arg)
+{
+    (void)p;
+    each_row = each;
+    each_arg = arg;
+}
+
 /* ---- the source's tables: all there, with the two columns of oc_mimetypes */
 static struct cap_source_table source_table;
 
@@ -141,6 +152,26 @@ cap_connect(const struct ls_config *config, MYSQL **ret, struct ls_err *err)
     return 0;
 }
 
+static enum cap_flavour flavour;
+static const char *executed = ""; /* MySQL: what the engine shows */
+
+int
+cap_server_look(MYSQL *mysql, struct cap_server *ret, struct ls_err *err)
+{
+    (void)mysql, (void)err;
+    *ret = (struct cap_server){.flavour = flavour, .gtid = true};
+    return 0;
+}
+
+int
+cap_server_place(MYSQL *mysql, const struct cap_server *server, struct cap_coords *ret,
+                 struct cap_gtid_set *ret_gtids, struct ls_err *err)
+{
+    (void)mysql, (void)server, (void)ret_gtids, (void)err;
+    *ret = view;
+    return 0;
+}
+
 int
 cap_query(MYSQL *mysql, const char *sql, struct ls_err *err)
 {
@@ -154,7 +185,7 @@ cap_query_text(MYSQL *mysql, const char *sql, char *first, size_t first_size, ch
                size_t second_size, struct ls_err *err)
 {
     (void)mysql, (void)err;
-    snprintf(first, first_size, "x");
+    snprintf(first, first_size, "%s", strstr(sql, "gtid_executed") ? executed : "x");
     if (strstr(sql, "snapshot_file"))
         snprintf(second, second_size, "%s", view.file);
     else
@@ -168,6 +199,12 @@ cap_query_rows(MYSQL *mysql, const char *sql, MYSQL_RES **ret, struct ls_err *er
     (void)mysql, (void)sql, (void)err;
     *ret = calloc(1, sizeof(**ret));
     return 0;
+}
+
+void STDCALL
+mysql_data_seek(MYSQL_RES *res, unsigned long long row)
+{
+    (void)res, (void)row;
 }
 
 unsigned long long STDCALL
@@ -623,6 +660,40 @@ a_chunk_waits_for_its_place_and_is_taken_there(void **state)
     ls_config_free(config);
 }
 
+#define UUID "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa"
+
+static void
+a_view_of_mysql_waits_for_the_engine_and_its_chunk_for_the_binlogs_end(void **state)
+{
+    struct ls_config *config = test_config(NULL, 0);
+    struct act a = begin("", "bin.000007", 50000);
+    struct cap_snapshot *s;
+
+    (void)state;
+    flavour = CAP_MYSQL;
+    s = running(config);
+    rotate(&a, "bin.000007", 50000);
+    assert_int_equal(cap_gtid_set_parse(str(UUID ":1-7"), &position.gtids, &a.err), 0);
+    executed = UUID ":1-5:7";
+    view = (struct cap_coords){"bin.000007", 50100};
+    assert_false(step(s, &a));
+    assert_int_equal(views, 0);
+    executed = UUID ":1-9";
+    assert_false(step(s, &a)); /* waits for 50100 */
+    assert_int_equal(views, 1);
+    /* a transaction takes the stream over the place: the chunk knows its rows */
+    query(&a, "BEGIN", 50042);
+    xid(&a, 1000, 50300);
+    assert_true(step(s, &a));
+    assert_int_equal(views, 1);
+    assert_int_equal(position.snapshot.step, 1);
+    cap_snapshot_free(s);
+    assert_null(each_row);
+    cap_stream_free(a.stream);
+    ls_config_free(config);
+    flavour = CAP_MARIADB;
+}
+
 int
 main(void)
 {
@@ -641,6 +712,7 @@ main(void)
         cmocka_unit_test(no_chunk_is_read_before_the_stream_knows_its_place),
         cmocka_unit_test(a_chunk_that_a_transaction_passed_is_read_again),
         cmocka_unit_test(a_chunk_waits_for_its_place_and_is_taken_there),
+        cmocka_unit_test(a_view_of_mysql_waits_for_the_engine_and_its_chunk_for_the_binlogs_end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,80 @@
+"""
+The ways to find a chunk's place on MySQL, each as exact as the other, and what one needs that is
+not allowed. What exact means stands in replay.py.
+"""
+
+import pytest
+import work
+from replay import Table, differences
+
+from bed import wait_until
+
+BEHIND = 100000  # from this fileid on only what is deleted behind capture's back
+PLAYED = ("filecache", "group_user")
+SNAPSHOTS = 2
+
+
+@pytest.fixture(scope="module")
+def mysql(databases):
+    return databases("mysql-8.0")
+
+
+@pytest.fixture
+def allowed(mysql):
+    """The rights that the methods need beside those that the stream needs."""
+    mysql.sql("CREATE DATABASE IF NOT EXISTS lockstep; CREATE TABLE IF NOT EXISTS "
+              "lockstep.watermark (id INT PRIMARY KEY, n BIGINT UNSIGNED NOT NULL); "
+              "GRANT INSERT, UPDATE, SELECT ON lockstep.watermark TO lockstep@'%'; "
+              "GRANT RELOAD ON *.* TO lockstep@'%'")
+    yield
+    mysql.sql("REVOKE INSERT, UPDATE, SELECT ON lockstep.watermark FROM lockstep@'%'; "
+              "REVOKE RELOAD ON *.* FROM lockstep@'%'")
+
+
+def methods(capture):
+    return [line["method"] for line in capture.site.log_lines("capture")
+            if line["event"] == "snapshot-method"]
+
+
+@pytest.mark.parametrize("method", ["gtid", "watermark", "lock"])
+def test_a_snapshot_with_writers_at_work_is_exact_by(new_capture, mysql, allowed, method):
+    capture = new_capture({"capture.snapshot_chunk": 29, "capture.commit_rows": 50,
+                           "capture.snapshot_method": method,
+                           "capture.watermark_table": "lockstep.watermark"}, mysql)
+    work.fill(mysql, 1, work.MANY)
+    work.fill(mysql, BEHIND, BEHIND + SNAPSHOTS)
+    with work.Writers(mysql, 3, "methods", method):
+        capture.start()
+        for n in range(SNAPSHOTS):
+            capture.sql(f"SET sql_log_bin = 0; DELETE FROM oc_filecache "
+                        f"WHERE fileid = {BEHIND + n}")
+            capture.sql("TRUNCATE oc_vcategory")  # calls for a snapshot
+            wait_until(lambda: capture.status()["counters"]["snapshots"] >= n + 2, 120,
+                       "a snapshot")
+    status = capture.drain(120)
+    assert status["balance"] == 0 and status["dead"] == {}
+    assert capture.stop() == 0
+    assert set(methods(capture)) == {method}
+    played = {table: Table().play(capture.records(table)) for table in PLAYED}
+    for table in PLAYED:
+        assert differences(played[table], work.source_rows(mysql, table)) == []
+    assert played["filecache"].swept == [set()] + [{str(BEHIND + n)} for n in range(SNAPSHOTS)]
+
+
+def test_a_method_that_is_not_allowed_is_refused_in_words(new_capture, mysql):
+    for method, sets, why in [
+            ("lock", {}, "RELOAD"),
+            ("watermark", {}, "capture.watermark_table"),
+            ("watermark", {"capture.watermark_table": "lockstep.nothing"}, "nothing"),
+            ("watermark", {"capture.watermark_table": "nothing"}, "database.table")]:
+        status, log = new_capture({"capture.snapshot_method": method, **sets}, mysql).run()
+        assert status == 4, log[-1]
+        assert log[-1]["cause"] in ("source-grants", "source-settings")
+        assert f"snapshots by {method}" in log[-1]["message"] and why in log[-1]["message"]
+
+
+def test_of_itself_it_takes_gtids_where_there_are_some(new_capture, mysql):
+    capture = new_capture(database=mysql)
+    capture.start()
+    assert methods(capture) == ["gtid"]
+    assert capture.stop() == 0
