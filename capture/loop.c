@@ -511,7 +511,7 @@ is_gap(const struct ls_err *err)
 {
     static const char *const causes[] = {
         CAP_COLUMNS_UNKNOWN, "column-count", "column-type", "row-image",
-        "statement",         "incident",     NULL};
+        "statement",         "incident",     "event-type",  NULL};
 
     for (size_t i = 0; causes[i]; i++)
         if (err->kind == LS_ERR_FATAL && !strcmp(err->cause, causes[i]))

@@ -11,7 +11,9 @@
 
 /* Where a row stands at the source. */
 struct cap_origin {
-    int64_t ts_us;       /* commit time */
+    /* commit time: MySQL 8's own, in microseconds, of the server that committed it first; else the
+     * second that its first event carries */
+    int64_t ts_us;
     int64_t received_us; /* when we received it */
     const char *gtid;    /* "" none */
     const char *file;    /* "" in a snapshot */
