@@ -97,6 +97,8 @@ kafka_conf_new(const struct ls_config *config, const char *const *defaults, rd_k
 
     kafka_conf_set(conf, "client.id", "lockstep");
     kafka_conf_set(conf, "log.connection.close", "false");
+    /* a broker that is back is to be found soon; the default is 10 s */
+    kafka_conf_set(conf, "reconnect.backoff.max.ms", "2000");
     for (; defaults && *defaults; defaults += 2)
         kafka_conf_set(conf, defaults[0], defaults[1]);
     if (ls_config_each(config, "kafka", pass_through, conf) != 0) {
