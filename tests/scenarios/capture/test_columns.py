@@ -96,7 +96,7 @@ def snapshot_again(capture):
     return capture.drain()
 
 
-@pytest.mark.parametrize("server", ["mariadb-10.11"])
+@pytest.mark.parametrize("server", ["mariadb-10.11", "mysql-8.0"])
 def test_a_row_has_equal_bytes_from_snapshot_and_stream(new_capture, databases, server):
     capture = new_capture(database=databases(server))
     for table in ("filecache", "storages", "group_user"):
@@ -113,7 +113,7 @@ def test_a_row_has_equal_bytes_from_snapshot_and_stream(new_capture, databases, 
     assert capture.status()["dead"] == {}
 
 
-@pytest.mark.parametrize("server", ["mariadb-10.11"])
+@pytest.mark.parametrize("server", ["mariadb-10.11", "mysql-8.0"])
 def test_columns_of_any_type_have_equal_bytes_from_snapshot_and_stream(new_capture, databases, server):
     capture = new_capture(database=databases(server))
     mariadb = server.startswith("mariadb")
