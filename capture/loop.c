@@ -125,6 +125,8 @@ tell(struct capture *c)
     facts.rows = cap_publisher_rows(c->publisher);
     facts.commits = cap_publisher_commits(c->publisher);
     facts.reconnects = c->reconnects;
+    facts.method = cap_snapshot_method(c->snapshot);
+    facts.waits = cap_snapshot_waits(c->snapshot);
     facts.commands = cap_control_counts(c->control);
     facts.commands_on = cap_control_on(c->control);
     cap_headroom_at(c->headroom, position, cap_stream_coords(c->stream), c->read_us);

@@ -148,6 +148,18 @@ cap_snapshot_table(const struct cap_position *position)
     return table ? table->name : "";
 }
 
+const char *
+cap_snapshot_method(const struct cap_snapshot *s)
+{
+    return cap_view_method_names[cap_view_method_of(s->view)];
+}
+
+bool
+cap_snapshot_waits(const struct cap_snapshot *s)
+{
+    return cap_chunk_held(s->chunk);
+}
+
 bool
 cap_snapshot_covers_all(const struct cap_position *position)
 {

@@ -36,6 +36,9 @@ int cap_snapshot_step(struct cap_snapshot *snapshot, const struct cap_stream *st
                       bool *ret_busy, struct ls_err *err);
 /* After a reconnect: the chunk in memory is read again. */
 void cap_snapshot_drop(struct cap_snapshot *snapshot);
+/* How chunks find their place (view.h), "" not known yet; and whether one waits for the stream. */
+const char *cap_snapshot_method(const struct cap_snapshot *snapshot);
+bool cap_snapshot_waits(const struct cap_snapshot *snapshot);
 /* The table it is at, or "". */
 const char *cap_snapshot_table(const struct cap_position *position);
 

@@ -16,6 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PROGRESS_US 60000000
+
 enum {
     M_ROWS,
     M_PUBLISHED,
@@ -36,6 +38,8 @@ enum {
     M_BALANCE,
     M_ACTIVE,
     M_COMMANDS,
+    M_SNAPSHOT_RATE,
+    M_SNAPSHOT_ETA,
     M_HEADROOM_FILES,
     M_HEADROOM_BYTES,
     M_HEADROOM_SECONDS,
@@ -77,6 +81,10 @@ const struct ls_metric cap_metrics[] = {
                   "1; 0 while it stands by behind another capture."},
     [M_COMMANDS] = {"lockstep_capture_commands_total", LS_COUNTER, "result",
                     "Records of the control topic, by what became of them."},
+    [M_SNAPSHOT_RATE] = {"lockstep_capture_snapshot_rows_per_second", LS_GAUGE, NULL,
+                         "How fast the snapshot goes; 0: none runs."},
+    [M_SNAPSHOT_ETA] = {"lockstep_capture_snapshot_eta_seconds", LS_GAUGE, NULL,
+                        "Until it should end, by rate and estimate; -1: not known."},
     [M_HEADROOM_FILES] = {"lockstep_capture_binlog_headroom_files", LS_GAUGE, NULL,
                           "Binlog files at the source that are older than the one with our "
                           "position, and so are purged before it; NaN: not known."},
@@ -100,6 +108,9 @@ struct cap_status {
     int64_t started_us;
     int64_t rate_rows, rate_us;
     double rate;
+    /* of the snapshot: rows at the last look, and its rate over about ten seconds */
+    int64_t snapshot_rows, snapshot_us, snapshot_log_us;
+    double snapshot_rate;
 };
 
 int
@@ -293,16 +304,56 @@ control_json(const struct cap_facts *facts)
                      cap_answers_json(&facts->position->control));
 }
 
+/* Seconds until the snapshot should end; -1 where that cannot be told. */
+static int64_t
+snapshot_eta_s(const struct cap_status *s, const struct cap_snapshot_state *state)
+{
+    if (state->phase != CAP_SNAPSHOT_RUNNING || s->snapshot_rate < 0.01 ||
+        state->rows >= state->estimate)
+        return -1;
+    return (int64_t)((double)(state->estimate - state->rows) / s->snapshot_rate) + 1;
+}
+
+/* The rate, and once a minute a line in the log. */
+static void
+snapshot_look(struct cap_status *s, const struct cap_facts *facts, int64_t now)
+{
+    const struct cap_snapshot_state *state = &facts->position->snapshot;
+    bool running = state->phase == CAP_SNAPSHOT_RUNNING;
+    double seconds = (double)(now - s->snapshot_us) / 1e6, rate;
+
+    if (!running || s->snapshot_us == 0 || state->rows < s->snapshot_rows) {
+        s->snapshot_rate = 0;
+        s->snapshot_log_us = now;
+    } else if (seconds > 0.1) {
+        rate = (double)(state->rows - s->snapshot_rows) / seconds;
+        s->snapshot_rate = s->snapshot_rate > 0 ? 0.9 * s->snapshot_rate + 0.1 * rate : rate;
+    } else {
+        return; /* told twice at once, for an answer */
+    }
+    s->snapshot_rows = state->rows;
+    s->snapshot_us = running ? now : 0;
+    if (now - s->snapshot_log_us < PROGRESS_US)
+        return;
+    s->snapshot_log_us = now;
+    ls_log(LS_INFO, "snapshot-progress", LS_S("table", facts->table), LS_I("rows", state->rows),
+           LS_I("estimate", state->estimate), LS_D("rows_per_second", s->snapshot_rate),
+           LS_I("eta_s", snapshot_eta_s(s, state)), LS_I("waits", facts->waits));
+}
+
 static json_t *
-snapshot_json(const struct cap_facts *facts)
+snapshot_json(const struct cap_status *status, const struct cap_facts *facts)
 {
     const struct cap_snapshot_state *s = &facts->position->snapshot;
 
-    return json_pack("{s:s, s:s, s:I, s:I, s:i, s:i, s:i, s:I, s:I}", "state",
-                     cap_phase_names[s->phase], "table", facts->table, "rows", (json_int_t)s->rows,
-                     "estimate", (json_int_t)s->estimate, "storages", s->chosen.n_storages,
-                     "storages_done", s->storage, "users", s->chosen.n_users, "started_us",
-                     (json_int_t)s->started_us, "ended_us", (json_int_t)s->ended_us);
+    return json_pack("{s:f, s:I, s:s, s:s, s:s, s:s, s:I, s:I, s:i, s:i, s:i, s:I, s:I}", "rate",
+                     status->snapshot_rate, "eta_s", (json_int_t)snapshot_eta_s(status, s),
+                     "method", facts->method, "waits",
+                     s->phase == CAP_SNAPSHOT_RUNNING && facts->waits ? "for the stream" : "",
+                     "state", cap_phase_names[s->phase], "table", facts->table, "rows",
+                     (json_int_t)s->rows, "estimate", (json_int_t)s->estimate, "storages",
+                     s->chosen.n_storages, "storages_done", s->storage, "users", s->chosen.n_users,
+                     "started_us", (json_int_t)s->started_us, "ended_us", (json_int_t)s->ended_us);
 }
 
 /* null: not known. */
@@ -347,7 +398,7 @@ document(const struct cap_status *s, const struct cap_facts *facts, int64_t now)
     json_object_set_new(root, "balance", json_integer(cap_counters_balance(&p->counters)));
     json_object_set_new(root, "parked", json_object());
     json_object_set_new(root, "dead", dead);
-    json_object_set_new(root, "snapshot", snapshot_json(facts));
+    json_object_set_new(root, "snapshot", snapshot_json(s, facts));
     json_object_set_new(root, "control", control_json(facts));
     json_object_set_new(root, "rate", json_real(s->rate));
     json_object_set_new(root, "gtid", json_string(gtids));
@@ -374,7 +425,11 @@ cap_status_tick(struct cap_status *s, const struct cap_facts *facts)
         s->rate_rows = facts->rows;
         s->rate_us = now;
     }
+    snapshot_look(s, facts, now);
     set_metrics(s, facts, now);
+    ls_metric_set(s->metrics, M_SNAPSHOT_RATE, NULL, s->snapshot_rate);
+    ls_metric_set(s->metrics, M_SNAPSHOT_ETA, NULL,
+                  (double)snapshot_eta_s(s, &facts->position->snapshot));
     text = document(s, facts, now);
     if (!text)
         return;

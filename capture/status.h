@@ -16,8 +16,10 @@ extern const struct ls_metric cap_metrics[];
 /* What the loop knows at a tick. */
 struct cap_facts {
     const struct cap_position *position;
-    const char *table; /* the snapshot's, "" none */
-    int64_t read_us;   /* 0: not known */
+    const char *table;  /* the snapshot's, "" none */
+    const char *method; /* the snapshot's way to find places, "" not known */
+    bool waits;         /* a chunk waits for the stream */
+    int64_t read_us;    /* 0: not known */
     int64_t last_progress_us;
     int64_t events, rows, commits, reconnects; /* since the start */
     bool commands_on;

@@ -1,13 +1,14 @@
 /*
  * The admins' command: finds the subcommand, loads the configuration, runs it.
  *
- * It only reads: check, status, lag and verify change nothing anywhere. Results go to stdout,
- * what went wrong goes to stderr as the daemons log it; the exit status says which it was
- * (common/err.h), so that a script needs neither.
+ * check, status, lag and verify only read; snapshot sends a signed command to capture. Results go
+ * to stdout, what went wrong goes to stderr as the daemons log it; the exit status says which it
+ * was (common/err.h), so that a script needs neither.
  */
 #include "common/log.h"
 #include "ctl/ctl.h"
 #include "ctl/reference.h"
+#include "ctl/snapshot.h"
 #include <string.h>
 
 static const struct {
@@ -27,13 +28,18 @@ usage(FILE *out)
     fputs("usage: lockstep COMMAND [--json] [--config FILE] [--set SECTION.KEY=VALUE]...\n\n", out);
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
         fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].help);
-    fputs(
-        "\n  --json   one JSON document instead of a table\n"
-        "  --watch  (status) again every second until interrupted\n"
-        "  --user U (verify) only this user's tree, trash, links and what he received\n"
-        "\nexit status: 0 fine or equal, 1 failed, 2 wrong usage, 3 different or a check failed,\n"
-        "             4 source, 6 target, 7 Kafka, 9 data directory refused\n",
-        out);
+    fputs("  snapshot start|pause|resume|cancel|status: have capture read everything, or some "
+          "users,\n"
+          "           again beside the stream\n",
+          out);
+    fputs("\n  --json   one JSON document instead of a table\n"
+          "  --watch  (status) again every second until interrupted\n"
+          "  --user U (verify) only this user's tree, trash, links and what he received\n"
+          "  --all, --user U..., --storage N...  (snapshot start) what is read\n"
+          "\nexit status: 0 fine or equal, 1 failed, 2 wrong usage, 3 different, a check failed or "
+          "refused,\n"
+          "             4 source, 6 target, 7 Kafka, 9 data directory refused\n",
+          out);
 }
 
 /* Takes "--user U" out of the arguments; the other options are ls_config_main's. Returns the new
@@ -58,6 +64,32 @@ take_user(int argc, char **argv, const char **ret)
     return n;
 }
 
+static int
+run_snapshot(int argc, char **argv)
+{
+    static const char *const extra[] = {"--json", NULL};
+    const char *action = NULL, *why = NULL;
+    struct ls_config *config = NULL;
+    struct ls_err err = {0};
+    bool given[1] = {false};
+    json_t *args = NULL;
+    int status = LS_EXIT_USAGE, r;
+
+    argc = ctl_snapshot_arguments(argc, argv, &action, &args, &why);
+    if (argc < 0) {
+        fprintf(stderr, "lockstep: %s\n", why);
+        return LS_EXIT_USAGE;
+    }
+    r = ls_config_main(argc, argv, "lockstep", extra, given, &config, &status, &err);
+    if (r < 0)
+        ls_log_err(LS_ERROR, "configuration", &err);
+    if (r == 0)
+        status = ctl_snapshot(config, action, args, &(struct ctl_flags){.json = given[0]}, stdout);
+    ls_config_free(config);
+    json_decref(args);
+    return r < 0 ? LS_EXIT_USAGE : status;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -79,6 +111,8 @@ main(int argc, char **argv)
     }
     if (strcmp(argv[1], "reference") == 0) /* for those who change the tables; not in the usage */
         return ctl_reference(argv[2], stdout) == 0 ? LS_EXIT_OK : LS_EXIT_USAGE;
+    if (strcmp(argv[1], "snapshot") == 0)
+        return run_snapshot(argc - 1, argv + 1);
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         if (strcmp(argv[1], commands[i].name) != 0)
             continue;

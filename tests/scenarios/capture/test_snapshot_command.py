@@ -1,6 +1,7 @@
 """Snapshots on command: who may ask for one, what it reads, how it is paused and ended."""
 
 import hashlib
+import json
 
 import commands
 import envelopes
@@ -202,4 +203,33 @@ def test_lost_rows_begin_a_snapshot_of_everything_over_a_paused_one(ready):
     ready.sql("TRUNCATE oc_vcategory")
     wait_snapshots(ready, 2)
     assert ready.status()["snapshot"]["storages"] == 0
+    assert ready.stop() == 0
+
+
+def test_lockstep_snapshot_sends_commands_and_says_what_became_of_them(ready):
+    def snapshot(*args):
+        return ready.site.lockstep("snapshot", *args)
+
+    status, text = snapshot("start", "--user", "alice", "--storage=3")
+    assert (status, text) == (0, "accepted\n")
+    wait_snapshots(ready, 2)
+    assert ready.status()["snapshot"]["storages"] == 2
+    assert ready.status()["snapshot"]["rows"] == 40
+    assert ready.status()["snapshot"]["method"] == "binlog-snapshot"
+    status, text = snapshot("pause")
+    assert status == 3 and text == "refused (not-running): the snapshot is: done\n"
+    status, text = snapshot("start", "--user", "nobody", "--json")
+    assert status == 3
+    assert json.loads(text)["why"] == "the source has no storage of the user nobody"
+
+    status, text = snapshot("status", "--json")
+    told = json.loads(text)
+    assert status == 0 and (told["state"], told["rows"], told["eta_s"]) == ("done", 40, -1)
+    status, text = snapshot("status")
+    assert status == 0 and text.startswith("snapshot: done\nrows: 40 of about ")
+
+    for wrong in [(), ("start",), ("start", "--all", "--user", "alice"), ("pause", "--all"),
+                  ("start", "--storage", "x"), ("start", "--user"), ("begin", "--all"),
+                  ("start", "--all", "--set", "control.key=")]:
+        assert snapshot(*wrong)[0] == 2, wrong
     assert ready.stop() == 0

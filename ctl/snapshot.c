@@ -1,0 +1,285 @@
+/*
+ * Snapshots on command: signs, sends, and waits for what capture answers.
+ *
+ * The answer stands in capture's status document, by the command's id. What can go wrong: nobody
+ * answers (capture is down, stands by, or has another key and keeps silent: the deadline says so);
+ * the command is refused (printed, with why); the clocks differ (refused as stale).
+ */
+#include "ctl/snapshot.h"
+#include "common/control.h"
+#include "common/kafka.h"
+#include "common/log.h"
+#include "common/run.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ANSWER_MS 30000
+#define STAGE "capture"
+
+static bool
+is_action(const char *word)
+{
+    static const char *const actions[] = {"start", "pause", "resume", "cancel", "status"};
+
+    for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++)
+        if (!strcmp(word, actions[i]))
+            return true;
+    return false;
+}
+
+static json_t *
+list_of(json_t *args, const char *key)
+{
+    json_t *list = json_object_get(args, key);
+
+    if (!list) {
+        list = json_array();
+        json_object_set_new(args, key, list);
+    }
+    return list;
+}
+
+/* The value of "--name V" or "--name=V" at argv[*i]; NULL when it is another argument. */
+static const char *
+value_of(int argc, char **argv, int *i, const char *name)
+{
+    size_t n = strlen(name);
+
+    if (!strncmp(argv[*i], name, n) && argv[*i][n] == '=')
+        return argv[*i] + n + 1;
+    if (strcmp(argv[*i], name) != 0)
+        return NULL;
+    return *i + 1 < argc ? argv[++*i] : "";
+}
+
+int
+ctl_snapshot_arguments(int argc, char **argv, const char **ret_action, json_t **ret_args,
+                       const char **ret_why)
+{
+    json_t *args = json_object();
+    const char *action = NULL, *why = NULL, *value;
+    char *end;
+    int n = 1;
+
+    for (int i = 1; i < argc && !why; i++) {
+        if ((value = value_of(argc, argv, &i, "--user"))) {
+            if (!*value || json_array_append_new(list_of(args, "users"), json_string(value)) < 0)
+                why = "--user wants a name";
+        } else if ((value = value_of(argc, argv, &i, "--storage"))) {
+            errno = 0;
+            long long storage = strtoll(value, &end, 10);
+            if (!*value || *end || errno)
+                why = "--storage wants a number";
+            else
+                json_array_append_new(list_of(args, "storages"), json_integer(storage));
+        } else if (!strcmp(argv[i], "--all")) {
+            json_object_set_new(args, "all", json_true());
+        } else if (!action && is_action(argv[i])) {
+            action = argv[i];
+        } else {
+            argv[n++] = argv[i];
+        }
+    }
+    if (!why && !action)
+        why = "snapshot wants start, pause, resume, cancel or status";
+    else if (!why && strcmp(action, "start") != 0 && json_object_size(args) > 0)
+        why = "--all, --user and --storage are for start";
+    else if (!why && !strcmp(action, "start") &&
+             (json_object_size(args) == 0 ||
+              (json_object_get(args, "all") && json_object_size(args) > 1)))
+        why = "start wants either --all, or some --user and --storage";
+    if (why) {
+        json_decref(args);
+        *ret_why = why;
+        return -1;
+    }
+    argv[n] = NULL;
+    *ret_action = action;
+    *ret_args = args;
+    return n;
+}
+
+/* ---- what capture says */
+
+struct look {
+    const char *id; /* NULL: none is wanted */
+    json_t *answer; /* to `id` */
+    json_t *newest; /* the youngest document of a capture */
+};
+
+static int
+take_status(void *arg, const struct ls_message *message, struct ls_err *err)
+{
+    struct look *look = arg;
+    json_t *document, *answers, *answer;
+    size_t i;
+
+    (void)err;
+    if (!message->key.p || message->key.n < sizeof STAGE ||
+        memcmp(message->key.p, STAGE "/", sizeof STAGE) != 0 || !message->value.p)
+        return 0;
+    document = json_loadb(message->value.p, message->value.n, 0, NULL);
+    answers = json_object_get(json_object_get(document, "control"), "answers");
+    json_array_foreach(answers, i, answer)
+    {
+        const char *id = json_string_value(json_object_get(answer, "id"));
+        if (look->id && id && !strcmp(id, look->id)) {
+            json_decref(look->answer);
+            look->answer = json_incref(answer);
+        }
+    }
+    if (json_is_object(document) &&
+        (!look->newest || json_integer_value(json_object_get(document, "time_us")) >=
+                              json_integer_value(json_object_get(look->newest, "time_us")))) {
+        json_decref(look->newest);
+        look->newest = json_incref(document);
+    }
+    json_decref(document);
+    return 0;
+}
+
+static int
+look_once(const struct ls_config *config, struct look *look)
+{
+    struct ls_err err = {0};
+
+    if (ls_topic_read(config, ls_config_topic(config, "status"), take_status, look, &err) < 0) {
+        ls_log_err(LS_ERROR, "snapshot", &err);
+        return LS_EXIT_KAFKA;
+    }
+    return LS_EXIT_OK;
+}
+
+static void
+print_json(const json_t *json, FILE *out)
+{
+    json_dumpf(json, out, JSON_SORT_KEYS | JSON_INDENT(2));
+    fputc('\n', out);
+}
+
+static int
+show(const struct ls_config *config, const struct ctl_flags *flags, FILE *out)
+{
+    struct look look = {0};
+    json_t *s;
+    json_int_t eta;
+    int r = look_once(config, &look);
+
+    s = json_object_get(look.newest, "snapshot");
+    if (r == LS_EXIT_OK && !s) {
+        fputs("lockstep: no capture has written a status yet\n", stderr);
+        r = LS_EXIT_DIFFERENT;
+    } else if (r == LS_EXIT_OK && flags->json) {
+        print_json(s, out);
+    } else if (r == LS_EXIT_OK) {
+        const char *waits = json_string_value(json_object_get(s, "waits"));
+        eta = json_integer_value(json_object_get(s, "eta_s"));
+        fprintf(out, "snapshot: %s\n", json_string_value(json_object_get(s, "state")));
+        fprintf(out, "rows: %" JSON_INTEGER_FORMAT " of about %" JSON_INTEGER_FORMAT ", %.0f/s, ",
+                json_integer_value(json_object_get(s, "rows")),
+                json_integer_value(json_object_get(s, "estimate")),
+                json_real_value(json_object_get(s, "rate")));
+        if (eta >= 0)
+            fprintf(out, "%" JSON_INTEGER_FORMAT " s left\n", eta);
+        else
+            fputs("time left not known\n", out);
+        if (waits && *waits)
+            fprintf(out, "waits %s\n", waits);
+    }
+    json_decref(look.newest);
+    return r;
+}
+
+/* ---- commands */
+
+static int
+send_command(const struct ls_config *config, struct ls_str key, const struct ls_command *command,
+             struct ls_err *err)
+{
+    char *value = NULL, signature[LS_CONTROL_HEX];
+    struct ls_producer *producer = NULL;
+    struct ls_header header = {LS_CONTROL_SIGNATURE, LS_STR_NULL};
+    int r = -1;
+
+    if (ls_control_write(key, command, &value, signature, err) < 0)
+        return -1;
+    header.value = ls_str_of(signature);
+    if (ls_producer_new(config, NULL, &producer, err) < 0 ||
+        ls_producer_send(producer, ls_config_topic(config, LS_CONTROL_TOPIC), 0, LS_STR(STAGE),
+                         ls_str_of(value), &header, 1, err) < 0 ||
+        ls_producer_flush(producer, ANSWER_MS, err) < 0)
+        goto out;
+    r = 0;
+out:
+    ls_producer_free(producer);
+    free(value);
+    return r;
+}
+
+static int
+wait_answer(const struct ls_config *config, const char *id, const struct ctl_flags *flags,
+            FILE *out)
+{
+    int64_t until = ls_mono_ms() + ANSWER_MS;
+    struct look look = {.id = id};
+    int r = LS_EXIT_OK;
+
+    while (r == LS_EXIT_OK && !look.answer && ls_mono_ms() < until) {
+        r = look_once(config, &look);
+        if (!look.answer)
+            ls_run_sleep_ms(200);
+    }
+    if (r == LS_EXIT_OK && !look.answer) {
+        fprintf(stderr, "lockstep: no answer within %d s: is capture running, with the same key?\n",
+                ANSWER_MS / 1000);
+        r = LS_EXIT_FAILURE;
+    } else if (r == LS_EXIT_OK) {
+        bool accepted = json_is_true(json_object_get(look.answer, "accepted"));
+        if (flags->json)
+            print_json(look.answer, out);
+        else if (accepted)
+            fputs("accepted\n", out);
+        else
+            fprintf(out, "refused (%s): %s\n",
+                    json_string_value(json_object_get(look.answer, "cause")),
+                    json_string_value(json_object_get(look.answer, "why")));
+        r = accepted ? LS_EXIT_OK : LS_EXIT_DIFFERENT;
+    }
+    json_decref(look.answer);
+    json_decref(look.newest);
+    return r;
+}
+
+int
+ctl_snapshot(const struct ls_config *config, const char *action, json_t *args,
+             const struct ctl_flags *flags, FILE *out)
+{
+    struct ls_command command = {0};
+    struct ls_err err = {0};
+    struct ls_str key;
+    char name[32];
+    int r;
+
+    if (!strcmp(action, "status"))
+        return show(config, flags, out);
+    (void)snprintf(name, sizeof name, "snapshot-%s", action);
+    if (ls_control_key(config, &key, &err) < 0) {
+        ls_log_err(LS_ERROR, "snapshot", &err);
+        return LS_EXIT_USAGE;
+    }
+    if (!key.p) {
+        fputs("lockstep: commands are signed: set control.key_file, here and for capture\n",
+              stderr);
+        return LS_EXIT_USAGE;
+    }
+    if (ls_command_new(STAGE, name, json_incref(args), &command, &err) < 0 ||
+        send_command(config, key, &command, &err) < 0) {
+        ls_log_err(LS_ERROR, "snapshot", &err);
+        r = LS_EXIT_KAFKA;
+    } else {
+        r = wait_answer(config, command.id, flags, out);
+    }
+    ls_command_free(&command);
+    return r;
+}
