@@ -1,7 +1,7 @@
 """
 make bench-capture: capture beside its peers, all on one binlog of an ownCloud 10.
 
-    python3 tests/bench/capture.py [--rows N] [--only PART,...] [--without-peers]
+    python3 tests/bench/capture.py [--rows N] [--only PART,...] [--without-peers] [--docs]
 
 Parts: stream, unwatched, latency, snapshot. Writes build/bench/capture.json and prints the table.
 README.md beside this file says what is measured and how.
@@ -335,11 +335,25 @@ def table(out):
     return "\n".join(lines)
 
 
+def write_docs(out):
+    """The figures into docs/performance.md, between the two marks."""
+    path = fetch.ROOT / "docs" / "performance.md"
+    head, rest = path.read_text().split("<!-- figures of capture -->\n")
+    _, tail = rest.split("<!-- end of figures -->")
+    facts = out["machine"]
+    words = (f"{out['when']}: {facts['cores']} cores ({facts['cpu']}), {facts['memory_gb']} GB, kernel "
+             f"{facts['kernel']}; MariaDB {out['versions']['mariadb']}, Kafka "
+             f"{out['versions']['kafka']} and all readers on it; {out['rows']} changes.")
+    path.write_text(f"{head}<!-- figures of capture -->\n{words}\n\n{table(out)}\n"
+                    f"<!-- end of figures -->{tail}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     parser.add_argument("--rows", type=int, default=3000000)
     parser.add_argument("--only", type=lambda text: text.split(","), default=PARTS)
     parser.add_argument("--without-peers", action="store_true")
+    parser.add_argument("--docs", action="store_true", help="figures into docs/performance.md too")
     args = parser.parse_args()
     if not set(args.only) <= set(PARTS):
         parser.error(f"parts are {', '.join(PARTS)}")
@@ -351,6 +365,8 @@ def main():
     except BedError as e:
         sys.exit(f"bench: {e}")
     print(table(out))
+    if args.docs:
+        write_docs(out)
     print(f"\nbench: {BENCH / 'capture.json'}")
 
 
