@@ -246,9 +246,10 @@ chain_tables(const struct token *first, const struct token *second, bool here,
 
 /* ---- ALTER TABLE: which of its actions leave other values or rows behind */
 
+enum verb { NO_VERB, ADD, DROP, MODIFY, CHANGE, CONVERT, RENAME, RENAME_COLUMN };
 struct alter {
     enum { NO_ALTER, BEFORE_TABLE, ACTIONS } state;
-    enum { NO_VERB, ADD, DROP, MODIFY, CHANGE, CONVERT, RENAME, RENAME_COLUMN } verb;
+    enum verb verb;
     int names;   /* of columns that the verb still waits for */
     int depth;   /* of brackets */
     bool listed; /* in ADD (a ..., b ...) */
@@ -278,7 +279,7 @@ take_verb(struct alter *a, const struct token *t)
 
     for (int i = ADD; i <= RENAME; i++)
         if (is_word(t, verbs[i])) {
-            a->verb = i;
+            a->verb = (enum verb)i;
             a->names = i == CHANGE || i == RENAME ? 2 : 1;
         }
     return one_of(t, lost);

@@ -202,7 +202,7 @@ column_type(struct cap_column *column, uint8_t type, struct cursor *meta, struct
     }
 }
 
-static enum cap_give
+static uint8_t
 gives(uint8_t type)
 {
     if (is_integer(type))
