@@ -50,7 +50,8 @@ cap_place_come(struct cap_position *position, const struct cap_server *server)
         return;
     if (position->server_id != 0) {
         ls_log(LS_WARN, "source-changed", LS_S("host", server->host), LS_I("port", server->port),
-               LS_I("server_id", server->server_id), LS_I("server_id_before", position->server_id));
+               LS_I("server_id", server->server_id), LS_I("server_id_before", position->server_id),
+               LS_I("row", position->row));
         position->file[0] = '\0';
         position->pos = 0;
     }

@@ -1,0 +1,259 @@
+"""
+Which server capture follows: failover by GTID, servers that lack what was read or are others, places
+that are gone, and how near that is.
+"""
+
+import pytest
+from bed import DATABASE, Databases, wait_until
+
+PURGED = 5
+KINDS = ("mariadb", "mysql")
+NEVER = {"capture.snapshot": "never"}
+
+
+class Pair:
+    """A primary and its replica, both with a binlog of all."""
+
+    NAMES = {"mariadb": "mariadb-10.11", "mysql": "mysql-8.0"}
+
+    def __init__(self, made, kind):
+        self.kind = kind
+        options = ("log_slave_updates=ON", "innodb_flush_log_at_trx_commit=2")
+        self.a = made(self.NAMES[kind], "server_id=11", *options)
+        self.b = made(self.NAMES[kind], "server_id=12", *options)
+        for server in (self.a, self.b):
+            server.sql("RESET MASTER")  # both made the same accounts: not to be replicated
+        self.replicate(self.b, self.a)
+
+    def replicate(self, replica, primary):
+        how = "MASTER_USE_GTID=slave_pos" if self.kind == "mariadb" else "MASTER_AUTO_POSITION=1"
+        if self.kind == "mariadb":
+            replica.sql("SET GLOBAL gtid_slave_pos=@@global.gtid_binlog_pos")
+        replica.sql(f"CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT={primary.port},"
+                    f" MASTER_USER='lockstep', MASTER_PASSWORD='lockstep', {how}; START SLAVE")
+
+    @staticmethod
+    def promote(server):
+        server.sql("STOP SLAVE; RESET SLAVE ALL")
+
+    def wait_equal(self):
+        wait_until(lambda: self.a.gtids() == self.b.gtids(), 60,
+                   f"replication: {self.a.gtids()} and {self.b.gtids()}")
+
+    def hosts(self):
+        return {"source.host": f"127.0.0.1:{self.a.port},127.0.0.1:{self.b.port}"}
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def pair(request, bed):
+    made = Databases(bed.folder / f"pair-{request.param}")
+    yield Pair(made, request.param)
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def servers(bed):
+    """One of each kind for the tests that purge and reset; MySQL 5.7 without GTIDs."""
+    made = Databases(bed.folder / "places")
+    yield {"mariadb": made("mariadb-10.11"), "mysql": made("mysql-8.0"),
+           "files": made("mysql-5.7", "gtid_mode=OFF", "enforce_gtid_consistency=OFF")}
+    made.stop()
+
+
+def files(first, last, path=""):
+    """Rows of the filecache with these ids, as one statement."""
+    values = ",".join(f"({i}, 'h{i}', '{path}')" for i in range(first, last + 1))
+    return f"INSERT INTO oc_filecache(fileid, path_hash, path) VALUES {values};"
+
+
+def published(capture):
+    """The ids of the filecache's rows as a reader of committed records sees them, in order of seq."""
+    rows = sorted(capture.rows("filecache"), key=lambda row: tuple(row["seq"]))
+    return [int(row["key"]) for row in rows]
+
+
+def followed(capture):
+    """The id of the server that the position belongs to."""
+    return capture.status().get("server_id")
+
+
+def errors(lines):
+    return [line for line in lines if line.get("level") == "error"]
+
+
+def run_to_refusal(capture, *args):
+    status, lines = capture.run(*args)
+    return status, errors(lines)[-1], lines
+
+
+def test_failover_and_back_while_rows_are_written_gives_each_row_once_in_order(pair, new_capture):
+    capture = new_capture({**NEVER, **pair.hosts(), "capture.commit_rows": 700,
+                           "source.headroom_ms": 300}, pair.a)
+    pair.wait_equal()
+    capture.start(snapshot=False)
+    capture.sql(files(1, 10))
+    capture.drain()
+    assert followed(capture) == 11
+
+    # cut off inside a transaction, for no socket holds 12 MB: the rest of it comes from b
+    capture.site.pause("capture")
+    statements = [files(first, first + 1999, "p" * 1500) for first in range(11, 8011, 2000)]
+    capture.sql("START TRANSACTION;" + "".join(statements) + "COMMIT")
+    pair.wait_equal()
+    pair.a.stop()
+    capture.site.resume("capture")
+    pair.promote(pair.b)
+    pair.b.sql(files(8011, 8020), DATABASE)
+    capture.database = pair.b
+    capture.drain(60)
+    assert followed(capture) == 12
+    assert published(capture) == list(range(1, 8021))
+
+    # a, now the replica, is late: passed by at a start, although it is the first of the list
+    pair.a.start()
+    pair.replicate(pair.a, pair.b)
+    pair.wait_equal()
+    pair.a.sql("STOP SLAVE")
+    pair.b.sql(files(8021, 8030), DATABASE)
+    capture.drain()
+    assert capture.stop() == 0
+    capture.start(snapshot=False)
+    words = [x for x in capture.site.log_lines("capture") if x.get("cause") == "source-behind"]
+    assert words and "which was read already" in words[-1]["message"]
+    assert followed(capture) == 12
+
+    # once it has all, it is good enough
+    pair.a.sql("START SLAVE")
+    pair.wait_equal()
+    pair.b.stop()
+    pair.promote(pair.a)
+    pair.a.sql(files(8031, 8040), DATABASE)
+    capture.database = pair.a
+    capture.drain(60)
+    assert followed(capture) == 11
+    assert published(capture) == list(range(1, 8041))
+    assert capture.stop() == 0
+    pair.b.start()
+
+
+def purge_all(capture):
+    """Leaves the newest binlog only; refused while the server has not noticed that capture is gone."""
+    capture.sql("FLUSH BINARY LOGS")
+    newest = capture.sql("SHOW BINARY LOGS")[-1][0]
+
+    def purged():
+        capture.sql(f"PURGE BINARY LOGS TO '{newest}'")
+        return capture.sql("SHOW BINARY LOGS")[0][0] == newest
+    wait_until(purged, 20, "the purge", 0.3)
+    return newest
+
+
+@pytest.mark.parametrize("kind", ("mariadb", "mysql", "files"))
+def test_a_purged_place_ends_with_5_and_names_what_is_missing(kind, servers, new_capture):
+    server = servers[kind]
+    capture = new_capture(NEVER, server)
+    capture.start(snapshot=False)
+    capture.sql(files(1, 1))
+    capture.drain()
+    assert capture.stop() == 0
+    before = capture.committed()
+    capture.sql(files(2, 2))
+    after = server.gtids()
+    newest = purge_all(capture)
+    status, error, lines = run_to_refusal(capture)
+    assert status == PURGED and error["cause"] == "purged"
+    told = [x for x in lines if x.get("event") == "position-purged"][-1]
+    assert "--snapshot" in told["do"] and told["source_first_file"] == newest
+    if kind == "mariadb":
+        assert told["missing"] == f"up to {after}"
+    elif kind == "mysql":
+        uuid, last = after.rsplit(":", 1)
+        assert told["missing"] == f"{uuid}:{last.rsplit('-', 1)[-1]}"
+    else:
+        assert told["missing"] == f"{before['file']}:{before['pos']} to {newest}:4"
+
+
+@pytest.mark.parametrize("kind", ("mariadb", "mysql"))
+def test_a_server_that_lost_what_it_sent_ends_with_5_and_says_what(kind, servers, new_capture):
+    server = servers[kind]
+    capture = new_capture(NEVER, server)
+    capture.start(snapshot=False)
+    capture.sql(files(1, 3))
+    capture.drain()
+    assert capture.stop() == 0
+    read = capture.committed()["gtid"]
+    server.sql("RESET MASTER")
+    status, error, lines = run_to_refusal(capture)
+    assert status == PURGED and error["cause"] == "diverged"
+    assert [x for x in lines if x.get("event") == "position-not-there"][-1]["missing"] == read
+
+
+def test_file_and_offset_of_another_server_end_with_5(servers, new_capture):
+    capture = new_capture(NEVER, servers["files"])
+    capture.start(snapshot=False)
+    capture.drain()
+    assert capture.stop() == 0
+    status, error, _ = run_to_refusal(capture, "--set", f"source.port={servers['mysql'].port}")
+    assert status == PURGED and error["cause"] == "source-server"
+    assert "belong to one server" in error["message"] and "--snapshot" in error["message"]
+
+
+def test_gtids_of_another_kind_of_server_end_with_5(servers, new_capture):
+    other = new_capture(NEVER, servers["mysql"])
+    capture = new_capture(NEVER, servers["mariadb"])
+    capture.start(snapshot=False)
+    capture.sql(files(1, 1))
+    capture.drain()
+    assert capture.stop() == 0
+    status, error, _ = run_to_refusal(capture, "--set",
+                                      f"source.port={other.database.port}")
+    assert status == PURGED and error["cause"] == "source-server"
+    assert "another kind" in error["message"]
+
+
+def headroom(capture):
+    return capture.status().get("headroom") or {}
+
+
+def test_headroom_counts_the_binlogs_that_go_before_ours_and_the_time(servers, new_capture):
+    server = servers["mariadb"]
+    capture = new_capture({**NEVER, "source.headroom_ms": 200}, server)
+    purge_all(capture)
+    server.sql("SET GLOBAL binlog_expire_logs_seconds=1000")
+    try:
+        capture.start(snapshot=False)
+        for i in range(1, 4):
+            capture.sql(files(i, i) + "FLUSH BINARY LOGS")
+        capture.sql(files(4, 4))
+        logs = {name: int(size) for name, size, *_ in capture.sql("SHOW BINARY LOGS")}
+        capture.drain()
+        room = wait_until(lambda: headroom(capture).get("files") == 3 and headroom(capture), 20,
+                          "three files in front of ours")
+        assert room["bytes"] == sum(list(logs.values())[:-1])
+        assert 0 < room["seconds"] <= 1000
+        text = capture.site.get("capture", "/metrics")[1]
+        assert "lockstep_capture_binlog_headroom_files 3" in text
+        assert not [x for x in capture.site.log_lines("capture")
+                    if x.get("event") == "headroom-small"]
+    finally:
+        server.sql("SET GLOBAL binlog_expire_logs_seconds=0")
+
+
+def test_a_small_headroom_is_warned_about_once_and_its_end_is_told(servers, new_capture):
+    """By file and offset: the place stays in the oldest file until a transaction ends in the next."""
+    server = servers["files"]
+    server.sql("SET GLOBAL expire_logs_days=0")
+    capture = new_capture({**NEVER, "source.headroom_ms": 200}, server)
+    purge_all(capture)
+    capture.start(snapshot=False)
+    capture.sql(files(1, 1))
+    capture.drain()
+    capture.sql("FLUSH BINARY LOGS")
+
+    def told(event):
+        return [x for x in capture.site.log_lines("capture") if x.get("event") == event]
+    wait_until(lambda: told("headroom-small"), 20, "the warning")
+    assert headroom(capture)["files"] == 0
+    capture.sql(files(2, 2))
+    wait_until(lambda: told("headroom-fine"), 20, "its end")
+    assert len(told("headroom-small")) == 1
