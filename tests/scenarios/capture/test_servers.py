@@ -87,7 +87,7 @@ def run_to_refusal(capture, *args):
 
 
 def test_failover_and_back_while_rows_are_written_gives_each_row_once_in_order(pair, new_capture):
-    capture = new_capture({**NEVER, **pair.hosts(), "capture.commit_rows": 700,
+    capture = new_capture({**NEVER, **pair.hosts(), "capture.commit_rows": 20,
                            "source.headroom_ms": 300}, pair.a)
     pair.wait_equal()
     capture.start(snapshot=False)
