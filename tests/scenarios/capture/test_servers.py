@@ -95,7 +95,7 @@ def test_failover_and_back_while_rows_are_written_gives_each_row_once_in_order(p
     capture.drain()
     assert followed(capture) == 11
 
-    # cut off inside a transaction, for no socket holds 12 MB: the rest of it comes from b
+    # cut off while 12 MB of one transaction are on their way: what is not there yet comes from b
     capture.site.pause("capture")
     statements = [files(first, first + 1999, "p" * 1500) for first in range(11, 8011, 2000)]
     capture.sql("START TRANSACTION;" + "".join(statements) + "COMMIT")
