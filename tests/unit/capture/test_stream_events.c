@@ -776,6 +776,37 @@ a_payload_is_gone_on_with_at_the_row(void **state)
     assert_false(position.lost);
 }
 
+/* The loop finds the columns out and gives the same packet again. */
+static void
+a_payload_that_is_given_again_goes_on_where_it_was(void **state)
+{
+    struct act *a = *state;
+    uint8_t plain[1000], body[400], event_body[1200], packet[1300];
+    size_t at = 0;
+
+    begin(a, A ":1-100");
+    rotate(a, FILE_1);
+    gtid(a, A ":101", 100);
+    at += event_bytes(plain + at, CAP_EV_QUERY, 0, 0, body, query_body(body, "BEGIN"));
+    at += event_bytes(plain + at, CAP_EV_TABLE_MAP, 0, 0, map_body, sizeof(map_body));
+    at += event_bytes(plain + at, CAP_EV_WRITE_ROWS_V1, 0, 0, body, insert_body(body, 1, 2));
+    /* the same table without names */
+    at += event_bytes(plain + at, CAP_EV_TABLE_MAP, 0, 0, map_body, 39);
+    memcpy(event_body, "\2\3\374\377\0\1\3\374", 8); /* not compressed */
+    le(event_body + 8, at, 2);
+    event_body[10] = 0;
+    memcpy(event_body + 11, plain, at);
+    a->packet.p = packet;
+    a->packet.n = event_bytes(packet, CAP_EV_PAYLOAD, 5000, 0, event_body, 11 + at);
+    for (int again = 0; again < 3; again++) {
+        memset(&a->err, 0, sizeof(a->err));
+        assert_int_equal(cap_stream_take(a->stream, &a->packet, &a->err), -1);
+        assert_string_equal(a->err.cause, CAP_COLUMNS_WANTED);
+        assert_int_equal(a->err.kind, LS_ERR_RETRY);
+    }
+    published("+mimetypes1 +mimetypes2");
+}
+
 static void
 what_has_no_place_in_a_payload_is_fatal(void **state)
 {
@@ -839,6 +870,7 @@ main(void)
         TEST(the_second_kind_of_heartbeat_knows_places_above_4_gb),
         TEST(events_of_a_payload_stand_where_it_ends),
         TEST(a_payload_is_gone_on_with_at_the_row),
+        TEST(a_payload_that_is_given_again_goes_on_where_it_was),
         cmocka_unit_test(what_has_no_place_in_a_payload_is_fatal),
         TEST(tagged_gtids_and_incidents_stop_in_words),
     };
