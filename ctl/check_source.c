@@ -67,10 +67,10 @@ check_variables(struct check *check)
     struct ls_err err = {0};
 
     if (ctl_source_text(check->source, "SELECT VERSION()", version, sizeof version, &err) == 0) {
-        bool good = strstr(version, "MariaDB") != NULL;
-        ctl_line(check->lines, good ? CTL_PASS : CTL_WARN, "source",
-                 good ? NULL : "only MariaDB is read in this release", "server version %s",
-                 version);
+        bool good = strstr(version, "MariaDB") || strtod(version, NULL) >= 5.7;
+        ctl_line(check->lines, good ? CTL_PASS : CTL_FAIL, "source",
+                 good ? NULL : "Lockstep follows MariaDB from 10.5 and MySQL from 5.7 on",
+                 "server version %s", version);
     }
     for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++) {
         if (variable(check, variables[i].name, value, sizeof value) < 0)

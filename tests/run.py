@@ -36,7 +36,7 @@ SUITES = {
     "unit": (600, MAKE + ["unit"]),
     "contract": (600, pytest("tests/contract")),
     "workload": (60, pytest("tests/workload")),
-    "capture": (420, pytest("tests/scenarios/capture")),
+    "capture": (540, pytest("tests/scenarios/capture")),
     "kafka": (420, pytest("tests/scenarios/kafka")),
     "exact": (360, pytest("tests/scenarios/exact")),
     "transform": (300, pytest("tests/scenarios/transform")),
