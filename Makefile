@@ -26,6 +26,7 @@ all: $(PROGRAMS)
 
 include tests/unit/unit.mk
 include tests/tests.mk
+include tests/fuzz/fuzz.mk
 include tests/bench/bench.mk
 
 # ---- generated sources: CS3 messages from our .proto files, the schemas as C text
@@ -91,7 +92,7 @@ clean:
 	rm -rf $(B)/obj $(B)/lib $(B)/bin $(B)/gen $(B)/unit
 
 help:
-	@sed -n 's/^## //p' Makefile tests/*.mk tests/unit/*.mk tests/bench/*.mk
+	@sed -n 's/^## //p' Makefile tests/*.mk tests/unit/*.mk tests/fuzz/*.mk tests/bench/*.mk
 
 .PHONY: all install clean help
 -include $(shell find $(B)/obj $(B)/unit -name '*.d' 2>/dev/null)

@@ -34,6 +34,7 @@ SUITES = {
     "cppcheck": (120, MAKE + ["check-cppcheck"]),
     "tidy": (600, MAKE + ["check-tidy"]),
     "unit": (600, MAKE + ["unit"]),
+    "fuzz": (300, MAKE + ["fuzz-smoke"]),
     "contract": (600, pytest("tests/contract")),
     "workload": (60, pytest("tests/workload")),
     "capture": (540, pytest("tests/scenarios/capture")),

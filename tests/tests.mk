@@ -1,6 +1,6 @@
 # What CI runs. Each suite says what it needs and how long it may take (tests/run.py).
 ## deps          install the Debian 12 packages that building, checking and testing need
-## check         clang-format, warnings as errors, clang-tidy, cppcheck, unit tests under ASan and UBSan
+## check         clang-format, warnings as errors, clang-tidy, cppcheck, unit tests under ASan and UBSan, the fuzz targets
 ## test          everything CI runs
 ## test-SUITE    one suite: contract, scenarios, recordings, ... (python3 tests/run.py --list)
 ## soak          the tests of capture's edges with their full counts (tests/soak); hours
@@ -8,14 +8,14 @@
 PYTHON    ?= /usr/bin/python3
 OUR_C     := $(wildcard $(foreach f,common capture transform apply ctl,$(f)/*.c))
 OUR_H     := $(wildcard $(foreach f,common capture transform apply ctl,$(f)/*.h))
-TEST_C    := $(wildcard tests/unit/*/*.[ch])
+TEST_C    := $(wildcard tests/unit/*/*.[ch] tests/fuzz/*.[ch])
 TIDY      ?= $(OUR_C)
 
 deps:
 	@packaging/install-deps
 
 check: deps
-	$(PYTHON) tests/run.py format build clang tidy cppcheck unit
+	$(PYTHON) tests/run.py format build clang tidy cppcheck unit fuzz
 
 test: deps
 	$(PYTHON) tests/run.py
