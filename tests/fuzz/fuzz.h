@@ -60,7 +60,7 @@ fuzz_read(const void *p, size_t n)
 static inline uint8_t *
 fuzz_copy(const uint8_t *data, size_t n)
 {
-    uint8_t *copy = malloc(n ? n : 1);
+    uint8_t *copy = calloc(1, n ? n : 1);
 
     PROMISE(copy);
     if (n)
