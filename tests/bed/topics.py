@@ -20,7 +20,10 @@ def names(bootstrap):
 
 
 def read(bootstrap, topic, seconds=30):
-    """All records of a topic up to its end now; an unknown topic has none."""
+    """
+    All records of a topic up to its end now; an unknown topic has none. BedError when none came
+    for so many seconds.
+    """
     partitions = names(bootstrap).get(topic, 0)
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "test",
                          "enable.auto.commit": False, "isolation.level": "read_committed",
@@ -33,10 +36,11 @@ def read(bootstrap, topic, seconds=30):
             consumer.assign(parts)
         while left:
             if time.monotonic() > end:
-                raise BedError(f"reading {topic} took more than {seconds} s")
+                raise BedError(f"reading {topic}: nothing came for {seconds} s")
             message = consumer.poll(0.2)
             if message is None:
                 continue
+            end = time.monotonic() + seconds
             if message.error():
                 left.discard(message.partition())
                 continue

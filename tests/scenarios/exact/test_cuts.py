@@ -19,6 +19,7 @@ import pytest
 import work
 from counts import count, seeded, summary
 from replay import Table, differences
+from servers import source
 
 from bed import wait_until
 from recordings.recording import Recording
@@ -26,6 +27,8 @@ from recordings.recording import Recording
 CHOICES = ("behind", "inside")
 # what two captures give differently: their own counters and times
 OWN = {"seq_epoch", "seq_counter", "seq", "capture_ts_us", "server", "headers"}
+IN_CI = {"mariadb-10.11": 9, "mysql-8.0": 9, "mysql-8.0, file and offset": 25,
+         "mysql-5.7, file and offset": 25}  # every which chance is a cut
 FOLDER = os.environ.get("LOCKSTEP_RECORDINGS")
 RECORDINGS = sorted(p for p in Path(FOLDER).iterdir() if (p / "binlog.zst").is_file()) \
     if FOLDER else []
@@ -60,7 +63,7 @@ class Cuts:
 
 
 def through(proxy):
-    return {"source.host": "127.0.0.1", "source.port": proxy.listen_port,
+    return {"source.host": "127.0.0.1", "source.tls": "disabled", "source.port": proxy.listen_port,
             "capture.snapshot": "never", "capture.commit_rows": 60, "capture.commit_ms": 5}
 
 
@@ -104,13 +107,15 @@ def cut_and_compare(uncut, cut, database, proxy, every, happen, start=None):
     return {"events": len(cuts.seen), "cuts": made, "rows": rows, "different": 0}
 
 
-def test_cut_at_every_event_the_sequence_is_the_same(new_capture, new_proxy, databases):
-    database = databases("mariadb-10.11")
+@pytest.mark.parametrize("server, in_ci", IN_CI.items())
+def test_cut_at_every_event_the_sequence_is_the_same(new_capture, new_proxy, databases, server,
+                                                     in_ci):
+    database, _ = source(databases, server)
     proxy = new_proxy(database)
     uncut, cut = same_place(new_capture, database, proxy)
-    summary("cut at events, mariadb-10.11",
-            **cut_and_compare(uncut, cut, database, proxy, count("cut_every", 9),
-                              lambda: work.run(database, work.every_kind())))
+    summary(f"cut at events, {server}",
+            **cut_and_compare(uncut, cut, database, proxy, count("cut_every", in_ci),
+                              lambda: work.run(database, work.every_kind(server))))
 
 
 @pytest.mark.skipif(not RECORDINGS, reason="LOCKSTEP_RECORDINGS names no folder with recordings")
@@ -128,13 +133,14 @@ def test_cut_in_a_recording_the_sequence_is_the_same(new_capture, new_proxy, dat
                               lambda: recording.feed(database, tmp_path, own_gtids=False), start))
 
 
-def test_killed_at_events_the_sequence_is_the_same(new_capture, new_proxy, databases):
-    kills = count("event_kills", 6)
-    random = seeded("event kills")
-    database = databases("mariadb-10.11")
+@pytest.mark.parametrize("server", ["mariadb-10.11", "mysql-8.0"])
+def test_killed_at_events_the_sequence_is_the_same(new_capture, new_proxy, databases, server):
+    kills = count("event_kills", 5)
+    random = seeded("event kills", server)
+    database, _ = source(databases, server)
     proxy = new_proxy(database)
     uncut, cut = same_place(new_capture, database, proxy)
-    statements = work.run(database, work.every_kind())
+    statements = work.run(database, work.every_kind(server))
     uncut.drain()
     left = [0]
 
@@ -155,7 +161,7 @@ def test_killed_at_events_the_sequence_is_the_same(new_capture, new_proxy, datab
     cut.start(snapshot=False)
     assert cut.drain(120)["balance"] == 0
     rows = assert_same(uncut, cut, database)
-    summary("killed at events, mariadb-10.11", statements=statements, kills=kills, rows=rows,
+    summary(f"killed at events, {server}", statements=statements, kills=kills, rows=rows,
             different=0)
 
 

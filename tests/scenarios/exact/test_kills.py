@@ -10,18 +10,20 @@ import pytest
 import work
 from counts import count, seeded, summary
 from replay import Table, differences
+from servers import source
 
 from bed import wait_until
 
 PLAYED = ("filecache", "group_user")
 
 
-@pytest.mark.parametrize("server, in_ci", [("mariadb-10.11", 10)])
+@pytest.mark.parametrize("server, in_ci", [("mariadb-10.11", 8), ("mysql-8.0", 4)])
 def test_kills_under_load_give_each_row_once_and_in_order(new_capture, databases, server, in_ci):
     kills = count("kills", in_ci)
     random = seeded("kills", server)
-    database = databases(server)
-    capture = new_capture({"capture.snapshot_chunk": 50, "capture.commit_rows": 40}, database)
+    database, sets = source(databases, server)
+    capture = new_capture({"capture.snapshot_chunk": 50, "capture.commit_rows": 40, **sets},
+                          database)
     work.fill(database, 1, work.MANY)
     work.fill(database, 10001, 11000)
     with work.Writers(database, 4, "kills", server, pause=0.0005) as writers:

@@ -36,14 +36,18 @@ def peak_kb(process):
     return int(re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{process.pid}/status").read_text())[1])
 
 
-@pytest.mark.parametrize("server", ["mariadb-10.11"])
+BEFORE = {"mariadb-10.11": [],
+          "mysql-8.0, compressed": ["SET SESSION binlog_transaction_compression = ON"]}
+
+
+@pytest.mark.parametrize("server", ["mariadb-10.11", "mysql-8.0, compressed"])
 def test_a_transaction_of_any_size_stays_in_little_memory(new_capture, databases, server):
     rows = count("rows", 200000)
-    database = databases(server)
+    database = databases(server.split(",")[0])
     capture = new_capture({"capture.snapshot": "never"}, database)
     capture.start(snapshot=False)
     before_kb = peak_kb(capture.site.running["capture"])
-    insert_in_one_transaction(database, rows)
+    insert_in_one_transaction(database, rows, BEFORE[server])
     status = capture.drain(60 + rows / 2000)
     assert status["balance"] == 0 and status["counters"]["published"] == rows
     peak = peak_kb(capture.site.running["capture"])

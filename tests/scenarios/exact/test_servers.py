@@ -11,12 +11,7 @@ import pytest
 import work
 from counts import summary
 from replay import Table, differences
-
-SERVERS = {
-    "mariadb-10.11": ("mariadb-10.11", ()),
-    "mariadb-11.4": ("mariadb-11.4", ()),
-}
-
+from servers import SOURCES, source
 
 def first_half():
     yield work.INSERT + work.values(100, 130)
@@ -53,11 +48,10 @@ def second_half():
     yield "DELETE FROM oc_filecache WHERE fileid > 650"
 
 
-@pytest.mark.parametrize("which", SERVERS)
+@pytest.mark.parametrize("which", SOURCES)
 def test_what_is_published_is_what_happened(new_capture, databases, which):
-    name, options = SERVERS[which]
-    database = databases(name, *options)
-    capture = new_capture({"capture.commit_rows": 30}, database)
+    database, sets = source(databases, which)
+    capture = new_capture({"capture.commit_rows": 30, **sets}, database)
     work.fill(database, 1, 60)
     capture.start()
     work.run(database, first_half())
