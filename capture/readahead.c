@@ -26,6 +26,7 @@
 #define READ_AHEAD ((size_t)1 << 20)
 #define ENOUGH ((size_t)256 << 10)
 #define KEEP_AT_MOST (8 * READ_AHEAD) /* a larger buffer is given back after its use */
+#define FIRST_WORD_MS (120 * 1000)    /* to look for our place in a file of any size */
 #define LARGEST_PACKET ((size_t)1 << 30)
 
 /* Packets one behind another: size, time, bytes, padded to 8. */
@@ -154,6 +155,25 @@ read_some(struct cap_readahead *a, struct ls_err *err)
     return r;
 }
 
+/*
+ * The first packet has time of its own: a source that was asked by GTID reads its file from the
+ * head, up to our place, before it says a word, and who gives up and asks again begins at the head
+ * again, for ever. From then on it promises heartbeats.
+ */
+static int
+read_first(struct cap_readahead *a, struct ls_err *err)
+{
+    MARIADB_PVIO *pvio = a->mysql->net.pvio;
+    int silence_ms = pvio ? pvio->timeout[PVIO_READ_TIMEOUT] : 0, r;
+
+    if (silence_ms > 0 && silence_ms < FIRST_WORD_MS)
+        pvio->timeout[PVIO_READ_TIMEOUT] = FIRST_WORD_MS;
+    r = read_some(a, err);
+    if (a->mysql->net.pvio == pvio && pvio)
+        pvio->timeout[PVIO_READ_TIMEOUT] = silence_ms;
+    return r;
+}
+
 static void *
 read_ahead(void *arg)
 {
@@ -161,8 +181,9 @@ read_ahead(void *arg)
     struct ls_err err = {0};
 
     mysql_thread_init();
-    while (read_some(a, &err) == 0)
-        ;
+    if (read_first(a, &err) == 0)
+        while (read_some(a, &err) == 0)
+            ;
     (void)pthread_mutex_lock(&a->mutex);
     a->ended = true;
     a->end = err;

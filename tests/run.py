@@ -39,7 +39,7 @@ SUITES = {
     "workload": (60, pytest("tests/workload")),
     "capture": (540, pytest("tests/scenarios/capture")),
     "kafka": (420, pytest("tests/scenarios/kafka")),
-    "exact": (360, pytest("tests/scenarios/exact")),
+    "exact": (600, pytest("tests/scenarios/exact")),
     "transform": (300, pytest("tests/scenarios/transform")),
     "apply": (360, pytest("tests/scenarios/apply")),
     "scenarios": (600, pytest("tests/scenarios", alone=True)),

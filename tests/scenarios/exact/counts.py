@@ -16,6 +16,11 @@ def count(name, in_ci):
     return int(os.environ.get(f"SOAK_{name.upper()}", in_ci))
 
 
+def those(in_ci):
+    """(name, count) of those that are run: in CI the ones with a count, in soak all."""
+    return [(name, n) for name, n in in_ci.items() if n or "SOAK_SUMMARY" in os.environ]
+
+
 def seeded(*what):
     """A source of random numbers that gives the same ones for the same words."""
     return random.Random(f"{SEED} {what}")
