@@ -201,7 +201,7 @@ connect_host(const struct ls_config *config, const struct cap_host *host, unsign
         mysql_close(mysql);
         return ls_fail_cause(err, LS_ERR_FATAL, CR_SSL_CONNECTION_ERROR, "source-tls",
                              "%s: the server offers no TLS, and source.tls=%s demands it", what,
-                             tls_names[mode]);
+                             ls_config_str(config, "source", "tls"));
     }
     *ret = mysql;
     return 0;
