@@ -242,7 +242,7 @@ cap_chunk_sql(struct cap_chunk *c, MYSQL *mysql, const struct cap_walk *walk,
     (void)ls_buf_printf(&c->sql, ".");
     (void)snprintf(name, sizeof(name), "%s%s", names->prefix, walk->table->name);
     put_name(&c->sql, name);
-    if (c->by_path) {
+    if (walk->chosen && c->by_path) {
         (void)ls_buf_printf(&c->sql, " WHERE `storage` = %" PRId64,
                             walk->chosen->storages[state->storage]);
         if (state->n_key > 0) {

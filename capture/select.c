@@ -98,7 +98,7 @@ stored_id(const char *prefix, const char *uid, char out[ID_MAX + 1])
     }
     if (EVP_Digest(id, (size_t)length, digest, &n, EVP_md5(), NULL) != 1 || n != 16)
         return -1;
-    for (unsigned i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++)
         (void)snprintf(out + 2 * i, 3, "%02x", digest[i]);
     return 0;
 }

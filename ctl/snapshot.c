@@ -50,7 +50,7 @@ value_of(int argc, char **argv, int *i, const char *name)
         return argv[*i] + n + 1;
     if (strcmp(argv[*i], name) != 0)
         return NULL;
-    return *i + 1 < argc ? argv[++*i] : "";
+    return *i + 1 < argc && argv[*i + 1] ? argv[++*i] : "";
 }
 
 int
