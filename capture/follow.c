@@ -1,0 +1,230 @@
+/*
+ * Packet after packet: the stream, and what is done between two of them. That is a snapshot's next
+ * step, a repair, a command, the commit, and once a second heartbeats and the status.
+ *
+ * Clocks and locks cost more than a packet does, so they are looked at now and then, and always
+ * where it may be waited. Any failure ends it: loop.c says what becomes of it.
+ */
+#include "capture/columns.h"
+#include "capture/hosts.h"
+#include "capture/loop_parts.h"
+#include "common/log.h"
+#include <inttypes.h>
+#include <string.h>
+
+#define LOOK_EVERY 64  /* packets */
+#define BEHIND_MS 500  /* between two commits while there is much to catch up on */
+#define CONTROL_MS 200 /* how often commands are looked for, at most */
+
+static const char wait_source[] = "the source has not said a word for two heartbeats";
+static const char wait_kafka[] =
+    "no answer for two heartbeats from Kafka, or from the source's tables";
+
+/* A loss is repaired by a snapshot, unless nobody wants one. */
+static bool
+may_not_repair(const struct capture *c)
+{
+    return !strcmp(ls_config_str(c->config, "capture", "snapshot"), "never") && !c->new_snapshot &&
+           !cap_snapshot_covers_all(cap_publisher_position(c->publisher));
+}
+
+/*
+ * Commits by rows or by age. Age counts where somebody waits for the rows: with a good deal more
+ * at hand the newest of these are old, and many small transactions would only make it later.
+ */
+static int
+commit_due(struct capture *c, bool look, struct ls_err *err)
+{
+    bool due = cap_publisher_full(c->publisher);
+
+    if (!due && look && cap_publisher_age_ms(c->publisher, c->now_ms) >= c->commit_ms)
+        due = !cap_session_has_more(c->session) ||
+              cap_publisher_age_ms(c->publisher, c->now_ms) >= BEHIND_MS;
+    return due ? cap_publisher_commit(c->publisher, err) : 0;
+}
+
+/* Everything between two packets: the snapshot's next step, a repair, the commit. */
+static int
+at_boundary(struct capture *c, bool look, bool *ret_busy, struct ls_err *err)
+{
+    struct cap_position *position = cap_publisher_position(c->publisher);
+
+    *ret_busy = false;
+    if (cap_keep_columns(c, err) < 0)
+        return -1;
+    /* by age too, for a transaction may take its time to arrive and the broker aborts ours then;
+     * the position holds the row */
+    if (!cap_stream_at_boundary(c->stream))
+        return commit_due(c, look, err);
+    if (!c->columns_asked && cap_schema_wants_columns(c->schema) &&
+        cap_stream_coords(c->stream)->file[0]) {
+        /* early, while nothing lies between the stream and the source */
+        c->columns_asked = true;
+        if (cap_learn_columns(c, cap_stream_coords(c->stream), NULL, err) < 0)
+            return -1;
+    }
+    if (position->lost && may_not_repair(c))
+        return ls_fail_cause(
+            err, LS_ERR_FATAL, 0, "rows-lost",
+            "rows of a watched table changed without events in front of %.100s:%" PRIu64
+            " and capture.snapshot=never: start once with --snapshot",
+            position->file, position->pos);
+    if (position->lost || c->new_snapshot) {
+        /* in the transaction that moves the position past the loss: a crash cannot part them */
+        if (cap_snapshot_begin(c->snapshot, err) < 0)
+            return -1;
+        c->new_snapshot = false;
+    }
+    if (position->snapshot.phase == CAP_SNAPSHOT_RUNNING) {
+        if (cap_schema_stale(c->schema) && cap_look_at_source(c, err) < 0)
+            return -1;
+        if (cap_snapshot_step(c->snapshot, c->stream, ret_busy, err) < 0)
+            return -1;
+    }
+    return commit_due(c, look, err);
+}
+
+/* What a command did, that it was taken and the answer are one commit. */
+static int
+carry_out(struct capture *c, const struct ls_command *command, struct ls_err *err)
+{
+    struct cap_position *position = cap_publisher_position(c->publisher);
+    struct ls_err why = {0};
+    bool accepted = cap_snapshot_command(c->snapshot, command, &why) == 0;
+
+    /* a command is no reason to stop: what the source does not allow is its answer */
+    if (!accepted && why.kind != LS_ERR_POISON &&
+        !(why.kind == LS_ERR_FATAL && !strncmp(why.cause, "source", 6))) {
+        *err = why;
+        return -1;
+    }
+    cap_control_answer(c->control, &position->control, command, accepted ? NULL : &why);
+    return cap_publisher_keep(c->publisher, err);
+}
+
+/* The commands there are, between two transactions. */
+static int
+take_commands(struct capture *c, struct ls_err *err)
+{
+    struct cap_control_state *state = &cap_publisher_position(c->publisher)->control;
+    struct ls_command command;
+    bool some = false;
+
+    c->control_ms = ls_mono_ms();
+    while (cap_control_next(c->control, state, &command) == 1) {
+        int r = carry_out(c, &command, err);
+        ls_command_free(&command);
+        if (r < 0)
+            return -1;
+        some = true;
+    }
+    if (some)
+        cap_tell(c);
+    return 0;
+}
+
+static int
+take_packet(struct capture *c, const struct cap_packet *packet, struct ls_err *err)
+{
+    struct ls_err why = {0};
+
+    if (cap_stream_take(c->stream, packet, &why) == 0)
+        return 0;
+    if (strcmp(why.cause, CAP_COLUMNS_WANTED) != 0) {
+        *err = why;
+        return -1;
+    }
+    if (cap_learn_columns(c, cap_stream_at(c->stream), cap_stream_wants(c->stream), err) < 0)
+        return -1;
+    return cap_stream_take(c->stream, packet, err);
+}
+
+/* Once a second: heartbeats, which also keep the position young, and the status. */
+static int
+tick(struct capture *c, struct ls_err *err)
+{
+    const struct cap_position *position = cap_publisher_position(c->publisher);
+    int64_t read_us = cap_stream_read_us(c->stream);
+
+    if (position->counters.watched != c->last_counter) {
+        c->last_counter = position->counters.watched;
+        c->last_progress_us = ls_now_us();
+    }
+    c->read_us = read_us;
+    cap_tell(c);
+    if (read_us > 0 && cap_publish_heartbeat(c->publisher, read_us, err) < 0)
+        return -1;
+    return 0;
+}
+
+/* Milliseconds the loop may wait for the next packet. */
+static int
+wait_ms(const struct capture *c)
+{
+    int64_t until_tick = c->tick_ms + CAP_TICK_MS - ls_mono_ms();
+    int commit = cap_publisher_wait_ms(c->publisher);
+
+    if (until_tick < 0)
+        until_tick = 0;
+    return commit >= 0 && commit < until_tick ? commit : (int)until_tick;
+}
+
+/* As cap_session_next; with a look at the clock, where /readyz is told too what is waited for. */
+static int
+next_packet(struct capture *c, bool look, bool wait, struct cap_packet *ret, struct ls_err *err)
+{
+    int r;
+
+    if (!look)
+        return cap_session_next(c->session, 0, ret, err);
+    cap_status_ready_until(c->status, c->ready_until, wait_source);
+    r = cap_session_next(c->session, wait ? wait_ms(c) : 0, ret, err);
+    if (r < 0)
+        return -1;
+    c->now_ms = ls_mono_ms();
+    if (r > 0)
+        c->ready_until = c->now_ms + c->ready_ms;
+    cap_status_ready_until(c->status, c->ready_until, wait_kafka);
+    return r;
+}
+
+int
+cap_follow(struct capture *c, struct ls_err *err)
+{
+    bool first = true, busy = false;
+    unsigned packets = 0;
+
+    c->ready_until = ls_mono_ms() + c->ready_ms;
+    while (!ls_run_stopping()) {
+        struct cap_packet packet;
+        /* clocks and locks cost more than a packet: they are for where it may be waited */
+        bool look = busy || packets++ % LOOK_EVERY == 0 || !cap_session_at_hand(c->session);
+        int r = next_packet(c, look, !busy, &packet, err);
+        if (r < 0)
+            return -1;
+        if (r > 0) {
+            if (first) {
+                cap_status_ready(c->status, NULL);
+                ls_run_notify_ready();
+                ls_backoff_reset(&c->backoff);
+                ls_log(LS_INFO, "following");
+                c->followed = c->served = true;
+                cap_hosts_good();
+                first = false;
+            }
+            if (take_packet(c, &packet, err) < 0)
+                return -1;
+        }
+        if (at_boundary(c, look, &busy, err) < 0)
+            return -1;
+        if (c->now_ms - c->control_ms >= CONTROL_MS && cap_stream_at_boundary(c->stream) &&
+            take_commands(c, err) < 0)
+            return -1;
+        if (c->now_ms - c->tick_ms >= CAP_TICK_MS) {
+            c->tick_ms = c->now_ms;
+            if (tick(c, err) < 0)
+                return -1;
+        }
+    }
+    return cap_publisher_commit(c->publisher, err);
+}
