@@ -350,6 +350,7 @@ cap_position_parse(struct ls_str json, struct cap_position *ret, struct ls_err *
     p.ts_us = integer(root, "ts_us");
     p.lost = json_is_true(json_object_get(root, "lost"));
     if (!seq || !gtid || !file || strlen(file) >= sizeof(p.file) || p.epoch <= 0 || p.row < 0 ||
+        (row_gtid && strlen(row_gtid) >= sizeof(p.row_gtid)) ||
         parse_snapshot(json_object_get(root, "snapshot"), &p.snapshot) < 0 ||
         parse_parts(root, &p) < 0 ||
         parse_control(json_object_get(root, "control"), &p.control) < 0) {
