@@ -34,6 +34,7 @@ TOOLS = BENCH / "bin"
 PARTS = ("stream", "unwatched", "latency", "snapshot")
 REPEAT = 3  # of what takes seconds
 LATENCY_ROWS, LATENCY_RATE = 10000, 500
+LIVE_ROWS = 5000  # of the database that is written to while it is followed
 
 
 class Lockstep:
@@ -135,7 +136,8 @@ class Bench:
         self.bed.kafka.start()
         self.busy = Source(BENCH / "busy", "busy", self.args.rows)
         self.noise = Source(BENCH / "noise", "noise", max(self.args.rows // 3, 1000))
-        for source in (self.busy, self.noise):
+        self.live = Source(BENCH / "live", "busy", LIVE_ROWS)
+        for source in (self.busy, self.noise, self.live):
             self.say(f"writing the binlog: {source.kind_of_rows}, {source.wanted['rows']} rows")
             source.prepare(TOOLS / "traffic")
             source.bootstrap = self.bed.kafka.bootstrap
@@ -198,9 +200,9 @@ class Bench:
             self.keep("stream", peers.Debezium.name, measure.first_to_end(
                 self.debezium("stream", watched, start), self.log("debezium"), watched))
 
-    def debezium(self, name, rows, start=None):
+    def debezium(self, name, rows, start=None, source=None):
         return self.peers[peers.Debezium].command(
-            self.busy, BENCH / "run" / f"debezium-{name}", f"debezium-{name}", rows, start)
+            source or self.busy, BENCH / "run" / f"debezium-{name}", f"debezium-{name}", rows, start)
 
     def idle_cpu(self, prefix, seconds):
         """What capture takes in this time, its start included, with nothing to read."""
@@ -227,18 +229,18 @@ class Bench:
         self.keep("unwatched", "lockstep-capture", median(runs))
 
     def latency(self):
-        lockstep = Lockstep(self.bed, self.busy, "latency")
-        lockstep.begin_at(self.busy._place())
+        lockstep = Lockstep(self.bed, self.live, "latency")
+        lockstep.begin_at(self.live._place())
         lockstep.start()
         topics, debezium = {"lockstep-capture": "latency.oc10.oc_filecache"}, None
         try:
             lockstep.site.wait_ready("capture")
             if peers.Debezium in self.peers:
                 topics[peers.Debezium.name] = "debezium-latency.owncloud.oc_filecache"
-                debezium = measure.Lines(self.debezium("latency", 0, self.busy._place()),
+                debezium = measure.Lines(self.debezium("latency", 0, self.live._place(), self.live),
                                          self.log("debezium-latency"))
                 self.wake(debezium)
-            said = run([TOOLS / "latency", self.busy.port, "root", "", self.busy.database,
+            said = run([TOOLS / "latency", self.live.port, "root", "", self.live.database,
                         self.bed.kafka.bootstrap, LATENCY_ROWS, LATENCY_RATE, *topics.values()],
                        "latency")
         finally:
@@ -251,8 +253,8 @@ class Bench:
     def wake(self, debezium):
         """Debezium's topic is there once a row went through; it starts reading at its own time."""
         for i in range(60):
-            self.busy.sql(f"UPDATE oc_filecache SET mtime=mtime+1, etag='wake{i}' LIMIT 1",
-                          self.busy.database)
+            self.live.sql(f"UPDATE oc_filecache SET mtime=mtime+1, etag='wake{i}' LIMIT 1",
+                          self.live.database)
             try:
                 debezium.word("first", 1)
                 return
@@ -314,7 +316,7 @@ class Bench:
             return self.write(facts)
         finally:
             for server in (getattr(self, "busy", None), getattr(self, "noise", None),
-                           self.bed.kafka):
+                           getattr(self, "live", None), self.bed.kafka):
                 if server:
                     server.stop()
 

@@ -47,6 +47,14 @@ now_ns(void)
 }
 
 static void
+sleep_until(int64_t ns)
+{
+    struct timespec t = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+
+    (void)clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL);
+}
+
+static void
 die(const char *what, const char *why)
 {
     (void)fprintf(stderr, "latency: %s: %s\n", what, why);
@@ -100,6 +108,23 @@ set(rd_kafka_conf_t *conf, const char *key, const char *value)
         die(key, why);
 }
 
+/* The end of a partition; of a topic that was just made nobody may know the leader yet. */
+static int64_t
+end_of(struct reader *r, int32_t partition)
+{
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
+    int64_t low, high;
+
+    for (int tries = 0; tries < 100; tries++) {
+        code = rd_kafka_query_watermark_offsets(r->kafka, r->topic, partition, &low, &high, 10000);
+        if (!code)
+            return high;
+        sleep_until(now_ns() + 100000000);
+    }
+    die(r->topic, rd_kafka_err2str(code));
+    return -1;
+}
+
 /* Every partition of the topic, from its end on. */
 static void
 reader_start(struct reader *r, const char *bootstrap)
@@ -125,13 +150,8 @@ reader_start(struct reader *r, const char *bootstrap)
     if (code || meta->topic_cnt != 1 || meta->topics[0].partition_cnt == 0)
         die(r->topic, code ? rd_kafka_err2str(code) : "no such topic");
     list = rd_kafka_topic_partition_list_new(meta->topics[0].partition_cnt);
-    for (int i = 0; i < meta->topics[0].partition_cnt; i++) {
-        int64_t low, high;
-        code = rd_kafka_query_watermark_offsets(r->kafka, r->topic, i, &low, &high, 10000);
-        if (code)
-            die(r->topic, rd_kafka_err2str(code));
-        rd_kafka_topic_partition_list_add(list, r->topic, i)->offset = high;
-    }
+    for (int i = 0; i < meta->topics[0].partition_cnt; i++)
+        rd_kafka_topic_partition_list_add(list, r->topic, i)->offset = end_of(r, i);
     if ((code = rd_kafka_assign(r->kafka, list)) != 0)
         die(r->topic, rd_kafka_err2str(code));
     rd_kafka_topic_partition_list_destroy(list);
@@ -139,14 +159,6 @@ reader_start(struct reader *r, const char *bootstrap)
     rd_kafka_topic_destroy(topic);
     if (pthread_create(&r->thread, NULL, read_topic, r) != 0)
         die("thread", "cannot start");
-}
-
-static void
-sleep_until(int64_t ns)
-{
-    struct timespec t = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
-
-    (void)clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL);
 }
 
 static void
