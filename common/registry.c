@@ -4,10 +4,11 @@
  * Three calls are used: is this schema known under its subject, register it, give the schema of an
  * id; and each goes to the first URL that answers. What can go wrong: a registry that is away, or a
  * proxy in front of it that answers in its place (5xx, text that is no JSON, no id): the next URL,
- * then RETRY. A schema that the subject's compatibility rule refuses is FATAL with the registry's
- * own words: writing on would lock out the readers that the rule protects. An answer may be long or
- * never end: there is a cap and a deadline. Passwords stay out of messages and logs, also those
- * that somebody wrote into the URL.
+ * then RETRY. So is "no such id" from somebody who is no registry, and it counts only when all URLs
+ * say it: a follower may not have read yet what its leader was told. A schema that the subject's
+ * compatibility rule refuses is FATAL with the registry's own words: writing on would lock out the
+ * readers that the rule protects. An answer may be long or never end: there is a cap and a
+ * deadline. Passwords stay out of messages and logs, also those that somebody wrote into the URL.
  */
 #include "common/registry.h"
 #include "common/log.h"
@@ -25,6 +26,7 @@
 
 #define ANSWER_MAX ((size_t)1 << 20)
 #define FETCH_MS 60000
+#define NO_SUCH_SCHEMA 40403 /* a registry's error_code; the 404 of a wrong path has another */
 #define TYPE "application/vnd.schemaregistry.v1+json"
 
 struct call {
@@ -168,6 +170,11 @@ call_one(struct call *c, const char *base, struct ls_err *err)
         return ls_fail_cause(err, LS_ERR_RETRY, (int)c->status, "registry",
                              "%s leads somewhere else (%ld): set registry.url to the place itself",
                              shown, c->status);
+    if (c->status == 404 && !c->body &&
+        json_integer_value(json_object_get(c->json, "error_code")) != NO_SUCH_SCHEMA)
+        return ls_fail_cause(err, LS_ERR_RETRY, 404, "registry",
+                             "what answers at %s is no schema registry: it has no such page",
+                             shown);
     if (c->status / 100 == 2 && !json_is_object(c->json))
         return ls_fail_cause(err, LS_ERR_RETRY, (int)c->status, "registry",
                              "what answers at %s is no schema registry: the answer is no JSON "
@@ -176,11 +183,13 @@ call_one(struct call *c, const char *base, struct ls_err *err)
     return 0;
 }
 
+/* A GET's 404 is the answer only when all URLs say so. */
 static int
 call_all(struct call *c, const char *path, const char *body, struct ls_err *err)
 {
     const char *list = ls_config_str(c->config, "registry", "url");
     struct ls_err why = {0};
+    bool none = false;
 
     c->path = path;
     c->body = body;
@@ -191,12 +200,17 @@ call_all(struct call *c, const char *path, const char *body, struct ls_err *err)
         if (n > 0 && n < sizeof(base)) {
             memcpy(base, list, n);
             base[n] = '\0';
-            if (call_one(c, base, &why) == 0)
-                return 0;
+            if (call_one(c, base, &why) == 0) {
+                if (body || c->status != 404)
+                    return 0;
+                none = true;
+            }
         }
         list += n;
         list += strspn(list, ", ");
     }
+    if (none && why.kind == LS_ERR_NONE)
+        return 0;
     if (why.kind == LS_ERR_NONE)
         return ls_fail_cause(err, LS_ERR_FATAL, EINVAL, "registry", "registry.url names no URL");
     *err = why;

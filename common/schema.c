@@ -12,6 +12,7 @@
 #include "common/fields.h"
 #include "common/log.h"
 #include "common/records.h"
+#include "common/run.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -22,6 +23,7 @@
 #define SCHEMA_BYTES_MAX ((size_t)256 * 1024)
 #define MISSING_MAX 64
 #define IDS_MAX 512
+#define UNKNOWN_MS 30000 /* then the registry is asked again: it may have learned the id */
 
 struct known {
     uint64_t fingerprint;
@@ -39,10 +41,12 @@ static size_t n_missing;
 
 static struct {
     uint32_t id;
-    bool unknown; /* to the registry too */
+    bool unknown; /* to the registry too, when it was asked */
+    int64_t asked_ms;
     uint64_t fingerprint;
 } ids[IDS_MAX];
 static size_t n_ids;
+static int64_t unknown_ms = UNKNOWN_MS;
 static schema_fetch_fn *fetcher;
 static void *fetcher_arg;
 
@@ -132,16 +136,32 @@ schema_head_of(const char *name)
     return &heads[i];
 }
 
+/* Where an id stands, or is to: n_ids. */
+static size_t
+id_place(uint32_t id)
+{
+    size_t i = 0;
+
+    while (i < n_ids && ids[i].id != id)
+        i++;
+    return i;
+}
+
+/* A registry that was made anew may give another schema an id that was known: what it says last
+ * holds. */
 void
 schema_head_set(const char *name, uint32_t id)
 {
     size_t index = index_of(name);
     struct schema_head *head = &heads[index];
+    size_t place;
 
-    if (n_ids < IDS_MAX) {
-        ids[n_ids].id = id;
-        ids[n_ids].unknown = false;
-        ids[n_ids++].fingerprint = schema_fingerprint_of(name);
+    place = id_place(id);
+    if (place < IDS_MAX) {
+        ids[place].id = id;
+        ids[place].unknown = false;
+        ids[place].fingerprint = compiled[index].fingerprint;
+        n_ids += place == n_ids;
     }
     head->n = 5;
     head->bytes[0] = 0;
@@ -252,23 +272,30 @@ schema_set_fetcher(schema_fetch_fn *fn, void *arg)
     n_ids = 0;
 }
 
-/* Asks the registry about an id that it was not asked about before. */
+void
+schema_unknown_for(int64_t ms)
+{
+    unknown_ms = ms;
+}
+
+/* Asks the registry about an id that it was not asked about before, or did not know. */
 static int
 fetch(uint32_t id, struct ls_err *err)
 {
+    size_t place = id_place(id);
     char *json = NULL;
     struct ls_err why = {0};
     int ok = 0, r = -1;
 
-    if (n_ids == IDS_MAX)
-        n_ids = 0; /* made-up ids have filled it: the true ones are soon here again */
+    if (place == IDS_MAX)
+        place = n_ids = 0; /* made-up ids have filled it: the true ones are soon here again */
     if (fetcher(fetcher_arg, id, &json, err) < 0)
         return -1;
-    ids[n_ids].id = id;
-    ids[n_ids].unknown = true;
+    ids[place].id = id;
+    ids[place].unknown = true;
     if (json && ls_schema_learn(ls_str_of(json), &why) == 0) {
-        ids[n_ids].fingerprint = ls_schema_fingerprint(json, &why, &ok);
-        ids[n_ids].unknown = !ok;
+        ids[place].fingerprint = ls_schema_fingerprint(json, &why, &ok);
+        ids[place].unknown = !ok;
     } else if (json && why.kind != LS_ERR_POISON) {
         if (err)
             *err = why;
@@ -276,7 +303,8 @@ fetch(uint32_t id, struct ls_err *err)
     } else if (json) {
         ls_log_err(LS_WARN, "schema-skipped", &why);
     }
-    n_ids++;
+    ids[place].asked_ms = ls_mono_ms();
+    n_ids += place == n_ids;
     r = 0;
 out:
     free(json);
@@ -286,23 +314,22 @@ out:
 int
 schema_by_id(uint32_t id, uint64_t *ret_fingerprint, struct ls_err *err)
 {
+    size_t i;
+
     if (!fetcher)
         return ls_fail_cause(err, LS_ERR_POISON, ENOENT, "unknown-schema",
                              "the value names the schema %" PRIu32
                              " of a registry, and registry.url is not set",
                              id);
-    for (int asked = 0; asked < 2; asked++) {
-        for (size_t i = 0; i < n_ids; i++) {
-            if (ids[i].id != id)
-                continue;
-            if (ids[i].unknown)
-                return ls_fail_cause(err, LS_ERR_POISON, ENOENT, "unknown-schema",
-                                     "the registry has no Avro schema with the id %" PRIu32, id);
-            *ret_fingerprint = ids[i].fingerprint;
-            return 0;
-        }
-        if (asked == 0 && fetch(id, err) < 0)
+    i = id_place(id);
+    if (i == n_ids || (ids[i].unknown && ls_mono_ms() - ids[i].asked_ms >= unknown_ms)) {
+        if (fetch(id, err) < 0)
             return -1;
+        i = id_place(id);
     }
-    return ls_fail(err, LS_ERR_FATAL, 0, "a schema's id is lost");
+    if (ids[i].unknown)
+        return ls_fail_cause(err, LS_ERR_POISON, ENOENT, "unknown-schema",
+                             "the registry has no Avro schema with the id %" PRIu32, id);
+    *ret_fingerprint = ids[i].fingerprint;
+    return 0;
 }

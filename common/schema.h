@@ -30,15 +30,19 @@ struct schema_head {
 };
 /* A compiled-in schema's; borrowed for the process's life, and changed by schema_head_set. */
 const struct schema_head *schema_head_of(const char *name);
-/* From here on values of this schema carry the registry's id. Before the first is encoded. */
+/* From here on values of this schema carry the registry's id, and values with this id are of this
+ * schema. Before the first is encoded. */
 void schema_head_set(const char *name, uint32_t id);
 
-/* The fingerprint behind a registry's id: learned, or asked from the fetcher, once. Unknown, or
- * without a fetcher: POISON, cause "unknown-schema". */
+/* The fingerprint behind a registry's id: learned, or asked from the fetcher, once; one that
+ * was unknown is asked for again after half a minute. Unknown, or without a fetcher: POISON, cause
+ * "unknown-schema". */
 int schema_by_id(uint32_t id, uint64_t *ret_fingerprint, struct ls_err *err);
 /* Gives the schema of an id as text, malloc'ed; 0 and NULL when there is none. */
 typedef int schema_fetch_fn(void *arg, uint32_t id, char **ret_json, struct ls_err *err);
 void schema_set_fetcher(schema_fetch_fn *fn, void *arg);
+/* For tests: how long "unknown" holds. */
+void schema_unknown_for(int64_t ms);
 
 /* The fingerprint of a compiled-in schema; one that is not there is a bug and aborts. */
 uint64_t schema_fingerprint_of(const char *name);

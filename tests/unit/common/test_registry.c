@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "common/records.h"
 #include "common/registry.h"
+#include "common/run.h"
 #include "common/schema.h"
 #include <microhttpd.h>
 
@@ -18,6 +19,7 @@ struct answer {
 static struct MHD_Daemon *server;
 static int port;
 static struct answer lookup, registered, fetched; /* what is answered to which question */
+static struct answer fetched_from_a;              /* below /a */
 static int n_lookups, n_registered, n_fetched;
 static char authorization[100], last_path[300];
 
@@ -44,7 +46,7 @@ on_request(void *arg, struct MHD_Connection *connection, const char *url, const 
     snprintf(authorization, sizeof(authorization), "%s", sign_in ? sign_in : "");
     snprintf(last_path, sizeof(last_path), "%s", url);
     if (strcmp(method, "GET") == 0) {
-        answer = &fetched;
+        answer = strncmp(url, "/a/", 3) == 0 ? &fetched_from_a : &fetched;
         n_fetched++;
     } else if (strstr(url, "/versions")) {
         answer = &registered;
@@ -230,6 +232,82 @@ an_unknown_id_is_asked_for_once_and_its_value_is_poison(void **state)
 }
 
 static void
+an_id_that_one_url_does_not_know_is_asked_for_at_the_other_and_later_again(void **state)
+{
+    struct ls_arena *arena = ls_arena_new(1 << 20);
+    struct ls_config *config = config_with("http://127.0.0.1:%d/a,http://127.0.0.1:%d/b");
+
+    (void)state;
+    ls_registry_attach(config);
+    fetched_from_a = (struct answer){404, "{\"error_code\":40403}"};
+    fetched = (struct answer){200, "{\"schema\":\"\\\"string\\\"\"}"};
+    decode_with(arena, 90, "abc", LS_ERR_POISON, "another kind of record");
+    assert_int_equal(n_fetched, 2);
+    fetched = fetched_from_a;
+    decode_with(arena, 91, "abc", LS_ERR_POISON, "no Avro schema with the id 91");
+    assert_int_equal(n_fetched, 4);
+    schema_unknown_for(0);
+    fetched = (struct answer){403, "{\"message\":\"not now\"}"};
+    decode_with(arena, 91, "abc", LS_ERR_FATAL, "not now");
+    fetched = (struct answer){200, "{\"schema\":\"\\\"string\\\"\"}"};
+    decode_with(arena, 91, "abc", LS_ERR_POISON, "another kind of record");
+    decode_with(arena, 91, "abc", LS_ERR_POISON, "another kind of record");
+    assert_int_equal(n_fetched, 8);
+    schema_unknown_for(30000);
+    schema_set_fetcher(NULL, NULL);
+    ls_config_free(config);
+    ls_arena_free(arena);
+}
+
+static void
+an_id_that_is_given_anew_is_of_the_schema_that_has_it_now(void **state)
+{
+    struct ls_config *config = config_with("http://127.0.0.1:%d");
+    struct ls_err err = {0};
+    uint64_t fingerprint = 0;
+
+    (void)state;
+    ls_registry_attach(config);
+    schema_head_set("cs3/share", 3);
+    schema_head_set("cs3/person", 4);
+    schema_head_set("cs3/person", 3);
+    ok(schema_by_id(3, &fingerprint, &err));
+    assert_true(fingerprint == schema_fingerprint_of("cs3/person"));
+    for (int i = 0; i < 1000; i++) /* at each reconnect */
+        schema_head_set("cs3/share", 5);
+    schema_head_set("cs3/share", 6);
+    ok(schema_by_id(6, &fingerprint, &err));
+    assert_true(fingerprint == schema_fingerprint_of("cs3/share"));
+    assert_int_equal(n_fetched, 0);
+    schema_set_fetcher(NULL, NULL);
+    ls_config_free(config);
+}
+
+/* The last test: once stopped, nothing is tried again. */
+static void
+a_404_of_somebody_who_is_no_registry_says_nothing_about_an_id(void **state)
+{
+    static const char *const texts[] = {"<html>no such page</html>", "", "[]",
+                                        "{\"error_code\":404,\"message\":\"HTTP 404 Not Found\"}"};
+    struct ls_arena *arena = ls_arena_new(1 << 20);
+    struct ls_config *config = config_with("http://127.0.0.1:%d/a,http://127.0.0.1:%d/b");
+
+    (void)state;
+    ls_registry_attach(config);
+    ls_run_stop();
+    fetched_from_a = (struct answer){404, "{\"error_code\":40403}"};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        fetched = (struct answer){404, texts[i]};
+        decode_with(arena, 95, "abc", LS_ERR_RETRY, "no schema registry");
+    }
+    fetched = fetched_from_a;
+    decode_with(arena, 95, "abc", LS_ERR_POISON, "no Avro schema with the id 95");
+    schema_set_fetcher(NULL, NULL);
+    ls_config_free(config);
+    ls_arena_free(arena);
+}
+
+static void
 values_carry_the_registry_s_ids_and_come_back(void **state)
 {
     struct ls_config *config = config_with("http://127.0.0.1:1,http://127.0.0.1:%d/");
@@ -284,7 +362,11 @@ main(void)
         cmocka_unit_test(an_answer_without_end_is_cut),
         cmocka_unit_test(a_registry_that_is_away_is_tried_again_and_its_password_stays_hidden),
         cmocka_unit_test(an_unknown_id_is_asked_for_once_and_its_value_is_poison),
+        cmocka_unit_test(
+            an_id_that_one_url_does_not_know_is_asked_for_at_the_other_and_later_again),
         cmocka_unit_test(values_carry_the_registry_s_ids_and_come_back),
+        cmocka_unit_test(an_id_that_is_given_anew_is_of_the_schema_that_has_it_now),
+        cmocka_unit_test(a_404_of_somebody_who_is_no_registry_says_nothing_about_an_id),
     };
 
     return cmocka_run_group_tests(tests, server_start, server_stop);
