@@ -21,8 +21,9 @@
 #include <string.h>
 
 #define ASK_MS 5000
-#define LIMIT_MIN 16384   /* positions, statuses and dead letters without their value fit */
-#define BATCH_OVERHEAD 96 /* the batch's head, and a record's lengths and numbers */
+#define LIMIT_MIN 16384    /* statuses and dead letters without their value fit */
+#define POSITION_MIN 65536 /* a position with a long set of GTIDs, and the columns beside it */
+#define BATCH_OVERHEAD 96  /* the batch's head, and a record's lengths and numbers */
 #define HEADER_OVERHEAD 10
 
 static _Atomic int64_t limit, told;
@@ -97,13 +98,36 @@ limit_of(const rd_kafka_ConfigResource_t *topic)
     return 0;
 }
 
+/* What a topic must take. A position that becomes too large while we run would stop capture again
+ * and again. */
+static int64_t
+least_of(const char *topic)
+{
+    const char *dot = strrchr(topic, '.');
+
+    return dot && strcmp(dot, ".position") == 0 ? POSITION_MIN : LIMIT_MIN;
+}
+
+/* A topic that takes too little is refused in words. */
+int
+kafka_limit_check(const char *topic, int64_t bytes, struct ls_err *err)
+{
+    int64_t least = least_of(topic);
+
+    if (bytes <= 0 || bytes >= least)
+        return 0;
+    return ls_fail_cause(err, LS_ERR_FATAL, 0, "topics",
+                         "topic %s takes %" PRId64 " bytes at most (max.message.bytes), %" PRId64
+                         " are the least",
+                         topic, bytes, least);
+}
+
 /* The smallest limit; 0 when one of the topics did not tell its own. */
 static int
 smallest(rd_kafka_event_t *event, int64_t *ret, struct ls_err *err)
 {
     const rd_kafka_DescribeConfigs_result_t *all;
     const rd_kafka_ConfigResource_t **topics;
-    const char *name = "";
     int64_t least = INT64_MAX;
     size_t n;
 
@@ -118,16 +142,11 @@ smallest(rd_kafka_event_t *event, int64_t *ret, struct ls_err *err)
 
         if (code && code != RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
             return kafka_fail(err, code, "a topic's configuration");
-        if (bytes < least) {
+        if (kafka_limit_check(rd_kafka_ConfigResource_name(topics[i]), bytes, err) < 0)
+            return -1;
+        if (bytes < least)
             least = bytes;
-            name = rd_kafka_ConfigResource_name(topics[i]);
-        }
     }
-    if (least > 0 && least < LIMIT_MIN)
-        return ls_fail_cause(err, LS_ERR_FATAL, 0, "topics",
-                             "topic %s takes %" PRId64 " bytes at most (max.message.bytes), %d are "
-                             "the least",
-                             name, least, LIMIT_MIN);
     *ret = least == INT64_MAX ? 0 : least;
     return 0;
 }

@@ -29,6 +29,8 @@ const char *const *kafka_topic_settings(enum ls_topic_kept kept);
 /* Asks for the topics' limits. A broker that does not tell is no failure. */
 int kafka_limits_ask(rd_kafka_t *rk, const struct ls_topic_spec *specs, size_t n,
                      struct ls_err *err);
+/* FATAL, cause "topics", when a topic takes less than what we write there. */
+int kafka_limit_check(const char *topic, int64_t bytes, struct ls_err *err);
 int64_t kafka_limit(void); /* 0: not known */
 /* What a record may take at most in a batch of its own. */
 int64_t kafka_record_size(size_t key_and_value, const struct ls_header *headers, size_t n);

@@ -515,6 +515,23 @@ what_the_topics_say_is_believed_until_a_refusal_and_again_when_it_changes(void *
     kafka_limit_told(0);
 }
 
+static void
+a_position_topic_that_takes_too_little_is_refused_in_words(void **state)
+{
+    struct ls_err err = {0};
+
+    (void)state;
+    ok(kafka_limit_check("p.oc10.oc_share", 50000, &err));
+    ok(kafka_limit_check("p.position", 65536, &err));
+    ok(kafka_limit_check("p.position", 0, &err)); /* not told */
+    assert_int_equal(kafka_limit_check("p.oc10.oc_share", 16383, &err), -1);
+    assert_int_equal(kafka_limit_check("p.position", 50000, &err), -1);
+    assert_int_equal(err.kind, LS_ERR_FATAL);
+    assert_string_equal(err.cause, "topics");
+    assert_string_equal(err.msg, "topic p.position takes 50000 bytes at most (max.message.bytes), "
+                                 "65536 are the least");
+}
+
 static const char *
 setting(enum ls_topic_kept kept, const char *name)
 {
@@ -605,6 +622,7 @@ main(void)
         cmocka_unit_test(bounds_and_partitions_are_those_of_the_topic),
         cmocka_unit_test(a_topic_of_another_shape_or_missing_is_named),
         cmocka_unit_test(a_record_that_the_broker_refuses_is_found_in_three_tries),
+        cmocka_unit_test(a_position_topic_that_takes_too_little_is_refused_in_words),
         cmocka_unit_test(what_the_topics_say_is_believed_until_a_refusal_and_again_when_it_changes),
         cmocka_unit_test(
             what_is_read_whole_at_a_start_is_compacted_soon_and_the_rest_stays_14_days),
