@@ -36,6 +36,7 @@ struct capture {
     bool publisher_lost; /* its transaction failed: connect again before anything else */
     bool active;         /* was, or is: not so a start or the end of a wait, which take over */
     bool topics;         /* they are there, and their limits known */
+    bool registered;     /* our schemas, with the registry: once is enough */
     struct cap_standby standby;
     int64_t ready_ms, ready_until;
     int64_t now_ms; /* as of the last look */

@@ -44,7 +44,13 @@ cap_make_topics(struct capture *c, struct ls_err *err)
     /* before the first record, so that whoever reads one can read it */
     if (ls_schemas_publish(c->config, err) < 0)
         return -1;
-    return ls_registry_register(c->config, "oc10/", err);
+    /* when the limits are asked for again the ids are known, also while the registry is away */
+    if (c->registered)
+        return 0;
+    if (ls_registry_register(c->config, "oc10/", err) < 0)
+        return -1;
+    c->registered = true;
+    return 0;
 }
 
 int
@@ -130,7 +136,7 @@ stay_behind(struct capture *c, struct ls_err *err)
 static int
 connect_publisher(struct capture *c, struct ls_err *err)
 {
-    const struct cap_position *position = cap_publisher_position(c->publisher);
+    struct cap_position *position = cap_publisher_position(c->publisher);
     char gtids[CAP_GTID_SET_TEXT];
     bool found;
 
@@ -143,8 +149,10 @@ connect_publisher(struct capture *c, struct ls_err *err)
         return -1;
     if (!found && begin_first(c, err) < 0)
         return -1;
-    if (c->new_snapshot && cap_snapshot_covers_all(position))
+    if (c->new_snapshot && cap_snapshot_covers_all(position)) {
+        cap_snapshot_go_on(position);
         c->new_snapshot = false; /* it goes on where it was */
+    }
     if (c->new_snapshot && !cap_position_in_part(position)) {
         if (cap_snapshot_begin(c->snapshot, err) < 0)
             return -1;

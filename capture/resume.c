@@ -26,7 +26,7 @@ struct read_position {
     bool found;
     char mark[112]; /* what this connection wrote */
     bool marked;    /* and saw again */
-    bool last;      /* the last one that connected was this process */
+    bool last;      /* nobody else connected after this process did */
 };
 
 /* Nobody else's: two hosts may well have the same pid in the same microsecond. */
@@ -143,6 +143,7 @@ cap_resume_is_last(const struct ls_config *config, bool *ret, struct ls_err *err
 
     if (!read)
         return ls_fail(err, LS_ERR_RETRY, 0, "no memory");
+    read->last = true; /* a topic that was made anew names nobody: nobody has taken over */
     r = ls_topic_read(config, ls_config_topic(config, "position"), take_position, read, err);
     if (r == 0)
         *ret = read->last;

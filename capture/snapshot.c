@@ -169,6 +169,16 @@ cap_snapshot_covers_all(const struct cap_position *position)
            !of_chosen(&position->snapshot);
 }
 
+void
+cap_snapshot_go_on(struct cap_position *position)
+{
+    if (position->snapshot.phase != CAP_SNAPSHOT_PAUSED)
+        return;
+    position->snapshot.phase = CAP_SNAPSHOT_RUNNING;
+    ls_log(LS_WARN, "snapshot-resumed",
+           LS_S("why", "a snapshot was asked for at the start, and this one was paused"));
+}
+
 /* ---- begin, end, commands */
 
 static void

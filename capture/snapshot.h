@@ -20,6 +20,8 @@ void cap_snapshot_free(struct cap_snapshot *snapshot);
 int cap_snapshot_begin(struct cap_snapshot *snapshot, struct ls_err *err);
 /* Running or paused, of everything: it repairs whatever was lost before it began. */
 bool cap_snapshot_covers_all(const struct cap_position *position);
+/* When it is paused: it runs again, with a word in the log. */
+void cap_snapshot_go_on(struct cap_position *position);
 /*
  * A command, between two transactions: snapshot-start, -pause, -resume, -cancel. Changes the state
  * in the publisher's position; the caller commits. POISON: refused, the cause says why ("busy",

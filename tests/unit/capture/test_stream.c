@@ -694,10 +694,26 @@ a_view_of_mysql_waits_for_the_engine_and_its_chunk_for_the_binlogs_end(void **st
     flavour = CAP_MARIADB;
 }
 
+static void
+a_paused_snapshot_goes_on_when_one_is_asked_for_at_the_start(void **state)
+{
+    static struct cap_position kept;
+
+    (void)state;
+    kept.snapshot.phase = CAP_SNAPSHOT_PAUSED;
+    assert_true(cap_snapshot_covers_all(&kept));
+    cap_snapshot_go_on(&kept);
+    assert_int_equal(kept.snapshot.phase, CAP_SNAPSHOT_RUNNING);
+    kept.snapshot.phase = CAP_SNAPSHOT_DONE;
+    cap_snapshot_go_on(&kept);
+    assert_int_equal(kept.snapshot.phase, CAP_SNAPSHOT_DONE);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_paused_snapshot_goes_on_when_one_is_asked_for_at_the_start),
         cmocka_unit_test(after_a_start_by_gtid_the_place_is_unknown_until_the_source_tells_it),
         cmocka_unit_test(after_a_start_by_file_and_position_the_place_is_known_at_once),
         cmocka_unit_test(what_was_read_behind_the_position_is_forgotten_with_it),
