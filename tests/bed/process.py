@@ -37,14 +37,20 @@ def free_port():
 
 
 def wait_until(check, seconds, what, every=0.05):
-    """Polls check() until it returns something true, and returns that. BedError after `seconds`."""
+    """
+    Polls check() until it returns something true, and returns that. BedError after `seconds`. A
+    KeyError counts as "not yet": a daemon that is starting has an empty status.
+    """
     end = time.monotonic() + seconds
     while True:
-        result = check()
+        try:
+            result, missing = check(), ""
+        except KeyError as e:
+            result, missing = None, f" (no {e} at the end)"
         if result:
             return result
         if time.monotonic() > end:
-            raise BedError(f"waited {seconds:g} s in vain for {what}")
+            raise BedError(f"waited {seconds:g} s in vain for {what}{missing}")
         time.sleep(every)
 
 

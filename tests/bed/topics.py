@@ -22,7 +22,7 @@ def names(bootstrap):
 def read(bootstrap, topic, seconds=30):
     """
     All records of a topic up to its end now; an unknown topic has none. BedError when none came
-    for so many seconds.
+    for so many seconds. Partition by partition, each in its order.
     """
     partitions = names(bootstrap).get(topic, 0)
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "test",
@@ -51,6 +51,7 @@ def read(bootstrap, topic, seconds=30):
                             for k, v in message.headers() or []}})
     finally:
         consumer.close()
+    out.sort(key=lambda record: record["partition"])  # stable
     return out
 
 

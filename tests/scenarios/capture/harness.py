@@ -40,7 +40,7 @@ class Capture:
     def stop(self):
         return self.site.stop("capture")["capture"]
 
-    def run(self, *args, seconds=20):
+    def run(self, *args, seconds=60):
         """Runs to its end: (exit status, the log's lines)."""
         process = self.site.spawn("capture", *args)
         wait_until(lambda: not process.alive(), seconds, "the end of capture")

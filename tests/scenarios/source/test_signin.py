@@ -207,7 +207,7 @@ def test_a_server_id_that_another_replica_has_ends_with_4(servers, new_capture):
     cause, message = refusal(second)
     assert cause == "source-server-id"
     assert f"lockstep-{first.prefix}" in message and "77" in message
-    wait_until(lambda: first.status()["ready"], 10, "the first, ready")
+    wait_until(lambda: first.status()["ready"], 30, "the first, ready")
     assert first.stop() == 0
 
 
@@ -221,4 +221,4 @@ def test_whose_dump_is_ended_for_another_with_its_server_id_says_so_and_ends(ser
     wait_until(lambda: not process.alive(), 20, "the end of the first")
     error = [x for x in first.site.log_lines("capture") if x.get("level") == "error"][-1]
     assert process.status() == SOURCE and error["cause"] == "source-server-id"
-    wait_until(lambda: second.status()["ready"], 10, "the second, ready")
+    wait_until(lambda: second.status()["ready"], 30, "the second, ready")
