@@ -27,7 +27,7 @@ from recordings.recording import Recording
 CHOICES = ("behind", "inside")
 # what two captures give differently: their own counters and times
 OWN = {"seq_epoch", "seq_counter", "seq", "capture_ts_us", "server", "headers"}
-IN_CI = {"mariadb-10.11": 11, "mysql-8.0": 15, "mysql-8.0, file and offset": 0,
+IN_CI = {"mariadb-10.11": 23, "mysql-8.0": 31, "mysql-8.0, file and offset": 0,
          "mysql-5.7, file and offset": 0}  # every which chance is a cut
 KILLS_IN_CI = {"mariadb-10.11": 4, "mysql-8.0": 0}
 FOLDER = os.environ.get("LOCKSTEP_RECORDINGS")
@@ -130,7 +130,7 @@ def test_cut_in_a_recording_the_sequence_is_the_same(new_capture, new_proxy, dat
                             lambda: recording.load_start(database, tmp_path))
     start = {table: work.source_rows(database, table) for table in work.TABLES}
     summary(f"cut at events of the recording {recording.name}",
-            **cut_and_compare(uncut, cut, database, proxy, count("recording_cut_every", 500),
+            **cut_and_compare(uncut, cut, database, proxy, count("recording_cut_every", 1000),
                               lambda: recording.feed(database, tmp_path, own_gtids=False), start))
 
 

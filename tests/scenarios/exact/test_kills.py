@@ -17,7 +17,7 @@ from bed import wait_until
 PLAYED = ("filecache", "group_user")
 
 
-@pytest.mark.parametrize("server, in_ci", those({"mariadb-10.11": 8, "mysql-8.0": 0}))
+@pytest.mark.parametrize("server, in_ci", those({"mariadb-10.11": 6, "mysql-8.0": 0}))
 def test_kills_under_load_give_each_row_once_and_in_order(new_capture, databases, server, in_ci):
     kills = count("kills", in_ci)
     random = seeded("kills", server)

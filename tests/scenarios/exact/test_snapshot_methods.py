@@ -38,7 +38,7 @@ def methods(capture):
 
 @pytest.mark.parametrize("method", ["gtid", "watermark", "lock"])
 def test_a_snapshot_with_writers_at_work_is_exact_by(new_capture, mysql, allowed, method):
-    capture = new_capture({"capture.snapshot_chunk": 29, "capture.commit_rows": 50,
+    capture = new_capture({"capture.snapshot_chunk": 29, "capture.commit_rows": 500,
                            "capture.snapshot_method": method,
                            "capture.watermark_table": "lockstep.watermark"}, mysql)
     work.fill(mysql, 1, work.MANY)
@@ -49,7 +49,7 @@ def test_a_snapshot_with_writers_at_work_is_exact_by(new_capture, mysql, allowed
             capture.sql(f"SET sql_log_bin = 0; DELETE FROM oc_filecache "
                         f"WHERE fileid = {BEHIND + n}")
             capture.sql("TRUNCATE oc_vcategory")  # calls for a snapshot
-            wait_until(lambda: capture.status()["counters"]["snapshots"] >= n + 2, 120,
+            wait_until(lambda: capture.status()["counters"]["snapshots"] >= n + 2, 300,
                        "a snapshot")
     status = capture.drain(120)
     assert status["balance"] == 0 and status["dead"] == {}
