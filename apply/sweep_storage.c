@@ -64,7 +64,11 @@ ap_take_storage_mark(struct ap_core *core, const struct ap_origin *at,
             " VALUES(?1, ?2, 1, ?3, ?4) ON CONFLICT(storage) DO UPDATE SET state = 1,"
             " partition = ?2, epoch = ?3, counter = ?4 WHERE (epoch, counter) < (?3, ?4)",
             "iiii", record->storage, (int64_t)at->partition, (int64_t)begin.epoch, begin.counter);
-    if (head->kind == CS3_END)
+    /* An older END that is read once more says nothing to a newer sweep, which may wait. */
+    if (head->kind == CS3_END &&
+        ap_number(core->ledger, 0,
+                  "SELECT 1 FROM bracket_storage WHERE storage = ? AND epoch = ? AND counter = ?",
+                  "iii", record->storage, (int64_t)begin.epoch, begin.counter) == 1)
         sweep(core, record->storage, at->partition, begin);
     return true;
 }

@@ -1042,7 +1042,7 @@ a_begin_without_an_end_sweeps_nothing_and_the_next_one_counts(void **state)
     begin(&w);
     give_storage_mark(&w, 101, CS3_END, first); /* read once more */
     commit(&w);
-    assert_int_equal(alive(&w, 101), 2);
+    assert_int_equal(alive(&w, 101), 3);
     begin(&w);
     give_storage_mark(&w, 101, CS3_END, second);
     commit(&w);
@@ -1071,6 +1071,11 @@ the_sweep_of_a_storage_above_the_limit_waits_for_a_word(void **state)
     give_storage_mark(&w, 101, CS3_END, first);
     commit(&w);
     assert_int_equal(alive(&w, 101), 10);
+    assert_int_equal(
+        ap_number(w.ledger, 0, "SELECT items FROM bracket_storage WHERE state = 3", NULL), 2);
+    begin(&w);
+    give_storage_mark(&w, 101, CS3_END, (struct ls_seq){1, 1, 0}); /* an older one, once more */
+    commit(&w);
     assert_int_equal(
         ap_number(w.ledger, 0, "SELECT items FROM bracket_storage WHERE state = 3", NULL), 2);
     w.core->options.sweep_max_items = 2;
