@@ -21,7 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAME_MAX_BYTES = 255, LOOKS = 4, LOOK_PAUSE_MS = 20 };
+enum { NAME_MAX_BYTES = 255 };
 
 /* ---- what the parts share */
 int
@@ -54,10 +54,10 @@ ap_readable(struct ap_ocis *ocis, const struct ap_space *space, const char *id)
     struct cs3_info info;
     struct ls_err why = {0};
 
-    for (int try = 0; try < LOOKS; try++) {
+    for (int try = 0; try < AP_LOOKS; try++) {
         if (ap_look(ocis, space, id, NULL, &info, &why) >= 0 || !ap_cause_is(&why, "internal"))
             return true;
-        ls_run_sleep_ms(LOOK_PAUSE_MS);
+        ls_run_sleep_ms(AP_LOOK_PAUSE_MS);
     }
     return false;
 }

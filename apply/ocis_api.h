@@ -41,6 +41,8 @@ ap_ocis_of(struct ap_writer *writer)
     return (struct ap_ocis *)writer;
 }
 
+/* One look that fails is no answer: so many, so far apart. */
+enum { AP_LOOKS = 4, AP_LOOK_PAUSE_MS = 20 };
 /* Is something there? 1 and *ret, 0, or -1 with err. Asked at the provider. */
 int ap_look(struct ap_ocis *ocis, const struct ap_space *space, const char *id, const char *name,
             struct cs3_info *ret, struct ls_err *err);

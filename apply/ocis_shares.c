@@ -179,6 +179,26 @@ share_fail(struct ap_ocis *ocis, const struct ap_share_want *want, const struct 
     return -1;
 }
 
+/* INTERNAL, and made all the same? One look that fails is no answer. Where the list cannot be had
+ * at all it stays trouble of this one, since nobody knows for how long. */
+static int
+share_made_anyway(struct ap_ocis *ocis, const struct ap_share_want *want,
+                  struct share_search *search, struct ls_err *err)
+{
+    struct ls_err why = {0};
+
+    for (int try = 0; try < AP_LOOKS; try++) {
+        if (share_search(ocis, want, search, &why) == 0)
+            return 0;
+        if (!ap_cause_is(&why, "internal"))
+            break;
+        ls_run_sleep_ms(AP_LOOK_PAUSE_MS);
+    }
+    if (err)
+        *err = why;
+    return -1;
+}
+
 /* Makes the share, or takes over the one that is there for this grantee. */
 static int
 share_create(struct ap_ocis *ocis, const struct ap_share_want *want,
@@ -193,7 +213,7 @@ share_create(struct ap_ocis *ocis, const struct ap_share_want *want,
     if (r < 0 && (is_owner(want->space, want->sharer) || owner_may(&why)))
         r = share_create_as(ocis, want->space->owner, want, grant, share_id, &why);
     if (r < 0 && (ap_cause_is(&why, "taken") || ap_cause_is(&why, "internal"))) {
-        if (share_search(ocis, want, &search, err) < 0)
+        if (share_made_anyway(ocis, want, &search, err) < 0)
             return -1;
         if (search.found) {
             snprintf(share_id, AP_ID_SIZE, "%s", search.found_id);
@@ -418,34 +438,43 @@ password_make(char out[33], struct ls_err *err)
     return 0;
 }
 
-/* INTERNAL, and made all the same? Then it still has our label. */
-static bool
-link_made_anyway(struct ap_ocis *ocis, const struct ap_link_want *want, const struct ls_err *why,
-                 struct link_search *ret)
+/* INTERNAL, and made all the same? Then it still has our label. 1 and *ret: so it was; 0: it was
+ * not; -1: the list cannot be had, err. */
+static int
+link_made_anyway(struct ap_ocis *ocis, const struct ap_link_want *want, struct link_search *ret,
+                 struct ls_err *err)
 {
     struct link_search search = {.has_password = want->has_password};
 
-    if (!ap_cause_is(why, "internal") ||
-        link_search(ocis, want->space, want->node_id, want->sharer, &search, NULL) < 0 ||
-        !search.found)
-        return false;
+    for (int try = 0; link_search(ocis, want->space, want->node_id, want->sharer, &search, err) < 0;
+         try++) {
+        if (try + 1 == AP_LOOKS || !ap_cause_is(err, "internal"))
+            return -1;
+        ls_run_sleep_ms(AP_LOOK_PAUSE_MS);
+    }
+    if (!search.found)
+        return 0;
     memcpy(ret->found_id, search.found_id, sizeof(ret->found_id));
     memcpy(ret->token, search.token, sizeof(ret->token));
-    return true;
+    return 1;
 }
 
+/* *made_maybe: nobody else may try, or there are two. */
 static int
 link_create_as(struct ap_ocis *ocis, const char *as, const struct ap_link_want *want,
                const struct cs3_link_info *link, const char *password, struct link_search *ret,
-               struct ls_err *err)
+               bool *made_maybe, struct ls_err *err)
 {
     struct cs3_place node = cs3_place_of(want->space, want->node_id, NULL);
     struct ls_err why = {0};
+    int there = 0;
 
     if (cs3_create_link(ocis->cs3, as, want->space->owner, &node, want->folder, link, password,
-                        ret->found_id, ret->token, &why) == 0 ||
-        link_made_anyway(ocis, want, &why, ret))
+                        ret->found_id, ret->token, &why) == 0)
         return 0;
+    if (ap_cause_is(&why, "internal") && (there = link_made_anyway(ocis, want, ret, &why)) == 1)
+        return 0;
+    *made_maybe = there < 0;
     *err = why;
     return -1;
 }
@@ -456,12 +485,13 @@ link_create(struct ap_ocis *ocis, const struct ap_link_want *want, const struct 
 {
     struct ls_err why = {0};
     struct cs3_info info;
+    bool made_maybe = false;
     int r = -1;
 
     if (!is_owner(want->space, want->sharer))
-        r = link_create_as(ocis, want->sharer, want, link, password, ret, &why);
-    if (r < 0 && (is_owner(want->space, want->sharer) || owner_may(&why)))
-        r = link_create_as(ocis, want->space->owner, want, link, password, ret, &why);
+        r = link_create_as(ocis, want->sharer, want, link, password, ret, &made_maybe, &why);
+    if (r < 0 && !made_maybe && (is_owner(want->space, want->sharer) || owner_may(&why)))
+        r = link_create_as(ocis, want->space->owner, want, link, password, ret, &made_maybe, &why);
     if (r == 0)
         return 0;
     if (ap_look(ocis, want->space, want->node_id, NULL, &info, NULL) == 0)

@@ -182,3 +182,33 @@ def test_a_link_made_although_the_answer_is_an_error_is_finished(site, trouble, 
     site.call("link_set", node_id=site.folder("A"), folder=True, expires=0, has_password=False,
               sharer=site.name if mine else other, label="one", permissions=bits(VIEWER))
     assert [x.display_name for x in site.see.my_links()] == ["one"]
+
+
+@TROUBLES
+def test_a_share_made_although_the_answer_and_a_look_are_errors_is_known(site, trouble):
+    other = site.probe("user_ensure", uid=site.name + "x", display_name="X")["id"]
+    node = site.folder("A")
+    fault(site, call="*.CreateShare", nth=1, after=True, **trouble)
+    fault(site, call="*.ListShares", nth=1, **trouble)
+    sid = site.call("share_set", node_id=node, folder=True, group=False, grantee_id=other,
+                    sharer=site.name, expires=0, permissions=bits(VIEWER))["id"]
+    assert [s.id.opaque_id for s in site.see.my_shares()] == [sid]
+
+
+@TROUBLES
+@pytest.mark.parametrize("looks", [1, 99])
+def test_a_link_perhaps_made_for_the_sharer_is_not_made_by_the_owner_too(site, trouble, looks):
+    other = site.name + "x"
+    site.probe("user_ensure", uid=other, display_name="X")
+    want = {"node_id": site.folder("A"), "folder": True, "expires": 0, "has_password": False,
+            "sharer": other, "label": "one", "permissions": bits(VIEWER)}
+    fault(site, call="*.CreatePublicShare", nth=1, after=True, **trouble)
+    fault(site, call="*.ListPublicShares", times=looks, **trouble)
+    if looks > 1:
+        refused = site.fails("link_set", **want)
+        assert (refused.kind, refused.cause) == ("retry", "internal")
+        site.sim.ask("/faults", "DELETE")
+        site.call("link_set", doubtful=True, **want)
+    else:
+        site.call("link_set", **want)
+    assert [x.display_name for x in site.see.my_links()] == ["one"]
