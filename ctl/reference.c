@@ -1,13 +1,14 @@
 /*
- * Prints docs/configuration.md and docs/metrics.md, from the table of options and the daemons'
- * tables of metrics. A unit test compares the files with what is printed here, so an option or a
- * metric that nobody documented does not exist.
+ * Prints docs/configuration.md, docs/metrics.md and docs/columns.md, from the table of options, the
+ * daemons' tables of metrics and transform's table of columns. A unit test compares the files with
+ * what is printed here, so an option, a metric or a column that nobody documented does not exist.
  */
 #include "ctl/reference.h"
 #include "apply/status.h"
 #include "capture/status.h"
 #include "common/config.h"
 #include "common/metrics.h"
+#include "transform/columns.h"
 #include "transform/status.h"
 #include <ctype.h>
 #include <inttypes.h>
@@ -118,6 +119,8 @@ ctl_reference(const char *page, FILE *out)
         print_configuration(out);
     else if (page && strcmp(page, "metrics") == 0)
         print_metrics(out);
+    else if (page && strcmp(page, "columns") == 0)
+        tf_columns_print(out);
     else
         return -1;
     return 0;

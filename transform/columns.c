@@ -1,0 +1,194 @@
+/*
+ * Every column, the fields it becomes, and what each writer makes of them.
+ *
+ * A row here is a promise of the manual: change it with the mapping (transform/<topic>.c) or the
+ * writer (apply/) that it speaks of. What can go wrong: a column that comes with a new release and
+ * that nobody thought of; the unit test holds the tables against ownCloud's schema, so that each
+ * has a row here, be it one that says "not carried".
+ */
+#include "transform/columns.h"
+
+#include <string.h>
+
+const char *const tf_fate_names[TF_FATES] = {
+    [TF_KEEP] = "keep",
+    [TF_APPROXIMATE] = "approximate",
+    [TF_LOSE] = "lose",
+    [TF_NOT_CARRIED] = "not carried",
+};
+
+/* clang-format off */
+#define LEFT(table, column, note) \
+    {table, column, NULL, NULL, TF_NOT_CARRIED, TF_NOT_CARRIED, note}
+
+const struct tf_column tf_columns[] = {
+    /* ---- files, folders, versions, trash: files.c, trash.c */
+    {"filecache", "fileid", "resource", "fileid", TF_LOSE, TF_KEEP, "oCIS gives ids of its own; apply's ledger knows which is which"},
+    {"filecache", "storage", "resource", "storage moved_from moved_to", TF_KEEP, TF_KEEP, "the space, see storages; one that changes is a move between spaces"},
+    {"filecache", "path", "resource", "class_hint", TF_KEEP, TF_KEEP, "a hint only: the place is parent and name"},
+    LEFT("filecache", "path_hash", "made of the path"),
+    {"filecache", "parent", "resource", "parent", TF_KEEP, TF_KEEP, ""},
+    {"filecache", "name", "resource", "name", TF_KEEP, TF_KEEP, "of versions and trash with the suffix .v<time>, .d<time>"},
+    {"filecache", "mimetype", "resource", "mimetype folder", TF_APPROXIMATE, TF_APPROXIMATE, "by name, null where not known; oCIS tells the type by the file's name"},
+    LEFT("filecache", "mimepart", "the first half of the mimetype"),
+    {"filecache", "size", "resource", "size", TF_KEEP, TF_KEEP, "-1 and -2 mean unknown; of folders oCIS's own sums"},
+    {"filecache", "mtime", "resource", "mtime", TF_APPROXIMATE, TF_KEEP, "of files as it is; a folder's until oCIS sees a change below it"},
+    LEFT("filecache", "storage_mtime", "what ownCloud last saw on its disk"),
+    {"filecache", "encrypted", "resource", "encrypted", TF_LOSE, TF_LOSE, "what is encrypted by ownCloud is a dead letter"},
+    LEFT("filecache", "unencrypted_size", "never written by ownCloud 10"),
+    {"filecache", "etag", "resource", "etag", TF_LOSE, TF_APPROXIMATE, "oCIS makes the etags of files of id and mtime; of folders it can show a given one"},
+    LEFT("filecache", "permissions", "what an owner may do is oCIS's to say; shares have their own"),
+    {"filecache", "checksum", "resource", "sha1 md5 adler32", TF_KEEP, TF_KEEP, "SHA1 is checked on the way; oCIS makes the three of the content"},
+
+    {"storages", "numeric_id", "space", "storage", TF_LOSE, TF_LOSE, "a personal space has its user's id"},
+    {"storages", "id", "space", "source_id type owner reason", TF_KEEP, TF_KEEP, "whose space it is; others are left out, by their reason"},
+    LEFT("storages", "available", ""),
+    LEFT("storages", "last_checked", ""),
+
+    {"mimetypes", "id", "resource", "mimetype", TF_APPROXIMATE, TF_APPROXIMATE, "looked up for filecache.mimetype"},
+    {"mimetypes", "mimetype", "resource", "mimetype folder", TF_APPROXIMATE, TF_APPROXIMATE, ""},
+
+    {"files_trash", "auto_id", "resource", "fileid what", TF_LOSE, TF_LOSE, "a number of the row"},
+    {"files_trash", "id", "resource", "name", TF_KEEP, TF_KEEP, "the name before it was deleted"},
+    {"files_trash", "user", "resource", "trash_user", TF_KEEP, TF_KEEP, ""},
+    {"files_trash", "timestamp", "resource", "trash_time", TF_LOSE, TF_KEEP, "oCIS takes the time of its own deletion; the order is kept"},
+    {"files_trash", "location", "resource", "trash_location", TF_KEEP, TF_KEEP, "where it is restored to"},
+    LEFT("files_trash", "type", "never written by ownCloud 10"),
+    LEFT("files_trash", "mime", "never written by ownCloud 10"),
+
+    /* ---- shares: shares.c */
+    {"share", "id", "share", "id", TF_LOSE, TF_KEEP, "oCIS gives ids of its own; apply's ledger knows which is which"},
+    {"share", "share_type", "share", "type", TF_KEEP, TF_KEEP, "other kinds are left out, counted"},
+    {"share", "share_with", "share", "grantee has_password password_hash", TF_APPROXIMATE, TF_KEEP, "the hash of a link's password only with capture.link_secrets"},
+    {"share", "uid_owner", "share", "owner", TF_KEEP, TF_KEEP, ""},
+    {"share", "uid_initiator", "share", "creator", TF_APPROXIMATE, TF_KEEP, "who does not own the space cannot share: the owner does"},
+    {"share", "parent", "share", "parent", TF_KEEP, TF_KEEP, "the group share of a member's own state"},
+    {"share", "item_type", "share", "folder", TF_KEEP, TF_KEEP, ""},
+    {"share", "item_source", "share", "fileid", TF_KEEP, TF_KEEP, "only where file_source is missing"},
+    LEFT("share", "item_target", "always empty"),
+    {"share", "file_source", "share", "fileid", TF_KEEP, TF_KEEP, ""},
+    {"share", "file_target", "share", "mount_point", TF_KEEP, TF_KEEP, ""},
+    {"share", "permissions", "share", "permissions source_permissions", TF_KEEP, TF_KEEP, "bit by bit"},
+    {"share", "stime", "share", "stime", TF_LOSE, TF_KEEP, "oCIS takes the time of its own creation"},
+    {"share", "accepted", "share", "state", TF_KEEP, TF_KEEP, ""},
+    {"share", "expiration", "share", "expires", TF_KEEP, TF_KEEP, "the last second of that day in source.time_zone"},
+    {"share", "token", "share", "token", TF_LOSE, TF_KEEP, "only with capture.link_secrets"},
+    {"share", "mail_send", "share", "mail_send", TF_LOSE, TF_LOSE, ""},
+    {"share", "share_name", "share", "label", TF_KEEP, TF_KEEP, ""},
+    {"share", "attributes", "share", "attributes", TF_LOSE, TF_LOSE, ""},
+
+    LEFT("share_external", "id", ""),
+    LEFT("share_external", "remote", ""),
+    LEFT("share_external", "remote_id", ""),
+    LEFT("share_external", "share_token", ""),
+    LEFT("share_external", "password", ""),
+    LEFT("share_external", "name", ""),
+    LEFT("share_external", "owner", ""),
+    LEFT("share_external", "user", ""),
+    LEFT("share_external", "mountpoint", ""),
+    LEFT("share_external", "mountpoint_hash", "made of the mount point"),
+    LEFT("share_external", "accepted", ""),
+    LEFT("share_external", "lastscan", ""),
+
+    LEFT("trusted_servers", "id", ""),
+    LEFT("trusted_servers", "url", ""),
+    LEFT("trusted_servers", "url_hash", "made of the url"),
+    LEFT("trusted_servers", "token", ""),
+    LEFT("trusted_servers", "shared_secret", ""),
+    LEFT("trusted_servers", "status", ""),
+    LEFT("trusted_servers", "sync_token", ""),
+
+    /* ---- people: people.c */
+    LEFT("accounts", "id", "a number of the row"),
+    {"accounts", "email", "person", "mail", TF_KEEP, TF_KEEP, "made up under people.mail_domain where there is none"},
+    {"accounts", "user_id", "person", "uid", TF_KEEP, TF_KEEP, ""},
+    LEFT("accounts", "lower_user_id", "made of user_id"),
+    {"accounts", "display_name", "person", "display_name", TF_KEEP, TF_KEEP, ""},
+    {"accounts", "quota", "person", "quota", TF_LOSE, TF_LOSE, ""},
+    LEFT("accounts", "last_login", "changes at every sign-in"),
+    {"accounts", "backend", "person", "backend", TF_LOSE, TF_LOSE, ""},
+    {"accounts", "home", "person", "home", TF_LOSE, TF_LOSE, "where the content is read"},
+    {"accounts", "state", "person", "enabled", TF_KEEP, TF_KEEP, ""},
+    LEFT("accounts", "creation_time", ""),
+
+    LEFT("users", "uid", ""),
+    LEFT("users", "displayname", ""),
+    LEFT("users", "password", ""),
+
+    {"groups", "gid", "person", "gid type", TF_KEEP, TF_KEEP, ""},
+
+    {"group_user", "gid", "person", "gid", TF_KEEP, TF_KEEP, ""},
+    {"group_user", "uid", "person", "uid", TF_KEEP, TF_KEEP, ""},
+
+    LEFT("ldap_user_mapping", "owncloud_name", ""),
+    LEFT("ldap_user_mapping", "ldap_dn", ""),
+    LEFT("ldap_user_mapping", "directory_uuid", ""),
+
+    LEFT("properties", "id", ""),
+    LEFT("properties", "fileid", ""),
+    LEFT("properties", "propertyname", ""),
+    LEFT("properties", "propertyvalue", ""),
+    LEFT("properties", "propertytype", ""),
+
+    LEFT("vcategory", "id", ""),
+    LEFT("vcategory", "uid", ""),
+    LEFT("vcategory", "type", ""),
+    LEFT("vcategory", "category", ""),
+
+    LEFT("vcategory_to_object", "objid", ""),
+    LEFT("vcategory_to_object", "categoryid", ""),
+    LEFT("vcategory_to_object", "type", ""),
+
+    LEFT("preferences", "userid", ""),
+    LEFT("preferences", "appid", ""),
+    LEFT("preferences", "configkey", ""),
+    LEFT("preferences", "configvalue", "only files/quota leaves the source"),
+    {NULL, NULL, NULL, NULL, TF_NOT_CARRIED, TF_NOT_CARRIED, NULL},
+};
+/* clang-format on */
+
+/* "a b" as "`a`, `b`". */
+static void
+print_fields(const char *fields, FILE *out)
+{
+    for (const char *p = fields; *p;) {
+        size_t n = strcspn(p, " ");
+
+        fprintf(out, "%s`%.*s`", p == fields ? "" : ", ", (int)n, p);
+        p += n + (p[n] == ' ');
+    }
+}
+
+void
+tf_columns_print(FILE *out)
+{
+    const char *table = "";
+
+    fputs("# What happens to each column\n\n"
+          "<!-- printed by `lockstep reference columns`; a test compares -->\n\n"
+          "The tables of ownCloud 10 that Lockstep watches, column by column: the field of the "
+          "record that it becomes\n(`schemas/cs3`), and what is in oCIS at the end.\n\n"
+          "- keep: it is the same in oCIS;\n"
+          "- approximate: as near as this writer can, the note says how;\n"
+          "- lose: it is in the record, but this writer has no place for it;\n"
+          "- not carried: it is in no record.\n\n"
+          "`ocis-api` is the writer of this release, through oCIS's interfaces. `ocis-store` "
+          "stands for one that lays nodes out\nin oCIS's own store; it is not there yet, its "
+          "column says what the records carry for it. The writer `null` changes\nnothing in "
+          "oCIS.\n",
+          out);
+    for (const struct tf_column *c = tf_columns; c->table; c++) {
+        if (strcmp(table, c->table) != 0) {
+            table = c->table;
+            fprintf(out,
+                    "\n## oc_%s\n\n| column | record | fields | ocis-api | ocis-store | |\n"
+                    "|---|---|---|---|---|---|\n",
+                    table);
+        }
+        fprintf(out, "| `%s` | %s | ", c->column, c->record ? c->record : "");
+        if (c->fields)
+            print_fields(c->fields, out);
+        fprintf(out, " | %s | %s | %s |\n", tf_fate_names[c->api], tf_fate_names[c->store],
+                c->note);
+    }
+}
