@@ -241,7 +241,7 @@ fill(const struct tf_world *world, const struct ls_envelope *e, struct cs3_resou
     r->moved_from = other_storage(world->known, e->moved_from);
     r->moved_to = LS_NO_STORAGE;
     if (!checksum_parse(arena, tf_text(e, FC_CHECKSUM), r))
-        ret->warning = "checksum";
+        tf_warn(ret, "checksum");
     return 0;
 }
 

@@ -131,6 +131,13 @@ tf_key_int(struct ls_arena *arena, const char *prefix, int64_t number, struct ls
 }
 
 void
+tf_warn(struct tf_result *result, const char *word)
+{
+    if (result->n_warnings < TF_MAX_WARNINGS)
+        result->warnings[result->n_warnings++] = word;
+}
+
+void
 tf_emit(struct tf_result *result, enum tf_topic topic, int32_t partition, struct ls_str key,
         const void *record)
 {

@@ -27,9 +27,12 @@ struct tf_emit {
 };
 
 #define TF_MAX_EMITS 8
+#define TF_MAX_WARNINGS 4
 struct tf_result {
     const char *filtered; /* static word: left out, and why */
-    const char *warning;  /* static word: mapped, but something was not as it should be */
+    /* static words: mapped, but something was not as it should be (tf_warn) */
+    const char *warnings[TF_MAX_WARNINGS];
+    size_t n_warnings;
     size_t n;
     struct tf_emit emits[TF_MAX_EMITS];
 };
@@ -83,6 +86,8 @@ int tf_key(struct ls_arena *arena, const char *prefix, struct ls_str key, struct
            struct ls_err *err);
 int tf_key_int(struct ls_arena *arena, const char *prefix, int64_t number, struct ls_str *ret,
                struct ls_err *err);
+/* Another word of warning; beyond TF_MAX_WARNINGS they are not counted. */
+void tf_warn(struct tf_result *result, const char *word);
 void tf_emit(struct tf_result *result, enum tf_topic topic, int32_t partition, struct ls_str key,
              const void *record);
 /* A space record of a storage, with the head of the row that tells it. */

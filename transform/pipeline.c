@@ -164,8 +164,8 @@ count_row(struct tf_pipeline *p, const struct tf_result *result)
         if (result->emits[i].counted)
             tf_count(&p->counts, TF_COUNT_OUT, tf_topic_names[result->emits[i].topic]);
     }
-    if (result->warning)
-        tf_count(&p->counts, TF_COUNT_WARNING, result->warning);
+    for (size_t i = 0; i < result->n_warnings; i++)
+        tf_count(&p->counts, TF_COUNT_WARNING, result->warnings[i]);
 }
 
 static int

@@ -76,7 +76,7 @@ fill_item(const struct ls_envelope *e, struct cs3_share *s, struct tf_result *re
         return poison(err, "file-source", s, "names no file");
     /* oC10 joins by file_source; item_source is a copy of it. */
     if (tf_int(e, SH_ITEM_SOURCE, 0) != s->fileid)
-        ret->warning = "item-source";
+        tf_warn(ret, "item-source");
     return 0;
 }
 

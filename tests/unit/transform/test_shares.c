@@ -166,7 +166,7 @@ file_source_wins_over_item_source_and_the_difference_is_counted(void **state)
     text(e, SH_ITEM_SOURCE, "abc");
     r = record(s, e);
     assert_int_equal(r->fileid, 44);
-    assert_string_equal(s->result.warning, "item-source");
+    assert_string_equal(s->result.warnings[0], "item-source");
 }
 
 static void
