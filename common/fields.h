@@ -1,5 +1,5 @@
 /*
- * Records described by a table of fields: bytes out directly, bytes in through avro-c. Private to
+ * Records described by a table of fields: bytes out and in. Private to
  * common/ and its tests.
  */
 #ifndef LS_FIELDS_H
@@ -74,6 +74,10 @@ int rec_take(struct rec_plan *plan, struct ls_arena *arena, void *record, struct
 int rec_take_row(struct rec_plan *plan, const char *field, const char *bitmap,
                  const struct ls_table *table, struct ls_arena *arena, bool *ret_has,
                  struct ls_value *values, struct ls_err *err);
+
+/* For tests and the fuzz target: whether avro-c reads the compiled-in schemas too; gives what was
+ * so before. */
+bool rec_read_by_avro_c(bool always);
 
 int rec_malformed(struct ls_err *err, const char *what);
 

@@ -1,13 +1,15 @@
 /*
- * Reading records: avro-c with the writer's schema, then by name into ours.
+ * Reading records: with the writer's schema, then by name into ours.
  *
- * avro-c cannot resolve an added field, so the writer's schema is the one it
- * reads with, and a plan says once for each pair of schemas which field goes
- * where. What can go wrong: bytes that are cut or claim more than is there
- * (fields_check.c looks at them first), a field that became another type (POISON),
- * a batch that is too large for its arena (RETRY: with fewer records it fits).
+ * avro-c cannot resolve an added field, so the writer's schema is the one that
+ * is read with, and a plan says once for each pair of schemas which field goes
+ * where. The schemas that are compiled in are read straight (fields_direct.c),
+ * those of other programs' versions by avro-c. What can go wrong: bytes that are
+ * cut or claim more than is there (fields_check.c looks at them before avro-c), a
+ * field that became another type (POISON), a batch that is too large for its arena
+ * (RETRY: with fewer records it fits).
  */
-#include "common/fields.h"
+#include "common/fields_parts.h"
 #include "common/records.h"
 #include "common/schema.h"
 #include <errno.h>
@@ -15,22 +17,43 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_FIELDS 64
 #define MAX_PLANS 256
+
+/* Where a row and its bitmap stand in the writer's record, and its columns in the table. */
+struct row_plan {
+    const char *field; /* NULL: not looked for yet */
+    const struct ls_table *table;
+    int at, bits_at;             /* -1: the writer has no such field */
+    int16_t map[REC_MAX_FIELDS]; /* writer's column -> ours, or -1 */
+};
 
 struct rec_plan {
     uint64_t fingerprint;
     const struct rec_type *type;
+    bool by_avro_c;
     avro_schema_t schema;
+    struct rec_steps *steps;     /* NULL: avro-c reads */
+    const struct rec_seen *seen; /* of the open value */
     avro_value_iface_t *iface;
     avro_value_t value;
-    size_t n_fields;         /* the writer's */
-    int16_t map[MAX_FIELDS]; /* writer's field -> ours, or -1 */
+    size_t n_fields;             /* the writer's */
+    int16_t map[REC_MAX_FIELDS]; /* writer's field -> ours, or -1 */
+    struct row_plan rows[REC_MAX_ROWS];
 };
 
 static struct rec_plan *plans[MAX_PLANS];
 static size_t n_plans;
 static avro_reader_t reader;
+static bool by_avro_c; /* tests: also what is compiled in */
+
+bool
+rec_read_by_avro_c(bool always)
+{
+    bool before = by_avro_c;
+
+    by_avro_c = always;
+    return before;
+}
 
 int
 rec_malformed(struct ls_err *err, const char *what)
@@ -42,12 +65,12 @@ static int
 plan_map(struct rec_plan *plan, struct ls_err *err)
 {
     const struct rec_type *type = plan->type;
-    bool found[MAX_FIELDS] = {false};
+    bool found[REC_MAX_FIELDS] = {false};
 
     if (!is_avro_record(plan->schema) || strcmp(avro_schema_name(plan->schema), type->record) != 0)
         return rec_malformed(err, "the value is another kind of record");
     plan->n_fields = avro_schema_record_size(plan->schema);
-    if (plan->n_fields > MAX_FIELDS)
+    if (plan->n_fields > REC_MAX_FIELDS)
         return rec_malformed(err, "the writer's schema has too many fields");
     for (size_t w = 0; w < plan->n_fields; w++) {
         const char *name = avro_schema_record_field_name(plan->schema, (int)w);
@@ -74,8 +97,11 @@ plans_free(void)
     while (n_plans > 0) {
         struct rec_plan *plan = plans[--n_plans];
 
-        avro_value_decref(&plan->value);
-        avro_value_iface_decref(plan->iface);
+        if (plan->iface) {
+            avro_value_decref(&plan->value);
+            avro_value_iface_decref(plan->iface);
+        }
+        rec_steps_free(plan->steps);
         free(plan);
     }
     if (reader)
@@ -96,10 +122,14 @@ plan_new(const struct rec_type *type, uint64_t fingerprint, struct rec_plan **re
         return ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
     plan->fingerprint = fingerprint;
     plan->type = type;
+    plan->by_avro_c = by_avro_c;
     if (schema_by_fingerprint(fingerprint, &plan->schema, err) < 0 || plan_map(plan, err) < 0)
         goto fail;
-    plan->iface = avro_generic_class_from_schema(plan->schema);
-    if (!plan->iface || avro_generic_value_new(plan->iface, &plan->value) != 0) {
+    if (!by_avro_c && schema_is_compiled(fingerprint))
+        plan->steps = rec_steps_new(plan->schema);
+    if (!plan->steps)
+        plan->iface = avro_generic_class_from_schema(plan->schema);
+    if (!plan->steps && (!plan->iface || avro_generic_value_new(plan->iface, &plan->value) != 0)) {
         ls_fail(err, LS_ERR_FATAL, ENOMEM, "avro-c: %.200s", avro_strerror());
         goto fail;
     }
@@ -120,7 +150,8 @@ plan_get(const struct rec_type *type, uint64_t fingerprint, struct rec_plan **re
          struct ls_err *err)
 {
     for (size_t i = 0; i < n_plans; i++) {
-        if (plans[i]->fingerprint == fingerprint && plans[i]->type == type) {
+        if (plans[i]->fingerprint == fingerprint && plans[i]->type == type &&
+            plans[i]->by_avro_c == by_avro_c) {
             *ret = plans[i];
             return 0;
         }
@@ -153,6 +184,18 @@ take_header(struct ls_str value, uint64_t *ret_fingerprint, size_t *ret_n, struc
     return schema_by_id(id, ret_fingerprint, err);
 }
 
+static int
+avro_open(struct rec_plan *plan, const char *body, int64_t n, struct ls_err *err)
+{
+    if (!reader && !(reader = avro_reader_memory(body, n)))
+        return ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
+    avro_reader_memory_set_source(reader, body, n);
+    avro_value_reset(&plan->value);
+    if (avro_value_read(reader, &plan->value) != 0)
+        return rec_malformed(err, avro_strerror());
+    return 0;
+}
+
 int
 rec_open(const struct rec_type *type, struct ls_str value, struct rec_plan **ret,
          struct ls_err *err)
@@ -168,29 +211,18 @@ rec_open(const struct rec_type *type, struct ls_str value, struct rec_plan **ret
         return -1;
     body = value.p + head;
     n = (int64_t)(value.n - head);
-    if (!rec_well_formed(plan->schema, body, (size_t)n))
+    if (plan->steps)
+        plan->seen = rec_steps_read(plan->steps, body, (size_t)n);
+    if (plan->steps ? !plan->seen : !rec_well_formed(plan->schema, body, (size_t)n))
         return rec_malformed(err, "the bytes do not fit the writer's schema");
-    if (!reader && !(reader = avro_reader_memory(body, n)))
-        return ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
-    avro_reader_memory_set_source(reader, body, n);
-    avro_value_reset(&plan->value);
-    if (avro_value_read(reader, &plan->value) != 0)
-        return rec_malformed(err, avro_strerror());
     *ret = plan;
-    return 0;
+    return plan->steps ? 0 : avro_open(plan, body, n, err);
 }
 
 /* ---- one value, as the writer wrote it */
 
-struct seen {
-    enum { SEEN_NULL, SEEN_INT, SEEN_TEXT, SEEN_BOOL, SEEN_SYMBOL, SEEN_OTHER } kind;
-    int64_t i;
-    const char *text;
-    size_t n;
-};
-
 static int
-see_enum(avro_value_t *v, struct seen *s)
+see_enum(avro_value_t *v, struct rec_seen *s)
 {
     avro_schema_t schema = avro_value_get_schema(v);
     int symbol;
@@ -204,13 +236,13 @@ see_enum(avro_value_t *v, struct seen *s)
 }
 
 static int
-see(avro_value_t *v, struct seen *s)
+see(avro_value_t *v, struct rec_seen *s)
 {
     avro_value_t branch;
     int32_t i;
     int b;
 
-    *s = (struct seen){.kind = SEEN_OTHER};
+    *s = (struct rec_seen){.kind = SEEN_OTHER};
     if (avro_value_get_type(v) == AVRO_UNION) {
         if (avro_value_get_current_branch(v, &branch) != 0)
             return -1;
@@ -246,6 +278,19 @@ see(avro_value_t *v, struct seen *s)
     default:
         return 0;
     }
+}
+
+/* Field `w` of the open value. */
+static int
+see_field(struct rec_plan *plan, size_t w, struct rec_seen *s)
+{
+    avro_value_t v;
+
+    if (plan->steps) {
+        *s = plan->seen[w];
+        return 0;
+    }
+    return avro_value_get_by_index(&plan->value, w, &v, NULL) == 0 ? see(&v, s) : -1;
 }
 
 /* ---- into our struct */
@@ -299,7 +344,7 @@ take_text(struct ls_arena *arena, const char *p, size_t n, struct ls_str *ret, s
 }
 
 static int
-take_symbol(const struct rec_field *f, const struct seen *s, void *record, struct ls_err *err)
+take_symbol(const struct rec_field *f, const struct rec_seen *s, void *record, struct ls_err *err)
 {
     for (size_t i = 0; i < f->n_symbols; i++) {
         if (strcmp(f->symbols[i].name, s->text) == 0) {
@@ -311,8 +356,8 @@ take_symbol(const struct rec_field *f, const struct seen *s, void *record, struc
 }
 
 static int
-take_field(const struct rec_field *f, const struct seen *s, struct ls_arena *arena, void *record,
-           struct ls_err *err)
+take_field(const struct rec_field *f, const struct rec_seen *s, struct ls_arena *arena,
+           void *record, struct ls_err *err)
 {
     bool ok = true;
 
@@ -358,12 +403,11 @@ rec_take(struct rec_plan *plan, struct ls_arena *arena, void *record, struct ls_
     for (size_t i = 0; i < type->n_fields; i++)
         set_default(&type->fields[i], record);
     for (size_t w = 0; w < plan->n_fields; w++) {
-        avro_value_t v;
-        struct seen s;
+        struct rec_seen s;
 
         if (plan->map[w] < 0)
             continue;
-        if (avro_value_get_by_index(&plan->value, w, &v, NULL) != 0 || see(&v, &s) < 0)
+        if (see_field(plan, w, &s) < 0)
             return rec_malformed(err, "a field cannot be read");
         if (take_field(&type->fields[plan->map[w]], &s, arena, record, err) < 0)
             return -1;
@@ -374,7 +418,7 @@ rec_take(struct rec_plan *plan, struct ls_arena *arena, void *record, struct ls_
 /* ---- rows */
 
 static int
-take_column(const struct ls_column *c, const struct seen *s, struct ls_arena *arena,
+take_column(const struct ls_column *c, const struct rec_seen *s, struct ls_arena *arena,
             struct ls_value *ret, struct ls_err *err)
 {
     char digits[24];
@@ -406,41 +450,98 @@ column_index(const struct ls_table *table, const char *name)
     return -1;
 }
 
+static struct row_plan *
+row_plan_get(struct rec_plan *plan, const char *field, const char *bitmap,
+             const struct ls_table *table)
+{
+    struct row_plan *r = plan->rows;
+    avro_schema_t row;
+
+    while (r < plan->rows + REC_MAX_ROWS - 1 && r->field && strcmp(r->field, field) != 0)
+        r++;
+    if (r->field && strcmp(r->field, field) == 0 && r->table == table)
+        return r;
+    *r = (struct row_plan){.field = field, .table = table};
+    r->at = avro_schema_record_field_get_index(plan->schema, field);
+    r->bits_at = avro_schema_record_field_get_index(plan->schema, bitmap);
+    memset(r->map, -1, sizeof(r->map));
+    row = r->at < 0 ? NULL : avro_schema_record_field_get_by_index(plan->schema, r->at);
+    for (size_t i = 0; row && is_avro_union(row) && i < avro_schema_union_size(row); i++) {
+        avro_schema_t branch = avro_schema_union_branch(row, (int)i);
+
+        if (is_avro_link(branch))
+            branch = avro_schema_link_target(branch);
+        for (size_t w = 0;
+             is_avro_record(branch) && w < avro_schema_record_size(branch) && w < REC_MAX_FIELDS;
+             w++)
+            r->map[w] = (int16_t)column_index(table, avro_schema_record_field_name(branch, (int)w));
+    }
+    return r;
+}
+
+/* The row's columns, one after the other; *ret_n: 0 and false for null. */
+static int
+row_open(struct rec_plan *plan, int at, avro_value_t *ret_row, size_t *ret_n, bool *ret_there,
+         struct ls_err *err)
+{
+    avro_value_t v;
+
+    *ret_there = false;
+    if (plan->steps) {
+        const struct rec_seen *s = &plan->seen[at];
+
+        if (s->kind != SEEN_NULL && s->kind != SEEN_ROW)
+            return rec_malformed(err, "a row is of another type");
+        *ret_there = s->kind == SEEN_ROW;
+        *ret_n = s->n;
+        return 0;
+    }
+    if (avro_value_get_by_index(&plan->value, (size_t)at, &v, NULL) != 0 ||
+        avro_value_get_type(&v) != AVRO_UNION || avro_value_get_current_branch(&v, ret_row) != 0)
+        return rec_malformed(err, "a row is of another type");
+    if (avro_value_get_type(ret_row) == AVRO_NULL)
+        return 0;
+    if (avro_value_get_type(ret_row) != AVRO_RECORD || avro_value_get_size(ret_row, ret_n) != 0)
+        return rec_malformed(err, "a row is of another type");
+    *ret_there = true;
+    return 0;
+}
+
 int
 rec_take_row(struct rec_plan *plan, const char *field, const char *bitmap,
              const struct ls_table *table, struct ls_arena *arena, bool *ret_has,
              struct ls_value *values, struct ls_err *err)
 {
-    avro_value_t v, row;
-    struct seen s;
+    const struct row_plan *r = row_plan_get(plan, field, bitmap, table);
+    avro_value_t row = {0}, v;
+    struct rec_seen s;
     uint64_t bits;
-    size_t n;
+    size_t n = 0;
+    bool there;
 
     *ret_has = false;
-    if (avro_value_get_by_name(&plan->value, field, &v, NULL) != 0)
+    if (r->at < 0)
         return 0; /* a writer without this field has no such rows */
-    if (avro_value_get_type(&v) != AVRO_UNION || avro_value_get_current_branch(&v, &row) != 0)
-        return rec_malformed(err, "a row is of another type");
-    if (avro_value_get_type(&row) == AVRO_NULL)
+    if (row_open(plan, r->at, &row, &n, &there, err) < 0)
+        return -1;
+    if (!there)
         return 0;
-    if (avro_value_get_type(&row) != AVRO_RECORD || avro_value_get_size(&row, &n) != 0 || n > 63)
+    if (n > 63)
         return rec_malformed(err, "a row is of another type");
-    if (avro_value_get_by_name(&plan->value, bitmap, &v, NULL) != 0 || see(&v, &s) < 0 ||
-        s.kind != SEEN_INT)
+    if (r->bits_at < 0 || see_field(plan, (size_t)r->bits_at, &s) < 0 || s.kind != SEEN_INT)
         return rec_malformed(err, "a row has no bitmap of its columns");
     bits = (uint64_t)s.i;
     if (bits >> n)
         return rec_malformed(err, "a row's bitmap names columns that are not there");
     for (size_t w = 0; w < n; w++) {
-        const char *name;
-        int i;
-
         if (!(bits >> w & 1))
             continue;
-        if (avro_value_get_by_index(&row, w, &v, &name) != 0 || see(&v, &s) < 0)
+        if (plan->steps)
+            s = plan->seen[r->at].row[w];
+        else if (avro_value_get_by_index(&row, w, &v, NULL) != 0 || see(&v, &s) < 0)
             return rec_malformed(err, "a column cannot be read");
-        i = column_index(table, name);
-        if (i >= 0 && take_column(&table->columns[i], &s, arena, &values[i], err) < 0)
+        if (r->map[w] >= 0 &&
+            take_column(&table->columns[r->map[w]], &s, arena, &values[r->map[w]], err) < 0)
             return -1;
     }
     *ret_has = true;

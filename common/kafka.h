@@ -109,6 +109,8 @@ int ls_consumer_assign(struct ls_consumer *consumer, const struct ls_partition *
 /* *ret is NULL when the time ran out. An offset out of range is FATAL, cause "offset-lost". */
 int ls_consumer_poll(struct ls_consumer *consumer, int timeout_ms, struct ls_message **ret,
                      struct ls_err *err);
+/* Records (and events) that have been fetched and not yet polled. */
+size_t ls_consumer_waiting(struct ls_consumer *consumer);
 /* Back to the group's committed offsets (or the ones given at assignment), after an abort. */
 int ls_consumer_rewind(struct ls_consumer *consumer, struct ls_err *err);
 /* Plain commit of these offsets for the group (apply; never used beside send_offsets). */

@@ -25,6 +25,7 @@ typedef rd_kafka_topic_partition_t pentry;
 
 struct ls_consumer {
     rd_kafka_t *rk;
+    rd_kafka_queue_t *queue; /* of all partitions; for its length only */
     bool has_group;
     plist *positions; /* of what is assigned; never NULL */
     plist *starts;    /* where the assignment began, for a rewind without a commit */
@@ -209,6 +210,7 @@ ls_consumer_new(const struct ls_config *config, const char *group, struct ls_con
     if (kafka_client_new(RD_KAFKA_CONSUMER, conf, &c->rk, err) < 0)
         goto fail;
     rd_kafka_poll_set_consumer(c->rk);
+    c->queue = rd_kafka_queue_get_consumer(c->rk);
     *ret = c;
     return 0;
 fail:
@@ -222,6 +224,8 @@ ls_consumer_free(struct ls_consumer *consumer)
     if (!consumer)
         return;
     consumer->on_rebalance = NULL;
+    if (consumer->queue)
+        rd_kafka_queue_destroy(consumer->queue);
     if (consumer->rk) {
         rd_kafka_consumer_close(consumer->rk);
         rd_kafka_destroy(consumer->rk);
@@ -426,6 +430,12 @@ ls_consumer_poll(struct ls_consumer *consumer, int timeout_ms, struct ls_message
         if (left < 0)
             left = 0;
     }
+}
+
+size_t
+ls_consumer_waiting(struct ls_consumer *consumer)
+{
+    return consumer->queue ? rd_kafka_queue_length(consumer->queue) : 0;
 }
 
 int

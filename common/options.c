@@ -53,8 +53,8 @@ const struct ls_option ls_options[] = {
     BOOL("capture", "standby", "true", "A capture that another one took over from waits until that one is gone, and takes over again; false: it exits (status 8)."),
     INT("capture", "standby_ms", "15000", 1000, 3600000, "... when the position has not moved for this time though Kafka and the source answer."),
 
-    INT("transform", "commit_ms", "20", 1, 10000, "A Kafka transaction is committed at the latest after this time."),
-    INT("transform", "commit_records", "5000", 1, 1000000, "... or after this many records."),
+    INT("transform", "commit_ms", "20", 1, 10000, "A Kafka transaction is committed at the latest after this time; after half a second while there is much to catch up on."),
+    INT("transform", "commit_records", "20000", 1, 1000000, "... or after this many records."),
 
     STR("target", "gateway", "127.0.0.1:9142", "oCIS's gateway, CS3 gRPC."),
     STR("target", "provider", "127.0.0.1:9157", "oCIS's storage-users, CS3 gRPC."),

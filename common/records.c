@@ -154,6 +154,20 @@ const char *const cs3_permission_names[19] = {
     "deny_grant",
 };
 
+/* What a value of this type begins with; looked up by name once in a run of one type. */
+static const struct schema_head *
+head_of(const struct cs3_type *type)
+{
+    static _Thread_local const struct cs3_type *last;
+    static _Thread_local const struct schema_head *head;
+
+    if (last != type) {
+        head = schema_head_of(type->rec.schema);
+        last = type;
+    }
+    return head;
+}
+
 int
 cs3_encode(const struct cs3_type *type, const void *record, struct ls_buf *out, struct ls_err *err)
 {
@@ -163,7 +177,7 @@ cs3_encode(const struct cs3_type *type, const void *record, struct ls_buf *out, 
     if (!o)
         return ls_fail_cause(err, LS_ERR_POISON, EMSGSIZE, "too-large",
                              "a %s record is too large for its buffer", type->rec.schema);
-    o = rec_put_header(o, schema_head_of(type->rec.schema));
+    o = rec_put_header(o, head_of(type));
     o = rec_put(o, &type->rec, record);
     if (!o) {
         out->n = start;

@@ -242,6 +242,19 @@ ask(uint64_t fingerprint, struct ls_err *err)
     return 0;
 }
 
+bool
+schema_is_compiled(uint64_t fingerprint)
+{
+    size_t n;
+    const struct ls_schema *all = ls_schema_all(&n);
+
+    for (size_t i = 0; i < n; i++) {
+        if (all[i].fingerprint == fingerprint)
+            return true;
+    }
+    return false;
+}
+
 int
 schema_by_fingerprint(uint64_t fingerprint, avro_schema_t *ret, struct ls_err *err)
 {

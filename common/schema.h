@@ -8,6 +8,7 @@
 #include "common/buf.h"
 #include "common/err.h"
 #include <avro.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct ls_schema_text {
@@ -23,6 +24,7 @@ uint64_t schema_crc64(const void *p, size_t n);
 /* A writer's schema by its fingerprint: compiled in, learned, or asked from the learner, once.
  * Borrowed for the process's life. Unknown: POISON, cause "unknown-schema". */
 int schema_by_fingerprint(uint64_t fingerprint, avro_schema_t *ret, struct ls_err *err);
+bool schema_is_compiled(uint64_t fingerprint);
 /* What a value begins with: C3 01 and the fingerprint, or 00 and the registry's id. */
 #define SCHEMA_HEAD_MAX 10
 struct schema_head {

@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define ROUNDS 400 /* for each of the 20 schemas */
 
 static const struct cs3_type *const cs3_types[] = {&cs3_resource_type, &cs3_space_type_,
@@ -402,6 +403,85 @@ bytes_changed_at_random_never_do_harm(void **state)
     assert_in_range(refused, 5000, 20000);
 }
 
+/* What a reader makes of these bytes: the record written again, or its words. */
+static void
+reading(const struct ls_table *table, const struct cs3_type *type, struct ls_str value,
+        bool by_avro_c, struct fixture *f, struct ls_err *ret_err)
+{
+    bool before = rec_read_by_avro_c(by_avro_c);
+    struct ls_envelope *e = NULL;
+    void *record = NULL;
+    struct ls_err err = {0};
+    int r;
+
+    ls_arena_reset(f->arena);
+    ls_buf_clear(&f->buf);
+    if (table)
+        r = ls_envelope_decode(table, value, f->arena, &e, &err);
+    else
+        r = cs3_decode(type, value, f->arena, &record, &err);
+    if (r == 0 && table)
+        ok(ls_envelope_encode(e, &f->buf, ret_err));
+    else if (r == 0)
+        ok(cs3_encode(type, record, &f->buf, ret_err));
+    *ret_err = err;
+    rec_read_by_avro_c(before);
+}
+
+static void
+both_readers_make_the_same_of_bytes_changed_at_random(void **state)
+{
+    struct fixture *f = *state, direct = {ls_arena_new(4 << 20), {0}};
+    uint64_t seed = 4711;
+    int taken = 0, refused = 0;
+
+    ls_buf_init(&direct.buf, 4 << 20);
+    for (int i = 0; i < 10000; i++) {
+        size_t which = random_next(&seed) % (LS_T_COUNT + COUNT(cs3_types));
+        const struct ls_table *table = which < LS_T_COUNT ? &ls_tables[which] : NULL;
+        const struct cs3_type *type = table ? NULL : cs3_types[which - LS_T_COUNT];
+        struct ls_err err = {0}, err_direct = {0};
+        size_t n;
+        char *copy;
+
+        ls_arena_reset(f->arena);
+        ls_buf_clear(&f->buf);
+        if (table) {
+            struct ls_envelope e;
+
+            random_envelope(&seed, f->arena, table, &e);
+            ok(ls_envelope_encode(&e, &f->buf, &err));
+        } else {
+            void *record = ls_arena_alloc(f->arena, type->rec.size);
+
+            random_record(&seed, f->arena, &type->rec, record);
+            ok(cs3_encode(type, record, &f->buf, &err));
+        }
+        n = f->buf.n - (random_next(&seed) % 8 == 0);
+        copy = malloc(n);
+        memcpy(copy, f->buf.p, n);
+        for (uint64_t changes = random_next(&seed) % 3; changes > 0; changes--) {
+            /* most of them near the front, where the numbers and lengths are */
+            size_t span = n - REC_HEADER, at = random_next(&seed) % span;
+
+            copy[REC_HEADER + (at > 60 ? at % 60 : at)] = (char)random_next(&seed);
+        }
+        reading(table, type, (struct ls_str){copy, n}, false, &direct, &err_direct);
+        reading(table, type, (struct ls_str){copy, n}, true, f, &err);
+        assert_string_equal(err.msg, err_direct.msg);
+        assert_int_equal(err.kind, err_direct.kind);
+        assert_int_equal(f->buf.n, direct.buf.n);
+        assert_true(f->buf.n == 0 || memcmp(f->buf.p, direct.buf.p, f->buf.n) == 0);
+        refused += err.kind != LS_ERR_NONE;
+        taken += err.kind == LS_ERR_NONE;
+        free(copy);
+    }
+    assert_in_range(refused, 1500, 8500);
+    assert_in_range(taken, 1500, 8500);
+    ls_buf_free(&direct.buf);
+    ls_arena_free(direct.arena);
+}
+
 static void
 another_topics_record_is_malformed(void **state)
 {
@@ -501,6 +581,7 @@ main(void)
         TEST(a_record_beyond_the_buffers_cap_is_poison),
         TEST(cut_bytes_are_malformed_at_every_length),
         TEST(bytes_changed_at_random_never_do_harm),
+        TEST(both_readers_make_the_same_of_bytes_changed_at_random),
         TEST(another_topics_record_is_malformed),
         TEST(a_full_arena_is_a_retry_not_a_poison),
         TEST(keys_are_the_primary_key_with_slashes_escaped),
@@ -508,5 +589,8 @@ main(void)
         TEST(permission_names_are_nineteen_and_differ),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests_name("read straight", tests, NULL, NULL);
+
+    rec_read_by_avro_c(true);
+    return failed + cmocka_run_group_tests_name("read by avro-c", tests, NULL, NULL);
 }
