@@ -2,7 +2,9 @@
  * The loop of lockstep-transform, the only place with policy.
  *
  * A batch is one Kafka transaction: the records made, the dead letters, the counters and the
- * offsets of what was read. It is committed after commit_ms or commit_records. Whatever fails with
+ * offsets of what was read. It is committed after commit_ms or commit_records; with a good deal of
+ * rows at hand commit_ms does not count, for the newest of these are old already, and many small
+ * transactions would only make them later. Whatever fails with
  * RETRY throws the whole batch away: abort, counters back to the committed ones, the consumer back
  * to the committed offsets, and the same rows come again. A producer that cannot even abort (or
  * fails again at once) is replaced; then the counters are read back, as at a start, because its
@@ -30,6 +32,9 @@
 
 #define ARENA_CAP (64u << 20)
 #define RECORD_CAP (16u << 20)
+#define BEHIND_ROWS 500 /* fetched and not yet taken: there is much to catch up on */
+#define BEHIND_MS 500   /* ... then the most between two commits */
+#define TELL_MS 50      /* between two looks at the status */
 
 struct tf_pipeline {
     const struct ls_config *config;
@@ -53,6 +58,7 @@ struct tf_pipeline {
     bool suspect; /* the producer failed; whether its last commit succeeded is not known */
     int64_t opened_ms;
     int64_t in_batch;
+    int64_t told_ms;
     struct ls_err broken; /* a rebalance could not commit; kind NONE: all is well */
     struct tf_counts counts, committed;
     struct ls_backoff backoff;
@@ -340,23 +346,27 @@ batch_throw_away(struct tf_pipeline *p, const struct ls_err *why, struct ls_err 
 /* ---- the loop */
 
 static bool
-batch_is_due(const struct tf_pipeline *p)
+batch_is_due(const struct tf_pipeline *p, int64_t now_ms)
 {
-    return p->open &&
-           (p->in_batch >= p->commit_records || ls_mono_ms() - p->opened_ms >= p->commit_ms);
+    int64_t age = now_ms - p->opened_ms;
+
+    if (!p->open || p->in_batch >= p->commit_records)
+        return p->open;
+    return age >= p->commit_ms &&
+           (age >= BEHIND_MS || ls_consumer_waiting(p->consumer) < BEHIND_ROWS);
 }
 
 /* Takes one record, or waits for one; commits when it is time. */
 static int
-step(struct tf_pipeline *p, struct ls_err *err)
+step(struct tf_pipeline *p, int64_t now_ms, struct ls_err *err)
 {
     struct ls_message *m = NULL;
     const struct ls_table *table;
-    int64_t wait = 100;
+    int64_t wait = TELL_MS;
     int r = -1;
 
     if (p->open) {
-        wait = p->opened_ms + p->commit_ms - ls_mono_ms();
+        wait = p->opened_ms + p->commit_ms - now_ms;
         wait = wait < 0 ? 0 : wait;
     }
     if (ls_consumer_poll(p->consumer, (int)wait, &m, err) < 0)
@@ -374,7 +384,7 @@ step(struct tf_pipeline *p, struct ls_err *err)
             goto out;
         p->in_batch++;
     }
-    if (batch_is_due(p) && batch_commit(p, err) < 0)
+    if (batch_is_due(p, ls_mono_ms()) && batch_commit(p, err) < 0)
         goto out;
     ls_backoff_reset(&p->backoff);
     r = 0;
@@ -385,10 +395,14 @@ out:
 }
 
 static void
-tell(struct tf_pipeline *p)
+tell(struct tf_pipeline *p, int64_t now_ms)
 {
-    int64_t oldest = tf_reach_oldest(p->reach);
+    int64_t oldest;
 
+    if (now_ms - p->told_ms < TELL_MS)
+        return;
+    p->told_ms = now_ms;
+    oldest = tf_reach_oldest(p->reach);
     p->facts.lag_us = oldest ? ls_now_us() - oldest : 0;
     if (p->facts.lag_us < 0)
         p->facts.lag_us = 0;
@@ -403,7 +417,9 @@ tf_pipeline_run(struct tf_pipeline *p, struct ls_err *err)
     struct ls_err why = {0};
 
     while (!ls_run_stopping()) {
-        if (step(p, &why) < 0) {
+        int64_t now_ms = ls_mono_ms();
+
+        if (step(p, now_ms, &why) < 0) {
             if (why.kind != LS_ERR_RETRY) {
                 *err = why;
                 return -1;
@@ -411,7 +427,7 @@ tf_pipeline_run(struct tf_pipeline *p, struct ls_err *err)
             if (batch_throw_away(p, &why, err) < 0)
                 return -1;
         }
-        tell(p);
+        tell(p, now_ms);
     }
     if (p->producer && batch_commit(p, &why) < 0) {
         /* Nothing is lost: the next start takes the same rows again. */
