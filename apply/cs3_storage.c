@@ -14,9 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Beyond this the target's clock arithmetic overflows (64 bit nanoseconds). */
-#define MTIME_MAX INT64_C(9223372036)
-
 /* ---- info */
 static void
 copy(char *out, size_t size, const char *in)
@@ -194,10 +191,10 @@ cs3_move(struct cs3_client *client, const char *as, const struct cs3_place *from
 void
 cs3_mtime_text(int64_t mtime, uint32_t mtime_ns, char *out, size_t size)
 {
-    if (mtime > MTIME_MAX - 1)
-        mtime = MTIME_MAX - 1;
-    if (mtime < -MTIME_MAX)
-        mtime = -MTIME_MAX;
+    if (mtime > CS3_MTIME_MAX)
+        mtime = CS3_MTIME_MAX;
+    if (mtime < CS3_MTIME_MIN)
+        mtime = CS3_MTIME_MIN;
     if (mtime < 0)
         snprintf(out, size, "%" PRId64, mtime);
     else

@@ -49,6 +49,7 @@ node_bytes(struct ap_core *core, int64_t fileid, struct ls_buf *out, struct ls_s
         .encrypted = row.encrypted,
         .moved_from = LS_NO_STORAGE,
         .moved_to = row.moved_to,
+        .tree_mtime = row.folder ? row.mtime : LS_NO_STORAGE,
     };
     *ret_seq = row.seq;
     return cs3_encode(&cs3_resource_type, &record, out, &ignored);

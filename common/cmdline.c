@@ -43,6 +43,7 @@ dump(const struct ls_config *c)
     }
     dump_list("kafka", &c->kafka, true);
     dump_list("map", &c->map, false);
+    dump_list("spaces", &c->spaces, false);
 }
 
 static void

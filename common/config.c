@@ -211,6 +211,13 @@ option_set(struct ls_config *c, const char *section, const char *key, const char
                            value);
         return list_set(&c->map, key, value, err);
     }
+    if (strcmp(section, "spaces") == 0) {
+        if (!key[0] || !strchr(value, ',') || value[0] == ',' || !strchr(value, ',')[1])
+            return ls_fail(err, LS_ERR_FATAL, EINVAL,
+                           "%s: [spaces] takes NAME = OWNER, STORAGE, not \"%.60s = %.60s\"", where,
+                           key, value);
+        return list_set(&c->spaces, key, value, err);
+    }
     for (size_t i = 0; ls_options[i].section; i++) {
         const struct ls_option *o = &ls_options[i];
 
@@ -427,6 +434,7 @@ ls_config_free(struct ls_config *config)
     free(config->values);
     list_free(&config->kafka);
     list_free(&config->map);
+    list_free(&config->spaces);
     for (size_t i = 0; i < config->n_topics; i++)
         free(config->topics[i]);
     free(config->topics);
@@ -494,7 +502,9 @@ int
 ls_config_each(const struct ls_config *config, const char *section,
                int (*each)(void *arg, const char *key, const char *value), void *arg)
 {
-    const struct config_list *list = strcmp(section, "kafka") == 0 ? &config->kafka : &config->map;
+    const struct config_list *list = strcmp(section, "kafka") == 0    ? &config->kafka
+                                     : strcmp(section, "spaces") == 0 ? &config->spaces
+                                                                      : &config->map;
     int r = 0;
 
     for (size_t i = 0; i < list->n && r == 0; i++)

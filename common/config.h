@@ -7,7 +7,8 @@
  * section or key is an error with file and line. Every secret may be given as
  * a file: key `password_file` next to `password`. Keys of [kafka] go to
  * librdkafka as they are (environment: LOCKSTEP_KAFKA_BOOTSTRAP_SERVERS).
- * The [map] section maps path prefixes of oc_accounts.home to local ones.
+ * The [map] section maps path prefixes of oc_accounts.home to local ones, [spaces] names of project
+ * spaces to their owners and storages.
  */
 #ifndef LS_CONFIG_H
 #define LS_CONFIG_H
@@ -43,7 +44,7 @@ bool ls_config_bool(const struct ls_config *config, const char *section, const c
 /* FATAL naming the option when it is not set. */
 int ls_config_require(const struct ls_config *config, const char *section, const char *key,
                       const char **ret, struct ls_err *err);
-/* Walks [kafka] or [map] in order; stops when `each` returns non-zero and returns that. */
+/* Walks [kafka], [map] or [spaces] in order; stops when `each` returns non-zero and returns that. */
 int ls_config_each(const struct ls_config *config, const char *section,
                    int (*each)(void *arg, const char *key, const char *value), void *arg);
 /* "<prefix>.<suffix>", borrowed until the config is freed. */

@@ -11,7 +11,7 @@
 struct config_pair {
     char *key, *value;
 };
-/* [kafka] or [map]: keys that no table knows, in the order they were given. */
+/* [kafka], [map] or [spaces]: keys that no table knows, in the order they were given. */
 struct config_list {
     struct config_pair *pairs;
     size_t n;
@@ -19,7 +19,7 @@ struct config_list {
 
 struct ls_config {
     char **values; /* as text, one a row of ls_options; NULL: unset */
-    struct config_list kafka, map;
+    struct config_list kafka, map, spaces;
     char **topics; /* interned names */
     size_t n_topics;
     pthread_mutex_t lock; /* of topics */

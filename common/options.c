@@ -36,6 +36,7 @@ const struct ls_option ls_options[] = {
     STR("source", "tls_key", NULL, "File with its key."),
     STR("source", "database", "owncloud", "ownCloud's database."),
     STR("source", "table_prefix", "oc_", "ownCloud's dbtableprefix."),
+    STR("source", "instance", "oc10", "ownCloud's name in the ids of its files, INSTANCE$STORAGE!FILEID: the instanceid of its config.php, or any word that tells it from others."),
     INT("source", "server_id", "0", 0, 4294967295, "Replication server id, unique among the source's replicas; 0 derives one from the prefix."),
     STR("source", "time_zone", "UTC", "Time zone of ownCloud's DATETIME columns (expiration of shares)."),
     INT("source", "heartbeat_ms", "1000", 100, 60000, "Heartbeat of the binlog connection; the connection is given up after three without a word."),

@@ -75,6 +75,11 @@ static const struct rec_field resource_fields[] = {
     TEXT(cs3_resource, trash_user),
     TEXT(cs3_resource, trash_location),
     LONG(cs3_resource, trash_time, 0),
+    TEXT(cs3_resource, id),
+    PLACE(cs3_resource, tree_mtime),
+    TEXT(cs3_resource, version_of),
+    LONG(cs3_resource, version_time, 0),
+    BOOL(cs3_resource, version_meta, false),
 };
 
 static const struct rec_field space_fields[] = {
@@ -84,6 +89,7 @@ static const struct rec_field space_fields[] = {
     ENUM(cs3_space, type, space_types, CS3_SPACE_IGNORED),
     TEXT(cs3_space, owner),
     TEXT(cs3_space, reason),
+    TEXT(cs3_space, name),
 };
 
 static const struct rec_field person_fields[] = {

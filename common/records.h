@@ -106,15 +106,25 @@ struct cs3_resource {
     enum cs3_class class_hint; /* by the first elements of `path`; the tree decides */
     bool folder;
     int64_t size;                     /* -1 unknown */
-    int64_t mtime;                    /* seconds, as the source has it */
-    struct ls_str etag;               /* null where the source has none */
+    int64_t mtime;                    /* seconds, within CS3_MTIME_MIN and _MAX */
+    struct ls_str etag;               /* without quotes, of a folder the one to be shown; or null */
     struct ls_str sha1, md5, adler32; /* lower-case hex or null */
     struct ls_str mimetype;           /* null: not known */
     bool encrypted;
     int64_t moved_from, moved_to;             /* storages or LS_NO_STORAGE */
     struct ls_str trash_user, trash_location; /* TRASH_INFO */
-    int64_t trash_time;                       /* TRASH_INFO, seconds */
+    int64_t trash_time;                       /* seconds; TRASH_INFO, and versions in the trash */
+    struct ls_str id;                         /* "<instance>$<storage>!<fileid>" of a NODE */
+    int64_t tree_mtime;                       /* folders: of all that is in it; LS_NO_STORAGE */
+    /* A version "<version_of>.v<version_time>" of a file in the folder that lies below `files` (or
+     * in the trash) as this one's parent does below files_versions. */
+    struct ls_str version_of; /* null: no version */
+    int64_t version_time;     /* seconds: the version's own mtime, and its key */
+    bool version_meta;        /* not its content, but what is known of its author (.json) */
 };
+/* Times that oCIS can hold: nanoseconds since 1970 in 64 bits (the years 1677 to 2262). */
+#define CS3_MTIME_MIN INT64_C(-9223372036)
+#define CS3_MTIME_MAX INT64_C(9223372035)
 
 /* schemas/cs3/space.avsc. Key: numeric storage. */
 enum cs3_space_type { CS3_SPACE_PERSONAL, CS3_SPACE_PROJECT, CS3_SPACE_IGNORED };
@@ -125,6 +135,7 @@ struct cs3_space {
     enum cs3_space_type type;
     struct ls_str owner;  /* uid; null for none */
     struct ls_str reason; /* why ignored: "external", "federated", "uploads", "unknown", ... */
+    struct ls_str name;   /* PROJECT: as [spaces] calls it; else null */
 };
 
 /* schemas/cs3/person.avsc. Key: "u:<uid>", "g:<gid>", "m:<gid>/<uid>" ('/' and '%' escaped). */

@@ -80,7 +80,15 @@ print_configuration(FILE *out)
           "`isolation.level`, `enable.idempotence`, ...) cannot be set.\n\n"
           "## [map]\n\n"
           "A path prefix of `oc_accounts.home` and where it is on this machine, one a line: "
-          "`/var/www/owncloud/data = /mnt/oc10`.\nThe longest prefix that matches is taken.\n",
+          "`/var/www/owncloud/data = /mnt/oc10`.\nThe longest prefix that matches is taken.\n\n"
+          "## [spaces]\n\n"
+          "Storages that are nobody's home and shall be project spaces, one a line: the space's "
+          "name, its owner's uid and\n`oc_storages.id`, in which `*` stands for any text: "
+          "`Marketing = alice, smb::fs@files.example.com//marketing/`. The\nfirst line that "
+          "matches is taken; homes, upload areas, the data directory and received shares never "
+          "are, an id that is\nan md5 only where it is given as it stands. All other storages are "
+          "left out, counted by kind. The writer `ocis-api`\nmakes no project spaces: what lies "
+          "in them is in the records, and counted there as `left:project`.\n",
           out);
 }
 

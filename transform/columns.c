@@ -23,25 +23,25 @@ const char *const tf_fate_names[TF_FATES] = {
 
 const struct tf_column tf_columns[] = {
     /* ---- files, folders, versions, trash: files.c, trash.c */
-    {"filecache", "fileid", "resource", "fileid", TF_LOSE, TF_KEEP, "oCIS gives ids of its own; apply's ledger knows which is which"},
-    {"filecache", "storage", "resource", "storage moved_from moved_to", TF_KEEP, TF_KEEP, "the space, see storages; one that changes is a move between spaces"},
-    {"filecache", "path", "resource", "class_hint", TF_KEEP, TF_KEEP, "a hint only: the place is parent and name"},
+    {"filecache", "fileid", "resource", "fileid id", TF_LOSE, TF_KEEP, "oCIS gives ids of its own; apply's ledger knows which is which. `id` is `<source.instance>$<storage>!<fileid>`"},
+    {"filecache", "storage", "resource", "storage id moved_from moved_to", TF_KEEP, TF_KEEP, "the space, see storages; one that changes is a move between spaces"},
+    {"filecache", "path", "resource", "class_hint", TF_KEEP, TF_KEEP, "a hint only: the place is parent and name; where the two disagree it is counted"},
     LEFT("filecache", "path_hash", "made of the path"),
     {"filecache", "parent", "resource", "parent", TF_KEEP, TF_KEEP, ""},
-    {"filecache", "name", "resource", "name", TF_KEEP, TF_KEEP, "of versions and trash with the suffix .v<time>, .d<time>"},
+    {"filecache", "name", "resource", "name version_of version_time version_meta trash_time", TF_KEEP, TF_KEEP, "of versions and trash with the suffix `.v<time>`, `.d<time>`; ocis-api does not carry versions"},
     {"filecache", "mimetype", "resource", "mimetype folder", TF_APPROXIMATE, TF_APPROXIMATE, "by name, null where not known; oCIS tells the type by the file's name"},
     LEFT("filecache", "mimepart", "the first half of the mimetype"),
     {"filecache", "size", "resource", "size", TF_KEEP, TF_KEEP, "-1 and -2 mean unknown; of folders oCIS's own sums"},
-    {"filecache", "mtime", "resource", "mtime", TF_APPROXIMATE, TF_KEEP, "of files as it is; a folder's until oCIS sees a change below it"},
+    {"filecache", "mtime", "resource", "mtime tree_mtime", TF_APPROXIMATE, TF_KEEP, "of files as it is, but for years before 1677 and after 2262 (the nearest; counted); a folder's until oCIS sees a change below it"},
     LEFT("filecache", "storage_mtime", "what ownCloud last saw on its disk"),
     {"filecache", "encrypted", "resource", "encrypted", TF_LOSE, TF_LOSE, "what is encrypted by ownCloud is a dead letter"},
     LEFT("filecache", "unencrypted_size", "never written by ownCloud 10"),
-    {"filecache", "etag", "resource", "etag", TF_LOSE, TF_APPROXIMATE, "oCIS makes the etags of files of id and mtime; of folders it can show a given one"},
+    {"filecache", "etag", "resource", "etag", TF_LOSE, TF_APPROXIMATE, "without quotes; oCIS makes the etags of files of id and mtime; of folders it can show a given one of hex digits"},
     LEFT("filecache", "permissions", "what an owner may do is oCIS's to say; shares have their own"),
-    {"filecache", "checksum", "resource", "sha1 md5 adler32", TF_KEEP, TF_KEEP, "SHA1 is checked on the way; oCIS makes the three of the content"},
+    {"filecache", "checksum", "resource", "sha1 md5 adler32", TF_KEEP, TF_KEEP, "SHA1 is checked on the way; oCIS makes the three of the content; a damaged one is unknown, counted"},
 
     {"storages", "numeric_id", "space", "storage", TF_LOSE, TF_LOSE, "a personal space has its user's id"},
-    {"storages", "id", "space", "source_id type owner reason", TF_KEEP, TF_KEEP, "whose space it is; others are left out, by their reason"},
+    {"storages", "id", "space", "source_id type owner name reason", TF_KEEP, TF_KEEP, "whose space it is; others are project spaces by [spaces], or left out by their reason; ocis-api makes no project spaces"},
     LEFT("storages", "available", ""),
     LEFT("storages", "last_checked", ""),
 

@@ -3,7 +3,9 @@
  *
  * A place is `parent` and `name`; `path` is a copy that can be wrong (folder moves of 10.8.0 and
  * later replace inside it), so only its first element is looked at, for the class and for areas
- * that hold no content. Which storage a row lies in decides whether it travels at all.
+ * that hold no content; one whose last element is not the name is counted. Which storage a row lies
+ * in decides whether it travels at all. A storage that is a project space has no areas: all below
+ * its root is content.
  *
  * What can go wrong: dropping a row whose other half arrives. A move between storages comes as a
  * delete here and an upsert there; where one of the two storages is ignored, the half that travels
@@ -17,6 +19,7 @@
 #include "common/utf8.h"
 #include "transform/map.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #define FOLDER_TYPE "httpd/unix-directory"
@@ -60,6 +63,19 @@ area_of(struct ls_str path, const char **ret_filtered)
         }
     }
     return CS3_CLASS_OTHER;
+}
+
+/* The same for a row of this storage: only homes have areas. */
+static enum cs3_class
+class_of(const struct tf_known *known, int64_t storage, struct ls_str path,
+         const char **ret_filtered)
+{
+    enum cs3_class class = area_of(path, ret_filtered);
+
+    if (tf_known_storage(known, storage).class != TF_STORAGE_PROJECT)
+        return class;
+    *ret_filtered = NULL;
+    return class == CS3_CLASS_ROOT ? class : CS3_CLASS_FILES;
 }
 
 /* The word under which rows of this storage are left out; NULL when they travel. */
@@ -121,6 +137,11 @@ hex_lower(struct ls_arena *arena, struct ls_str s, size_t digits, struct ls_str 
         if (!((out[i] >= '0' && out[i] <= '9') || (out[i] >= 'a' && out[i] <= 'f')))
             return false;
     }
+    /* Two different ones of a kind: neither can be trusted. */
+    if (ret->p && !ls_str_eq(*ret, (struct ls_str){out, s.n})) {
+        *ret = LS_STR("");
+        return false;
+    }
     *ret = (struct ls_str){out, s.n};
     return true;
 }
@@ -158,6 +179,8 @@ checksum_parse(struct ls_arena *arena, struct ls_str text, struct cs3_resource *
         }
         ok = ok && found;
     }
+    for (size_t a = 0; a < 3; a++)
+        *algorithms[a].to = tf_or_null(*algorithms[a].to);
     return ok;
 }
 
@@ -170,12 +193,54 @@ name_is_usable(struct ls_str name)
            !ls_str_is(name, ".") && !ls_str_is(name, "..") && ls_utf8_valid(name.p, name.n);
 }
 
+/* The last element of the path is not the name: the path is wrong, or there is none. */
+static bool
+path_disagrees(struct ls_str path, struct ls_str name)
+{
+    const char *slash = path.p ? memrchr(path.p, '/', path.n) : NULL;
+    const char *last = slash ? slash + 1 : path.p;
+
+    return !path.p || !ls_str_eq((struct ls_str){last, (size_t)(path.p + path.n - last)}, name);
+}
+
+/* Without the quotes that old versions stored around what other servers sent them. */
+static struct ls_str
+etag_of(struct ls_str etag)
+{
+    if (etag.p && etag.n >= 2 && etag.p[0] == '"' && etag.p[etag.n - 1] == '"')
+        etag = (struct ls_str){etag.p + 1, etag.n - 2};
+    return tf_or_null(etag);
+}
+
+static void
+fill_times(const struct ls_envelope *e, struct cs3_resource *r, struct tf_result *ret)
+{
+    int64_t mtime = tf_int(e, FC_MTIME, 0);
+
+    r->mtime = mtime > CS3_MTIME_MAX   ? CS3_MTIME_MAX
+               : mtime < CS3_MTIME_MIN ? CS3_MTIME_MIN
+                                       : mtime;
+    if (r->mtime != mtime)
+        tf_warn(ret, "mtime");
+    if (r->folder)
+        r->tree_mtime = r->mtime;
+}
+
 static int
-emit(const struct tf_world *world, const struct cs3_resource *r, struct ls_arena *arena,
+emit(const struct tf_world *world, struct cs3_resource *r, struct ls_arena *arena,
      struct tf_result *ret, struct ls_err *err)
 {
     struct ls_str key;
+    const char *id;
 
+    /* A delete may carry the key alone. */
+    if (r->storage != LS_NO_STORAGE) {
+        id = ls_arena_printf(arena, "%s$%" PRId64 "!%" PRId64, world->instance, r->storage,
+                             r->fileid);
+        if (!id)
+            return ls_fail_cause(err, LS_ERR_FATAL, 0, "memory", "the arena of one record is full");
+        r->id = ls_str_of(id);
+    }
     if (tf_key_int(arena, "", r->fileid, &key, err) < 0)
         return -1;
     /* Equal partition counts: the row's own partition is the storage's. */
@@ -187,10 +252,7 @@ static int
 emit_delete(const struct tf_world *world, const struct ls_envelope *e, struct cs3_resource *r,
             struct ls_arena *arena, struct tf_result *ret, struct ls_err *err)
 {
-    const char *filtered;
-
     r->head = tf_head(e, CS3_DELETE);
-    r->class_hint = area_of(tf_text(e, FC_PATH), &filtered);
     r->name = LS_STR("");
     r->parent = tf_int(e, FC_PARENT, -1);
     r->size = -1;
@@ -236,12 +298,16 @@ fill(const struct tf_world *world, const struct ls_envelope *e, struct cs3_resou
     r->size = tf_int(e, FC_SIZE, -1);
     if (r->size < 0)
         r->size = -1;
-    r->mtime = tf_int(e, FC_MTIME, 0);
-    r->etag = tf_or_null(tf_text(e, FC_ETAG));
+    fill_times(e, r, ret);
+    r->etag = etag_of(tf_text(e, FC_ETAG));
     r->moved_from = other_storage(world->known, e->moved_from);
     r->moved_to = LS_NO_STORAGE;
     if (!checksum_parse(arena, tf_text(e, FC_CHECKSUM), r))
         tf_warn(ret, "checksum");
+    if (!root && path_disagrees(tf_text(e, FC_PATH), r->name))
+        tf_warn(ret, "path");
+    if (!r->folder)
+        tf_version_fill(tf_text(e, FC_PATH), r);
     return 0;
 }
 
@@ -257,7 +323,8 @@ tf_file_map(const struct tf_world *world, const struct ls_envelope *e, struct ls
     r->what = CS3_NODE;
     r->fileid = tf_int(e, FC_FILEID, 0);
     r->storage = tf_int(e, FC_STORAGE, LS_NO_STORAGE);
-    r->class_hint = area_of(tf_text(e, FC_PATH), &area);
+    r->tree_mtime = LS_NO_STORAGE;
+    r->class_hint = class_of(world->known, r->storage, tf_text(e, FC_PATH), &area);
     if (r->fileid <= 0)
         return ls_fail_cause(err, LS_ERR_POISON, 0, "fileid", "a row without a usable fileid");
 

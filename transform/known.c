@@ -13,6 +13,7 @@
  * earlier one keeps its own number.
  */
 #include "transform/known.h"
+#include "transform/projects.h"
 
 #include <openssl/evp.h>
 #include <stdlib.h>
@@ -61,6 +62,7 @@ struct tf_known {
     struct named *mimetypes;
     struct named *accounts; /* text: the uid */
     struct resolved *resolved;
+    const struct tf_projects *projects;
     bool storages_complete;
     struct ls_seq certain;
 };
@@ -79,6 +81,12 @@ struct tf_known *
 tf_known_new(void)
 {
     return calloc(1, sizeof(struct tf_known));
+}
+
+void
+tf_known_set_projects(struct tf_known *known, const struct tf_projects *projects)
+{
+    known->projects = projects;
 }
 
 static void
@@ -204,6 +212,7 @@ tf_known_classify(const struct tf_known *known, struct ls_str id)
 {
     static const char *const homes[] = {"home::", "object::user:"};
     const struct resolved *r = NULL;
+    struct tf_project project;
 
     for (size_t i = 0; i < 2; i++) {
         if (starts_with(id, homes[i])) {
@@ -218,13 +227,18 @@ tf_known_classify(const struct tf_known *known, struct ls_str id)
         return personal(id, (struct ls_str){r->owner, r->owner_n});
     if (r)
         return ignored(id, r->reason);
-    if (is_md5(id))
-        return (struct tf_storage){
-            .class = TF_STORAGE_UNRESOLVED, .reason = "unknown", .source_id = id};
     if (starts_with(id, "shared::"))
         return ignored(id, "federated");
     if (starts_with(id, "local::") && ends_with(id, "/uploads/"))
         return ignored(id, "uploads");
+    if (tf_projects_find(known->projects, id, is_md5(id), &project))
+        return (struct tf_storage){.class = TF_STORAGE_PROJECT,
+                                   .source_id = id,
+                                   .owner = project.owner,
+                                   .name = project.name};
+    if (is_md5(id))
+        return (struct tf_storage){
+            .class = TF_STORAGE_UNRESOLVED, .reason = "unknown", .source_id = id};
     return ignored(id, "external");
 }
 

@@ -13,6 +13,7 @@ enum tf_storage_class {
     TF_STORAGE_UNKNOWN,    /* no row of oc_storages seen */
     TF_STORAGE_PERSONAL,   /* home::<uid>, object::user:<uid>, or the md5 of one */
     TF_STORAGE_UNRESOLVED, /* an md5 that belongs to no account so far */
+    TF_STORAGE_PROJECT,    /* a project space, by [spaces] */
     TF_STORAGE_IGNORED,    /* with a reason */
 };
 
@@ -21,7 +22,8 @@ struct tf_storage {
     const char *reason;      /* IGNORED, UNRESOLVED: the space record's word; static */
     const char *filtered;    /* IGNORED: the counter's word, "storage-external"; static */
     struct ls_str source_id; /* borrowed until the next feed */
-    struct ls_str owner;     /* PERSONAL; null else */
+    struct ls_str owner;     /* PERSONAL, PROJECT; null else */
+    struct ls_str name;      /* PROJECT; null else */
     bool deleted;            /* its row is gone from oc_storages */
 };
 
@@ -30,6 +32,10 @@ struct tf_known;
 /* NULL when memory is out. */
 struct tf_known *tf_known_new(void);
 void tf_known_free(struct tf_known *known); /* NULL is fine */
+
+/* Borrowed from then on; before any row is fed. Without it no storage is a project space. */
+struct tf_projects;
+void tf_known_set_projects(struct tf_known *known, const struct tf_projects *projects);
 
 /* Takes in one row or bracket of oc_storages, oc_mimetypes or oc_accounts; others are ignored. An
  * older seq than what is known changes nothing. FATAL when memory is out. */

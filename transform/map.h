@@ -42,8 +42,9 @@ struct tf_world {
     const struct tf_known *known;
     const struct tf_zone *zone;
     const struct tf_reach *reach;
-    int partitions;    /* of cs3.resource */
-    int32_t partition; /* where the row was read */
+    const char *instance; /* of ownCloud, in the ids of files: source.instance */
+    int partitions;       /* of cs3.resource */
+    int32_t partition;    /* where the row was read */
 };
 
 typedef int tf_map_fn(const struct tf_world *world, const struct ls_envelope *envelope,
@@ -98,6 +99,9 @@ int tf_space_emit(const struct tf_known *known, const struct ls_envelope *envelo
 int tf_spaces_of_account(const struct tf_world *world, const struct ls_envelope *envelope,
                          struct ls_str uid, struct ls_str home, struct ls_arena *arena,
                          struct tf_result *ret, struct ls_err *err);
+
+/* The facts of a version, when path and r->name say that this is one (versions.c). */
+void tf_version_fill(struct ls_str path, struct cs3_resource *r);
 
 /* oC10's bits (1 read, 2 update, 4 create, 8 delete, 16 share) as CS3_PERM_*; shares.c. */
 int64_t tf_permissions(int64_t bits, bool folder);

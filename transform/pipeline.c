@@ -20,6 +20,7 @@
 #include "common/log.h"
 #include "common/registry.h"
 #include "common/run.h"
+#include "transform/projects.h"
 #include "transform/reach.h"
 #include "transform/route.h"
 #include "transform/store.h"
@@ -39,7 +40,9 @@
 struct tf_pipeline {
     const struct ls_config *config;
     struct tf_status *status;
+    const char *instance; /* source.instance */
     struct tf_known *known;
+    struct tf_projects *projects;
     struct tf_tail *tail;
     struct ls_consumer *consumer;
     struct ls_producer *producer;
@@ -192,6 +195,7 @@ take(struct tf_pipeline *p, const struct ls_table *table, const struct ls_messag
     struct tf_world world = {.known = p->known,
                              .zone = &p->zone,
                              .reach = p->reach,
+                             .instance = p->instance,
                              .partitions = p->partitions,
                              .partition = m->partition};
     struct ls_envelope *e = NULL;
@@ -503,6 +507,7 @@ tf_pipeline_new(const struct ls_config *config, struct tf_status *status, struct
     p->config = config;
     p->status = status;
     p->partitions = (int)ls_config_int(config, "lockstep", "partitions");
+    p->instance = ls_config_str(config, "source", "instance");
     p->commit_ms = ls_config_int(config, "transform", "commit_ms");
     p->commit_records = ls_config_int(config, "transform", "commit_records");
     p->backoff = (struct ls_backoff){.first_ms = 50, .max_ms = 10000};
@@ -511,6 +516,8 @@ tf_pipeline_new(const struct ls_config *config, struct tf_status *status, struct
              ls_config_str(config, "lockstep", "prefix"),
              ls_config_str(config, "lockstep", "instance"));
     ls_buf_init(&p->record, RECORD_CAP);
+    if (tf_projects_new(config, &p->projects, err) < 0)
+        goto fail;
     p->known = tf_known_new();
     p->arena = ls_arena_new(ARENA_CAP);
     p->reach = tf_reach_new(p->partitions);
@@ -518,6 +525,7 @@ tf_pipeline_new(const struct ls_config *config, struct tf_status *status, struct
         ls_fail_cause(err, LS_ERR_FATAL, 0, "memory", "out of memory");
         goto fail;
     }
+    tf_known_set_projects(p->known, p->projects);
     if (tf_zone_set(ls_config_str(config, "source", "time_zone"), &p->zone, err) < 0 ||
         topics_make(p, err) < 0 || connect_all(p, err) < 0)
         goto fail;
@@ -539,6 +547,7 @@ tf_pipeline_free(struct tf_pipeline *p)
         ls_producer_free(p->producer);
     tf_tail_free(p->tail);
     tf_known_free(p->known);
+    tf_projects_free(p->projects);
     tf_reach_free(p->reach);
     ls_buf_free(&p->record);
     ls_arena_free(p->arena);

@@ -75,7 +75,8 @@ bare_record(const struct route *route, struct cs3_head head, int64_t storage,
                                               .size = -1,
                                               .name = LS_STR(""),
                                               .moved_from = LS_NO_STORAGE,
-                                              .moved_to = LS_NO_STORAGE};
+                                              .moved_to = LS_NO_STORAGE,
+                                              .tree_mtime = LS_NO_STORAGE};
         return resource;
     case TF_SPACE:
         space = tf_alloc(arena, sizeof(*space), err);

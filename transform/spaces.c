@@ -29,8 +29,11 @@ tf_space_emit(const struct tf_known *known, const struct ls_envelope *e, int64_t
     space->head = tf_head(e, CS3_UPSERT);
     space->storage = storage;
     space->source_id = what.source_id;
-    space->type = what.class == TF_STORAGE_PERSONAL ? CS3_SPACE_PERSONAL : CS3_SPACE_IGNORED;
+    space->type = what.class == TF_STORAGE_PERSONAL  ? CS3_SPACE_PERSONAL
+                  : what.class == TF_STORAGE_PROJECT ? CS3_SPACE_PROJECT
+                                                     : CS3_SPACE_IGNORED;
     space->owner = what.owner;
+    space->name = what.name;
     space->reason = ls_str_of(what.reason);
     tf_emit(ret, TF_SPACE, 0, key, space);
     return 0;

@@ -54,7 +54,7 @@ tf_trash_map(const struct tf_world *world, const struct ls_envelope *e, struct l
     r->name = LS_STR("");
     r->class_hint = CS3_CLASS_TRASH;
     r->size = -1;
-    r->moved_from = r->moved_to = LS_NO_STORAGE;
+    r->moved_from = r->moved_to = r->tree_mtime = LS_NO_STORAGE;
     r->storage = tf_known_home(world->known, tf_text(e, FT_USER));
     if (r->fileid <= 0)
         return ls_fail_cause(err, LS_ERR_POISON, 0, "fileid", "a trash entry without a number");

@@ -118,7 +118,7 @@ all_null(avro_value_t *record, const char *const *names)
 static void
 set_newer_space(avro_value_t *v)
 {
-    static const char *const nulls[] = {"source_id", "reason", NULL};
+    static const char *const nulls[] = {"source_id", "reason", "name", NULL};
 
     set_long(v, "storage", 4);
     all_null(v, nulls);

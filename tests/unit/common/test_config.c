@@ -51,6 +51,9 @@ types_and_ranges_are_checked(void **state)
     refused("[target]\ntls_verify = maybe\n", "is true or false");
     refused("[log]\nlevel = loud\n", "debug, info, warn or error");
     refused("[map]\nrelative = /x\n", "absolute paths");
+    refused("[spaces]\nMarketing = smb::fs@host//share/\n", "NAME = OWNER, STORAGE");
+    refused("[spaces]\nMarketing = ,smb::fs@host//share/\n", "NAME = OWNER, STORAGE");
+    refused("[spaces]\nMarketing = alice,\n", "NAME = OWNER, STORAGE");
 }
 
 static void

@@ -117,7 +117,12 @@ static const struct cs3_resource resource = {.head = HEAD,
                                              .sha1 = {"da39a3ee", 8},
                                              .mimetype = {"text/plain", 10},
                                              .moved_from = 3,
-                                             .moved_to = LS_NO_STORAGE};
+                                             .moved_to = LS_NO_STORAGE,
+                                             .id = {"oc10$4!1001", 11},
+                                             .tree_mtime = LS_NO_STORAGE,
+                                             .version_of = {"a.txt", 5},
+                                             .version_time = 17,
+                                             .version_meta = true};
 static const struct cs3_resource end_of_a_storage = {
     .head = {.kind = CS3_END, .seq = {1, 42, 0}, .begin = {1, 7, 0}},
     .storage = 4,
@@ -125,7 +130,8 @@ static const struct cs3_resource end_of_a_storage = {
     .name = {"", 0},
     .size = -1,
     .moved_from = LS_NO_STORAGE,
-    .moved_to = LS_NO_STORAGE};
+    .moved_to = LS_NO_STORAGE,
+    .tree_mtime = LS_NO_STORAGE};
 static const struct cs3_space space = {.head = HEAD,
                                        .storage = 4,
                                        .source_id = {"home::alice", 11},

@@ -201,6 +201,7 @@ site_setup(void **state)
     s->world = (struct tf_world){.known = s->known,
                                  .zone = &s->zone,
                                  .reach = s->reach,
+                                 .instance = "oc1",
                                  .partitions = PARTITIONS,
                                  .partition = 1};
     feed(s, storage_row(s, LS_OP_READ, HOME, "home::alice"));

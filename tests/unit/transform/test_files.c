@@ -147,6 +147,9 @@ checksums_in_any_order_case_and_part_are_read_and_damaged_ones_are_null_and_coun
         {"SHA1:0123456789abcdef0123456789abcdef0123456g", NULL, NULL, NULL, true},
         {"SHA256:00 ", NULL, NULL, NULL, true},
         {"nonsense", NULL, NULL, NULL, true},
+        {"ADLER32:00000001 ADLER32:00000002 MD5:0123456789abcdef0123456789abcdef", NULL,
+         "0123456789abcdef0123456789abcdef", NULL, true},
+        {"ADLER32:0000000a ADLER32:0000000A", NULL, NULL, "0000000a", false},
         {":", NULL, NULL, NULL, true},
         {"  ADLER32:00000001  ", NULL, NULL, "00000001", false},
     };
@@ -168,7 +171,7 @@ checksums_in_any_order_case_and_part_are_read_and_damaged_ones_are_null_and_coun
 static void
 odd_numbers_and_empty_etags_pass_as_the_source_has_them(void **state)
 {
-    static const int64_t mtimes[] = {0, -5, 2147483653, 5000000000, 253402300800};
+    static const int64_t mtimes[] = {0, -5, 2147483653, 5000000000};
     struct site *s = *state;
     struct ls_envelope *e = file_row(s, LS_OP_UPDATE, 44, "files/a.txt");
     const struct cs3_resource *r;
@@ -177,15 +180,137 @@ odd_numbers_and_empty_etags_pass_as_the_source_has_them(void **state)
         number(e, FC_MTIME, mtimes[i]);
         r = record(s, e);
         assert_int_equal(r->mtime, mtimes[i]);
+        assert_int_equal(s->result.n_warnings, 0);
     }
     number(e, FC_SIZE, 5000000000);
     text(e, FC_ETAG, "");
     r = record(s, e);
     assert_int_equal(r->size, 5000000000);
     assert_null(r->etag.p);
+    text(e, FC_ETAG, NULL);
+    r = record(s, e);
+    assert_null(r->etag.p);
+    text(e, FC_ETAG, "\"\"");
+    r = record(s, e);
+    assert_null(r->etag.p);
+    text(e, FC_ETAG, "\"");
+    r = record(s, e);
+    assert_str(r->etag, "\"");
     text(e, FC_ETAG, "\"abc\"");
     r = record(s, e);
-    assert_str(r->etag, "\"abc\"");
+    assert_str(r->etag, "abc");
+    text(e, FC_ETAG, "0123456789012345678901234567890123456789");
+    r = record(s, e);
+    assert_str(r->etag, "0123456789012345678901234567890123456789");
+}
+
+static void
+times_beyond_what_ocis_holds_become_the_nearest_and_are_counted(void **state)
+{
+    static const struct {
+        int64_t mtime, becomes;
+    } rows[] = {{253402300800, CS3_MTIME_MAX}, /* the year 10000 */
+                {INT64_MAX, CS3_MTIME_MAX},
+                {CS3_MTIME_MAX + 1, CS3_MTIME_MAX},
+                {INT64_MIN, CS3_MTIME_MIN},
+                {CS3_MTIME_MIN - 1, CS3_MTIME_MIN}};
+    struct site *s = *state;
+    struct ls_envelope *e = file_row(s, LS_OP_UPDATE, 44, "files/a.txt");
+    const struct cs3_resource *r;
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        number(e, FC_MTIME, rows[i].mtime);
+        r = record(s, e);
+        assert_int_equal(r->mtime, rows[i].becomes);
+        assert_int_equal(r->tree_mtime, LS_NO_STORAGE);
+        assert_int_equal(s->result.n_warnings, 1);
+        assert_string_equal(s->result.warnings[0], "mtime");
+    }
+    number(e, FC_MIMETYPE, MT_FOLDER);
+    r = record(s, e);
+    assert_int_equal(r->tree_mtime, CS3_MTIME_MIN);
+}
+
+static void
+a_file_has_its_id_in_the_routable_form(void **state)
+{
+    struct site *s = *state;
+    struct ls_envelope *e = file_row(s, LS_OP_UPDATE, 44, "files/a.txt");
+    const struct cs3_resource *r = record(s, e);
+
+    assert_str(r->id, "oc1$5!44");
+    number(e, FC_FILEID, INT64_MAX);
+    number(e, FC_STORAGE, OTHER_HOME);
+    r = record(s, e);
+    assert_str(r->id, "oc1$6!9223372036854775807");
+    /* a deletion may carry the key alone */
+    e = row(s, LS_T_FILECACHE, LS_OP_DELETE);
+    number(e, FC_FILEID, 44);
+    r = record(s, e);
+    assert_null(r->id.p);
+}
+
+static void
+a_path_that_does_not_end_with_the_name_is_counted_and_the_name_holds(void **state)
+{
+    static const struct {
+        const char *path, *name;
+        bool warning;
+    } rows[] = {{"files/q/files/q", "p", true},  {"files/a.txt", "a.txt", false},
+                {"files/xa.txt", "a.txt", true}, {"files/a.txt/", "a.txt", true},
+                {NULL, "a.txt", true},           {"files", "files", false}};
+    struct site *s = *state;
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct ls_envelope *e = file_row(s, LS_OP_UPDATE, 44, rows[i].path);
+        const struct cs3_resource *r;
+
+        text(e, FC_NAME, rows[i].name);
+        r = record(s, e);
+        assert_str(r->name, rows[i].name);
+        assert_int_equal(s->result.n_warnings, rows[i].warning);
+        if (rows[i].warning)
+            assert_string_equal(s->result.warnings[0], "path");
+    }
+}
+
+static void
+a_version_says_what_it_is_of_and_from_when(void **state)
+{
+    static const struct {
+        const char *path, *name, *of;
+        int64_t time, deleted;
+        bool meta;
+    } rows[] = {
+        {"files_versions/D/a.txt.v1700000000", "a.txt.v1700000000", "a.txt", 1700000000, 0, false},
+        {"files_versions/v.v1.v2", "v.v1.v2", "v.v1", 2, 0, false},
+        {"files_versions/D/a.txt.v17.json", "a.txt.v17.json", "a.txt", 17, 0, true},
+        {"files_trashbin/versions/a.txt.v17.d23", "a.txt.v17.d23", "a.txt", 17, 23, false},
+        {"files_trashbin/versions/D.d23/a.txt.v17", "a.txt.v17", "a.txt", 17, 0, false},
+        {"files_trashbin/versions/a.txt.v17.json.d23", "a.txt.v17.json.d23", "a.txt", 17, 23, true},
+        /* what only looks like one, or is none at all */
+        {"files/D/a.txt.v17", "a.txt.v17", NULL, 0, 0, false},
+        {"files_trashbin/files/a.txt.v17.d23", "a.txt.v17.d23", NULL, 0, 0, false},
+        {"files_versions/.v17", ".v17", NULL, 0, 0, false},
+        {"files_versions/a.v", "a.v", NULL, 0, 0, false},
+        {"files_versions/a.v1234567890123", "a.v1234567890123", NULL, 0, 0, false},
+        {"files_versions/a.json", "a.json", NULL, 0, 0, false},
+    };
+    struct site *s = *state;
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct ls_envelope *e = file_row(s, LS_OP_UPDATE, 44, rows[i].path);
+        const struct cs3_resource *r;
+
+        text(e, FC_NAME, rows[i].name);
+        r = record(s, e);
+        if (!ls_str_eq(r->version_of, ls_str_of(rows[i].of)))
+            fail_msg("%s is a version of %.*s", rows[i].path, (int)r->version_of.n,
+                     r->version_of.p ? r->version_of.p : "");
+        assert_int_equal(r->version_time, rows[i].time);
+        assert_int_equal(r->trash_time, rows[i].deleted);
+        assert_int_equal(r->version_meta, rows[i].meta);
+    }
 }
 
 static void
@@ -514,6 +639,10 @@ main(void)
         SITE_TEST(
             checksums_in_any_order_case_and_part_are_read_and_damaged_ones_are_null_and_counted),
         SITE_TEST(odd_numbers_and_empty_etags_pass_as_the_source_has_them),
+        SITE_TEST(times_beyond_what_ocis_holds_become_the_nearest_and_are_counted),
+        SITE_TEST(a_file_has_its_id_in_the_routable_form),
+        SITE_TEST(a_path_that_does_not_end_with_the_name_is_counted_and_the_name_holds),
+        SITE_TEST(a_version_says_what_it_is_of_and_from_when),
         SITE_TEST(names_that_cannot_be_one_are_dead_letters),
         SITE_TEST(encrypted_content_is_a_dead_letter),
         SITE_TEST(a_deleted_row_is_a_delete_of_its_fileid),

@@ -1,5 +1,6 @@
 /* Storages, accounts, groups: spaces and people; what the tables in memory know. */
 #include "tests/unit/transform/rows.h"
+#include "transform/projects.h"
 
 #define LONG_UID "uuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuu" /* 64 */
 
@@ -37,6 +38,79 @@ storages_become_spaces_or_say_why_not(void **state)
         assert_true(ls_str_eq(r->reason, ls_str_of(rows[i].reason)));
         assert_str(s->result.emits[0].key, "77");
     }
+}
+
+static void
+storages_become_project_spaces_by_configuration_only(void **state)
+{
+    static const struct {
+        const char *id;
+        enum cs3_space_type type;
+        const char *owner, *name, *reason;
+    } rows[] = {
+        {"smb::fs@host//share/", CS3_SPACE_PROJECT, "alice", "Marketing", NULL},
+        {"smb::fs@other//share/", CS3_SPACE_PROJECT, "bob b", "All shares", NULL},
+        {"local::/mnt/uploads/x/", CS3_SPACE_PROJECT, "bob b", "Local", NULL},
+        {"0123456789abcdef0123456789abcdef", CS3_SPACE_PROJECT, "alice", "Long", NULL},
+        /* never these, however wide the pattern */
+        {"home::carol", CS3_SPACE_PERSONAL, "carol", NULL, NULL},
+        {"object::user:carol", CS3_SPACE_PERSONAL, "carol", NULL, NULL},
+        {"local::/srv/data/alice/uploads/", CS3_SPACE_IGNORED, NULL, NULL, "uploads"},
+        {"local::/srv/data/", CS3_SPACE_IGNORED, NULL, NULL, "datadir"},
+        {"shared::0123456789abcdef0123456789abcdef", CS3_SPACE_IGNORED, NULL, NULL, "federated"},
+        {"ffffffffffffffffffffffffffffffff", CS3_SPACE_IGNORED, NULL, NULL, "unknown"},
+        {"webdav::a@h/root/", CS3_SPACE_IGNORED, NULL, NULL, "external"},
+        {"smb::fs@host//share/x", CS3_SPACE_IGNORED, NULL, NULL, "external"},
+    };
+    static const struct {
+        const char *name, *owner, *storage;
+    } lines[] = {{"Marketing", "alice", "smb::fs@host//share/"},
+                 {"All shares", "bob b", "smb::*@*//share/"},
+                 {"Long", "alice", "0123456789abcdef0123456789abcdef"},
+                 {"Local", "bob b", "local::*"},
+                 {"Md5", "bob b", "ffff*"}};
+    struct site *s = *state;
+    struct tf_projects *projects = NULL;
+
+    assert_int_equal(tf_projects_new(NULL, &projects, &s->err), 0);
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+        assert_int_equal(tf_projects_add(projects, lines[i].name, lines[i].owner, lines[i].storage),
+                         0);
+    tf_known_set_projects(s->known, projects);
+    feed(s, account_row(s, LS_OP_READ, 1, "alice", "/srv/data/alice"));
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const struct cs3_space *r = record(s, storage_row(s, LS_OP_READ, 77, rows[i].id));
+
+        assert_int_equal(r->type, rows[i].type);
+        assert_true(ls_str_eq(r->owner, ls_str_of(rows[i].owner)));
+        assert_true(ls_str_eq(r->name, ls_str_of(rows[i].name)));
+        assert_true(ls_str_eq(r->reason, ls_str_of(rows[i].reason)));
+    }
+    tf_known_set_projects(s->known, NULL);
+    tf_projects_free(projects);
+}
+
+static void
+all_that_lies_in_a_project_space_is_content(void **state)
+{
+    struct site *s = *state;
+    struct tf_projects *projects = NULL;
+    struct ls_envelope *e = file_row(s, LS_OP_CREATE, 44, "uploads/a.txt");
+    const struct cs3_resource *r;
+
+    number(e, FC_STORAGE, EXTERNAL);
+    assert_filtered(s, e, "storage-external");
+    assert_int_equal(tf_projects_new(NULL, &projects, &s->err), 0);
+    assert_int_equal(tf_projects_add(projects, "P", "alice", "smb::fs@host//share/"), 0);
+    tf_known_set_projects(s->known, projects);
+    r = record(s, e);
+    assert_int_equal(r->class_hint, CS3_CLASS_FILES);
+    assert_int_equal(r->storage, EXTERNAL);
+    text(e, FC_PATH, "");
+    r = record(s, e);
+    assert_int_equal(r->class_hint, CS3_CLASS_ROOT);
+    tf_known_set_projects(s->known, NULL);
+    tf_projects_free(projects);
 }
 
 static void
@@ -450,6 +524,8 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         SITE_TEST(storages_become_spaces_or_say_why_not),
+        SITE_TEST(storages_become_project_spaces_by_configuration_only),
+        SITE_TEST(all_that_lies_in_a_project_space_is_content),
         SITE_TEST(the_data_directory_is_told_by_the_homes_in_it),
         SITE_TEST(a_deleted_storage_is_a_deleted_space),
         SITE_TEST(an_md5_home_is_unresolved_and_its_files_pass_until_the_account_is_known),
