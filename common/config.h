@@ -44,7 +44,8 @@ bool ls_config_bool(const struct ls_config *config, const char *section, const c
 /* FATAL naming the option when it is not set. */
 int ls_config_require(const struct ls_config *config, const char *section, const char *key,
                       const char **ret, struct ls_err *err);
-/* Walks [kafka], [map] or [spaces] in order; stops when `each` returns non-zero and returns that. */
+/* Walks [kafka], [map] or [spaces] in order; stops when `each` returns non-zero and returns that.
+ */
 int ls_config_each(const struct ls_config *config, const char *section,
                    int (*each)(void *arg, const char *key, const char *value), void *arg);
 /* "<prefix>.<suffix>", borrowed until the config is freed. */
