@@ -298,6 +298,22 @@ cap_snapshot_command(struct cap_snapshot *s, const struct ls_command *command, s
 
 /* ---- chunks */
 
+/* One name may stand for several servers, and places in the binlog are one's own. */
+static int
+check_server(const struct cap_snapshot *s, struct ls_err *err)
+{
+    const struct cap_position *position = cap_publisher_position(s->publisher);
+    const struct cap_server *server = cap_view_server(s->view);
+
+    if (position->server_id == 0 ||
+        cap_server_is(server, position->server_id, position->server_uuid))
+        return 0;
+    return ls_fail_cause(err, LS_ERR_RETRY, 0, "source",
+                         "another server answers (server_id %" PRIu32 ") than the one that the "
+                         "binlog comes from (%" PRIu32 ")",
+                         server->server_id, position->server_id);
+}
+
 /* A view at or behind the stream's place, and the next chunk from it. */
 static int
 read_chunk(struct cap_snapshot *s, const struct ls_table *table,
@@ -306,15 +322,17 @@ read_chunk(struct cap_snapshot *s, const struct ls_table *table,
 {
     struct cap_walk walk = {table, of_chosen(state) ? &state->chosen : NULL};
     MYSQL *mysql;
-    int r = cap_view_open(s->view, cap_stream_coords(stream),
-                          &cap_publisher_position(s->publisher)->gtids, &s->place, err);
+    int r;
 
+    if (cap_view_connection(s->view, &mysql, err) < 0 || check_server(s, err) < 0)
+        return -1;
+    r = cap_view_open(s->view, cap_stream_coords(stream),
+                      &cap_publisher_position(s->publisher)->gtids, &s->place, err);
     if (r <= 0)
         return r; /* at the next boundary again */
     s->place_us = ls_now_us();
     s->groups = cap_stream_groups(stream);
-    if (cap_view_connection(s->view, &mysql, err) < 0 ||
-        cap_chunk_read(s->chunk, mysql, &walk, state, err) < 0 ||
+    if (cap_chunk_read(s->chunk, mysql, &walk, state, err) < 0 ||
         (!s->place.exact && cap_chunk_watch(s->chunk, err) < 0))
         return -1;
     return cap_view_close(s->view, err);

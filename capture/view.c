@@ -73,6 +73,12 @@ cap_view_free(struct cap_view *v)
     free(v);
 }
 
+const struct cap_server *
+cap_view_server(const struct cap_view *v)
+{
+    return &v->server;
+}
+
 enum cap_view_method
 cap_view_method_of(const struct cap_view *v)
 {

@@ -42,6 +42,8 @@ void cap_view_drop(struct cap_view *view);
 int cap_view_open(struct cap_view *view, const struct cap_coords *at,
                   const struct cap_gtid_set *gtids, struct cap_place *ret, struct ls_err *err);
 int cap_view_close(struct cap_view *view, struct ls_err *err);
+/* Where the connection leads to; there is one. */
+const struct cap_server *cap_view_server(const struct cap_view *view);
 enum cap_view_method cap_view_method_of(const struct cap_view *view); /* NONE: not known yet */
 
 /* The connection, made where there is none; borrowed until the drop. */

@@ -153,14 +153,22 @@ cap_connect(const struct ls_config *config, MYSQL **ret, struct ls_err *err)
 }
 
 static enum cap_flavour flavour;
+static uint32_t answers;          /* which server */
 static const char *executed = ""; /* MySQL: what the engine shows */
 
 int
 cap_server_look(MYSQL *mysql, struct cap_server *ret, struct ls_err *err)
 {
     (void)mysql, (void)err;
-    *ret = (struct cap_server){.flavour = flavour, .gtid = true};
+    *ret = (struct cap_server){.flavour = flavour, .gtid = true, .server_id = answers};
     return 0;
+}
+
+bool
+cap_server_is(const struct cap_server *server, uint32_t server_id, const char *uuid)
+{
+    (void)uuid;
+    return server->server_id == server_id;
 }
 
 int
@@ -588,6 +596,35 @@ step(struct cap_snapshot *s, struct act *a)
 }
 
 static void
+no_chunk_is_read_from_another_server_than_the_stream_comes_from(void **state)
+{
+    struct act a = begin("0-1-100", "bin.000007", 50000);
+    struct ls_config *config = test_config(NULL, 0);
+    struct cap_snapshot *s = running(config);
+    bool busy;
+
+    (void)state;
+    rotate(&a, "bin.000007", 4);
+    gtid(&a, 101, 1000, 50042);
+    xid(&a, 1000, 50300);
+    view = (struct cap_coords){"bin.000007", 50300};
+    position.server_id = 11;
+    answers = 12;
+    assert_int_equal(cap_snapshot_step(s, a.stream, &busy, &a.err), -1);
+    assert_int_equal(a.err.kind, LS_ERR_RETRY);
+    assert_string_equal(a.err.cause, "source");
+    assert_int_equal(views, 0);
+    cap_snapshot_drop(s);
+    answers = 11;
+    assert_int_equal(cap_snapshot_step(s, a.stream, &busy, &a.err), 0);
+    assert_int_equal(views, 1);
+    answers = 0;
+    cap_snapshot_free(s);
+    cap_stream_free(a.stream);
+    ls_config_free(config);
+}
+
+static void
 no_chunk_is_read_before_the_stream_knows_its_place(void **state)
 {
     struct ls_config *config = test_config(NULL, 0);
@@ -725,6 +762,7 @@ main(void)
         cmocka_unit_test(a_loss_stays_in_the_position_until_a_snapshot_begins),
         cmocka_unit_test(a_source_whose_clock_is_ahead_is_read_up_to_our_own_time),
         cmocka_unit_test(load_data_into_a_table_of_others_goes_by_and_into_ours_it_stops),
+        cmocka_unit_test(no_chunk_is_read_from_another_server_than_the_stream_comes_from),
         cmocka_unit_test(no_chunk_is_read_before_the_stream_knows_its_place),
         cmocka_unit_test(a_chunk_that_a_transaction_passed_is_read_again),
         cmocka_unit_test(a_chunk_waits_for_its_place_and_is_taken_there),
