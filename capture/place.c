@@ -38,7 +38,10 @@ cap_place_take(const struct ls_config *config, struct cap_position *position, st
     memcpy(position->file, place.file, sizeof(position->file));
     position->pos = place.pos;
     position->gtids = gtids;
+    position->whole = server.flavour == CAP_MYSQL && server.gtid && gtids.n == 0;
     cap_position_forget_parts(position);
+    /* an xid may be used again, and one that is not known counts as ours */
+    memset(&position->xa, 0, sizeof(position->xa));
     set_server(position, &server);
     return 0;
 }

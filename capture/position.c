@@ -177,6 +177,8 @@ cap_position_print(const struct cap_position *p, const char *source)
         json_object_set_new(
             root, "server",
             json_pack("{s:I, s:s}", "id", (json_int_t)p->server_id, "uuid", p->server_uuid));
+    if (root && p->whole)
+        json_object_set_new(root, "gtid_whole", json_true());
     if (root && p->control.next > 0)
         json_object_set_new(root, "control",
                             json_pack("{s:I, s:o, s:o}", "next", (json_int_t)p->control.next,
@@ -349,6 +351,7 @@ cap_position_parse(struct ls_str json, struct cap_position *ret, struct ls_err *
     p.row = integer(root, "row");
     p.ts_us = integer(root, "ts_us");
     p.lost = json_is_true(json_object_get(root, "lost"));
+    p.whole = json_is_true(json_object_get(root, "gtid_whole"));
     if (!seq || !gtid || !file || strlen(file) >= sizeof(p.file) || p.epoch <= 0 || p.row < 0 ||
         (row_gtid && strlen(row_gtid) >= sizeof(p.row_gtid)) ||
         parse_snapshot(json_object_get(root, "snapshot"), &p.snapshot) < 0 ||

@@ -103,9 +103,10 @@ struct cap_position {
     int32_t epoch;
     int64_t counter;           /* the last one given */
     struct cap_gtid_set gtids; /* all transactions up to here */
-    char file[512];            /* "" not known on this server: after a failover by GTID */
-    uint64_t pos;              /* end of the last whole transaction */
-    uint32_t server_id;        /* whose file and pos; 0 not known */
+    bool whole;         /* MySQL: the set is empty because the server had none yet, not unknown */
+    char file[512];     /* "" not known on this server: after a failover by GTID */
+    uint64_t pos;       /* end of the last whole transaction */
+    uint32_t server_id; /* whose file and pos; 0 not known */
     char server_uuid[40];
     int64_t row; /* watched rows of the next transaction that are published already */
     char row_gtid[CAP_GTID_TEXT]; /* of which transaction; "" not known */

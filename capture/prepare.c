@@ -173,8 +173,10 @@ static int
 connect_session(struct capture *c, struct ls_err *err)
 {
     const struct cap_position *position = cap_publisher_position(c->publisher);
-    struct cap_start start = {
-        .gtids = position->gtids, .pos = position->pos, .server_id = position->server_id};
+    struct cap_start start = {.gtids = position->gtids,
+                              .whole = position->whole,
+                              .pos = position->pos,
+                              .server_id = position->server_id};
 
     memcpy(start.file, position->file, sizeof(start.file));
     memcpy(start.uuid, position->server_uuid, sizeof(start.uuid));

@@ -77,7 +77,8 @@ fail_dump(MYSQL *mysql, struct ls_err *err)
 static bool
 by_gtid(const struct cap_session *s, const struct cap_start *start)
 {
-    return start->gtids.n > 0 && s->server.gtid;
+    return s->server.gtid &&
+           (start->gtids.n > 0 || (start->whole && s->server.flavour == CAP_MYSQL));
 }
 
 static int

@@ -13,11 +13,12 @@
 #include <stdint.h>
 
 /*
- * Where a dump begins: by GTID when the set is not empty and the server has them, else by file and
- * position, which mean something on one server only.
+ * Where a dump begins: by GTID when the set is not empty, or whole, and the server has them, else
+ * by file and position, which mean something on one server only.
  */
 struct cap_start {
     struct cap_gtid_set gtids;
+    bool whole;     /* MySQL: the set is empty because nothing was there */
     char file[512]; /* "" not known */
     uint64_t pos;
     uint32_t server_id; /* whose file and position; 0 not known */

@@ -64,7 +64,7 @@ cap_stream_restart(struct cap_stream *s)
     s->rotate_to[0] = '\0';
     s->in_group = s->standalone = s->has_gtid = s->anonymous = s->repeated = s->xa = false;
     s->group_rows = 0;
-    s->whole_gtids = false;
+    s->whole_gtids = position->whole;
     s->payload_of = s->inner = NULL;
     cap_group_expect_parts(s);
     /* what was read behind the position may have been thrown away with its Kafka transaction */
@@ -116,7 +116,8 @@ take_rotate(struct cap_stream *s, const struct cap_event *event, struct ls_err *
     (void)snprintf(s->at.file, sizeof(s->at.file), "%.*s", (int)file.n, file.p);
     s->at.pos = pos;
     /* asked for by GTID, the source begins at the head of the file and leaves out what we have */
-    if (position->gtids.n == 0 || (pos == position->pos && ls_str_is(file, position->file)))
+    if ((position->gtids.n == 0 && !position->whole) ||
+        (pos == position->pos && ls_str_is(file, position->file)))
         s->at_exact = true;
     cap_rows_forget_maps(s);
     return 0;

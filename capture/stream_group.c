@@ -220,7 +220,7 @@ add_gtid(struct cap_stream *s, struct cap_position *position, struct ls_err *err
     if (s->anonymous) {
         /* no set can say how far this was; the next file's head tells what it held */
         position->gtids.n = 0;
-        s->whole_gtids = false;
+        s->whole_gtids = position->whole = false;
         return 0;
     }
     if (!s->has_gtid)
@@ -229,6 +229,7 @@ add_gtid(struct cap_stream *s, struct cap_position *position, struct ls_err *err
         return 0;
     if (cap_gtid_set_add(&position->gtids, &s->gtid, &gap, err) < 0)
         return -1;
+    position->whole = false; /* said of the empty set only */
     if (gap)
         note_gap(s, s->gtid_text);
     return 0;

@@ -61,6 +61,34 @@ def test_a_snapshot_with_writers_at_work_is_exact_by(new_capture, mysql, allowed
     assert played["filecache"].swept == [set()] + [{str(BEHIND + n)} for n in range(SNAPSHOTS)]
 
 
+def test_on_a_server_that_had_no_gtid_yet_a_snapshot_is_exact_also_behind_restarts(new_capture,
+                                                                                   mysql):
+    """Each commit is in the binlog, and read, a good while before the engine shows it."""
+    capture = new_capture({"capture.snapshot": "never", "capture.snapshot_chunk": 29,
+                           "capture.snapshot_method": "gtid"}, mysql)
+    work.fill(mysql, 1, work.MANY)
+    mysql.sql("RESET MASTER")
+    capture.start(snapshot=False)
+    assert capture.stop() == 0
+    assert capture.committed()["gtid"] == ""
+    mysql.sql("SET GLOBAL binlog_group_commit_sync_delay = 200000")
+    try:
+        with work.Writers(mysql, 3, "no gtid yet"):
+            capture.start("--snapshot", snapshot=False)
+            wait_until(lambda: capture.status()["snapshot"]["rows"] > 100, 60, "a few chunks")
+            assert capture.stop() == 0
+            capture.start()
+    finally:
+        mysql.sql("SET GLOBAL binlog_group_commit_sync_delay = 0")
+    status = capture.drain(120)
+    assert status["balance"] == 0 and status["dead"] == {}
+    assert methods(capture) == ["gtid", "gtid"]
+    assert capture.stop() == 0
+    for table in PLAYED:
+        assert differences(Table().play(capture.records(table)),
+                           work.source_rows(mysql, table)) == []
+
+
 def test_a_method_that_is_not_allowed_is_refused_in_words(new_capture, mysql):
     for method, sets, why in [
             ("lock", {}, "RELOAD"),

@@ -19,7 +19,7 @@ a_position_survives_print_and_parse(void **state)
     snprintf(a->file, sizeof(a->file), "mysql-bin.000042");
     a->pos = 5000000000;
     a->row = 3;
-    a->lost = true;
+    a->lost = a->whole = true;
     snprintf(a->row_gtid, sizeof(a->row_gtid), "0-1-8");
     a->snapshot.phase = CAP_SNAPSHOT_RUNNING;
     a->snapshot.begin = (struct ls_seq){a->epoch, 17, 0};

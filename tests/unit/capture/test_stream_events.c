@@ -548,6 +548,28 @@ gtids_that_a_file_head_has_and_nobody_sent_are_a_gap(void **state)
     ls_buf_free(&buf);
 }
 
+/* Taken from a server on which nothing was done yet it is whole; else nobody knows what is missing.
+ */
+static void
+an_empty_set_grows_when_it_is_whole_also_behind_a_restart(void **state)
+{
+    struct act *a = *state;
+
+    begin(a, "");
+    rotate(a, FILE_1);
+    one(a, A ":3", 3, 1000);
+    has("");
+    published("+mimetypes3");
+    begin(a, "");
+    position.whole = true;
+    cap_stream_restart(a->stream);
+    rotate(a, FILE_1);
+    one(a, A ":1", 1, 1000);
+    has(A ":1");
+    one(a, A ":1", 1, 2000);
+    published("+mimetypes1");
+}
+
 static void
 anonymous_transactions_make_the_position_one_of_file_and_offset(void **state)
 {
@@ -861,6 +883,7 @@ main(void)
         TEST(of_mariadb_only_the_same_servers_number_is_known_to_be_old),
         TEST(numbers_left_out_are_counted_and_may_come_later),
         TEST(gtids_that_a_file_head_has_and_nobody_sent_are_a_gap),
+        TEST(an_empty_set_grows_when_it_is_whole_also_behind_a_restart),
         TEST(anonymous_transactions_make_the_position_one_of_file_and_offset),
         TEST(other_domains_may_come_before_the_rest_of_a_transaction),
         cmocka_unit_test(two_transactions_in_part_are_both_gone_on_with),
