@@ -136,6 +136,29 @@ def test_failover_and_back_while_rows_are_written_gives_each_row_once_in_order(p
     pair.b.start()
 
 
+def test_behind_an_address_that_moves_a_snapshot_and_the_stream_come_from_one_server(
+        pair, new_capture, new_proxy):
+    """The dump stays where it was; whoever connects now comes out at the other server."""
+    address = new_proxy(pair.a)
+    capture = new_capture({"source.host": "127.0.0.1", "source.port": address.listen_port,
+                           "source.tls": "disabled"}, pair.a)
+    pair.b.sql("STOP SLAVE")
+    pair.replicate(pair.b, pair.a)  # as in the beginning, whatever was done before
+    pair.wait_equal()
+    capture.start()
+    capture.sql(files(1, 10))
+    capture.drain()
+    pair.wait_equal()
+    address.port = pair.b.port
+    capture.sql("TRUNCATE oc_vcategory")  # calls for a snapshot
+    wait_until(lambda: capture.status()["counters"]["snapshots"] == 2, 60, "the second snapshot")
+    assert followed(capture) == 12
+    words = [x["message"] for x in capture.site.log_lines("capture") if x.get("event") == "retry"]
+    assert any("another server answers (server_id 12)" in w for w in words), words
+    assert sorted(int(key) for key in capture.state("filecache")) == list(range(1, 11))
+    assert capture.stop() == 0
+
+
 def purge_all(capture):
     """Leaves the newest binlog only; refused while the server has not noticed that capture is gone."""
     capture.sql("FLUSH BINARY LOGS")
