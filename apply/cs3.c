@@ -37,6 +37,8 @@ struct token {
 struct cs3_client {
     struct ap_grpc *gateway, *provider, *sharing;
     char *key;
+    const char *key_name;              /* of its option */
+    char *system_user;                 /* "userid:<uuid>", or NULL */
     char *service_id, *service_secret; /* may be NULL */
     int timeout_ms;
     ap_call_fn *call_counter;
@@ -220,7 +222,8 @@ authenticate_fill(const struct cs3_client *client, const char *as, Cs3__Authenti
 /* What the refusal of a sign-in means; that of the service account looks like the target's own
  * trouble, so both are named. */
 static void
-authenticate_failed(const char *as, const struct ls_err *why, struct ls_err *err)
+authenticate_failed(const struct cs3_client *client, const char *as, const struct ls_err *why,
+                    struct ls_err *err)
 {
     if (strcmp(as, CS3_SERVICE_ACCOUNT) == 0)
         ls_fail_cause(err, why->kind, why->code, why->cause,
@@ -231,8 +234,8 @@ authenticate_failed(const char *as, const struct ls_err *why, struct ls_err *err
         ls_fail_cause(err, LS_ERR_RETRY, why->code, "no-user",
                       "the target has no such user, or he is disabled: %s", as);
     else if (!strcmp(why->cause, "sign-in") || why->kind == LS_ERR_POISON)
-        ls_fail_cause(err, LS_ERR_FATAL, why->code, "target-config",
-                      "target.machine_key is refused (%s)", why->msg);
+        ls_fail_cause(err, LS_ERR_FATAL, why->code, "target-config", "%s is refused (%s)",
+                      client->key_name, why->msg);
     else if (err)
         *err = *why;
 }
@@ -251,7 +254,7 @@ authenticate_once(struct cs3_client *client, const char *as, char **ret_token,
         return -1;
     if (call_counted(client, CS3_AT_GATEWAY, "Authenticate", NULL, &req.base,
                      &cs3__authenticate_reply__descriptor, &message, &why) < 0) {
-        authenticate_failed(as, &why, err);
+        authenticate_failed(client, as, &why, err);
         return -1;
     }
     reply = (const Cs3__AuthenticateReply *)message;
@@ -429,14 +432,35 @@ cs3_ping(struct cs3_client *client, struct ls_err *err)
 }
 
 /* ---- life */
-int
-cs3_client_new(const struct ls_config *config, ap_call_fn *call_counter, void *arg,
-               struct cs3_client **ret, struct ls_err *err)
+/* Where the services of a client are, and how it signs in. Any may be NULL, but for the addresses.
+ */
+struct endpoints {
+    const char *gateway, *provider, *sharing;
+    const char *key, *key_name, *service_id, *service_secret, *system_user_id;
+};
+
+static int
+strings_copy(struct cs3_client *client, const struct endpoints *at)
+{
+    client->key = strdup(at->key);
+    client->key_name = at->key_name;
+    client->service_id = at->service_id ? strdup(at->service_id) : NULL;
+    client->service_secret = at->service_secret ? strdup(at->service_secret) : NULL;
+    if (at->system_user_id && asprintf(&client->system_user, "userid:%s", at->system_user_id) < 0) {
+        client->system_user = NULL;
+        return -1;
+    }
+    return client->key && (!at->service_id || client->service_id) &&
+                   (!at->service_secret || client->service_secret)
+               ? 0
+               : -1;
+}
+
+static int
+client_make(const struct ls_config *config, const struct endpoints *at, ap_call_fn *call_counter,
+            void *arg, struct cs3_client **ret, struct ls_err *err)
 {
     struct cs3_client *client = calloc(1, sizeof(*client));
-    const char *key = ls_config_str(config, "target", "machine_key");
-    const char *id = ls_config_str(config, "target", "service_account_id");
-    const char *secret = ls_config_str(config, "target", "service_account_secret");
 
     if (!client)
         return ls_fail(err, LS_ERR_FATAL, ENOMEM, "out of memory");
@@ -445,27 +469,65 @@ cs3_client_new(const struct ls_config *config, ap_call_fn *call_counter, void *a
     client->call_counter = call_counter;
     client->arg = arg;
     client->timeout_ms = (int)ls_config_int(config, "target", "timeout_ms");
-    if (!key || !*key) {
-        ls_fail_cause(err, LS_ERR_FATAL, 0, "target-config",
-                      "target.machine_key is not set: the applier cannot act for users");
-        goto fail;
-    }
-    client->key = strdup(key);
-    client->service_id = id ? strdup(id) : NULL;
-    client->service_secret = secret ? strdup(secret) : NULL;
-    if (!client->key || (id && !client->service_id) || (secret && !client->service_secret)) {
+    if (strings_copy(client, at) < 0) {
         ls_fail(err, LS_ERR_FATAL, ENOMEM, "out of memory");
         goto fail;
     }
-    if (ap_grpc_new(ls_config_str(config, "target", "gateway"), &client->gateway, err) < 0 ||
-        ap_grpc_new(ls_config_str(config, "target", "provider"), &client->provider, err) < 0 ||
-        ap_grpc_new(ls_config_str(config, "target", "sharing"), &client->sharing, err) < 0)
+    if (ap_grpc_new(at->gateway, &client->gateway, err) < 0 ||
+        ap_grpc_new(at->provider, &client->provider, err) < 0 ||
+        ap_grpc_new(at->sharing, &client->sharing, err) < 0)
         goto fail;
     *ret = client;
     return 0;
 fail:
     cs3_client_free(client);
     return -1;
+}
+
+int
+cs3_client_new(const struct ls_config *config, ap_call_fn *call_counter, void *arg,
+               struct cs3_client **ret, struct ls_err *err)
+{
+    const struct endpoints at = {
+        .gateway = ls_config_str(config, "target", "gateway"),
+        .provider = ls_config_str(config, "target", "provider"),
+        .sharing = ls_config_str(config, "target", "sharing"),
+        .key = ls_config_str(config, "target", "machine_key"),
+        .key_name = "target.machine_key",
+        .service_id = ls_config_str(config, "target", "service_account_id"),
+        .service_secret = ls_config_str(config, "target", "service_account_secret"),
+    };
+
+    if (!at.key || !*at.key)
+        return ls_fail_cause(err, LS_ERR_FATAL, 0, "target-config",
+                             "target.machine_key is not set: the applier cannot act for users");
+    return client_make(config, &at, call_counter, arg, ret, err);
+}
+
+int
+cs3_system_client_new(const struct ls_config *config, ap_call_fn *call_counter, void *arg,
+                      struct cs3_client **ret, struct ls_err *err)
+{
+    const char *address = ls_config_str(config, "target", "system");
+    const struct endpoints at = {
+        .gateway = address,
+        .provider = address,
+        .sharing = address,
+        .key = ls_config_str(config, "target", "system_user_key"),
+        .key_name = "target.system_user_key",
+        .system_user_id = ls_config_str(config, "target", "system_user_id"),
+    };
+
+    if (!at.key || !*at.key || !at.system_user_id || !*at.system_user_id)
+        return ls_fail_cause(err, LS_ERR_FATAL, 0, "target-config",
+                             "target.system_user_id and target.system_user_key are not both set");
+    return client_make(config, &at, call_counter, arg, ret, err);
+}
+
+const char *
+cs3_system_user(const struct cs3_client *client)
+{
+    return client->system_user ? client->system_user : "";
 }
 
 void
@@ -488,6 +550,7 @@ cs3_client_free(struct cs3_client *client)
     pthread_cond_destroy(&client->signed_in);
     pthread_mutex_destroy(&client->mutex);
     free(client->key);
+    free(client->system_user);
     free(client->service_id);
     free(client->service_secret);
     free(client);

@@ -49,7 +49,13 @@ struct cs3_client;
 /* FATAL target-config without target.machine_key. Does not connect. */
 int cs3_client_new(const struct ls_config *config, ap_call_fn *call_counter, void *arg,
                    struct cs3_client **ret, struct ls_err *err);
-void cs3_client_free(struct cs3_client *client); /* NULL is fine */
+/* A client of storage-system instead (target.system), where sign-in and storage are one service and
+ * nobody but cs3_system_user is known. FATAL target-config unless target.system_user_id and
+ * target.system_user_key are set. */
+int cs3_system_client_new(const struct ls_config *config, ap_call_fn *call_counter, void *arg,
+                          struct cs3_client **ret, struct ls_err *err);
+const char *cs3_system_user(const struct cs3_client *client); /* its `as` */
+void cs3_client_free(struct cs3_client *client);              /* NULL is fine */
 
 /* Where something is: a node (name NULL), or what is called `name` in the folder `id`. */
 struct cs3_place {
@@ -142,6 +148,7 @@ struct cs3_upload {
     int64_t mtime;
     uint32_t mtime_ns;
     const char *sha1;     /* NULL: unknown */
+    bool server_time;     /* the server's clock instead of mtime */
     bool if_not_exist;    /* exclusive */
     const char *if_match; /* etag without quotes, or NULL */
 };
@@ -194,6 +201,12 @@ struct cs3_grant_info {
 typedef int cs3_grant_fn(void *arg, const struct cs3_grant_info *grant);
 int cs3_list_grants(struct cs3_client *client, const char *as, const struct cs3_place *node,
                     cs3_grant_fn *each, void *arg, struct ls_err *err);
+/* ALREADY_EXISTS (taken) when the grantee has one; NOT_FOUND (gone) for no node, or no grant to
+ * update. Two at once on one node: one may be lost, though both answer OK. */
+int cs3_add_grant(struct cs3_client *client, const char *as, const struct cs3_place *node,
+                  const struct cs3_grant_info *grant, struct ls_err *err);
+int cs3_update_grant(struct cs3_client *client, const char *as, const struct cs3_place *node,
+                     const struct cs3_grant_info *grant, struct ls_err *err);
 int cs3_remove_grant(struct cs3_client *client, const char *as, const struct cs3_place *node,
                      const char *grantee_id, bool group, struct ls_err *err);
 

@@ -251,14 +251,20 @@ opaque_add(struct upload_opaque *o, const char *key)
 static void
 upload_opaque_fill(struct upload_opaque *o, const struct cs3_upload *upload)
 {
+    size_t n;
+
     cs3__opaque__init(&o->opaque);
     o->opaque.map = o->list;
     snprintf(o->text[0], sizeof(o->text[0]), "%" PRId64, upload->size);
     opaque_add(o, "Upload-Length");
-    cs3_mtime_text(upload->mtime, upload->mtime_ns, o->text[1], sizeof(o->text[1]));
-    opaque_add(o, "X-OC-Mtime");
+    if (!upload->server_time) {
+        n = o->opaque.n_map;
+        cs3_mtime_text(upload->mtime, upload->mtime_ns, o->text[n], sizeof(o->text[n]));
+        opaque_add(o, "X-OC-Mtime");
+    }
     if (upload->sha1 && *upload->sha1) {
-        snprintf(o->text[2], sizeof(o->text[2]), "sha1 %.40s", upload->sha1);
+        n = o->opaque.n_map;
+        snprintf(o->text[n], sizeof(o->text[n]), "sha1 %.40s", upload->sha1);
         opaque_add(o, "Upload-Checksum");
     }
 }
@@ -637,33 +643,62 @@ cs3_list_grants(struct cs3_client *client, const char *as, const struct cs3_plac
     return r;
 }
 
-int
-cs3_remove_grant(struct cs3_client *client, const char *as, const struct cs3_place *node,
-                 const char *grantee_id, bool group, struct ls_err *err)
+static int
+grant_call(struct cs3_client *client, const char *method, const char *as,
+           const struct cs3_place *node, const struct cs3_grant_info *info, struct ls_err *err)
 {
     Cs3__GrantRequest req = CS3__GRANT_REQUEST__INIT;
     Cs3__Grant grant = CS3__GRANT__INIT;
     Cs3__Grantee grantee = CS3__GRANTEE__INIT;
     Cs3__UserId user = CS3__USER_ID__INIT;
     Cs3__GroupId group_id = CS3__GROUP_ID__INIT;
+    Cs3__Timestamp expires = CS3__TIMESTAMP__INIT;
     Cs3__ResourcePermissions permissions;
     struct cs3_ref ref;
 
     if (cs3_ref_fill(&ref, node, err) < 0)
         return -1;
-    user.opaque_id = group_id.opaque_id = cs3_borrow(grantee_id);
-    grantee.type = group ? 2 : 1;
-    if (group) {
+    user.opaque_id = group_id.opaque_id = cs3_borrow(info->grantee_id);
+    user.type = 1;
+    grantee.type = info->group ? 2 : 1;
+    if (info->group) {
         grantee.id_case = CS3__GRANTEE__ID_GROUP_ID;
         grantee.group_id = &group_id;
     } else {
         grantee.id_case = CS3__GRANTEE__ID_USER_ID;
         grantee.user_id = &user;
     }
-    cs3_permissions_fill(&permissions, 0);
+    cs3_permissions_fill(&permissions, info->permissions);
     grant.grantee = &grantee;
     grant.permissions = &permissions;
+    if (info->expires) {
+        expires.seconds = (uint64_t)info->expires;
+        grant.expiration = &expires;
+    }
     req.ref = &ref.ref;
     req.grant = &grant;
-    return cs3_call(client, CS3_AT_PROVIDER, "RemoveGrant", as, &req.base, NULL, NULL, err);
+    return cs3_call(client, CS3_AT_PROVIDER, method, as, &req.base, NULL, NULL, err);
+}
+
+int
+cs3_add_grant(struct cs3_client *client, const char *as, const struct cs3_place *node,
+              const struct cs3_grant_info *grant, struct ls_err *err)
+{
+    return grant_call(client, "AddGrant", as, node, grant, err);
+}
+
+int
+cs3_update_grant(struct cs3_client *client, const char *as, const struct cs3_place *node,
+                 const struct cs3_grant_info *grant, struct ls_err *err)
+{
+    return grant_call(client, "UpdateGrant", as, node, grant, err);
+}
+
+int
+cs3_remove_grant(struct cs3_client *client, const char *as, const struct cs3_place *node,
+                 const char *grantee_id, bool group, struct ls_err *err)
+{
+    struct cs3_grant_info grant = {.grantee_id = grantee_id, .group = group};
+
+    return grant_call(client, "RemoveGrant", as, node, &grant, err);
 }

@@ -20,11 +20,10 @@ struct ap_data {
 };
 
 int
-ap_data_new(const struct ls_config *config, struct ap_http *http, struct cs3_client *cs3,
-            struct ap_data **ret, struct ls_err *err)
+ap_data_new_at(const char *authority, struct ap_http *http, struct cs3_client *cs3,
+               struct ap_data **ret, struct ls_err *err)
 {
     struct ap_data *data = calloc(1, sizeof(*data));
-    const char *authority = ls_config_str(config, "target", "data");
 
     if (!data)
         return ls_fail(err, LS_ERR_FATAL, ENOMEM, "out of memory");
@@ -34,6 +33,13 @@ ap_data_new(const struct ls_config *config, struct ap_http *http, struct cs3_cli
         snprintf(data->authority, sizeof(data->authority), "%s", authority);
     *ret = data;
     return 0;
+}
+
+int
+ap_data_new(const struct ls_config *config, struct ap_http *http, struct cs3_client *cs3,
+            struct ap_data **ret, struct ls_err *err)
+{
+    return ap_data_new_at(ls_config_str(config, "target", "data"), http, cs3, ret, err);
 }
 
 void
@@ -96,18 +102,10 @@ upload_give_up(struct ap_data *data, const char *token, const char *url)
     free(tus);
 }
 
-int
-ap_data_put(struct ap_data *data, const char *as, const char *url, struct ap_blob *blob,
-            char ret_id[AP_ID_SIZE], struct ls_err *err)
+static int
+put(struct ap_data *data, const char *as, const char *url, struct ap_http_request request,
+    char ret_id[AP_ID_SIZE], struct ls_err *err)
 {
-    struct ap_http_request request = {
-        .label = "PUT",
-        .method = "PUT",
-        .content_type = "application/octet-stream",
-        .read = blob_piece,
-        .read_arg = blob,
-        .read_len = ap_blob_size(blob),
-    };
     struct ap_http_reply reply = {0};
     struct ls_err why = {0};
     char *token = NULL, *place = url_place(data, url), *fresh = NULL;
@@ -120,6 +118,8 @@ ap_data_put(struct ap_data *data, const char *as, const char *url, struct ap_blo
     }
     if (cs3_token(data->cs3, as, NULL, &token, err) < 0)
         goto out;
+    request.label = request.method = "PUT";
+    request.content_type = "application/octet-stream";
     request.url = place;
     request.token = token;
     if (ap_http_do(data->http, &request, &reply, &why) < 0) {
@@ -150,6 +150,23 @@ out:
     free(token);
     free(place);
     return r;
+}
+
+int
+ap_data_put(struct ap_data *data, const char *as, const char *url, struct ap_blob *blob,
+            char ret_id[AP_ID_SIZE], struct ls_err *err)
+{
+    return put(data, as, url,
+               (struct ap_http_request){
+                   .read = blob_piece, .read_arg = blob, .read_len = ap_blob_size(blob)},
+               ret_id, err);
+}
+
+int
+ap_data_put_bytes(struct ap_data *data, const char *as, const char *url, const void *p, size_t n,
+                  struct ls_err *err)
+{
+    return put(data, as, url, (struct ap_http_request){.body = p, .body_len = n}, NULL, err);
 }
 
 int

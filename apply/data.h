@@ -12,6 +12,9 @@ struct ap_data;
 /* Borrows both for its life. Option target.data replaces host and port of every endpoint. */
 int ap_data_new(const struct ls_config *config, struct ap_http *http, struct cs3_client *cs3,
                 struct ap_data **ret, struct ls_err *err);
+/* The same with another host:port, or NULL: what the endpoints name. */
+int ap_data_new_at(const char *authority, struct ap_http *http, struct cs3_client *cs3,
+                   struct ap_data **ret, struct ls_err *err);
 void ap_data_free(struct ap_data *data);
 
 /*
@@ -21,6 +24,9 @@ void ap_data_free(struct ap_data *data);
  */
 int ap_data_put(struct ap_data *data, const char *as, const char *url, struct ap_blob *blob,
                 char ret_id[AP_ID_SIZE], struct ls_err *err);
+/* The same of `n` bytes that are at hand. */
+int ap_data_put_bytes(struct ap_data *data, const char *as, const char *url, const void *p,
+                      size_t n, struct ls_err *err);
 /* GET of a download's endpoint, piece by piece. */
 int ap_data_get(struct ap_data *data, const char *as, const char *url, ap_http_write_fn *each,
                 void *arg, struct ls_err *err);

@@ -1,0 +1,316 @@
+/* Changes on the share managers' documents, in the shapes that a real oCIS wrote. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include "apply/share_files.h"
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NOW INT64_C(1700000000000123)
+#define HASH "$2y$10$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234"
+
+static json_t *
+doc_of(const char *text)
+{
+    json_t *doc = json_loads(text, 0, NULL);
+
+    assert_non_null(doc);
+    return doc;
+}
+
+static void
+assert_doc(const json_t *doc, const char *wanted)
+{
+    json_t *other = doc_of(wanted);
+
+    if (!json_equal(doc, other)) {
+        char *text = json_dumps(doc, JSON_COMPACT);
+        print_error("is %s\n", text);
+        free(text);
+        fail();
+    }
+    json_decref(other);
+}
+
+static struct ap_share_record
+a_share(void)
+{
+    struct ap_share_record share = {
+        .permissions = CS3_PERM_STAT | CS3_PERM_DELETE, .expires = 2000000000, .ctime = 1500000000};
+
+    strcpy(share.id, "st:sp:7");
+    strcpy(share.storage_id, "st");
+    strcpy(share.space_id, "sp");
+    strcpy(share.node_id, "n");
+    strcpy(share.grantee_id, "b");
+    strcpy(share.owner_id, "a");
+    strcpy(share.creator_id, "a");
+    strcpy(share.idp, "https://x");
+    return share;
+}
+
+static const char *const stored =
+    "{\"Shares\":{\"st:sp:7\":{\"id\":{\"opaque_id\":\"st:sp:7\"},\"resource_id\":{\"storage_id\":"
+    "\"st\",\"opaque_id\":\"n\",\"space_id\":\"sp\"},\"permissions\":{\"permissions\":{\"stat\":"
+    "true,\"delete\":true}},\"grantee\":{\"type\":1,\"Id\":{\"UserId\":{\"idp\":\"https://x\","
+    "\"opaque_id\":\"b\",\"type\":1}}},\"owner\":{\"idp\":\"https://x\",\"opaque_id\":\"a\","
+    "\"type\":1},\"creator\":{\"idp\":\"https://x\",\"opaque_id\":\"a\",\"type\":1},\"ctime\":"
+    "{\"seconds\":1500000000},\"mtime\":{\"seconds\":1700000000,\"nanos\":123000},\"expiration\":"
+    "{\"seconds\":2000000000}}},\"Etag\":\"\"}";
+
+static void
+a_share_is_written_as_the_manager_writes_it(void **state)
+{
+    struct ap_share_record share = a_share(), found;
+    json_t *doc = json_object();
+
+    (void)state;
+    assert_int_equal(ap_share_file_put(doc, &share, NOW), 1);
+    assert_doc(doc, stored);
+    assert_int_equal(ap_share_file_put(doc, &share, NOW + 5), 0);
+    assert_doc(doc, stored);
+    assert_int_equal(ap_share_file_get(doc, "st:sp:7", NULL, &found), 1);
+    assert_memory_equal(&found, &share, sizeof(share));
+    assert_int_equal(ap_share_file_get(doc, "st:sp:8", NULL, &found), 0);
+    assert_int_equal(ap_share_file_get(doc, NULL, &share, &found), 1);
+    share.group = true;
+    assert_int_equal(ap_share_file_get(doc, NULL, &share, &found), 0);
+    assert_int_equal(ap_share_file_drop(doc, "st:sp:7"), 1);
+    assert_int_equal(ap_share_file_drop(doc, "st:sp:7"), 0);
+    assert_doc(doc, "{\"Shares\":{},\"Etag\":\"\"}");
+    json_decref(doc);
+}
+
+static void
+what_is_not_ours_in_a_share_stays(void **state)
+{
+    struct ap_share_record share = a_share();
+    json_t *doc = doc_of(stored), *is = json_object_get(json_object_get(doc, "Shares"), "st:sp:7");
+
+    (void)state;
+    json_object_set_new(is, "new_in_oCIS_9", json_true());
+    json_object_set_new(doc, "Etag", json_string("\"x\""));
+    share.permissions = CS3_PERM_STAT;
+    share.expires = 0;
+    assert_int_equal(ap_share_file_put(doc, &share, NOW + 1000000), 1);
+    assert_true(json_is_true(json_object_get(is, "new_in_oCIS_9")));
+    assert_null(json_object_get(is, "expiration"));
+    assert_string_equal(json_string_value(json_object_get(doc, "Etag")), "\"x\"");
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(is, "mtime"), "seconds")),
+                     1700000001);
+    json_decref(doc);
+}
+
+static void
+lists_and_states_take_null_for_empty(void **state)
+{
+    json_t *doc = doc_of("{\"UserShares\":null,\"Etag\":\"e\"}");
+
+    (void)state;
+    assert_int_equal(ap_list_file_drop(doc, "st:sp", "i"), 0);
+    assert_int_equal(ap_list_file_put(doc, "st:sp", "i"), 1);
+    assert_int_equal(ap_list_file_put(doc, "st:sp", "i"), 0);
+    assert_doc(doc, "{\"UserShares\":{\"st:sp\":{\"IDs\":{\"i\":{}}}},\"Etag\":\"e\"}");
+    assert_int_equal(ap_list_file_drop(doc, "st:sp", "i"), 1);
+    json_decref(doc);
+    doc = doc_of("{\"Spaces\":{\"st:sp\":{\"States\":null}}}");
+    assert_int_equal(ap_received_file_put(doc, "st:sp", "i", CS3_SHARE_PENDING, NULL, true), 1);
+    assert_doc(doc, "{\"Spaces\":{\"st:sp\":{\"States\":{\"i\":{\"State\":1,\"MountPoint\":null,"
+                    "\"Hidden\":false}}}}}");
+    assert_int_equal(ap_received_file_put(doc, "st:sp", "i", CS3_SHARE_ACCEPTED, "m", true), 0);
+    assert_int_equal(ap_received_file_put(doc, "st:sp", "i", CS3_SHARE_ACCEPTED, "m", false), 1);
+    assert_int_equal(ap_received_file_put(doc, "st:sp", "i", CS3_SHARE_ACCEPTED, "m", false), 0);
+    assert_int_equal(ap_received_file_put(doc, "st:sp", "i", CS3_SHARE_REJECTED, NULL, false), 1);
+    assert_doc(doc, "{\"Spaces\":{\"st:sp\":{\"States\":{\"i\":{\"State\":3,\"MountPoint\":"
+                    "{\"path\":\"m\"},\"Hidden\":false}}}}}");
+    assert_int_equal(ap_received_file_drop(doc, "st:sp", "i"), 1);
+    assert_int_equal(ap_received_file_drop(doc, "other", "i"), 0);
+    json_decref(doc);
+}
+
+static void
+another_shape_is_left_alone(void **state)
+{
+    static const char *const odd[] = {"{\"Shares\":[],\"UserShares\":1,\"Spaces\":\"x\"}",
+                                      "{\"Shares\":{\"st:sp:7\":1},\"UserShares\":{\"st:sp\":[]},"
+                                      "\"Spaces\":{\"st:sp\":{\"States\":7}}}"};
+    struct ap_share_record share = a_share();
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        json_t *doc = doc_of(odd[i]);
+        assert_int_equal(ap_share_file_put(doc, &share, NOW), -1);
+        assert_int_equal(ap_list_file_put(doc, "st:sp", "i"), -1);
+        assert_int_equal(ap_received_file_put(doc, "st:sp", "i", CS3_SHARE_ACCEPTED, "m", false),
+                         -1);
+        assert_int_equal(ap_list_file_drop(doc, "st:sp", "i"), 0);
+        assert_int_equal(ap_received_file_drop(doc, "st:sp", "i"), 0);
+        assert_doc(doc, odd[i]);
+        json_decref(doc);
+    }
+}
+
+static void
+the_storage_and_space_of_a_share_stand_in_its_id(void **state)
+{
+    static const char *const bad[] = {"", "a", "a:b", ":b:c", "a::c", "a:b:c:d"};
+    char storage[AP_ID_SIZE], space[AP_ID_SIZE], id[AP_ID_SIZE], big[AP_ID_SIZE];
+
+    (void)state;
+    assert_int_equal(ap_share_id_of("st", "sp", 12, id), 0);
+    assert_string_equal(id, "st:sp:12");
+    assert_int_equal(ap_share_id_split(id, storage, space), 0);
+    assert_string_equal(storage, "st");
+    assert_string_equal(space, "sp");
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_int_equal(ap_share_id_split(bad[i], storage, space), -1);
+    memset(big, 'x', sizeof(big) - 1);
+    big[sizeof(big) - 1] = '\0';
+    assert_int_equal(ap_share_id_of(big, "sp", 12, id), -1);
+}
+
+/* ---- links */
+static struct ap_link_record
+a_link(void)
+{
+    return (struct ap_link_record){.id = "23",
+                                   .token = "tok",
+                                   .password_hash = HASH,
+                                   .storage_id = "st",
+                                   .space_id = "sp",
+                                   .node_id = "n",
+                                   .owner_id = "a",
+                                   .creator_id = "a",
+                                   .idp = "https://x",
+                                   .label = "name",
+                                   .has_password = true,
+                                   .permissions = CS3_PERM_INITIATE_FILE_DOWNLOAD,
+                                   .expires = 2000000000,
+                                   .ctime = 1500000000};
+}
+
+static json_t *
+link_in(const json_t *doc, const char *id)
+{
+    return doc_of(json_string_value(json_object_get(json_object_get(doc, id), "share")));
+}
+
+static const char *
+hash_in(const json_t *doc, const char *id)
+{
+    return json_string_value(json_object_get(json_object_get(doc, id), "password"));
+}
+
+static void
+a_link_is_written_as_the_manager_writes_it(void **state)
+{
+    struct ap_link_record link = a_link();
+    json_t *doc = json_object(), *share;
+
+    (void)state;
+    assert_int_equal(ap_link_file_put(doc, &link, NOW), 1);
+    assert_string_equal(hash_in(doc, "23"), HASH);
+    share = link_in(doc, "23");
+    assert_doc(share,
+               "{\"id\":{\"opaqueId\":\"23\"},\"token\":\"tok\",\"resourceId\":{\"storageId\":"
+               "\"st\",\"opaqueId\":\"n\",\"spaceId\":\"sp\"},\"permissions\":"
+               "{\"permissions\":{\"initiateFileDownload\":true}},\"owner\":{\"idp\":"
+               "\"https://x\",\"opaqueId\":\"a\",\"type\":\"USER_TYPE_PRIMARY\"},"
+               "\"creator\":{\"idp\":\"https://x\",\"opaqueId\":\"a\",\"type\":"
+               "\"USER_TYPE_PRIMARY\"},\"ctime\":{\"seconds\":\"1500000000\"},\"mtime\":"
+               "{\"seconds\":\"1700000000\",\"nanos\":123000},\"passwordProtected\":true,"
+               "\"expiration\":{\"seconds\":\"2000000000\"},\"displayName\":\"name\"}");
+    json_decref(share);
+    assert_int_equal(ap_link_file_put(doc, &link, NOW + 9), 0);
+    link.has_password = false;
+    assert_int_equal(ap_link_file_put(doc, &link, NOW), 1);
+    assert_string_equal(hash_in(doc, "23"), "");
+    share = link_in(doc, "23");
+    assert_null(json_object_get(share, "passwordProtected"));
+    json_decref(share);
+    assert_int_equal(ap_link_file_drop(doc, "23"), 1);
+    assert_int_equal(ap_link_file_drop(doc, "23"), 0);
+    json_decref(doc);
+}
+
+static void
+a_password_without_a_usable_hash_opens_to_nobody(void **state)
+{
+    static const char *const unknown[] = {NULL, "", "plain", "$argon2i$v=19$m=1$x$y",
+                                          "$2y$10$short"};
+    struct ap_link_record link = a_link();
+    char first[61];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++) {
+        json_t *doc = json_object();
+        link.password_hash = unknown[i];
+        assert_int_equal(ap_link_file_put(doc, &link, NOW), 1);
+        assert_true(ap_password_hash_ok(hash_in(doc, "23")));
+        snprintf(first, sizeof(first), "%s", hash_in(doc, "23"));
+        assert_int_equal(ap_link_file_put(doc, &link, NOW), 0); /* and it stays that one */
+        assert_string_equal(hash_in(doc, "23"), first);
+        json_decref(doc);
+    }
+    assert_true(ap_password_hash_ok(HASH));
+}
+
+static void
+a_token_is_made_where_there_is_none_and_kept(void **state)
+{
+    struct ap_link_record link = a_link();
+    json_t *doc = json_object(), *share;
+    char token[32];
+
+    (void)state;
+    link.token = link.label = NULL;
+    assert_int_equal(ap_link_file_put(doc, &link, NOW), 1);
+    share = link_in(doc, "23");
+    snprintf(token, sizeof(token), "%s", json_string_value(json_object_get(share, "token")));
+    assert_int_equal(strlen(token), 15);
+    assert_string_equal(json_string_value(json_object_get(share, "displayName")), token);
+    json_decref(share);
+    assert_int_equal(ap_link_file_put(doc, &link, NOW), 0);
+    link.id = "24";
+    link.token = token;
+    assert_int_equal(ap_link_file_put(doc, &link, NOW), -2);
+    assert_int_equal(json_object_size(doc), 1);
+    json_decref(doc);
+}
+
+static void
+a_link_of_another_shape_is_left_alone(void **state)
+{
+    static const char *const odd[] = {"{\"23\":7}", "{\"23\":{\"share\":\"[]\",\"password\":\"\"}}",
+                                      "{\"23\":{\"share\":\"{no JSON\"}}"};
+    struct ap_link_record link = a_link();
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
+        json_t *doc = doc_of(odd[i]);
+        assert_int_equal(ap_link_file_put(doc, &link, NOW), -1);
+        assert_doc(doc, odd[i]);
+        json_decref(doc);
+    }
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_share_is_written_as_the_manager_writes_it),
+        cmocka_unit_test(what_is_not_ours_in_a_share_stays),
+        cmocka_unit_test(lists_and_states_take_null_for_empty),
+        cmocka_unit_test(another_shape_is_left_alone),
+        cmocka_unit_test(the_storage_and_space_of_a_share_stand_in_its_id),
+        cmocka_unit_test(a_link_is_written_as_the_manager_writes_it),
+        cmocka_unit_test(a_password_without_a_usable_hash_opens_to_nobody),
+        cmocka_unit_test(a_token_is_made_where_there_is_none_and_kept),
+        cmocka_unit_test(a_link_of_another_shape_is_left_alone),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
