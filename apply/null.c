@@ -348,7 +348,7 @@ ap_null_new(const struct ls_config *config, ap_call_fn *call_counter, void *arg,
     (void)config;
     if (!null)
         return ls_fail(err, LS_ERR_FATAL, ENOMEM, "out of memory");
-    null->writer = (struct ap_writer){&ops, "null"};
+    null->writer = (struct ap_writer){.ops = &ops, .name = "null"};
     null->call_counter = call_counter;
     null->arg = arg;
     *ret = &null->writer;

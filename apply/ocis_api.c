@@ -14,6 +14,7 @@
  * which the core repeats as it was until it is settled.
  */
 #include "apply/ocis_api.h"
+#include "common/log.h"
 #include "common/run.h"
 #include "common/utf8.h"
 #include <errno.h>
@@ -513,6 +514,10 @@ purge(struct ap_writer *w, const struct ap_space *space, struct ap_trash_ref wha
 }
 
 /* ---- life */
+#define LOST_BY_API                                                                                \
+    "ids, times and creators of shares and links, tokens and passwords of links: their old "       \
+    "addresses do not work at the target"
+
 static int
 ocis_open(struct ap_writer *w, struct ls_err *err)
 {
@@ -535,6 +540,10 @@ ocis_open(struct ap_writer *w, struct ls_err *err)
         return -1;
     }
     snprintf(ocis->graph_user_id, sizeof(ocis->graph_user_id), "%s", user.id);
+    if (ocis->metadata && ap_exact_open(ocis, err) < 0)
+        return -1;
+    ls_log(LS_INFO, "shares", LS_S("mode", ocis->metadata ? "exact" : "api"),
+           LS_S("lost", ocis->metadata ? "" : LOST_BY_API));
     return 0;
 }
 
@@ -543,6 +552,7 @@ ocis_close(struct ap_writer *w)
 {
     struct ap_ocis *ocis = ap_ocis_of(w);
 
+    ap_metadata_free(ocis->metadata);
     ap_graph_free(ocis->graph);
     ap_data_free(ocis->data);
     ap_http_free(ocis->http);
@@ -565,29 +575,48 @@ ocis_ping(struct ap_writer *w, struct ls_err *err)
     return cs3_ping(ap_ocis_of(w)->cs3, err);
 }
 
-static const struct ap_writer_ops ops = {
-    .open = ocis_open,
-    .close = ocis_close,
-    .ping = ocis_ping,
-    .user_ensure = ap_ocis_user_ensure,
-    .user_enable = ap_ocis_user_enable,
-    .group_ensure = ap_ocis_group_ensure,
-    .group_remove = ap_ocis_group_remove,
-    .member_set = ap_ocis_member_set,
-    .space_ensure = ap_ocis_space_ensure,
-    .make_folder = make_folder,
-    .put_file = ap_ocis_put_file,
-    .set_mtime = set_mtime,
-    .move = move,
-    .trash = trash,
-    .restore = restore,
-    .purge = purge,
+#define ALL_BUT_SHARES                                                                             \
+    .open = ocis_open, .close = ocis_close, .ping = ocis_ping, .user_ensure = ap_ocis_user_ensure, \
+    .user_enable = ap_ocis_user_enable, .group_ensure = ap_ocis_group_ensure,                      \
+    .group_remove = ap_ocis_group_remove, .member_set = ap_ocis_member_set,                        \
+    .space_ensure = ap_ocis_space_ensure, .make_folder = make_folder,                              \
+    .put_file = ap_ocis_put_file, .set_mtime = set_mtime, .move = move, .trash = trash,            \
+    .restore = restore, .purge = purge
+
+static const struct ap_writer_ops api_ops = {
+    ALL_BUT_SHARES,
     .share_set = ap_ocis_share_set,
     .share_remove = ap_ocis_share_remove,
     .received_set = ap_ocis_received_set,
     .link_set = ap_ocis_link_set,
     .link_remove = ap_ocis_link_remove,
 };
+static const struct ap_writer_ops exact_ops = {
+    ALL_BUT_SHARES,
+    .share_set = ap_exact_share_set,
+    .share_remove = ap_exact_share_remove,
+    .received_set = ap_exact_received_set,
+    .link_set = ap_exact_link_set,
+    .link_remove = ap_exact_link_remove,
+};
+
+/* apply.shares, or what the credentials allow; -1 for another word. */
+static int
+exact_wanted(const struct ls_config *config, bool *ret, struct ls_err *err)
+{
+    const char *mode = ls_config_str(config, "apply", "shares");
+    const char *id = ls_config_str(config, "target", "system_user_id");
+    const char *key = ls_config_str(config, "target", "system_user_key");
+
+    if (!mode || !*mode)
+        *ret = id && *id && key && *key;
+    else if (!strcmp(mode, "exact") || !strcmp(mode, "api"))
+        *ret = !strcmp(mode, "exact");
+    else
+        return ls_fail_cause(err, LS_ERR_FATAL, 0, "target-config",
+                             "apply.shares is exact or api, not \"%.40s\"", mode);
+    return 0;
+}
 
 static char *
 option_copy(const struct ls_config *config, const char *key, const char *section)
@@ -607,7 +636,7 @@ ap_ocis_api_new(const struct ls_config *config, ap_call_fn *call_counter, void *
 
     if (!ocis)
         return ls_fail(err, LS_ERR_FATAL, ENOMEM, "out of memory");
-    ocis->writer = (struct ap_writer){&ops, "ocis-api"};
+    ocis->writer = (struct ap_writer){.ops = &api_ops, .name = "ocis-api"};
     pthread_mutex_init(&ocis->people, NULL);
     pthread_mutex_init(&ocis->links, NULL);
     pthread_mutex_init(&ocis->uploads, NULL);
@@ -626,8 +655,14 @@ ap_ocis_api_new(const struct ls_config *config, ap_call_fn *call_counter, void *
     if (cs3_client_new(config, call_counter, arg, &ocis->cs3, err) < 0 ||
         ap_http_new(config, call_counter, arg, &ocis->http, err) < 0 ||
         ap_data_new(config, ocis->http, ocis->cs3, &ocis->data, err) < 0 ||
-        ap_graph_new(config, ocis->http, ocis->cs3, &ocis->graph, err) < 0)
+        ap_graph_new(config, ocis->http, ocis->cs3, &ocis->graph, err) < 0 ||
+        exact_wanted(config, &ocis->writer.exact, err) < 0)
         goto fail;
+    if (ocis->writer.exact) {
+        if (ap_metadata_new(config, ocis->http, call_counter, arg, &ocis->metadata, err) < 0)
+            goto fail;
+        ocis->writer.ops = &exact_ops;
+    }
     if (ocis->create_people)
         cs3_on_no_user(ocis->cs3, ap_ocis_no_user, ocis);
     *ret = &ocis->writer;

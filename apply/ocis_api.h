@@ -8,6 +8,7 @@
 #include "apply/data.h"
 #include "apply/graph.h"
 #include "apply/http.h"
+#include "apply/metadata_space.h"
 #include "apply/writer.h"
 #include <pthread.h>
 
@@ -29,6 +30,7 @@ struct ap_ocis {
     pthread_mutex_t people; /* enabling and disabling of users */
     pthread_mutex_t links;  /* the target's link manager takes one write at a time */
     pthread_mutex_t shares[AP_SHARE_LOCKS]; /* grants: one change per node at a time */
+    struct ap_metadata *metadata;           /* the share managers' files; NULL: over the API */
     pthread_mutex_t uploads;                /* the three below */
     struct ap_processing *processing;
     int64_t newest_done_ms; /* when the latest upload began that is known to be ready */
@@ -83,6 +85,16 @@ int ap_ocis_space_ensure(struct ap_writer *w, const char *uid, struct ap_space *
 int ap_ocis_no_user(void *arg, const char *as, bool begin);
 
 /* ---- ocis_shares.c */
+/* Without what oCIS never grants, or not on a file. */
+int64_t ap_share_possible(int64_t permissions, bool folder);
+/* POISON for what cannot be held open: expired, or without a permission. */
+int ap_share_open_check(int64_t permissions, bool folder, int64_t expires, struct ls_err *err);
+/* Who acts is the owner of the space, or nobody in particular. */
+bool ap_share_by_owner(const struct ap_space *space, const char *sharer);
+/* oCIS mounts shares by one name; ownCloud's may be a path. */
+const char *ap_share_mount_name(const char *mount_point);
+/* Held while the grants of a node are changed. */
+pthread_mutex_t *ap_share_node_lock(struct ap_ocis *ocis, const char *node_id);
 int ap_ocis_share_set(struct ap_writer *w, const struct ap_share_want *want,
                       char share_id[AP_ID_SIZE], bool doubtful, struct ls_err *err);
 int ap_ocis_share_remove(struct ap_writer *w, const struct ap_space *space, const char *sharer,
@@ -93,5 +105,18 @@ int ap_ocis_link_set(struct ap_writer *w, const struct ap_link_want *want, char 
                      bool doubtful, struct ls_err *err);
 int ap_ocis_link_remove(struct ap_writer *w, const struct ap_space *space, const char *sharer,
                         const char *link_id, struct ls_err *err);
+
+/* ---- ocis_exact.c: the same five, written into the share managers' files */
+int ap_exact_open(struct ap_ocis *ocis, struct ls_err *err);
+int ap_exact_share_set(struct ap_writer *w, const struct ap_share_want *want,
+                       char share_id[AP_ID_SIZE], bool doubtful, struct ls_err *err);
+int ap_exact_share_remove(struct ap_writer *w, const struct ap_space *space, const char *sharer,
+                          const char *share_id, struct ls_err *err);
+int ap_exact_received_set(struct ap_writer *w, const char *recipient, const char *share_id,
+                          enum cs3_share_state state, const char *mount_point, struct ls_err *err);
+int ap_exact_link_set(struct ap_writer *w, const struct ap_link_want *want,
+                      char link_id[AP_ID_SIZE], bool doubtful, struct ls_err *err);
+int ap_exact_link_remove(struct ap_writer *w, const struct ap_space *space, const char *sharer,
+                         const char *link_id, struct ls_err *err);
 
 #endif

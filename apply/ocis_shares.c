@@ -29,18 +29,17 @@
     (CS3_PERM_ADD_GRANT | CS3_PERM_UPDATE_GRANT | CS3_PERM_REMOVE_GRANT | CS3_PERM_DENY_GRANT)
 #define FOLDERS_ONLY (CS3_PERM_CREATE_CONTAINER | CS3_PERM_MOVE | CS3_PERM_DELETE)
 
-static int64_t
-permissions_possible(int64_t permissions, bool folder)
+int64_t
+ap_share_possible(int64_t permissions, bool folder)
 {
     permissions &= ~(int64_t)NEVER_GRANTED;
     return folder ? permissions : permissions & ~(int64_t)FOLDERS_ONLY;
 }
 
-/* POISON for what cannot be held open: expired, or without a permission. */
-static int
-open_check(int64_t permissions, bool folder, int64_t expires, struct ls_err *err)
+int
+ap_share_open_check(int64_t permissions, bool folder, int64_t expires, struct ls_err *err)
 {
-    if (!permissions_possible(permissions, folder))
+    if (!ap_share_possible(permissions, folder))
         return ls_fail_cause(err, LS_ERR_POISON, 0, "refused",
                              "no permission is left that oCIS can grant here");
     if (expires && expires <= ls_now_us() / 1000000)
@@ -57,14 +56,14 @@ owner_may(const struct ls_err *why)
            ap_cause_is(why, "gone") || ap_cause_is(why, "sign-in") || ap_cause_is(why, "no-user");
 }
 
-static bool
-is_owner(const struct ap_space *space, const char *sharer)
+bool
+ap_share_by_owner(const struct ap_space *space, const char *sharer)
 {
     return !sharer || !*sharer || !strcmp(sharer, space->owner);
 }
 
-static pthread_mutex_t *
-node_lock(struct ap_ocis *ocis, const char *node_id)
+pthread_mutex_t *
+ap_share_node_lock(struct ap_ocis *ocis, const char *node_id)
 {
     unsigned hash = 5381;
 
@@ -112,7 +111,7 @@ share_update(struct ap_ocis *ocis, const struct ap_share_want *want, const char 
 {
     struct ls_err why = {0};
 
-    if (!is_owner(want->space, want->sharer)) {
+    if (!ap_share_by_owner(want->space, want->sharer)) {
         if (cs3_update_share(ocis->cs3, want->sharer, share_id, grant, &why) == 0)
             return 0;
         if (!owner_may(&why)) {
@@ -208,9 +207,9 @@ share_create(struct ap_ocis *ocis, const struct ap_share_want *want,
     struct ls_err why = {0};
     int r = -1;
 
-    if (!is_owner(want->space, want->sharer))
+    if (!ap_share_by_owner(want->space, want->sharer))
         r = share_create_as(ocis, want->sharer, want, grant, share_id, &why);
-    if (r < 0 && (is_owner(want->space, want->sharer) || owner_may(&why)))
+    if (r < 0 && (ap_share_by_owner(want->space, want->sharer) || owner_may(&why)))
         r = share_create_as(ocis, want->space->owner, want, grant, share_id, &why);
     if (r < 0 && (ap_cause_is(&why, "taken") || ap_cause_is(&why, "internal"))) {
         if (share_made_anyway(ocis, want, &search, err) < 0)
@@ -236,7 +235,7 @@ share_set_locked(struct ap_ocis *ocis, const struct ap_share_want *want, char sh
     const struct cs3_grant_info grant = {
         .grantee_id = want->grantee_id,
         .group = want->group,
-        .permissions = permissions_possible(want->permissions, want->folder),
+        .permissions = ap_share_possible(want->permissions, want->folder),
         .expires = want->expires,
     };
     struct share_search search = {0};
@@ -272,11 +271,11 @@ ap_ocis_share_set(struct ap_writer *w, const struct ap_share_want *want, char sh
                   bool doubtful, struct ls_err *err)
 {
     struct ap_ocis *ocis = ap_ocis_of(w);
-    pthread_mutex_t *lock = node_lock(ocis, want->node_id);
+    pthread_mutex_t *lock = ap_share_node_lock(ocis, want->node_id);
     struct ls_err why = {0};
     int r;
 
-    if (open_check(want->permissions, want->folder, want->expires, &why) < 0) {
+    if (ap_share_open_check(want->permissions, want->folder, want->expires, &why) < 0) {
         if (share_id[0] && ap_ocis_share_remove(w, want->space, want->sharer, share_id, err) < 0)
             return -1;
         if (err)
@@ -297,9 +296,9 @@ ap_ocis_share_remove(struct ap_writer *w, const struct ap_space *space, const ch
     struct ls_err why = {0};
     int r = -1;
 
-    if (!is_owner(space, sharer))
+    if (!ap_share_by_owner(space, sharer))
         r = cs3_remove_share(ocis->cs3, sharer, share_id, &why);
-    if (r < 0 && (is_owner(space, sharer) || owner_may(&why)))
+    if (r < 0 && (ap_share_by_owner(space, sharer) || owner_may(&why)))
         r = cs3_remove_share(ocis->cs3, space->owner, share_id, &why);
     if (r == 0)
         return 0;
@@ -310,7 +309,8 @@ ap_ocis_share_remove(struct ap_writer *w, const struct ap_space *space, const ch
         return 0;
     /* The gateway removes no share of a node that it cannot see, in the trash or purged. */
     if (cs3_remove_share_only(ocis->cs3, space->owner, share_id, NULL) == 0 ||
-        (!is_owner(space, sharer) && cs3_remove_share_only(ocis->cs3, sharer, share_id, NULL) == 0))
+        (!ap_share_by_owner(space, sharer) &&
+         cs3_remove_share_only(ocis->cs3, sharer, share_id, NULL) == 0))
         return 0;
 fail:
     if (err)
@@ -318,9 +318,8 @@ fail:
     return -1;
 }
 
-/* oCIS mounts shares by one name; ownCloud's may be a path. */
-static const char *
-mount_name(const char *mount_point)
+const char *
+ap_share_mount_name(const char *mount_point)
 {
     const char *slash = mount_point ? strrchr(mount_point, '/') : NULL;
 
@@ -332,7 +331,7 @@ ap_ocis_received_set(struct ap_writer *w, const char *recipient, const char *sha
                      enum cs3_share_state state, const char *mount_point, struct ls_err *err)
 {
     struct ap_ocis *ocis = ap_ocis_of(w);
-    const char *mount = state == CS3_SHARE_ACCEPTED ? mount_name(mount_point) : NULL;
+    const char *mount = state == CS3_SHARE_ACCEPTED ? ap_share_mount_name(mount_point) : NULL;
     struct ls_err why = {0};
     char id[AP_ID_SIZE];
 
@@ -403,14 +402,14 @@ link_search(struct ap_ocis *ocis, const struct ap_space *space, const char *node
     if (!search->id) {
         if (cs3_sign_in(ocis->cs3, space->owner, search->makers[0], err) < 0)
             return -1;
-        if (!is_owner(space, sharer) &&
+        if (!ap_share_by_owner(space, sharer) &&
             cs3_sign_in(ocis->cs3, sharer, search->makers[1], &why) < 0 &&
             !ap_cause_is(&why, "no-user"))
             goto fail;
     }
     if (cs3_list_links(ocis->cs3, space->owner, at, link_check, search, err) < 0)
         return -1;
-    if (search->found || is_owner(space, sharer))
+    if (search->found || ap_share_by_owner(space, sharer))
         return 0;
     /* What somebody else made may not be shown to the owner; if he is gone, so is his list. */
     if (cs3_list_links(ocis->cs3, sharer, at, link_check, search, &why) == 0 ||
@@ -488,9 +487,9 @@ link_create(struct ap_ocis *ocis, const struct ap_link_want *want, const struct 
     bool made_maybe = false;
     int r = -1;
 
-    if (!is_owner(want->space, want->sharer))
+    if (!ap_share_by_owner(want->space, want->sharer))
         r = link_create_as(ocis, want->sharer, want, link, password, ret, &made_maybe, &why);
-    if (r < 0 && !made_maybe && (is_owner(want->space, want->sharer) || owner_may(&why)))
+    if (r < 0 && !made_maybe && (ap_share_by_owner(want->space, want->sharer) || owner_may(&why)))
         r = link_create_as(ocis, want->space->owner, want, link, password, ret, &made_maybe, &why);
     if (r == 0)
         return 0;
@@ -508,7 +507,7 @@ link_field(struct ap_ocis *ocis, const struct ap_link_want *want, const char *li
 {
     struct ls_err why = {0};
 
-    if (!is_owner(want->space, want->sharer)) {
+    if (!ap_share_by_owner(want->space, want->sharer)) {
         if (cs3_update_link(ocis->cs3, want->sharer, link_id, field, link, password, &why) == 0)
             return 0;
         if (!owner_may(&why)) {
@@ -557,9 +556,9 @@ link_remove_locked(struct ap_ocis *ocis, const struct ap_space *space, const cha
     struct ls_err why = {0};
     int r = -1;
 
-    if (!is_owner(space, sharer))
+    if (!ap_share_by_owner(space, sharer))
         r = cs3_remove_link(ocis->cs3, sharer, link_id, &why);
-    if (r < 0 && (is_owner(space, sharer) || owner_may(&why)))
+    if (r < 0 && (ap_share_by_owner(space, sharer) || owner_may(&why)))
         r = cs3_remove_link(ocis->cs3, space->owner, link_id, &why);
     if (r == 0)
         return 0;
@@ -604,7 +603,7 @@ link_set_locked(struct ap_ocis *ocis, const struct ap_link_want *want, char link
                 bool doubtful, struct ls_err *err)
 {
     const struct cs3_link_info link = {
-        .permissions = permissions_possible(want->permissions, want->folder),
+        .permissions = ap_share_possible(want->permissions, want->folder),
         .expires = want->expires,
         .label = want->label,
     };
@@ -637,7 +636,7 @@ ap_ocis_link_set(struct ap_writer *w, const struct ap_link_want *want, char link
     struct ls_err why = {0};
     int r;
 
-    if (open_check(want->permissions, want->folder, want->expires, &why) < 0) {
+    if (ap_share_open_check(want->permissions, want->folder, want->expires, &why) < 0) {
         if (link_id[0] && ap_ocis_link_remove(w, want->space, want->sharer, link_id, err) < 0)
             return -1;
         if (err)

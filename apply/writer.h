@@ -74,6 +74,12 @@ struct ap_share_want {
     const char *sharer;     /* oC10 uid who acts; the owner of the space if he may not */
     int64_t permissions;    /* CS3_PERM_* */
     int64_t expires;        /* seconds since 1970, 0 never */
+    /* what only an exact writer keeps */
+    int64_t row;   /* oC10's id of it, 0 unknown: its id at the target is made of that */
+    int64_t ctime; /* seconds since 1970, 0 unknown */
+    enum cs3_share_state
+        state;               /* of a user's new share, what he made of it; received_set changes */
+    const char *mount_point; /* the same; may be NULL */
 };
 
 struct ap_link_want {
@@ -83,8 +89,11 @@ struct ap_link_want {
     const char *sharer;
     int64_t permissions;
     int64_t expires;
-    bool has_password; /* ocis-api cannot set the hash: an unguessable password instead */
+    bool has_password; /* without a hash, or by the API: an unguessable password instead */
     const char *label;
+    /* what only an exact writer keeps */
+    int64_t row, ctime;                /* as above */
+    const char *token, *password_hash; /* NULL or "": not known; the hash without oC10's prefix */
 };
 
 struct ap_writer;
@@ -151,6 +160,7 @@ struct ap_writer_ops {
 struct ap_writer {
     const struct ap_writer_ops *ops;
     const char *name; /* "ocis-api", "null" */
+    bool exact;       /* shares and links keep ids, times, tokens and passwords */
 };
 
 /* Share ids that end up in AP_ID_SIZE bytes. The writer owns its connections and tokens.

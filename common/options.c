@@ -68,6 +68,10 @@ const struct ls_option ls_options[] = {
     SECRET("target", "machine_key", "OCIS_MACHINE_AUTH_API_KEY, to act for users."),
     STR("target", "service_account_id", NULL, "OCIS_SERVICE_ACCOUNT_ID, to look at users who are disabled there; only verify asks."),
     SECRET("target", "service_account_secret", "OCIS_SERVICE_ACCOUNT_SECRET."),
+    STR("target", "system", "127.0.0.1:9215", "oCIS's storage-system, CS3 gRPC: where the share managers keep their files."),
+    STR("target", "system_data", NULL, "host:port of storage-system's data server instead of what its endpoints name."),
+    STR("target", "system_user_id", NULL, "OCIS_SYSTEM_USER_ID, to write shares and links with their ids, times, tokens and passwords."),
+    SECRET("target", "system_user_key", "OCIS_SYSTEM_USER_API_KEY."),
     STR("target", "storage_id", NULL, "STORAGE_USERS_MOUNT_ID; unset: asked from the gateway."),
     INT("target", "timeout_ms", "30000", 100, 600000, "Deadline of one call."),
 
@@ -77,6 +81,7 @@ const struct ls_option ls_options[] = {
 
     STR("apply", "ledger", "/var/lib/lockstep/ledger.db", "SQLite file of the ledger."),
     STR("apply", "writer", "ocis-api", "ocis-api, or null (dry run)."),
+    STR("apply", "shares", NULL, "exact: shares and links are written into the share managers' files, with their ids, times, tokens and passwords; api: made anew over the sharing API. Unset: exact when target.system_user_id and target.system_user_key are set."),
     INT("apply", "workers", "16", 1, 256, "Calls in flight."),
     INT("apply", "window_ms", "200", 0, 60000, "Records of one entity that arrive within this time are taken together."),
     INT("apply", "batch_records", "5000", 1, 1000000, "Records taken into the ledger in one transaction."),

@@ -28,6 +28,7 @@ class RealOcis(Ocis):
         self.sharing = env["SHARING_GRPC_ADDR"]
         self.system = env["STORAGE_SYSTEM_GRPC_ADDR"]
         self.system_data = env["STORAGE_SYSTEM_HTTP_ADDR"]
+        self.graph_inside = env["GRAPH_HTTP_ADDR"]  # takes a token instead of a password
         return env
 
     def start(self):

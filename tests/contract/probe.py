@@ -40,7 +40,7 @@ class Failed(Exception):
 
 
 class Probe:
-    def __init__(self, target, folder, **options):
+    def __init__(self, target, folder, exact=False, **options):
         self.folder = folder
         secrets = {"graph_password": target.graph_password, "machine_key": target.machine_key}
         settings = {"target.gateway": target.gateway, "target.provider": target.provider,
@@ -49,6 +49,10 @@ class Probe:
                     "data.root": folder / "data"}
         if getattr(target, "sharing", None):
             settings["target.sharing"] = target.sharing
+        if exact:  # then apply.shares is exact by itself
+            settings.update({"target.system": target.system,
+                             "target.system_user_id": target.system_user[0]})
+            secrets["system_user_key"] = target.system_user[1]
         for name, text in secrets.items():
             (folder / name).write_text(text + "\n")
             (folder / name).chmod(0o600)

@@ -22,11 +22,11 @@
  *   restore         space, top_id [, relative], parent_id, name [, doubtful]
  *   purge           space, top_id [, relative]
  *   share_set       space, node_id, folder, group, grantee_id, sharer, permissions, expires
- *                   [, share_id] [, doubtful]
+ *                   [, share_id] [, doubtful] [, row, ctime, state, mount_point]
  *   share_remove    space, sharer, share_id
  *   received_set    recipient, share_id, state ("accepted", "pending", "rejected"), mount_point
  *   link_set        space, node_id, folder, sharer, permissions, expires, has_password, label
- *                   [, link_id] [, doubtful]
+ *                   [, link_id] [, doubtful] [, row, ctime, token, password_hash]
  *   link_remove     space, sharer, link_id
  *   concurrent      calls: [ {...}, ... ]   each in a thread of its own; "results" in their order
  * where space is what space_ensure gave, blob is {"home", "relative" [, "size", "sha1", "md5",
@@ -249,7 +249,11 @@ do_shares(struct ap_writer *w, const char *name, const json_t *in, json_t *out, 
                                         .grantee_id = text_or_empty(in, "grantee_id"),
                                         .sharer = text_or_empty(in, "sharer"),
                                         .permissions = integer(in, "permissions", 0),
-                                        .expires = integer(in, "expires", 0)};
+                                        .expires = integer(in, "expires", 0),
+                                        .row = integer(in, "row", 0),
+                                        .ctime = integer(in, "ctime", 0),
+                                        .state = state_of(text_or_empty(in, "state")),
+                                        .mount_point = text(in, "mount_point")};
     const struct ap_link_want link = {.space = &space,
                                       .node_id = share.node_id,
                                       .folder = share.folder,
@@ -257,7 +261,11 @@ do_shares(struct ap_writer *w, const char *name, const json_t *in, json_t *out, 
                                       .permissions = share.permissions,
                                       .expires = share.expires,
                                       .has_password = flag(in, "has_password"),
-                                      .label = text(in, "label")};
+                                      .label = text(in, "label"),
+                                      .row = share.row,
+                                      .ctime = share.ctime,
+                                      .token = text(in, "token"),
+                                      .password_hash = text(in, "password_hash")};
     char id[AP_ID_SIZE];
     int r;
 

@@ -1,0 +1,407 @@
+"""Shares and links written into the share managers' files: what only that way keeps.
+
+The writer is the same, with the credentials of the system storage; what the target then makes of
+the files is looked at with the raw client, as their owner, recipient, or somebody with a link.
+"""
+import threading
+import time
+import uuid
+
+import bcrypt
+import pytest
+import requests
+from client import DENIED, EDITOR, NOT_FOUND, OK, VIEWER
+from probe import bits
+from test_writer import make_site
+
+ACCEPTED, REJECTED = 2, 3
+LATER = 4000000000
+
+
+def hash_of(password):
+    """As PHP's password_hash makes it."""
+    made = bcrypt.hashpw(password.encode(), bcrypt.gensalt(4, b"2a")).decode()
+    return made.replace("$2a$", "$2y$", 1)
+
+
+def new_token():
+    return "Old" + uuid.uuid4().hex[:12]
+
+
+@pytest.fixture
+def site(target, clients, tmp_path):
+    site = make_site(target, clients, tmp_path, exact=True)
+    site.target = target
+    site.ssid = "%s:%s" % (site.space["storage_id"], site.space["space_id"])
+    yield site
+    site.probe.stop()
+
+
+def share(pair, node, permissions, row=17, **more):
+    arguments = {"folder": True, "sharer": pair.site.name, "expires": 0, "group": False,
+                 "grantee_id": pair.uid, "ctime": 1500000000, **more}
+    return pair.site.call("share_set", node_id=node, permissions=bits(permissions), row=row,
+                          **arguments)["id"]
+
+
+def link(site, node, permissions, row=23, **more):
+    arguments = {"folder": True, "sharer": site.name, "expires": 0, "has_password": False,
+                 "label": "", "ctime": 1500000000, **more}
+    return site.call("link_set", node_id=node, permissions=bits(permissions), row=row,
+                     **arguments)["id"]
+
+
+def writes(site):
+    return sum(n for name, n in site.probe.calls.items()
+               if name in ("PUT", "AddGrant", "UpdateGrant", "RemoveGrant", "CreateContainer"))
+
+
+# ---- shares
+def test_a_share_keeps_its_id_its_time_its_state_and_its_mount_point(pair):
+    site, node = pair.site, pair.site.folder("A")
+    sid = share(pair, node, VIEWER, state="accepted", mount_point="/Mine", expires=LATER)
+    assert sid == site.ssid + ":17"
+    got = pair.see.received()
+    assert [(r.share.id.opaque_id, r.state, r.mount_point.path) for r in got] == \
+        [(sid, ACCEPTED, "Mine")]
+    seen = got[0].share
+    assert seen.ctime.seconds == 1500000000 and seen.expiration.seconds == LATER
+    assert seen.permissions.permissions.stat and not seen.permissions.permissions.delete
+    assert (seen.owner.opaque_id, seen.creator.opaque_id) == (site.user_id, site.user_id)
+    assert pair.see.stat(node, space=site.user_id).status.code == OK
+    assert [s.id.opaque_id for s in site.see.my_shares()] == [sid]
+    assert site.see.get_share(sid).share.resource_id.opaque_id == node
+    if hasattr(site.target, "graph_inside"):
+        shown = requests.get("http://%s/graph/v1beta1/me/drive/sharedWithMe"
+                             % site.target.graph_inside,
+                             headers={"x-access-token": pair.see.token}).json()["value"]
+        assert [item["name"] for item in shown] == ["Mine"]
+
+
+def test_what_is_as_it_should_be_is_not_written_again(pair):
+    node = pair.site.folder("A")
+    sid = share(pair, node, VIEWER)
+    assert share(pair, node, VIEWER, doubtful=True) == sid and writes(pair.site) == 0
+    assert share(pair, node, VIEWER, share_id=sid) == sid and writes(pair.site) == 0
+    lid = link(pair.site, node, VIEWER, label="x", token=new_token())
+    token = pair.site.see.my_links()[0].token
+    assert link(pair.site, node, VIEWER, label="x", token=token, doubtful=True) == lid
+    assert writes(pair.site) == 0 and len(pair.site.see.my_links()) == 1
+
+
+def test_a_share_is_changed_and_removed(pair):
+    node = pair.site.folder("A")
+    sid = share(pair, node, VIEWER, state="accepted", mount_point="Mine")
+    assert share(pair, node, EDITOR, share_id=sid, expires=LATER) == sid
+    got = pair.see.received()[0]
+    assert got.share.permissions.permissions.delete and got.share.expiration.seconds == LATER
+    assert got.share.ctime.seconds == 1500000000
+    assert (got.state, got.mount_point.path) == (ACCEPTED, "Mine")
+    assert [g.permissions.delete for g in pair.site.see.grants(node)] == [True]
+    assert pair.see.mkdir("in it", parent=node, space=pair.site.user_id).status.code == OK
+    share(pair, node, EDITOR, share_id=sid)
+    assert not pair.see.received()[0].share.HasField("expiration")
+    for _ in range(2):
+        pair.site.call("share_remove", sharer=pair.site.name, share_id=sid)
+    assert len(pair.see.received()) == 0 and len(pair.site.see.grants(node)) == 0
+    assert len(pair.site.see.my_shares()) == 0
+    assert pair.see.stat(node, space=pair.site.user_id).status.code == NOT_FOUND
+
+
+def test_the_owner_and_the_recipient_can_do_with_it_what_they_want(pair):
+    """The target's own calls find all they need in what we have written."""
+    node = pair.site.folder("A")
+    sid = share(pair, node, VIEWER)
+    assert pair.see.update_received(sid, state=ACCEPTED, mount="Here").status.code == OK
+    assert pair.see.received()[0].mount_point.path == "Here"
+    assert pair.site.see.update_share(sid, permissions=EDITOR).status.code == OK
+    assert pair.see.received()[0].share.permissions.permissions.delete
+    assert pair.site.see.remove_share(sid).status.code == OK
+    assert len(pair.see.received()) == 0 and len(pair.site.see.grants(node)) == 0
+
+
+def test_a_share_that_somebody_made_at_the_target_is_taken_over(pair):
+    node = pair.site.folder("A")
+    there = pair.site.see.share(node, pair.see, VIEWER).share.id.opaque_id
+    assert share(pair, node, EDITOR) == there
+    assert [g.permissions.delete for g in pair.site.see.grants(node)] == [True]
+    assert [r.share.id.opaque_id for r in pair.see.received()] == [there]
+
+
+def test_a_left_over_grant_is_changed_and_a_lost_one_made_again(pair):
+    node = pair.site.folder("A")
+    pair.site.see.add_grant(node, pair.see, VIEWER)
+    sid = share(pair, node, EDITOR)
+    assert [g.permissions.delete for g in pair.site.see.grants(node)] == [True]
+    pair.site.call("share_remove", sharer=pair.site.name, share_id=sid)
+    assert len(pair.site.see.grants(node)) == 0
+
+
+def test_what_has_our_id_and_is_about_another_node_goes_first(pair):
+    """The file went, for good, and came back as another node."""
+    old, new = pair.site.folder("A"), pair.site.folder("B")
+    sid = share(pair, old, VIEWER)
+    assert share(pair, new, VIEWER) == sid
+    assert [r.share.resource_id.opaque_id for r in pair.see.received()] == [new]
+    assert len(pair.site.see.grants(old)) == 0 and len(pair.site.see.grants(new)) == 1
+
+
+def test_the_share_of_a_trashed_or_purged_node_is_removed_all_the_same(pair):
+    for purged in (False, True):
+        node = pair.site.folder("A%d" % purged)
+        sid = share(pair, node, VIEWER)
+        pair.site.call("trash", node_id=node)
+        if purged:
+            pair.site.call("purge", top_id=node)
+        pair.site.call("share_remove", sharer=pair.site.name, share_id=sid)
+        assert len(pair.see.received()) == 0 and len(pair.site.see.my_shares()) == 0
+
+
+def test_a_share_with_a_node_that_is_not_there_leaves_nothing_behind(pair):
+    node = pair.site.folder("A")
+    pair.site.call("trash", node_id=node)
+    failed = pair.site.fails("share_set", node_id=node, folder=True, sharer=pair.site.name,
+                             expires=0, group=False, grantee_id=pair.uid, row=5,
+                             permissions=bits(VIEWER))
+    assert (failed.kind, failed.cause) == ("retry", "gone")
+    assert len(pair.site.see.my_shares()) == 0
+
+
+def test_a_reshare_keeps_who_made_it(pair):
+    node = pair.site.folder("A")
+    share(pair, node, VIEWER)
+    third = pair.site.probe("user_ensure", uid="t" + pair.name, display_name="T")["id"]
+    sid = share(pair, node, VIEWER, row=18, sharer=pair.name, grantee_id=third)
+    got = pair.site.see.get_share(sid).share
+    assert (got.owner.opaque_id, got.creator.opaque_id) == (pair.site.user_id, pair.uid)
+    assert sid in [s.id.opaque_id for s in pair.see.my_shares()]
+
+
+def test_a_member_has_his_own_state_of_a_group_share(pair):
+    gid = pair.site.probe("group_ensure", gid="g" + pair.name)["id"]
+    pair.site.probe("member_set", group_id=gid, user_id=pair.uid, member=True)
+    node = pair.site.folder("A")
+    sid = share(pair, node, VIEWER, group=True, grantee_id=gid)
+    pair.see.become(pair.site.client.authenticate(pair.name).token)
+    assert [r.share.id.opaque_id for r in pair.see.received()] == [sid]
+    for state, number, mount in (("accepted", ACCEPTED, "Shared/Mine"),
+                                 ("rejected", REJECTED, ""), ("accepted", ACCEPTED, "Two")):
+        pair.site.probe("received_set", recipient=pair.name, share_id=sid, state=state,
+                        mount_point=mount)
+        got = pair.see.received()[0]
+        assert got.state == number
+        if mount:
+            assert got.mount_point.path == mount.rsplit("/", 1)[-1]
+    pair.site.call("share_remove", sharer=pair.site.name, share_id=sid)
+    assert len(pair.see.received()) == 0
+
+
+# ---- links
+def opens(site, token, password):
+    """From outside: does the link open?"""
+    code = site.see.link_by_token(token, password).status.code
+    assert code in (OK, DENIED, NOT_FOUND)
+    return code == OK
+
+
+def test_an_old_link_opens_with_its_token_and_its_password(site):
+    node, token = site.folder("A"), new_token()
+    site.put("in it", "content", parent=node)
+    lid = link(site, node, VIEWER, token=token, label="the old one", has_password=True,
+               password_hash=hash_of("Old secret"), expires=LATER)
+    got = site.see.my_links()[0]
+    assert (lid, got.id.opaque_id, got.token, got.display_name) == \
+        ("23", "23", token, "the old one")
+    assert got.ctime.seconds == 1500000000 and got.expiration.seconds == LATER
+    assert got.password_protected and got.permissions.permissions.stat
+    assert opens(site, token, "Old secret") and not opens(site, token, "Old secret!")
+    if site.target.kind == "simulator":
+        page = requests.get(site.target.links + "/s/" + token, params={"password": "Old secret"})
+        assert page.json()["children"] == ["in it"]
+    else:
+        url = site.target.graph.rsplit("/graph", 1)[0] + "/remote.php/dav/public-files/" + token
+        for password, status in (("Old secret", 207), ("wrong", 401)):
+            assert requests.request("PROPFIND", url, auth=("public", password),
+                                    verify=False).status_code == status
+
+
+def test_a_link_is_changed_and_removed(site):
+    node, token = site.folder("A"), new_token()
+    lid = link(site, node, VIEWER, token=token, label="first")
+    assert opens(site, token, None)
+    link(site, node, EDITOR, link_id=lid, token=token, label="second", has_password=True,
+         password_hash=hash_of("One"))
+    got = site.see.my_links()[0]
+    assert got.permissions.permissions.delete and got.display_name == "second"
+    assert opens(site, token, "One") and not opens(site, token, "Two")
+    link(site, node, EDITOR, link_id=lid, token=token, label="second", has_password=True,
+         password_hash=hash_of("Two"))
+    assert opens(site, token, "Two") and not opens(site, token, "One")
+    link(site, node, EDITOR, link_id=lid, token=token + "x", label="second")
+    assert opens(site, token + "x", None) and not opens(site, token, None)
+    for _ in range(2):
+        site.call("link_remove", sharer=site.name, link_id=lid)
+    assert len(site.see.my_links()) == 0 and not opens(site, token + "x", None)
+
+
+def test_the_owner_can_change_and_remove_a_link_of_ours(site):
+    token = new_token()
+    lid = link(site, site.folder("A"), VIEWER, token=token)
+    assert site.see.update_link(lid, type=4, display_name="his").status.code == OK
+    assert site.see.my_links()[0].display_name == "his"
+    assert site.see.remove_link(lid).status.code == OK
+    assert not opens(site, token, None)
+
+
+def test_without_its_secrets_a_link_gets_a_token_and_opens_to_nobody(site):
+    node = site.folder("A")
+    lid = link(site, node, VIEWER, has_password=True)
+    got = site.see.my_links()[0]
+    assert got.password_protected and len(got.token) == 15 and got.display_name == got.token
+    assert not opens(site, got.token, None)
+    link(site, node, VIEWER, link_id=lid, has_password=True)
+    assert site.see.my_links()[0].token == got.token and writes(site) == 0
+    link(site, node, VIEWER, row=24, has_password=True, password_hash="1|no bcrypt",
+         token=got.token + "2")
+    assert not opens(site, got.token + "2", "1|no bcrypt")
+
+
+def test_the_token_of_another_link_is_not_taken(site):
+    node, token = site.folder("A"), new_token()
+    link(site, node, VIEWER, row=1, token=token)
+    failed = site.fails("link_set", node_id=node, folder=True, sharer=site.name, expires=0,
+                        has_password=False, label="", row=2, token=token,
+                        permissions=bits(VIEWER))
+    assert (failed.kind, failed.cause) == ("retry", "taken")
+    assert [x.id.opaque_id for x in site.see.my_links()] == ["1"]
+
+
+@pytest.mark.parametrize("how, cause", [
+    ({"permissions": 0}, "refused"), ({"expires": 1500000000}, "expired")])
+def test_what_may_not_be_open_any_more_is_removed_before_it_is_refused(pair, how, cause):
+    site, node = pair.site, pair.site.folder("A")
+    want = {"node_id": node, "folder": True, "sharer": site.name, "expires": 0, "group": False,
+            "grantee_id": pair.uid, "has_password": False, "label": "", "row": 9,
+            "permissions": bits(VIEWER)}
+    sid = site.call("share_set", **want)["id"]
+    lid = site.call("link_set", **want)["id"]
+    for call, key, is_ in (("share_set", "share_id", sid), ("link_set", "link_id", lid)):
+        failed = site.fails(call, **{**want, **how, key: is_})
+        assert (failed.kind, failed.cause) == ("poison", cause)
+    assert len(site.see.my_shares()) == len(site.see.my_links()) == len(site.see.grants(node)) == 0
+
+
+# ---- beside others
+def test_nothing_is_lost_beside_writers_of_the_target(pair):
+    """Two of ours and two who use the API, on the same files."""
+    site, done, refused = pair.site, [], []
+    nodes = [site.folder("N%d" % i) for i in range(6)]
+    theirs = [site.folder("T%d" % i) for i in range(6)]
+
+    def other(part):
+        for node in theirs[part::2]:
+            for answer in (site.see.share(node, pair.see, VIEWER), site.see.link(node, VIEWER)):
+                (done if answer.status.code == OK else refused).append(answer.share)
+    threads = [threading.Thread(target=other, args=(i,)) for i in range(2)]
+    for t in threads:
+        t.start()
+    common = {"space": site.space, "folder": True, "sharer": site.name, "expires": 0,
+              "permissions": bits(VIEWER)}
+    for one, two in zip(nodes[::2], nodes[1::2]):
+        calls = []
+        for node in (one, two):
+            row = 100 + nodes.index(node)
+            calls.append({"call": "share_set", "node_id": node, "group": False, "row": row,
+                          "grantee_id": pair.uid, **common})
+            calls.append({"call": "link_set", "node_id": node, "has_password": False, "label": "",
+                          "row": row, "token": "Race%d%s" % (row, site.user_id[:8]), **common})
+        for result in site.probe("concurrent", calls=calls)["results"]:
+            assert result["ok"], result
+    for t in threads:
+        t.join(60)
+    shares = {s.id.opaque_id for s in site.see.my_shares()}
+    links = {x.id.opaque_id for x in site.see.my_links()}
+    assert {site.ssid + ":%d" % (100 + i) for i in range(6)} <= shares
+    assert {str(100 + i) for i in range(6)} <= links
+    assert {x.id.opaque_id for x in done} <= shares | links
+    assert {r.share.id.opaque_id for r in pair.see.received()} == shares
+    print("refused to others:", len(refused))
+
+
+# ---- troubles that only the simulator makes to order
+@pytest.fixture
+def sim_pair(sim, clients, tmp_path):
+    from types import SimpleNamespace
+    site = make_site(sim, clients, tmp_path, exact=True)
+    site.target = sim
+    name = "r" + uuid.uuid4().hex[:8]
+    uid = site.probe("user_ensure", uid=name, display_name="R")["id"]
+    site.probe("space_ensure", uid=name)
+    yield SimpleNamespace(site=site, name=name, uid=uid, see=site.client.sign_in(name))
+    site.probe.stop()
+
+
+@pytest.mark.parametrize("call", ["storage-system.Stat", "storage-system.InitiateFileUpload",
+                                  "storage-system.InitiateFileDownload",
+                                  "storage-system.CreateContainer", "system-data.GET",
+                                  "system-data.PUT", "storage-users.AddGrant",
+                                  "storage-users.ListGrants"])
+@pytest.mark.parametrize("nth", [1, 2])
+@pytest.mark.parametrize("after", [False, True])
+def test_whatever_fails_once_is_finished_by_the_repeat(sim, sim_pair, call, nth, after):
+    pair, node = sim_pair, sim_pair.site.folder("A")
+    if call.startswith("system-data"):
+        rule = {"effect": "drop-after" if after else "http", "http": 500}
+    else:
+        rule = {"effect": "drop-after"} if after else {"effect": "code", "code": 15}
+    want = {"node_id": node, "folder": True, "sharer": pair.site.name, "expires": LATER,
+            "group": False, "grantee_id": pair.uid, "has_password": True, "label": "L", "row": 9,
+            "ctime": 1500000000, "state": "accepted", "mount_point": "Mine", "token": new_token(),
+            "password_hash": hash_of("pw"), "permissions": bits(EDITOR)}
+    for name in ("share_set", "link_set"):
+        sim.ask("/faults", "POST", {"call": call, "nth": nth, **rule})
+        answer = pair.site.probe.raw(name, space=pair.site.space, **want)
+        sim.ask("/faults", "DELETE")
+        if not answer["ok"]:
+            assert answer["kind"] == "retry", answer
+            pair.site.call(name, doubtful=True, **want)
+    got = pair.see.received()
+    assert [(r.state, r.mount_point.path, r.share.ctime.seconds) for r in got] == \
+        [(ACCEPTED, "Mine", 1500000000)]
+    assert [g.permissions.delete for g in pair.site.see.grants(node)] == [True]
+    assert len(pair.site.see.my_shares()) == 1
+    assert [x.token for x in pair.site.see.my_links()] == [want["token"]]
+    assert opens(pair.site, want["token"], "pw")
+
+
+def test_links_of_many_workers_are_one_write(sim, sim_pair):
+    """The first of them is held up, so that all others are there when it writes."""
+    site = sim_pair.site
+    node = site.folder("A")
+    link(site, node, VIEWER, row=1)
+    sim.ask("/faults", "POST", {"call": "storage-system.Stat", "nth": 1, "effect": "latency",
+                                "ms": 3000})
+    answer = site.probe("concurrent", calls=[
+        {"call": "link_set", "space": site.space, "node_id": node, "folder": True, "expires": 0,
+         "sharer": site.name, "has_password": False, "label": "", "row": 10 + i,
+         "permissions": bits(VIEWER)} for i in range(16)])
+    assert all(r["ok"] for r in answer["results"])
+    assert len(site.see.my_links()) == 17
+    assert answer["calls"]["PUT"] <= 2
+
+
+def test_a_file_that_is_not_what_we_know_is_never_overwritten(sim, sim_pair):
+    from test_metadata import LINKS, System
+    site, system = sim_pair.site, System(sim)
+    node = site.folder("A")
+    link(site, node, VIEWER, row=1)
+    good = system.read(LINKS, "publicshares.json")
+    etag = system.stat(LINKS, "publicshares.json").info.etag
+    assert system.write(LINKS, "publicshares.json", ["odd"], etag) == (OK, 200)
+    failed = site.fails("link_set", node_id=node, folder=True, sharer=site.name, expires=0,
+                        has_password=False, label="", row=2, permissions=bits(VIEWER))
+    assert (failed.kind, failed.cause) == ("retry", "internal")
+    assert system.read(LINKS, "publicshares.json") == ["odd"]
+    etag = system.stat(LINKS, "publicshares.json").info.etag
+    assert system.write(LINKS, "publicshares.json", good, etag) == (OK, 200)
+    assert link(site, node, VIEWER, row=2) == "2"
