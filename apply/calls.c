@@ -64,7 +64,11 @@ run_share(struct ap_writer *w, struct ap_job *job)
                                   .grantee_id = job->person_id,
                                   .sharer = job->sharer,
                                   .permissions = job->permissions,
-                                  .expires = job->expires};
+                                  .expires = job->expires,
+                                  .row = job->row,
+                                  .ctime = job->ctime,
+                                  .state = job->state,
+                                  .mount_point = job->mount};
     struct ap_link_want link = {.space = &job->space,
                                 .node_id = job->node_id,
                                 .folder = job->folder,
@@ -72,7 +76,11 @@ run_share(struct ap_writer *w, struct ap_job *job)
                                 .permissions = job->permissions,
                                 .expires = job->expires,
                                 .has_password = job->has_password,
-                                .label = job->label};
+                                .label = job->label,
+                                .row = job->row,
+                                .ctime = job->ctime,
+                                .token = job->token,
+                                .password_hash = job->password_hash};
 
     switch (job->call) {
     case AP_SHARE_SET:

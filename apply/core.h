@@ -46,6 +46,9 @@ struct ap_job {
     bool enabled, group, folder, has_password;
     int64_t permissions, expires;
     enum cs3_share_state state;
+    int64_t row, ctime; /* for an exact writer, with token, hash, state and mount of above */
+    char token[128], password_hash[256];
+    char mark[20];             /* of all that only it keeps; "" for other writers */
     char share_id[AP_ID_SIZE]; /* in and out */
     /* what it touches, for those that come after it */
     int n_chain;
@@ -161,6 +164,7 @@ void ap_shares_settled(struct ap_core *core, const struct ap_job *job);
 /* The rows of this share (before and after a change) belong to these entities. */
 void ap_share_touch(struct ap_core *core, int64_t share, int64_t ready_at);
 void ap_node_made(struct ap_core *core, int64_t fileid, int64_t storage);
+void ap_shares_make_exact(struct ap_core *core); /* at start, in a transaction */
 void ap_member_touch(struct ap_core *core, const char *uid, const char *gid);
 
 /* ---- dlq.c */

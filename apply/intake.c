@@ -316,7 +316,8 @@ ap_take_share(struct ap_core *core, const struct ap_origin *at, const struct cs3
     if (ap_take_mark(core, at, &r->head))
         return;
     if (too_long(r->owner, 256) || too_long(r->creator, 256) || too_long(r->grantee, 256) ||
-        too_long(r->mount_point, 2600) || too_long(r->label, 512)) {
+        too_long(r->mount_point, 2600) || too_long(r->label, 512) || too_long(r->token, 128) ||
+        too_long(r->password_hash, 256)) {
         take_too_long(core, at, r->id);
         return;
     }
@@ -343,6 +344,10 @@ ap_take_share(struct ap_core *core, const struct ap_origin *at, const struct cs3
                 &r->owner, &r->creator, &r->grantee, r->permissions, r->stime, (int64_t)r->state,
                 &r->mount_point, r->expires, (int64_t)r->has_password, &r->label,
                 (int64_t)seq.epoch, seq.counter, (int64_t)seq.part, r->id);
+    ap_exec(core->ledger, "DELETE FROM secret WHERE share = ?", "i", r->id);
+    if (r->head.kind != CS3_DELETE && (r->token.n || r->password_hash.n))
+        ap_exec(core->ledger, "INSERT INTO secret(share, token, hash) VALUES(?, ?, ?)", "itt",
+                r->id, &r->token, &r->password_hash);
     ap_work_record(core->ledger, (struct ap_key){AP_SHARE, r->id}, AP_LANE_SHARES,
                    r->head.source_ts_us, ready_at);
     ap_share_touch(core, r->id, ready_at);

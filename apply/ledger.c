@@ -80,6 +80,10 @@ static const char *const schema =
     "CREATE TABLE IF NOT EXISTS grants(id INTEGER PRIMARY KEY, fileid INT, type INT, grantee TEXT,"
     " storage INT, node TEXT, share_id TEXT DEFAULT '', sharer TEXT, permissions INT, expires INT,"
     " UNIQUE(fileid, type, grantee));"
+    /* what only an exact writer needs: a link's secrets; of what it was given, a mark */
+    "CREATE TABLE IF NOT EXISTS secret(share INTEGER PRIMARY KEY, token TEXT, hash TEXT);"
+    "CREATE TABLE IF NOT EXISTS exact(kind INT, id INT, mark TEXT, PRIMARY KEY(kind, id))"
+    " WITHOUT ROWID;"
     /* seconds: when the first of several rows of a grant ends */
     "CREATE TABLE IF NOT EXISTS expiry(grant_id INTEGER PRIMARY KEY, at INT);"
     "CREATE INDEX IF NOT EXISTS expiry_at ON expiry(at);"

@@ -152,6 +152,7 @@ ledger_prepare(struct apply *a, bool from_start, struct ls_err *err)
     if (from_start)
         ap_exec(a->ledger, "UPDATE offset SET next = 0", NULL);
     ap_recover(a->core);
+    ap_shares_make_exact(a->core);
     ap_sweep_waiting(a->core);
     return ap_ledger_commit(a->ledger, err);
 }

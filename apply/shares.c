@@ -129,6 +129,28 @@ ap_node_made(struct ap_core *core, int64_t fileid, int64_t storage)
             "iii", fileid, storage, now);
 }
 
+/* What was made over the sharing API, before, is to get its id, times and secrets. */
+void
+ap_shares_make_exact(struct ap_core *core)
+{
+    int64_t now = ls_now_us() / 1000;
+
+    if (!core->writer->exact)
+        return;
+    ap_exec(core->ledger,
+            "INSERT INTO work(kind, id, storage, state, ready_at, since_us, on_kind, on_id,"
+            " counted) SELECT 6, id, storage, 0, ?1, ?1 * 1000, 0, 0, 0 FROM grants AS g"
+            " WHERE share_id <> '' AND NOT EXISTS (SELECT 1 FROM exact WHERE kind = 6 AND"
+            " exact.id = g.id) ON CONFLICT(kind, id) DO NOTHING",
+            "i", now);
+    ap_exec(core->ledger,
+            "INSERT INTO work(kind, id, storage, state, ready_at, since_us, on_kind, on_id,"
+            " counted) SELECT 8, id, storage, 0, ?1, ?1 * 1000, 0, 0, 0 FROM link AS l"
+            " WHERE link_id <> '' AND NOT EXISTS (SELECT 1 FROM exact WHERE kind = 8 AND"
+            " exact.id = l.id) ON CONFLICT(kind, id) DO NOTHING",
+            "i", now);
+}
+
 /* A new member of a group gets what is shared with it. */
 void
 ap_member_touch(struct ap_core *core, const char *uid, const char *gid)
@@ -307,6 +329,7 @@ job_share(struct ap_job *job, struct ap_next *next, enum ap_call call, const str
 
 struct fold {
     int rows, accepted, pending;
+    int64_t row, stime;           /* of the oldest */
     int64_t permissions, expires; /* of the rows that count; 0: never */
     int64_t first_end;            /* the first row of them that ends before the others; 0: none */
     char creator[256], mount[2600];
@@ -316,11 +339,12 @@ struct fold {
 static void
 fold_rows(struct ap_core *core, int64_t fileid, int64_t type, const char *grantee, struct fold *ret)
 {
-    sqlite3_stmt *s = ap_query(core->ledger,
-                               "SELECT permissions, state, expires, creator, mount FROM share"
-                               " WHERE fileid = ? AND type = ? AND grantee = ? AND deleted = 0"
-                               " AND (expires = 0 OR expires >= ?) ORDER BY stime, id",
-                               "iisi", fileid, type, grantee, ls_now_us() / 1000000);
+    sqlite3_stmt *s =
+        ap_query(core->ledger,
+                 "SELECT permissions, state, expires, creator, mount, id, stime FROM share"
+                 " WHERE fileid = ? AND type = ? AND grantee = ? AND deleted = 0"
+                 " AND (expires = 0 OR expires >= ?) ORDER BY stime, id",
+                 "iisi", fileid, type, grantee, ls_now_us() / 1000000);
     int best = 3;
 
     memset(ret, 0, sizeof(*ret));
@@ -331,6 +355,8 @@ fold_rows(struct ap_core *core, int64_t fileid, int64_t type, const char *grante
         int64_t end = expires == 0 ? INT64_MAX : expires;
         if (ret->rows++ == 0) {
             ap_text(s, 3, ret->creator, sizeof(ret->creator));
+            ret->row = sqlite3_column_int64(s, 5);
+            ret->stime = sqlite3_column_int64(s, 6);
             ret->first_end = INT64_MAX;
         }
         if (end < ret->first_end)
@@ -351,6 +377,57 @@ fold_rows(struct ap_core *core, int64_t fileid, int64_t type, const char *grante
         ret->first_end = 0; /* all end together: the target sees to that */
     if (ret->expires == INT64_MAX)
         ret->expires = 0;
+}
+
+/* ---- what only an exact writer keeps */
+
+static void
+mark_text(unsigned long long *hash, const char *text)
+{
+    do /* with its end */
+        *hash = (*hash ^ (unsigned char)*text) * 1099511628211ull;
+    while (*text++);
+}
+
+/* Of all that the target is given and that is compared in no other way (FNV-1a). */
+static void
+mark_make(struct ap_core *core, struct ap_job *job)
+{
+    unsigned long long hash = 14695981039346656037ull;
+    char time[24];
+
+    job->mark[0] = '\0';
+    if (!core->writer->exact)
+        return;
+    snprintf(time, sizeof(time), "%lld", (long long)job->ctime);
+    mark_text(&hash, time);
+    mark_text(&hash, job->sharer);
+    mark_text(&hash, job->token);
+    mark_text(&hash, job->password_hash);
+    snprintf(job->mark, sizeof(job->mark), "%016llx", hash);
+}
+
+static bool
+mark_same(struct ap_core *core, const struct ap_job *job, struct ap_key key)
+{
+    return !job->mark[0] ||
+           ap_number(core->ledger, 0, "SELECT 1 FROM exact WHERE kind = ? AND id = ? AND mark = ?",
+                     "iis", (int64_t)key.kind, key.id, job->mark) == 1;
+}
+
+static void
+mark_keep(struct ap_core *core, const struct ap_job *job)
+{
+    if (job->mark[0])
+        ap_exec(core->ledger, "INSERT OR REPLACE INTO exact(kind, id, mark) VALUES(?, ?, ?)", "iis",
+                (int64_t)job->who.kind, job->who.id, job->mark);
+}
+
+static void
+mark_drop(struct ap_core *core, const struct ap_job *job)
+{
+    ap_exec(core->ledger, "DELETE FROM exact WHERE kind = ? AND id = ?", "ii",
+            (int64_t)job->who.kind, job->who.id);
 }
 
 struct grant {
@@ -423,13 +500,20 @@ ap_grant_next(struct ap_core *core, const struct ap_work *work, struct ap_next *
         return;
     if (strcmp(g.node, basis.node.target) != 0)
         g.share_id[0] = '\0'; /* the node of another space went with its share */
-    if (g.share_id[0] && g.permissions == fold.permissions && g.expires == fold.expires) {
+    sharer_pick(core, fold.creator, basis.space.owner, job->sharer, sizeof(job->sharer));
+    job->token[0] = job->password_hash[0] = '\0'; /* of a link, from an earlier look */
+    job->row = fold.row;
+    job->ctime = fold.stime;
+    job->state = fold.state;
+    memcpy(job->mount, fold.mount, sizeof(job->mount));
+    mark_make(core, job);
+    if (g.share_id[0] && g.permissions == fold.permissions && g.expires == fold.expires &&
+        mark_same(core, job, work->key)) {
         receivers_open(core, work->key.id, g.type, g.grantee);
         return;
     }
     job_share(job, next, AP_SHARE_SET, &basis);
     memcpy(job->share_id, g.share_id, sizeof(job->share_id));
-    sharer_pick(core, fold.creator, basis.space.owner, job->sharer, sizeof(job->sharer));
     job->group = g.type == CS3_SHARE_GROUP;
     job->permissions = fold.permissions;
     job->expires = fold.expires;
@@ -528,7 +612,7 @@ ap_received_next(struct ap_core *core, const struct ap_work *work, struct ap_nex
 /* ---- links */
 
 struct link {
-    int64_t fileid, permissions, expires, storage, has_password;
+    int64_t fileid, permissions, expires, storage, has_password, stime;
     char node[AP_ID_SIZE], link_id[AP_ID_SIZE], label[512], creator[256];
 };
 
@@ -559,8 +643,8 @@ static bool
 link_desired(struct ap_core *core, int64_t id, struct link *ret)
 {
     sqlite3_stmt *s = ap_query(core->ledger,
-                               "SELECT fileid, permissions, expires, has_password, label, creator"
-                               " FROM share WHERE id = ? AND type = 3 AND deleted = 0"
+                               "SELECT fileid, permissions, expires, has_password, label, creator,"
+                               " stime FROM share WHERE id = ? AND type = 3 AND deleted = 0"
                                " AND (expires = 0 OR expires >= ?)",
                                "ii", id, ls_now_us() / 1000000);
 
@@ -573,8 +657,23 @@ link_desired(struct ap_core *core, int64_t id, struct link *ret)
     ret->has_password = sqlite3_column_int64(s, 3);
     ap_text(s, 4, ret->label, sizeof(ret->label));
     ap_text(s, 5, ret->creator, sizeof(ret->creator));
+    ret->stime = sqlite3_column_int64(s, 6);
     ap_done(s);
     return true;
+}
+
+static void
+secrets_get(struct ap_core *core, int64_t id, struct ap_job *job)
+{
+    sqlite3_stmt *s =
+        ap_query(core->ledger, "SELECT token, hash FROM secret WHERE share = ?", "i", id);
+
+    job->token[0] = job->password_hash[0] = '\0';
+    if (!ap_step(core->ledger, s))
+        return;
+    ap_text(s, 0, job->token, sizeof(job->token));
+    ap_text(s, 1, job->password_hash, sizeof(job->password_hash));
+    ap_done(s);
 }
 
 void
@@ -599,13 +698,19 @@ ap_link_next(struct ap_core *core, const struct ap_work *work, struct ap_next *n
         return;
     if (strcmp(have.node, basis.node.target) != 0)
         have.link_id[0] = '\0';
+    sharer_pick(core, want.creator, basis.space.owner, job->sharer, sizeof(job->sharer));
+    job->row = work->key.id;
+    job->ctime = want.stime;
+    if (core->writer->exact)
+        secrets_get(core, work->key.id, job);
+    mark_make(core, job);
     if (have.link_id[0] && have.permissions == want.permissions && have.expires == want.expires &&
-        have.has_password == want.has_password && strcmp(have.label, want.label) == 0)
+        have.has_password == want.has_password && strcmp(have.label, want.label) == 0 &&
+        mark_same(core, job, work->key))
         return;
     job_share(job, next, AP_LINK_SET, &basis);
     memcpy(job->share_id, have.link_id, sizeof(job->share_id));
     memcpy(job->label, want.label, sizeof(job->label));
-    sharer_pick(core, want.creator, basis.space.owner, job->sharer, sizeof(job->sharer));
     job->permissions = want.permissions;
     job->expires = want.expires;
     job->has_password = want.has_password != 0;
@@ -623,8 +728,10 @@ ap_shares_settled(struct ap_core *core, const struct ap_job *job)
                 " permissions = ?, expires = ? WHERE id = ?",
                 "isssiii", job->op.storage, job->node_id, job->share_id, job->sharer,
                 job->permissions, job->expires, job->who.id);
+        mark_keep(core, job);
         break;
     case AP_SHARE_REMOVE:
+        mark_drop(core, job);
         ap_exec(core->ledger, "UPDATE grants SET share_id = '', node = '' WHERE id = ?", "i",
                 job->who.id);
         break;
@@ -638,8 +745,10 @@ ap_shares_settled(struct ap_core *core, const struct ap_job *job)
                 " expires, has_password, label) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 "iisssiiis", job->who.id, job->op.storage, job->node_id, job->share_id, job->sharer,
                 job->permissions, job->expires, (int64_t)job->has_password, job->label);
+        mark_keep(core, job);
         break;
     default:
+        mark_drop(core, job);
         ap_exec(core->ledger, "DELETE FROM link WHERE id = ?", "i", job->who.id);
         break;
     }

@@ -29,6 +29,8 @@ struct fake_share {
     int node;
     char grantee[64];
     int64_t permissions, expires;
+    int64_t row, ctime; /* what only an exact writer keeps */
+    char token[32], hash[80];
 };
 
 struct fake_received {
@@ -475,7 +477,8 @@ fake_share_add(struct fake_target *f, const char *node_id, bool link, bool group
         if (f->shares[i].used && !link && !f->shares[i].link && f->shares[i].node == node &&
             f->shares[i].group == group && strcmp(f->shares[i].grantee, grantee) == 0)
             return i;
-    f->shares[f->n_shares] = (struct fake_share){true, link, group, node, "", 0, 0};
+    f->shares[f->n_shares] =
+        (struct fake_share){.used = true, .link = link, .group = group, .node = node};
     snprintf(f->shares[f->n_shares].grantee, 64, "%s", grantee);
     return f->n_shares++;
 }
@@ -496,6 +499,8 @@ fake_share_set(struct ap_writer *w, const struct ap_share_want *want, char share
                     : fake_share_add(f, want->node_id, false, want->group, want->grantee_id);
     f->shares[i].permissions = want->permissions;
     f->shares[i].expires = want->expires;
+    f->shares[i].row = want->row;
+    f->shares[i].ctime = want->ctime;
     if (r == 0)
         snprintf(share_id, AP_ID_SIZE, "s%d", i);
     return r;
@@ -554,6 +559,10 @@ fake_link_set(struct ap_writer *w, const struct ap_link_want *want, char link_id
     i = link_id[0] ? atoi(link_id + 1) : fake_share_add(f, want->node_id, true, false, "");
     f->shares[i].permissions = want->permissions;
     f->shares[i].expires = want->expires;
+    f->shares[i].row = want->row;
+    f->shares[i].ctime = want->ctime;
+    snprintf(f->shares[i].token, sizeof(f->shares[i].token), "%s", want->token);
+    snprintf(f->shares[i].hash, sizeof(f->shares[i].hash), "%s", want->password_hash);
     snprintf(link_id, AP_ID_SIZE, "s%d", i);
     return 0;
 }

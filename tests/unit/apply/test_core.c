@@ -45,6 +45,7 @@ open_world(struct world *w)
     assert_int_equal(ap_core_new(w->ledger, &w->target.writer, NULL, &options, &w->core, &err), 0);
     assert_int_equal(ap_ledger_begin(w->ledger, &err), 0);
     ap_recover(w->core);
+    ap_shares_make_exact(w->core);
     assert_int_equal(ap_ledger_commit(w->ledger, &err), 0);
 }
 
@@ -1239,6 +1240,72 @@ give_share(struct world *w, int64_t id, enum cs3_share_type type, int64_t parent
 }
 
 static void
+give_link(struct world *w, int64_t id, int64_t fileid, const char *token, const char *hash)
+{
+    struct cs3_share s = {.head = {.kind = CS3_UPSERT, .seq = {1, ++w->seq, 0}},
+                          .id = id,
+                          .type = CS3_SHARE_LINK,
+                          .fileid = fileid,
+                          .owner = LS_STR("u1"),
+                          .creator = LS_STR("u1"),
+                          .permissions = 1,
+                          .stime = 1000 + id,
+                          .has_password = hash != NULL,
+                          .token = ls_str_of(token),
+                          .password_hash = ls_str_of(hash)};
+    begin(w);
+    ap_take_share(w->core, &shares, &s);
+    commit(w);
+}
+
+static void
+an_exact_writer_is_given_rows_times_and_secrets_and_each_change_of_them(void **state)
+{
+    static struct world w;
+    struct model_row *a;
+
+    (void)state;
+    start_world(&w);
+    a = model_add(&w.model, 1, w.model.files[1], "a", true);
+    model_changed(&w.model, a);
+    give_share(&w, 7, CS3_SHARE_USER, 0, a->fileid, "u2", 1, CS3_SHARE_ACCEPTED, CS3_UPSERT);
+    give_link(&w, 8, a->fileid, "token1", "hash1");
+    finish(&w, 0);
+    assert_int_equal(w.target.share_sets + w.target.link_sets, 2);
+    /* for others a token is no reason to call */
+    give_link(&w, 8, a->fileid, "token2", "hash1");
+    finish(&w, 0);
+    assert_int_equal(w.target.link_sets, 1);
+    /* with the credentials of the files everything is given once more, and once only */
+    for (int i = 0; i < 2; i++) {
+        close_world(&w);
+        w.target.writer.exact = true;
+        open_world(&w);
+        finish(&w, 0);
+        assert_int_equal(w.target.share_sets, 2);
+        assert_int_equal(w.target.link_sets, 2);
+    }
+    assert_int_equal(w.target.shares[0].row, 7);
+    assert_int_equal(w.target.shares[0].ctime, 7);
+    assert_int_equal(w.target.shares[1].row, 8);
+    assert_int_equal(w.target.shares[1].ctime, 1008);
+    assert_string_equal(w.target.shares[1].token, "token2");
+    give_link(&w, 8, a->fileid, "token2", "hash2");
+    finish(&w, 0);
+    assert_int_equal(w.target.link_sets, 3);
+    assert_string_equal(w.target.shares[1].hash, "hash2");
+    give_link(&w, 8, a->fileid, "token2", "hash2");
+    give_share(&w, 7, CS3_SHARE_USER, 0, a->fileid, "u2", 1, CS3_SHARE_ACCEPTED, CS3_UPSERT);
+    finish(&w, 0);
+    assert_int_equal(w.target.share_sets + w.target.link_sets, 5);
+    /* a link without secrets does not get those of the one looked at before */
+    give_link(&w, 9, a->fileid, NULL, NULL);
+    finish(&w, 0);
+    assert_string_equal(w.target.shares[2].token, "");
+    stop_world(&w);
+}
+
+static void
 rows_of_one_recipient_fold_into_one_share(void **state)
 {
     static struct world w;
@@ -1398,6 +1465,7 @@ main(void)
         cmocka_unit_test(a_file_at_the_target_is_never_taken_for_the_folder_of_that_name),
         cmocka_unit_test(what_was_made_is_not_forgotten_while_its_owner_cannot_sign_in),
         cmocka_unit_test(rows_of_one_recipient_fold_into_one_share),
+        cmocka_unit_test(an_exact_writer_is_given_rows_times_and_secrets_and_each_change_of_them),
         cmocka_unit_test(a_deleted_user_is_disabled_when_his_rows_are_gone),
     };
     cmocka_set_test_filter(getenv("LOCKSTEP_TEST"));
