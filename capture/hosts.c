@@ -112,12 +112,12 @@ cap_hosts_current(const struct ls_config *config, struct cap_host *ret, struct l
     return 0;
 }
 
-bool
-cap_hosts_several(const struct ls_config *config)
+size_t
+cap_hosts_count(const struct ls_config *config)
 {
     struct cap_hosts hosts;
 
-    return parse_config(config, &hosts, NULL) == 0 && hosts.n > 1;
+    return parse_config(config, &hosts, NULL) == 0 ? hosts.n : 0;
 }
 
 size_t

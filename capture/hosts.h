@@ -30,7 +30,7 @@ int cap_hosts_parse(const char *text, unsigned port, struct cap_hosts *ret, stru
  * together. The first at the start. Safe in any thread.
  */
 int cap_hosts_current(const struct ls_config *config, struct cap_host *ret, struct ls_err *err);
-bool cap_hosts_several(const struct ls_config *config);
+size_t cap_hosts_count(const struct ls_config *config); /* 0: not a list */
 /* How many others were not yet in use since the last one that served. */
 size_t cap_hosts_left(const struct ls_config *config);
 /* From now on the next one; after the last the first again. */

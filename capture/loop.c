@@ -54,6 +54,11 @@ static const struct {
     {"topic-partitions", LS_EXIT_KAFKA},
 };
 
+/* Of one host, where another may be fit. */
+static const char *const of_host[] = {
+    "purged",     "diverged",        "binlog",        "source-server", "source-auth",
+    "source-tls", "source-settings", "source-grants", "source-tables", NULL};
+
 static int
 exit_status(const struct ls_err *err)
 {
@@ -85,18 +90,27 @@ cap_tell(struct capture *c)
     ls_run_notify_alive();
 }
 
+static bool
+is_one_of(const char *const *causes, const struct ls_err *err)
+{
+    for (size_t i = 0; causes[i]; i++)
+        if (!strcmp(err->cause, causes[i]))
+            return true;
+    return false;
+}
+
 /* What cannot be read any more, or cannot be followed: with --snapshot it is left behind. */
 static bool
 is_gap(const struct ls_err *err)
 {
     static const char *const causes[] = {
-        CAP_COLUMNS_UNKNOWN, "column-count", "column-type", "row-image",
-        "statement",         "incident",     "event-type",  NULL};
+        CAP_COLUMNS_UNKNOWN, "column-count",    "column-type", "row-image",
+        "statement",         "incident",        "event-type",  "binlog",
+        "binlog-format",     "binlog-chain",    "xa",          "gtid-set",
+        "gtid-tagged",       "event-too-large", NULL};
+    static const char *const damaged[] = {"binlog-checksum", NULL}; /* tried for ever */
 
-    for (size_t i = 0; causes[i]; i++)
-        if (err->kind == LS_ERR_FATAL && !strcmp(err->cause, causes[i]))
-            return true;
-    return false;
+    return (err->kind == LS_ERR_FATAL && is_one_of(causes, err)) || is_one_of(damaged, err);
 }
 
 /* Over the gap: on from the source's place now, with a snapshot that repairs what lies in it. */
@@ -121,7 +135,8 @@ static int
 fall_back(struct capture *c, const struct ls_err *why, struct ls_err *err)
 {
     struct ls_err failure = {0};
-    bool of_source = !strncmp(why->cause, "source", 6) || !strncmp(why->cause, "binlog", 6);
+    bool of_source = !strncmp(why->cause, "source", 6) || !strncmp(why->cause, "binlog", 6) ||
+                     is_one_of(of_host, why);
 
     cap_session_close(c->session);
     c->session = NULL;
@@ -140,22 +155,36 @@ fall_back(struct capture *c, const struct ls_err *why, struct ls_err *err)
     return 0;
 }
 
+/* What one host says of itself is no reason to stop while another may serve: it becomes a RETRY
+ * until all have said no, one after the other. */
+static void
+spare_hosts(struct capture *c, struct ls_err *err)
+{
+    if (err->kind != LS_ERR_FATAL || !is_one_of(of_host, err)) {
+        c->refused = 0;
+        return;
+    }
+    c->served = false; /* nor once more this one */
+    if (++c->refused < cap_hosts_count(c->config))
+        err->kind = LS_ERR_RETRY;
+    else
+        c->refused = 0;
+}
+
 /* Once more the host that served; when it does not, the next. True: one that was not tried yet. */
 static bool
 choose_host(struct capture *c, const struct ls_err *why)
 {
-    static const char *const causes[] = {"source", "source-behind", "source-server", NULL};
+    static const char *const causes[] = {"source", "source-behind", NULL};
     size_t left = cap_hosts_left(c->config);
     bool again = c->served;
 
     c->served = false;
-    for (size_t i = 0; !again && causes[i]; i++)
-        if (!strcmp(why->cause, causes[i])) {
-            cap_hosts_next();
-            cap_schema_forget(c->schema, 0); /* its settings are looked at too */
-            return left > 0;
-        }
-    return false;
+    if (again || !(is_one_of(causes, why) || (c->refused > 0 && is_one_of(of_host, why))))
+        return false;
+    cap_hosts_next();
+    cap_schema_forget(c->schema, 0); /* its settings are looked at too */
+    return left > 0;
 }
 
 static void
@@ -243,6 +272,13 @@ run(struct capture *c)
             c->topics = true;
         if (c->topics && cap_prepare(c, &err) == 0 && cap_follow(c, &err) == 0)
             break;
+        /* DDL that the stream has not come to yet, or a dump being loaded, table by table: look
+         * again */
+        if (!strcmp(err.cause, "source-tables") && c->followed) {
+            cap_schema_forget(c->schema, 0);
+            err.kind = LS_ERR_RETRY;
+        }
+        spare_hosts(c, &err);
         gone = cap_place_is_gone(c->config, c->may_skip, &err);
         if (gone)
             cap_headroom_log_gone(c->config, cap_publisher_position(c->publisher), &err);
@@ -255,12 +291,6 @@ run(struct capture *c)
         }
         if (!strcmp(err.cause, "source-server-id"))
             ask_who_took_over(c, &err);
-        /* DDL that the stream has not come to yet, or a dump being loaded, table by table: look
-         * again */
-        if (!strcmp(err.cause, "source-tables") && c->followed) {
-            cap_schema_forget(c->schema, 0);
-            err.kind = LS_ERR_RETRY;
-        }
         cap_status_ready_until(c->status, 0, "");
         why = err;
         if (err.kind == LS_ERR_RETRY && fall_back(c, &why, &err) == 0) {

@@ -32,6 +32,7 @@ struct capture {
     bool may_skip;       /* --snapshot was given: a purged position may be left behind */
     bool followed;       /* the source was fit once: what it lacks now may come back */
     bool columns_asked;  /* since the dump began */
+    size_t refused;      /* hosts that said no, one after the other */
     bool served;         /* the host in use gave packets since it was connected to */
     bool publisher_lost; /* its transaction failed: connect again before anything else */
     bool active;         /* was, or is: not so a start or the end of a wait, which take over */

@@ -46,12 +46,14 @@ cap_place_take(const struct ls_config *config, struct cap_position *position, st
     return 0;
 }
 
-void
+bool
 cap_place_come(struct cap_position *position, const struct cap_server *server)
 {
+    bool other = position->server_id != 0;
+
     if (cap_server_is(server, position->server_id, position->server_uuid))
-        return;
-    if (position->server_id != 0) {
+        return false;
+    if (other) {
         ls_log(LS_WARN, "source-changed", LS_S("host", server->host), LS_I("port", server->port),
                LS_I("server_id", server->server_id), LS_I("server_id_before", position->server_id),
                LS_I("row", position->row));
@@ -59,17 +61,17 @@ cap_place_come(struct cap_position *position, const struct cap_server *server)
         position->pos = 0;
     }
     set_server(position, server);
+    return other;
 }
 
 bool
-cap_place_is_gone(const struct ls_config *config, bool may_skip, struct ls_err *err)
+cap_place_is_gone(const struct ls_config *config, bool may_skip, const struct ls_err *err)
 {
-    bool behind = !strcmp(err->cause, "source-behind"),
-         other = !strcmp(err->cause, "source-server");
+    static const char *const causes[] = {"purged", "diverged", "source-server", "source-behind",
+                                         NULL};
 
-    if (other && cap_hosts_several(config))
-        err->kind = LS_ERR_RETRY;
-    if (behind || other)
-        return may_skip ? cap_hosts_left(config) == 0 : err->kind == LS_ERR_FATAL;
-    return !strcmp(err->cause, "purged") || !strcmp(err->cause, "diverged");
+    for (size_t i = 0; causes[i]; i++)
+        if (!strcmp(err->cause, causes[i]))
+            return err->kind == LS_ERR_FATAL || (may_skip && cap_hosts_left(config) == 0);
+    return false;
 }

@@ -185,8 +185,11 @@ connect_session(struct capture *c, struct ls_err *err)
     c->columns_asked = false;
     if (cap_session_open(c->config, &start, &c->session, err) < 0)
         return -1;
-    cap_place_come(cap_publisher_position(c->publisher), cap_session_server(c->session));
-    return 0;
+    if (!cap_place_come(cap_publisher_position(c->publisher), cap_session_server(c->session)))
+        return 0;
+    /* its tables may differ in what rows do not tell, and its settings from what was looked at */
+    cap_schema_forget(c->schema, UINT32_MAX);
+    return cap_look_at_source(c, err);
 }
 
 int

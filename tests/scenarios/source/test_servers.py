@@ -36,6 +36,11 @@ class Pair:
     def promote(server):
         server.sql("STOP SLAVE; RESET SLAVE ALL")
 
+    def follow(self):
+        """b follows a, as in the beginning, whatever was done before."""
+        self.b.sql("STOP SLAVE")
+        self.replicate(self.b, self.a)
+
     def wait_equal(self):
         wait_until(lambda: self.a.gtids() == self.b.gtids(), 60,
                    f"replication: {self.a.gtids()} and {self.b.gtids()}")
@@ -142,8 +147,7 @@ def test_behind_an_address_that_moves_a_snapshot_and_the_stream_come_from_one_se
     address = new_proxy(pair.a)
     capture = new_capture({"source.host": "127.0.0.1", "source.port": address.listen_port,
                            "source.tls": "disabled"}, pair.a)
-    pair.b.sql("STOP SLAVE")
-    pair.replicate(pair.b, pair.a)  # as in the beginning, whatever was done before
+    pair.follow()
     pair.wait_equal()
     capture.start()
     capture.sql(files(1, 10))
@@ -157,6 +161,42 @@ def test_behind_an_address_that_moves_a_snapshot_and_the_stream_come_from_one_se
     assert any("another server answers (server_id 12)" in w for w in words), words
     assert sorted(int(key) for key in capture.state("filecache")) == list(range(1, 11))
     assert capture.stop() == 0
+
+
+def test_a_host_that_refuses_is_passed_by_and_only_when_all_do_capture_stops(pair, new_capture):
+    """The other one's table has a column more, which only it can tell: rows come without names."""
+    both = (pair.a, pair.b)
+    for server in both:
+        server.sql("SET GLOBAL binlog_row_metadata = 'MINIMAL'"
+                   if pair.kind == "mysql" else "SET GLOBAL binlog_row_metadata = 'NO_LOG'")
+    try:
+        pair.follow()
+        capture = new_capture({**NEVER, **pair.hosts()}, pair.a)
+        pair.wait_equal()
+        capture.start(snapshot=False)
+        capture.sql("INSERT INTO oc_group_user VALUES ('g', 'a')")
+        capture.drain()
+        assert followed(capture) == 11
+        assert capture.stop() == 0
+        pair.wait_equal()
+        pair.b.sql("SET sql_log_bin = 0; ALTER TABLE oc_group_user ADD extra INT", DATABASE)
+        pair.a.sql("SET GLOBAL binlog_row_image = 'MINIMAL'")
+        capture.start(snapshot=False)
+        capture.sql("SET SESSION binlog_row_image = 'FULL'; "
+                    "INSERT INTO oc_group_user VALUES ('g', 'b')")
+        capture.drain()
+        assert followed(capture) == 12
+        assert set(capture.state("group_user")) == {"g/a", "g/b"}
+        assert capture.stop() == 0
+        pair.b.sql("SET GLOBAL binlog_row_image = 'MINIMAL'")
+        status, error, lines = run_to_refusal(capture)
+        assert (status, error["cause"]) == (4, "source-settings")
+        told = [x["level"] for x in lines if x.get("cause") == "source-settings"]
+        assert told[-2:] == ["warn", "error"]
+    finally:
+        for server in both:
+            server.sql("SET GLOBAL binlog_row_image = 'FULL'; "
+                       "SET GLOBAL binlog_row_metadata = 'FULL'")
 
 
 def purge_all(capture):
@@ -209,6 +249,30 @@ def test_a_server_that_lost_what_it_sent_ends_with_5_and_says_what(kind, servers
     status, error, lines = run_to_refusal(capture)
     assert status == PURGED and error["cause"] == "diverged"
     assert [x for x in lines if x.get("event") == "position-not-there"][-1]["missing"] == read
+
+
+@pytest.mark.parametrize("kind", ("mariadb", "mysql"))
+def test_a_damaged_binlog_stops_capture_until_a_snapshot_leaves_it_behind(kind, servers,
+                                                                         new_capture):
+    server = servers[kind]
+    capture = new_capture(NEVER, server)
+    capture.start(snapshot=False)
+    capture.sql(files(1, 1))
+    capture.drain()
+    assert capture.stop() == 0
+    file, place = server.place()
+    capture.sql(files(2, 2) + "FLUSH BINARY LOGS;" + files(3, 3))
+    with open(server.folder / "binlog" / file, "r+b") as f:
+        f.seek(place + 9)  # how long the next event is
+        f.write(b"\xff\xff\xff\x7f")
+    status, error, _ = run_to_refusal(capture)
+    assert (status, error["cause"]) == (1, "binlog")
+    capture.start("--snapshot")
+    capture.sql(files(4, 4))
+    capture.drain()
+    assert set(capture.state("filecache")) == {"1", "2", "3", "4"}
+    assert capture.stop() == 0
+    purge_all(capture)
 
 
 def test_file_and_offset_of_another_server_end_with_5(servers, new_capture):
