@@ -9,7 +9,7 @@
 #include "common/utf8.h"
 #include <string.h>
 
-#define SHARE_TYPE_LINK 3
+enum { SHARE_TYPE_LINK = 3, SHARE_TYPE_FEDERATED = 6, SHARE_TYPE_FEDERATED_GROUP = 7 };
 
 static bool
 same(const struct ls_value *a, const struct ls_value *b)
@@ -65,6 +65,22 @@ cap_image_mask(const struct ls_table *table, struct ls_value *values)
         if (values[i].s.n > 0)
             values[i].s = LS_STR(LS_MASKED);
     }
+}
+
+void
+cap_image_hide_token(const struct ls_table *table, struct ls_value *values, bool links,
+                     bool federated)
+{
+    const struct ls_value *type = &values[SH_SHARE_TYPE];
+    bool shown = links && federated;
+
+    if (table->id != LS_T_SHARE)
+        return;
+    if (type->kind == LS_V_INT)
+        shown = type->i == SHARE_TYPE_FEDERATED || type->i == SHARE_TYPE_FEDERATED_GROUP ? federated
+                                                                                         : links;
+    if (!shown)
+        values[SH_TOKEN] = (struct ls_value){.kind = LS_V_ABSENT};
 }
 
 void

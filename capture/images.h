@@ -15,6 +15,10 @@ bool cap_image_key_changes(const struct ls_table *table, uint32_t changes);
 bool cap_preference_watched(const struct cap_image *image);
 /* A link's password hash becomes LS_MASKED. */
 void cap_image_mask(const struct ls_table *table, struct ls_value *values);
+/* oc_share.token becomes ABSENT where the row's kind (link, federated) is not to be carried; of a
+ * row without a kind, unless both are. */
+void cap_image_hide_token(const struct ls_table *table, struct ls_value *values, bool links,
+                          bool federated);
 /* Makes ABSENT what is neither key nor changed. */
 void cap_image_leave_changed(const struct ls_table *table, uint32_t changes,
                              struct ls_value *values);

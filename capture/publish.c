@@ -41,7 +41,7 @@ struct cap_publisher {
     char transactional_id[256];
     char source[280];
     int partitions;
-    bool full_before, link_secrets;
+    bool full_before, link_secrets, federation_secrets;
     int64_t commit_ms, commit_rows;
     struct cap_position now;
     char *columns; /* of the watched tables at `now`; NULL: rows bring them */
@@ -80,6 +80,7 @@ cap_publisher_new(const struct ls_config *config, struct cap_publisher **ret, st
     p->partitions = (int)ls_config_int(config, "lockstep", "partitions");
     p->full_before = ls_config_bool(config, "capture", "full_before");
     p->link_secrets = ls_config_bool(config, "capture", "link_secrets");
+    p->federation_secrets = ls_config_bool(config, "capture", "federation_secrets");
     p->commit_ms = ls_config_int(config, "capture", "commit_ms");
     p->commit_rows = ls_config_int(config, "capture", "commit_rows");
     *ret = p;
@@ -368,6 +369,14 @@ envelope_init(const struct cap_publisher *p, const struct cap_origin *origin,
     e->moved_from = e->moved_to = e->storage = LS_NO_STORAGE;
 }
 
+static void
+hide_secrets(const struct cap_publisher *p, const struct ls_table *table, struct ls_value *values)
+{
+    if (!p->link_secrets)
+        cap_image_mask(table, values);
+    cap_image_hide_token(table, values, p->link_secrets, p->federation_secrets);
+}
+
 /* `changes`: the columns to carry besides the keys. */
 static void
 put_before(const struct cap_publisher *p, struct ls_envelope *e, const struct cap_image *before,
@@ -375,8 +384,7 @@ put_before(const struct cap_publisher *p, struct ls_envelope *e, const struct ca
 {
     e->has_before = true;
     memcpy(e->before, before->values, sizeof(e->before[0]) * e->table->n_columns);
-    if (!p->link_secrets)
-        cap_image_mask(e->table, e->before);
+    hide_secrets(p, e->table, e->before);
     cap_image_leave_changed(e->table, changes, e->before);
     /* what was there once is no reason to lose what is there now */
     cap_image_drop_odd(e->table, e->before);
@@ -387,8 +395,7 @@ put_after(const struct cap_publisher *p, struct ls_envelope *e, const struct cap
 {
     e->has_after = true;
     memcpy(e->after, after->values, sizeof(e->after[0]) * e->table->n_columns);
-    if (!p->link_secrets)
-        cap_image_mask(e->table, e->after);
+    hide_secrets(p, e->table, e->after);
 }
 
 static int

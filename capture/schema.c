@@ -25,7 +25,7 @@
 struct cap_schema {
     struct cap_sql_names names;
     char host_tables[LS_T_COUNT][96]; /* with prefix */
-    bool link_secrets, user_secrets;
+    bool link_secrets, user_secrets, federation_secrets;
     bool stale;
     bool mysql;          /* not MariaDB */
     bool full_metadata;  /* of binlog_row_metadata */
@@ -49,6 +49,7 @@ cap_schema_new(const struct ls_config *config)
         schema->names.prefix = "";
     schema->link_secrets = ls_config_bool(config, "capture", "link_secrets");
     schema->user_secrets = ls_config_bool(config, "capture", "user_secrets");
+    schema->federation_secrets = ls_config_bool(config, "capture", "federation_secrets");
     schema->stale = true;
     for (size_t i = 0; i < LS_T_COUNT; i++)
         (void)snprintf(schema->host_tables[i], sizeof(schema->host_tables[i]), "%s%s",
@@ -152,11 +153,15 @@ cap_schema_match(const struct cap_schema *schema, struct ls_str db, struct ls_st
     return NULL;
 }
 
-/* Tokens and secrets of federation are not carried by any option yet. */
+/* oc_share has tokens of links and of federated shares; row by row those that are not wanted are
+ * taken out (cap_image_hide_token). */
 static bool
 secret_wanted(const struct cap_schema *schema, enum ls_table_id id)
 {
-    return (id == LS_T_SHARE && schema->link_secrets) || (id == LS_T_USERS && schema->user_secrets);
+    bool federated = id == LS_T_SHARE_EXTERNAL || id == LS_T_TRUSTED_SERVERS || id == LS_T_SHARE;
+
+    return (id == LS_T_SHARE && schema->link_secrets) ||
+           (id == LS_T_USERS && schema->user_secrets) || (federated && schema->federation_secrets);
 }
 
 int

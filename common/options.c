@@ -50,6 +50,7 @@ const struct ls_option ls_options[] = {
     STR("capture", "watermark_table", NULL, "database.table that snapshots on a MySQL without GTIDs may write one row into, see docs/operations.md."),
     BOOL("capture", "full_before", "false", "Carry the whole row before a change, not only the changed columns."),
     BOOL("capture", "link_secrets", "false", "Carry tokens and password hashes of links."),
+    BOOL("capture", "federation_secrets", "false", "Carry tokens, passwords and shared secrets of federated shares and trusted servers."),
     BOOL("capture", "user_secrets", "false", "Carry password hashes of users."),
     BOOL("capture", "standby", "true", "A capture that another one took over from waits until that one is gone, and takes over again; false: it exits (status 8)."),
     INT("capture", "standby_ms", "15000", 1000, 3600000, "... when the position has not moved for this time though Kafka and the source answer."),

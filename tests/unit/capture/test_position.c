@@ -150,6 +150,32 @@ only_a_links_share_with_is_masked(void **state)
 }
 
 static void
+a_token_is_carried_only_with_the_option_of_its_kind(void **state)
+{
+    const struct ls_table *table = &ls_tables[LS_T_SHARE];
+    static const struct {
+        int64_t type; /* -1: not there */
+        bool links, federated, shown;
+    } cases[] = {
+        {3, true, false, true},   {3, false, true, false}, {3, false, false, false},
+        {6, true, false, false},  {6, false, true, true},  {7, false, true, true},
+        {7, true, false, false},  {0, true, false, true},  {0, false, true, false},
+        {-1, true, false, false}, {-1, true, true, true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct ls_value row[LS_MAX_COLUMNS] = {0};
+
+        if (cases[i].type >= 0)
+            row[SH_SHARE_TYPE] = number(cases[i].type);
+        row[SH_TOKEN] = text("secret");
+        cap_image_hide_token(table, row, cases[i].links, cases[i].federated);
+        assert_int_equal(row[SH_TOKEN].kind, cases[i].shown ? LS_V_TEXT : LS_V_ABSENT);
+    }
+}
+
+static void
 a_change_of_any_carried_column_is_a_change(void **state)
 {
     const struct ls_table *table = &ls_tables[LS_T_FILECACHE];
@@ -227,6 +253,7 @@ main(void)
         cmocka_unit_test(a_record_that_is_not_whole_is_fatal_and_changes_nothing),
         cmocka_unit_test(a_selection_is_bounded),
         cmocka_unit_test(only_a_links_share_with_is_masked),
+        cmocka_unit_test(a_token_is_carried_only_with_the_option_of_its_kind),
         cmocka_unit_test(a_change_of_any_carried_column_is_a_change),
         cmocka_unit_test(before_keeps_keys_and_what_changed),
         cmocka_unit_test(text_that_is_not_utf8_is_poison_and_can_be_shown_escaped),
