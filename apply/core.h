@@ -106,6 +106,13 @@ void ap_take_person(struct ap_core *core, const struct ap_origin *at,
                     const struct cs3_person *record);
 void ap_take_share(struct ap_core *core, const struct ap_origin *at,
                    const struct cs3_share *record);
+/* remote_shares.c: those of other servers are taken in and left; false: it is none. Their tables'
+ * brackets go by these names instead of their topic's. */
+#define AP_BRACKET_RECEIVED "cs3.share:share_external"
+#define AP_BRACKET_TRUSTED "cs3.share:trusted_servers"
+bool ap_take_remote_share(struct ap_core *core, const struct ap_origin *at,
+                          const struct cs3_share *record);
+int64_t ap_remote_shares_sweep(struct ap_core *core, enum cs3_share_type type, struct ls_seq begin);
 /* Brackets and heartbeats. Returns false when the record is about an entity. */
 bool ap_take_mark(struct ap_core *core, const struct ap_origin *at, const struct cs3_head *head);
 /* A tombstone with the header seq, by the record's key. */

@@ -313,7 +313,7 @@ ap_take_share(struct ap_core *core, const struct ap_origin *at, const struct cs3
     struct ls_seq seq = r->head.seq;
     int64_t ready_at = now_ms() + core->options.window_ms;
 
-    if (ap_take_mark(core, at, &r->head))
+    if (ap_take_remote_share(core, at, r) || ap_take_mark(core, at, &r->head))
         return;
     if (too_long(r->owner, 256) || too_long(r->creator, 256) || too_long(r->grantee, 256) ||
         too_long(r->mount_point, 2600) || too_long(r->label, 512) || too_long(r->token, 128) ||
@@ -499,7 +499,11 @@ sweep(struct ap_core *core, const char *topic, int32_t partition, struct ls_seq 
     else if (strcmp(topic, "cs3.person") == 0)
         gone = sweep_people(core, begin);
     else if (strcmp(topic, "cs3.share") == 0)
-        gone = sweep_shares(core, begin);
+        gone = sweep_shares(core, begin) + ap_remote_shares_sweep(core, CS3_SHARE_FEDERATED, begin);
+    else if (strcmp(topic, AP_BRACKET_RECEIVED) == 0)
+        gone = ap_remote_shares_sweep(core, CS3_SHARE_RECEIVED, begin);
+    else if (strcmp(topic, AP_BRACKET_TRUSTED) == 0)
+        gone = ap_remote_shares_sweep(core, CS3_SHARE_TRUSTED, begin);
     else
         gone = ap_exec(
             core->ledger,

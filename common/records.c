@@ -30,10 +30,14 @@ static const struct rec_symbol person_types[] = {
     {"USER", CS3_USER}, {"GROUP", CS3_GROUP}, {"MEMBER", CS3_MEMBER}};
 static const struct rec_symbol share_types[] = {
     {"USER", CS3_SHARE_USER}, {"GROUP", CS3_SHARE_GROUP}, {"MEMBER", CS3_SHARE_MEMBER},
-    {"LINK", CS3_SHARE_LINK}};
+    {"LINK", CS3_SHARE_LINK}, {"FEDERATED", CS3_SHARE_FEDERATED},
+    {"RECEIVED", CS3_SHARE_RECEIVED}, {"TRUSTED", CS3_SHARE_TRUSTED}};
 static const struct rec_symbol share_states[] = {
     {"ACCEPTED", CS3_SHARE_ACCEPTED}, {"PENDING", CS3_SHARE_PENDING},
     {"REJECTED", CS3_SHARE_REJECTED}};
+static const struct rec_symbol downloads[] = {
+    {"UNSET", CS3_DOWNLOAD_UNSET}, {"ALLOWED", CS3_DOWNLOAD_ALLOWED},
+    {"DENIED", CS3_DOWNLOAD_DENIED}};
 
 #define LONG(T, f, fallback) {#f, REC_LONG, offsetof(struct T, f), false, fallback, NULL, 0}
 #define BOOL(T, f, fallback) {#f, REC_BOOL, offsetof(struct T, f), false, fallback, NULL, 0}
@@ -127,6 +131,14 @@ static const struct rec_field share_fields[] = {
     TEXT(cs3_share, label),
     BOOL(cs3_share, mail_send, false),
     TEXT(cs3_share, attributes),
+    ENUM(cs3_share, download, downloads, CS3_DOWNLOAD_UNSET),
+    BOOL(cs3_share, password_reset, false),
+    TEXT(cs3_share, remote),
+    TEXT(cs3_share, remote_user),
+    TEXT(cs3_share, remote_id),
+    TEXT(cs3_share, name),
+    TEXT(cs3_share, shared_secret),
+    LONG(cs3_share, status, 0),
 };
 
 #define TYPE(name, record, fields) \

@@ -173,20 +173,36 @@ enum {
 };
 extern const char *const cs3_permission_names[19];
 
-/* schemas/cs3/share.avsc. Key: share id. */
-enum cs3_share_type { CS3_SHARE_USER, CS3_SHARE_GROUP, CS3_SHARE_MEMBER, CS3_SHARE_LINK };
+/* oC10's bits (1 read, 2 update, 4 create, 8 delete, 16 share) as CS3_PERM_*. `download` false: he
+ * may look, but not have the content (permissions.c). */
+int64_t cs3_permissions(int64_t bits, bool folder, bool download);
+
+/* schemas/cs3/share.avsc. Key: share id; "x<id>" for a row of oc_share_external, "s<id>" for one of
+ * oc_trusted_servers. */
+enum cs3_share_type {
+    CS3_SHARE_USER,
+    CS3_SHARE_GROUP,
+    CS3_SHARE_MEMBER, /* one member's own state of a group share */
+    CS3_SHARE_LINK,
+    CS3_SHARE_FEDERATED, /* with somebody on another server */
+    CS3_SHARE_RECEIVED,  /* from another server (oc_share_external) */
+    CS3_SHARE_TRUSTED,   /* no share: a server that is trusted (oc_trusted_servers) */
+};
 enum cs3_share_state { CS3_SHARE_ACCEPTED, CS3_SHARE_PENDING, CS3_SHARE_REJECTED };
+/* What the attribute permissions/download of a row says. Of several rows of one recipient one that
+ * allows it counts; else one that denies it. */
+enum cs3_download { CS3_DOWNLOAD_UNSET, CS3_DOWNLOAD_ALLOWED, CS3_DOWNLOAD_DENIED };
 struct cs3_share {
     struct cs3_head head;
     int64_t id;
-    enum cs3_share_type type; /* MEMBER: one member's own state of a group share */
-    int64_t parent;           /* MEMBER: the group share's id; else 0 */
-    int64_t fileid;           /* the shared node */
+    enum cs3_share_type type;
+    int64_t parent; /* MEMBER: the group share's id; else 0 */
+    int64_t fileid; /* the shared node */
     bool folder;
     struct ls_str owner, creator; /* uids */
-    struct ls_str grantee;        /* uid or gid; null for links */
-    int64_t permissions;          /* CS3_PERM_* */
-    int64_t source_permissions;   /* oC10's bits, for a person who looks */
+    struct ls_str grantee;        /* uid or gid; FEDERATED: user@server; null for links */
+    int64_t permissions;          /* CS3_PERM_*, of this row alone */
+    int64_t source_permissions;   /* oC10's bits */
     int64_t stime;
     enum cs3_share_state state;
     struct ls_str mount_point;          /* file_target */
@@ -195,7 +211,13 @@ struct cs3_share {
     struct ls_str token, password_hash; /* only with the option; else null */
     struct ls_str label;
     bool mail_send;
-    struct ls_str attributes;
+    struct ls_str attributes; /* as the source has them */
+    enum cs3_download download;
+    bool password_reset; /* its hash is of a kind that oCIS cannot check: to be set anew */
+    /* other servers: where, who there; RECEIVED: the share's id and name there */
+    struct ls_str remote, remote_user, remote_id, name;
+    struct ls_str shared_secret; /* only with the option; else null */
+    int64_t status;              /* TRUSTED: oC10's number */
 };
 
 /* Generic codec for the four: the field tables stand in records.c. */

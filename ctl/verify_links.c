@@ -86,7 +86,7 @@ wanted(const struct verify *verify, const struct side_share *share)
 {
     return (struct seen_link){
         .label = share->label ? share->label : "",
-        .permissions = tf_permissions(share->permissions, share->node->folder),
+        .permissions = cs3_permissions(share->permissions, share->node->folder, true),
         .expires = verify_expires(verify, share),
         .has_password = share->has_password,
     };

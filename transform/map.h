@@ -50,13 +50,15 @@ struct tf_world {
 typedef int tf_map_fn(const struct tf_world *world, const struct ls_envelope *envelope,
                       struct ls_arena *arena, struct tf_result *ret, struct ls_err *err);
 
-tf_map_fn tf_file_map;   /* oc_filecache, files.c */
-tf_map_fn tf_trash_map;  /* oc_files_trash, trash.c */
-tf_map_fn tf_share_map;  /* oc_share, shares.c */
-tf_map_fn tf_space_map;  /* oc_storages, spaces.c */
-tf_map_fn tf_user_map;   /* oc_accounts, people.c; also spaces of which the owner is known now */
-tf_map_fn tf_group_map;  /* oc_groups, people.c */
-tf_map_fn tf_member_map; /* oc_group_user, people.c */
+tf_map_fn tf_file_map;     /* oc_filecache, files.c */
+tf_map_fn tf_trash_map;    /* oc_files_trash, trash.c */
+tf_map_fn tf_share_map;    /* oc_share, shares.c */
+tf_map_fn tf_received_map; /* oc_share_external, federation.c */
+tf_map_fn tf_server_map;   /* oc_trusted_servers, federation.c */
+tf_map_fn tf_space_map;    /* oc_storages, spaces.c */
+tf_map_fn tf_user_map;     /* oc_accounts, people.c; also spaces of which the owner is known now */
+tf_map_fn tf_group_map;    /* oc_groups, people.c */
+tf_map_fn tf_member_map;   /* oc_group_user, people.c */
 
 /* True when the row refers to something that `known` does not have (and so the small topics should
  * be read to their end before it is mapped). */
@@ -102,8 +104,11 @@ int tf_spaces_of_account(const struct tf_world *world, const struct ls_envelope 
 
 /* The facts of a version, when path and r->name say that this is one (versions.c). */
 void tf_version_fill(struct ls_str path, struct cs3_resource *r);
-
-/* oC10's bits (1 read, 2 update, 4 create, 8 delete, 16 share) as CS3_PERM_*; shares.c. */
-int64_t tf_permissions(int64_t bits, bool folder);
+/* What oc_share.attributes says of downloads (attributes.c). *ret_odd: it is not what oC10 writes,
+ * and read as oC10 reads it. */
+enum cs3_download tf_download(struct ls_str attributes, bool *ret_odd);
+/* "zoe@far.example/oc" -> "zoe", "far.example/oc" (federation.c); both null where it is no such id.
+ */
+void tf_cloud_id(struct ls_str id, struct ls_str *ret_user, struct ls_str *ret_remote);
 
 #endif

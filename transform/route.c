@@ -3,9 +3,9 @@
  *
  * What can go wrong: a bracket that speaks for more than its table covers. The `end` of oc_groups
  * must not sweep users, and that of oc_files_trash must not sweep files: three tables share
- * cs3.person and two share cs3.resource. So brackets of the lesser tables have keys of their own
- * (the compacted topic keeps each) and the record's `type` or `what` says what they cover. A
- * snapshot of one storage has brackets that name it, in key and record.
+ * cs3.person and cs3.share, two share cs3.resource. So brackets of the lesser tables have keys of
+ * their own (the compacted topic keeps each) and the record's `type` or `what` says what they
+ * cover. A snapshot of one storage has brackets that name it, in key and record.
  */
 #include "transform/route.h"
 
@@ -18,12 +18,16 @@ static const struct route {
     const char *filtered;
     enum tf_topic topic;
     const char *suffix;    /* of the brackets' keys; NULL: brackets go nowhere */
-    int type;              /* cs3_person.type, cs3_resource.what */
+    int type;              /* cs3_person.type, cs3_share.type, cs3_resource.what */
     bool heartbeat;        /* forwarded */
     const char *tombstone; /* prefix of the key; NULL: goes nowhere */
 } routes[LS_T_COUNT] = {
     [LS_T_FILECACHE] = {tf_file_map, tf_file_asks, NULL, TF_RESOURCE, "", CS3_NODE, true, ""},
-    [LS_T_SHARE] = {tf_share_map, NULL, NULL, TF_SHARE, "", 0, true, ""},
+    [LS_T_SHARE] = {tf_share_map, NULL, NULL, TF_SHARE, "", CS3_SHARE_USER, true, ""},
+    [LS_T_SHARE_EXTERNAL] = {tf_received_map, NULL, NULL, TF_SHARE, ":share_external",
+                             CS3_SHARE_RECEIVED, false, "x"},
+    [LS_T_TRUSTED_SERVERS] = {tf_server_map, NULL, NULL, TF_SHARE, ":trusted_servers",
+                              CS3_SHARE_TRUSTED, false, "s"},
     [LS_T_STORAGES] = {tf_space_map, tf_space_asks, NULL, TF_SPACE, "", 0, true, ""},
     [LS_T_ACCOUNTS] = {tf_user_map, tf_user_asks, NULL, TF_PERSON, "", CS3_USER, true, "u:"},
     [LS_T_GROUPS] = {tf_group_map, NULL, NULL, TF_PERSON, ":groups", CS3_GROUP, false, "g:"},
@@ -39,8 +43,6 @@ static const struct route {
     [LS_T_VCATEGORY] = {.filtered = "later"},
     [LS_T_VCATEGORY_TO_OBJECT] = {.filtered = "later"},
     [LS_T_PREFERENCES] = {.filtered = "later"},
-    [LS_T_SHARE_EXTERNAL] = {.filtered = "later"},
-    [LS_T_TRUSTED_SERVERS] = {.filtered = "later"},
 };
 
 bool
@@ -92,7 +94,10 @@ bare_record(const struct route *route, struct cs3_head head, int64_t storage,
     default:
         share = tf_alloc(arena, sizeof(*share), err);
         if (share)
-            *share = (struct cs3_share){.head = head, .owner = LS_STR(""), .creator = LS_STR("")};
+            *share = (struct cs3_share){.head = head,
+                                        .type = (enum cs3_share_type)route->type,
+                                        .owner = LS_STR(""),
+                                        .creator = LS_STR("")};
         return share;
     }
 }

@@ -1,60 +1,26 @@
 /*
- * oc_share -> cs3.share: user, group, member, guest and link shares.
+ * oc_share -> cs3.share: user, group, member, guest, link and federated shares.
  *
- * Permission bits become CS3 permissions one by one, never the nearest role; where the bits are
- * those of a role of oCIS the result is exactly that role's set, because oCIS reads roles back from
- * the sets. Resharing (16) has no counterpart: oCIS 7 lets only who manages a space share on.
- *
- * What can go wrong: granting more than was given. So a file never gets create or delete, purging
- * the trash is in no set, an expiration that cannot be read is not "never", and a set that comes
- * out empty is a dead letter (an empty grant means "denied" in oCIS, an empty link something else).
+ * What can go wrong: granting more than was given. So an expiration that cannot be read is not
+ * "never", a set of permissions that comes out empty is a dead letter (an empty grant means
+ * "denied" in oCIS, an empty link something else), and who may look only (secure view) does not get
+ * the content. Links are not narrowed so: oC10 does not do it either. A password whose hash oCIS
+ * could not check would lock everybody out, so it is said instead that it must be set anew.
  */
 #include "transform/map.h"
 
 #include <string.h>
 
-enum { OC_READ = 1, OC_UPDATE = 2, OC_CREATE = 4, OC_DELETE = 8, OC_ALL = 31 };
-
-/* What each set of bits adds; all bits of a row must be there. */
-static const struct {
-    int64_t bits;
-    bool folders_only;
-    int64_t adds;
-} permissions[] = {
-    {OC_READ, false,
-     CS3_PERM_STAT | CS3_PERM_GET_PATH | CS3_PERM_GET_QUOTA | CS3_PERM_INITIATE_FILE_DOWNLOAD |
-         CS3_PERM_LIST_CONTAINER | CS3_PERM_LIST_RECYCLE},
-    {OC_UPDATE, false, CS3_PERM_INITIATE_FILE_UPLOAD | CS3_PERM_RESTORE_RECYCLE_ITEM},
-    {OC_CREATE, true,
-     CS3_PERM_STAT | CS3_PERM_GET_PATH | CS3_PERM_CREATE_CONTAINER | CS3_PERM_INITIATE_FILE_UPLOAD},
-    {OC_DELETE, true, CS3_PERM_DELETE},
-    /* A rename takes something away here and makes it there. */
-    {OC_UPDATE | OC_CREATE | OC_DELETE, true, CS3_PERM_MOVE},
-};
+#define ALL_BITS 31
 
 static const struct {
     int64_t share_type; /* oc_share.share_type */
     enum cs3_share_type type;
-    const char *filtered;
 } types[] = {
-    {0, CS3_SHARE_USER, NULL},        {1, CS3_SHARE_GROUP, NULL},
-    {2, CS3_SHARE_MEMBER, NULL},      {3, CS3_SHARE_LINK, NULL},
-    {4, CS3_SHARE_USER, NULL}, /* guests are users */
-    {6, CS3_SHARE_USER, "federated"}, {7, CS3_SHARE_GROUP, "federated"},
+    {0, CS3_SHARE_USER},      {1, CS3_SHARE_GROUP},     {2, CS3_SHARE_MEMBER},
+    {3, CS3_SHARE_LINK},      {4, CS3_SHARE_USER}, /* guests are users */
+    {6, CS3_SHARE_FEDERATED}, {7, CS3_SHARE_FEDERATED},
 };
-
-int64_t
-tf_permissions(int64_t bits, bool folder)
-{
-    int64_t ret = 0;
-
-    for (size_t i = 0; i < sizeof(permissions) / sizeof(permissions[0]); i++) {
-        if ((bits & permissions[i].bits) == permissions[i].bits &&
-            (folder || !permissions[i].folders_only))
-            ret |= permissions[i].adds;
-    }
-    return ret;
-}
 
 static int
 poison(struct ls_err *err, const char *cause, const struct cs3_share *s, const char *what)
@@ -86,9 +52,11 @@ fill_state(const struct ls_envelope *e, struct cs3_share *s, struct ls_err *err)
     int64_t accepted = tf_int(e, SH_ACCEPTED, 0);
 
     s->source_permissions = tf_int(e, SH_PERMISSIONS, -1);
-    if (s->source_permissions < 0 || s->source_permissions > OC_ALL)
+    if (s->source_permissions < 0 || s->source_permissions > ALL_BITS)
         return poison(err, "share-permissions", s, "unknown permission bits");
-    s->permissions = tf_permissions(s->source_permissions, s->folder);
+    s->permissions =
+        cs3_permissions(s->source_permissions, s->folder,
+                        s->type == CS3_SHARE_LINK || s->download != CS3_DOWNLOAD_DENIED);
     if (s->permissions == 0 && s->type != CS3_SHARE_MEMBER)
         return poison(err, "share-permissions", s, "grants nothing");
     if (accepted < 0 || accepted > 2)
@@ -102,8 +70,23 @@ fill_state(const struct ls_envelope *e, struct cs3_share *s, struct ls_err *err)
     return 0;
 }
 
+/* Of the forms that oC10 knows only "1|" and bcrypt is what oCIS can check, too: older ones are of
+ * the password with the server's salt, or SHA1; newer ones may be argon2. */
+static void
+fill_password(struct ls_str with, struct cs3_share *s)
+{
+    s->has_password = true;
+    if (ls_str_is(with, LS_MASKED))
+        return;
+    if (with.n == 62 && memcmp(with.p, "1|$2", 4) == 0)
+        s->password_hash = (struct ls_str){with.p + 2, with.n - 2};
+    else
+        s->password_reset = true;
+}
+
 static int
-fill_grantee(const struct ls_envelope *e, struct cs3_share *s, struct ls_err *err)
+fill_grantee(const struct ls_envelope *e, struct cs3_share *s, struct tf_result *ret,
+             struct ls_err *err)
 {
     struct ls_str with = tf_or_null(tf_text(e, SH_SHARE_WITH));
 
@@ -112,19 +95,19 @@ fill_grantee(const struct ls_envelope *e, struct cs3_share *s, struct ls_err *er
         if (!with.p)
             return poison(err, "share-with", s, "names no recipient");
     } else if (with.p) {
-        s->has_password = true;
-        if (!ls_str_is(with, LS_MASKED)) {
-            s->password_hash = with;
-            if (with.n > 2 && memcmp(with.p, "1|", 2) == 0)
-                s->password_hash = (struct ls_str){with.p + 2, with.n - 2};
-        }
+        fill_password(with, s);
     }
     if (s->type == CS3_SHARE_MEMBER) {
         s->parent = tf_int(e, SH_PARENT, 0);
-        if (s->parent <= 0)
+        if (s->parent <= 0 || s->parent == s->id)
             return poison(err, "share-parent", s, "a member's row without its group share");
     }
-    if (s->type == CS3_SHARE_LINK)
+    if (s->type == CS3_SHARE_FEDERATED) {
+        tf_cloud_id(with, &s->remote_user, &s->remote);
+        if (!s->remote.p)
+            tf_warn(ret, "cloud-id");
+    }
+    if (s->type == CS3_SHARE_LINK || s->type == CS3_SHARE_FEDERATED)
         s->token = tf_or_null(tf_text(e, SH_TOKEN));
     return 0;
 }
@@ -134,8 +117,15 @@ fill(const struct tf_world *world, const struct ls_envelope *e, struct cs3_share
      struct tf_result *ret, struct ls_err *err)
 {
     struct ls_str expiration = tf_or_null(tf_text(e, SH_EXPIRATION));
+    bool odd;
 
-    if (fill_item(e, s, ret, err) < 0 || fill_state(e, s, err) < 0 || fill_grantee(e, s, err) < 0)
+    if (fill_item(e, s, ret, err) < 0)
+        return -1;
+    s->attributes = tf_or_null(tf_text(e, SH_ATTRIBUTES));
+    s->download = tf_download(s->attributes, &odd);
+    if (odd)
+        tf_warn(ret, "attributes");
+    if (fill_state(e, s, err) < 0 || fill_grantee(e, s, ret, err) < 0)
         return -1;
     s->owner = tf_text(e, SH_UID_OWNER);
     s->creator = tf_or_null(tf_text(e, SH_UID_INITIATOR));
@@ -149,7 +139,6 @@ fill(const struct tf_world *world, const struct ls_envelope *e, struct cs3_share
         s->mount_point.n--;
     s->label = tf_or_null(tf_text(e, SH_SHARE_NAME));
     s->mail_send = tf_int(e, SH_MAIL_SEND, 0) != 0;
-    s->attributes = tf_or_null(tf_text(e, SH_ATTRIBUTES));
     return expiration.p ? tf_zone_end_of_day(world->zone, expiration, &s->expires, err) : 0;
 }
 
@@ -175,9 +164,6 @@ tf_share_map(const struct tf_world *world, const struct ls_envelope *e, struct l
         i++;
     if (i < sizeof(types) / sizeof(types[0])) {
         s->type = types[i].type;
-        ret->filtered = types[i].filtered;
-        if (ret->filtered)
-            return 0;
     } else if (e->op != LS_OP_DELETE) {
         return ls_fail_cause(err, LS_ERR_POISON, 0, "share-type",
                              "share %lld has type %lld, which has no counterpart", (long long)s->id,

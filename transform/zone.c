@@ -13,6 +13,10 @@
 #include <time.h>
 #include <unistd.h>
 
+/* The end of the year 9999 in UTC; west of it that year is longer, and oCIS cannot write a later
+ * one. */
+#define LAST_SECOND INT64_C(253402300799)
+
 static int
 offset_parse(const char *s, int32_t *ret)
 {
@@ -89,7 +93,7 @@ tf_zone_end_of_day(const struct tf_zone *zone, struct ls_str text, int64_t *ret,
     if (m < 1 || d < 1 || check.tm_mon != m - 1 || check.tm_mday != d)
         goto wrong;
     t = zone->named ? mktime(&tm) : timegm(&tm) - zone->offset_s;
-    *ret = (int64_t)t;
+    *ret = (int64_t)t < LAST_SECOND ? (int64_t)t : LAST_SECOND;
     return 0;
 wrong:
     return ls_fail_cause(err, LS_ERR_POISON, 0, "expiration", "the expiration is not a date");

@@ -446,7 +446,7 @@ a_trash_name_ends_with_its_time_and_nothing_else_does(void **state)
 static int64_t
 reading(void)
 {
-    return tf_permissions(1, false);
+    return cs3_permissions(1, false, true);
 }
 
 static void
@@ -470,7 +470,7 @@ a_share_is_compared_by_recipient_state_and_permissions(void **state)
     fake.nodes = alice_nodes;
     fake.trash = alice_trash;
     fake.shares = shares;
-    shares[0].permissions = tf_permissions(3, false);
+    shares[0].permissions = cs3_permissions(3, false, true);
     run_all(&run, rows);
     assert_int_equal(run.verify.n_differences, 1);
     assert_non_null(strstr(verify_difference(&run, 0), "bob|share: permissions|files/b.txt of "));
