@@ -242,7 +242,8 @@ expect(struct received *received, const struct side_share *share, int64_t accept
         effect->node = node;
         HASH_ADD_KEYPTR(hh, received->effects, node->target_id, strlen(node->target_id), effect);
     }
-    if (view_add(&effect->source, (int)accepted, cs3_permissions(share->permissions, node->folder, true),
+    if (view_add(&effect->source, (int)accepted,
+                 cs3_permissions(share->permissions, node->folder, true),
                  verify_expires(verify, share)) < 0)
         return ls_fail(received->err, LS_ERR_FATAL, 0, "out of memory");
     if (accepted == CS3_SHARE_ACCEPTED)
@@ -331,7 +332,8 @@ compare_effect(struct received *received, const struct effect *effect)
         differ_permissions(received, "share: permissions", place, source, target);
         return;
     }
-    if (state == CS3_SHARE_ACCEPTED && cs3_permissions(effect->bits, effect->node->folder, true) != source)
+    if (state == CS3_SHARE_ACCEPTED &&
+        cs3_permissions(effect->bits, effect->node->folder, true) != source)
         verify_not_kept(verify, VK_UNIONS);
     at = views_differ_at(&effect->source, &effect->target, state);
     if (at != 0) {
