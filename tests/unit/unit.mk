@@ -17,6 +17,7 @@ UNIT_LIBS_transform := transform common
 UNIT_LIBS_apply     := apply common
 UNIT_LIBS_ctl       := ctl apply capture transform common
 UNIT_LIBS_flow      := apply transform common
+UNIT_LIBS_actions   := apply transform common
 
 # helper files of a folder's tests (not test_*.c) are linked into each of its programs
 define unit_folder
@@ -27,5 +28,5 @@ $(B)/unit/$(1)/%: tests/unit/$(1)/%.c $$(UNIT_HELP_$(1)) $(foreach l,$(UNIT_LIBS
 	$$(Q)$$(CC) $$(CFLAGS_ALL) -Wno-missing-prototypes $$(shell pkg-config --cflags cmocka) -MMD -MP -o $$@ \
 	  $$(filter %.c,$$^) $$(filter %.a,$$^) $$(LIBS_ALL) $$(shell pkg-config --libs cmocka)
 endef
-$(foreach f,common capture transform apply ctl flow,$(eval $(call unit_folder,$(f))))
+$(foreach f,common capture transform apply ctl flow actions,$(eval $(call unit_folder,$(f))))
 .PHONY: unit unit-run
