@@ -1,5 +1,6 @@
 """
-The tests of tests/scenarios/exact with their full counts, and a table of what was done.
+The tests of tests/scenarios/exact and of transform/test_exact.py with their full counts, and a table
+of what was done.
 
     make soak                                    everything
     make soak SOAK="-k snapshots"                pytest's own options
@@ -27,6 +28,8 @@ COUNTS = {
     "SOAK_EVENT_KILLS": (60, "SIGKILL behind a chosen event"),
     "SOAK_KILLS": (200, "SIGKILL at random moments under load"),
     "SOAK_ROWS": (2000000, "rows in one transaction"),
+    "SOAK_TRANSFORM_KILLS": (200, "SIGKILL of transform at random moments under load"),
+    "SOAK_TRANSFORM_MEMBERS": (60, "instances of transform that join, leave, crash and sleep"),
 }
 
 
@@ -48,7 +51,8 @@ def main():
         start = time.monotonic()
         status = subprocess.run(
             [sys.executable, "tests/pytest_venv.py", "tests/scenarios/exact",
-             *shlex.split(env.get("SOAK", ""))], cwd=ROOT, env=env).returncode
+             "tests/scenarios/transform/test_exact.py", *shlex.split(env.get("SOAK", ""))],
+            cwd=ROOT, env=env).returncode
         print(f"\nsoak, {time.monotonic() - start:.0f} s, seed {env.get('SOAK_SEED', '4')}: "
               f"{'all passed' if status == 0 else 'FAILED'}")
         for line in table(Path(env["SOAK_SUMMARY"])):

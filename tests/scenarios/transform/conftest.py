@@ -1,6 +1,10 @@
-"""One Kafka for all tests here, and a pipe of its own (a prefix) for each."""
+"""
+One Kafka for all tests here, and a pipe of its own (a prefix) for each. Every pipe's counters must
+balance at its end.
+"""
 
 import importlib.util
+import sys
 import uuid
 from pathlib import Path
 
@@ -9,6 +13,7 @@ import pytest
 from bed import Bed
 
 _HERE = Path(__file__).parent
+sys.path[:0] = [str(_HERE), str(_HERE.parent / "exact")]  # story, counts
 
 
 def _load(name):
@@ -38,5 +43,9 @@ def new_pipe(kafka, tmp_path):
         return pipes[-1]
 
     yield make
-    for p in pipes:
-        p.close()
+    try:
+        for p in pipes:
+            p.check_balance()
+    finally:
+        for p in pipes:
+            p.close()

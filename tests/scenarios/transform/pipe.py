@@ -40,7 +40,9 @@ class Pipe:
         return Daemons(self.bed, data=self.folder, prefix=self.prefix,
                        folder=self.folder / name, sets={
                            "lockstep.partitions": PARTITIONS, "lockstep.instance": name,
-                           "kafka.session.timeout.ms": 6000})
+                           "kafka.session.timeout.ms": 6000,
+                           # what a dead instance had open must not outlive the test
+                           "kafka.transaction.timeout.ms": 10000})
 
     def another(self, name):
         """A second instance beside the first."""
@@ -136,13 +138,29 @@ class Pipe:
     def counted(self):
         return self.status().get("counters", {}).get("in", 0)
 
+    def counters(self):
+        """The committed counters of each instance, also of those that have stopped."""
+        return {r["key"]: json.loads(r["value"])
+                for r in topics.read(self.bed.kafka.bootstrap, f"{self.prefix}.counters")
+                if r["key"].startswith("transform/") and not r["key"].endswith("/mark")}
+
     def rows_in(self):
-        """What all instances have counted, also those that have stopped."""
-        newest = {}
-        for r in topics.read(self.bed.kafka.bootstrap, f"{self.prefix}.counters"):
-            if r["key"].startswith("transform/") and not r["key"].endswith("/mark"):
-                newest[r["key"]] = json.loads(r["value"])["in"]
-        return sum(newest.values())
+        return sum(c["in"] for c in self.counters().values())
+
+    def check_balance(self):
+        """
+        In is out, filtered and dead, at every commit of every instance; and what is said to have
+        gone out can be read. All of it is one transaction each, so nobody needs to wait.
+        """
+        counters = self.counters().values()
+        for c in counters:
+            assert c["in"] == sum(sum(c[group].values())
+                                  for group in ("out", "filtered", "dead")), c
+        assert len(self.dead()) >= sum(sum(c["dead"].values()) for c in counters)
+        for kind in KINDS:
+            rows = [r for r in topics.read(self.bed.kafka.bootstrap, f"{self.prefix}.cs3.{kind}")
+                    if r["value"] is not None and not r["key"].startswith("!")]
+            assert len(rows) >= sum(c["out"].get(kind, 0) for c in counters), kind
 
     def _ends(self, isolation):
         consumer = Consumer({"bootstrap.servers": self.bed.kafka.bootstrap, "group.id": "ends",
