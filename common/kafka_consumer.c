@@ -19,6 +19,9 @@
 
 #define CALL_MS 10000
 #define RESOLVE_MS 30000
+/* Offsets in the open transaction of an instance that died are given out when the broker has given
+ * it up: transaction.timeout.ms (a minute) and its own rounds. */
+#define UNSTABLE_MS 120000
 
 typedef rd_kafka_topic_partition_list_t plist;
 typedef rd_kafka_topic_partition_t pentry;
@@ -53,7 +56,7 @@ consumer_positions(const struct ls_consumer *consumer)
 static int
 resolve(struct ls_consumer *c, plist *list, struct ls_err *err)
 {
-    int64_t until = ls_mono_ms() + RESOLVE_MS;
+    int64_t until = ls_mono_ms() + UNSTABLE_MS;
     rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
     plist *ask = rd_kafka_topic_partition_list_new(list->cnt);
 
