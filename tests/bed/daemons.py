@@ -186,6 +186,17 @@ class Daemons:
         except ValueError:
             return {}
 
+    def check_balance(self):
+        """
+        Each stage that answers has made something of each row or record that it took in. Its status
+        is of one moment between two batches, so that it may be asked at any time; a stage that has
+        ended, or hangs for a test's sake, says nothing.
+        """
+        for stage, process in self.running.items():
+            status = self.status(stage) if process.alive() else {}
+            if status.get("balance"):
+                raise BedError(f"{stage} is out of balance: {json.dumps(status)}")
+
     def lockstep(self, *args, seconds=120):
         """The admins' command: its exit status and what it printed."""
         done = subprocess.run([BIN / "lockstep", args[0], "--config", self.config, *args[1:]],

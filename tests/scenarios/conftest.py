@@ -1,6 +1,7 @@
 """
 The servers that scenarios share. `bed` lives as long as the run; `world` is one scenario's own:
-a site, the daemons' configuration, a fresh target, all closed at the end. The logs of a scenario
+a site, the daemons' configuration, a fresh target, all closed at the end; the counters of each daemon
+that runs must balance there. The logs of a scenario
 that failed are shown by their place.
 """
 
@@ -35,8 +36,12 @@ def new_world(bed, tmp_path, request):
         return worlds[-1]
 
     yield make
-    for world in worlds:
-        world.close()
+    try:
+        for world in worlds:
+            world.daemons.check_balance()
+    finally:
+        for world in worlds:
+            world.close()
 
 
 @pytest.fixture

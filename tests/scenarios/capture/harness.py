@@ -95,5 +95,9 @@ def captures(bed, folder):
         return made[-1]
 
     yield make
-    for capture in made:
-        capture.close()
+    try:
+        for capture in made:
+            capture.site.check_balance()
+    finally:
+        for capture in made:
+            capture.close()
