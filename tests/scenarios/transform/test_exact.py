@@ -104,8 +104,8 @@ def test_three_instances_join_and_leave_under_load_and_change_nothing(new_pipe):
     player = story.Player(pipe, seed)
     for what, name in (("joins", "2"), ("joins", "3")):
         members.do(what, name)
-    wait_until(lambda: sum(c["in"] > 0 for c in pipe.counters().values()) == 3, 60,
-               "rows at each of them", 0.2)
+    wait_until(lambda: all(site.status("transform")["counters"]["in"]
+                           for site in members.sites.values()), 60, "rows at each of them", 0.2)
     for what, name in (("crashes", "2"), ("leaves", "1")):
         members.do(what, name)
     for _ in range(more):
