@@ -344,6 +344,10 @@ ap_take_share(struct ap_core *core, const struct ap_origin *at, const struct cs3
                 &r->owner, &r->creator, &r->grantee, r->permissions, r->stime, (int64_t)r->state,
                 &r->mount_point, r->expires, (int64_t)r->has_password, &r->label,
                 (int64_t)seq.epoch, seq.counter, (int64_t)seq.part, r->id);
+    if (r->head.kind != CS3_DELETE)
+        ap_exec(core->ledger,
+                "INSERT OR REPLACE INTO share_bits(share, bits, download) VALUES(?, ?, ?)", "iii",
+                r->id, r->source_permissions, (int64_t)r->download);
     ap_exec(core->ledger, "DELETE FROM secret WHERE share = ?", "i", r->id);
     if (r->head.kind != CS3_DELETE && (r->token.n || r->password_hash.n))
         ap_exec(core->ledger, "INSERT INTO secret(share, token, hash) VALUES(?, ?, ?)", "itt",

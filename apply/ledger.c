@@ -83,6 +83,8 @@ static const char *const schema =
     "CREATE TABLE IF NOT EXISTS grants(id INTEGER PRIMARY KEY, fileid INT, type INT, grantee TEXT,"
     " storage INT, node TEXT, share_id TEXT DEFAULT '', sharer TEXT, permissions INT, expires INT,"
     " UNIQUE(fileid, type, grantee));"
+    /* what folding needs of a row of share beside it: oC10's bits, cs3_download */
+    "CREATE TABLE IF NOT EXISTS share_bits(share INTEGER PRIMARY KEY, bits INT, download INT);"
     /* what only an exact writer needs: a link's secrets; of what it was given, a mark */
     "CREATE TABLE IF NOT EXISTS secret(share INTEGER PRIMARY KEY, token TEXT, hash TEXT);"
     "CREATE TABLE IF NOT EXISTS exact(kind INT, id INT, mark TEXT, PRIMARY KEY(kind, id))"

@@ -1,15 +1,14 @@
 /*
  * Shares: rows of oc_share folded into what the target holds, and the next call for each.
  *
- * All rows of one (file, grantee) are one grant: permissions are the OR of the rows that count
- * (the accepted ones; where none is, the pending ones), the
- * mount point that of the oldest. A recipient's own state (accepted, pending, rejected, mount
- * point) is a thing of its own, made after the share is. What can go wrong: rows come before their
+ * All rows of one (file, grantee) are one grant (fold.c). A recipient's own state (accepted,
+ * pending, rejected, mount point) is a thing of its own, made after the share is. Shares with other
+ * servers do not come here (remote_shares.c). What can go wrong: rows come before their
  * file, their grantee, their group share; the file lies in the trash (dormant: what is there is
  * kept, nothing new is made); the file moved to another space and is a new node (made anew); the
  * owner is his own recipient (no effect).
  */
-#include "apply/core.h"
+#include "apply/shares_parts.h"
 #include "common/run.h"
 #include <stdio.h>
 #include <string.h>
@@ -127,28 +126,6 @@ ap_node_made(struct ap_core *core, int64_t fileid, int64_t storage)
             " AND type = 3 AND deleted = 0 ON CONFLICT(kind, id) DO UPDATE SET state = 0,"
             " on_kind = 0 WHERE state = 1",
             "iii", fileid, storage, now);
-}
-
-/* What was made over the sharing API, before, is to get its id, times and secrets. */
-void
-ap_shares_make_exact(struct ap_core *core)
-{
-    int64_t now = ls_now_us() / 1000;
-
-    if (!core->writer->exact)
-        return;
-    ap_exec(core->ledger,
-            "INSERT INTO work(kind, id, storage, state, ready_at, since_us, on_kind, on_id,"
-            " counted) SELECT 6, id, storage, 0, ?1, ?1 * 1000, 0, 0, 0 FROM grants AS g"
-            " WHERE share_id <> '' AND NOT EXISTS (SELECT 1 FROM exact WHERE kind = 6 AND"
-            " exact.id = g.id) ON CONFLICT(kind, id) DO NOTHING",
-            "i", now);
-    ap_exec(core->ledger,
-            "INSERT INTO work(kind, id, storage, state, ready_at, since_us, on_kind, on_id,"
-            " counted) SELECT 8, id, storage, 0, ?1, ?1 * 1000, 0, 0, 0 FROM link AS l"
-            " WHERE link_id <> '' AND NOT EXISTS (SELECT 1 FROM exact WHERE kind = 8 AND"
-            " exact.id = l.id) ON CONFLICT(kind, id) DO NOTHING",
-            "i", now);
 }
 
 /* A new member of a group gets what is shared with it. */
@@ -327,109 +304,6 @@ job_share(struct ap_job *job, struct ap_next *next, enum ap_call call, const str
 
 /* ---- grants */
 
-struct fold {
-    int rows, accepted, pending;
-    int64_t row, stime;           /* of the oldest */
-    int64_t permissions, expires; /* of the rows that count; 0: never */
-    int64_t first_end;            /* the first row of them that ends before the others; 0: none */
-    char creator[256], mount[2600];
-    enum cs3_share_state state;
-};
-
-static void
-fold_rows(struct ap_core *core, int64_t fileid, int64_t type, const char *grantee, struct fold *ret)
-{
-    sqlite3_stmt *s =
-        ap_query(core->ledger,
-                 "SELECT permissions, state, expires, creator, mount, id, stime FROM share"
-                 " WHERE fileid = ? AND type = ? AND grantee = ? AND deleted = 0"
-                 " AND (expires = 0 OR expires >= ?) ORDER BY stime, id",
-                 "iisi", fileid, type, grantee, ls_now_us() / 1000000);
-    int best = 3;
-
-    memset(ret, 0, sizeof(*ret));
-    while (ap_step(core->ledger, s)) {
-        int state = sqlite3_column_int(s, 1);
-        int rank = state == CS3_SHARE_ACCEPTED ? 0 : state == CS3_SHARE_PENDING ? 1 : 2;
-        int64_t expires = sqlite3_column_int64(s, 2);
-        int64_t end = expires == 0 ? INT64_MAX : expires;
-        if (ret->rows++ == 0) {
-            ap_text(s, 3, ret->creator, sizeof(ret->creator));
-            ret->row = sqlite3_column_int64(s, 5);
-            ret->stime = sqlite3_column_int64(s, 6);
-            ret->first_end = INT64_MAX;
-        }
-        if (end < ret->first_end)
-            ret->first_end = end;
-        if (rank > best)
-            continue; /* what is pending or rejected gives nothing beside what is accepted */
-        if (rank < best) {
-            best = rank;
-            ret->state = (enum cs3_share_state)state;
-            ret->permissions = ret->expires = 0;
-            ap_text(s, 4, ret->mount, sizeof(ret->mount));
-        }
-        ret->permissions |= sqlite3_column_int64(s, 0);
-        if (end > ret->expires)
-            ret->expires = end;
-    }
-    if (ret->first_end >= ret->expires)
-        ret->first_end = 0; /* all end together: the target sees to that */
-    if (ret->expires == INT64_MAX)
-        ret->expires = 0;
-}
-
-/* ---- what only an exact writer keeps */
-
-static void
-mark_text(unsigned long long *hash, const char *text)
-{
-    do /* with its end */
-        *hash = (*hash ^ (unsigned char)*text) * 1099511628211ull;
-    while (*text++);
-}
-
-/* Of all that the target is given and that is compared in no other way (FNV-1a). */
-static void
-mark_make(struct ap_core *core, struct ap_job *job)
-{
-    unsigned long long hash = 14695981039346656037ull;
-    char time[24];
-
-    job->mark[0] = '\0';
-    if (!core->writer->exact)
-        return;
-    snprintf(time, sizeof(time), "%lld", (long long)job->ctime);
-    mark_text(&hash, time);
-    mark_text(&hash, job->sharer);
-    mark_text(&hash, job->token);
-    mark_text(&hash, job->password_hash);
-    snprintf(job->mark, sizeof(job->mark), "%016llx", hash);
-}
-
-static bool
-mark_same(struct ap_core *core, const struct ap_job *job, struct ap_key key)
-{
-    return !job->mark[0] ||
-           ap_number(core->ledger, 0, "SELECT 1 FROM exact WHERE kind = ? AND id = ? AND mark = ?",
-                     "iis", (int64_t)key.kind, key.id, job->mark) == 1;
-}
-
-static void
-mark_keep(struct ap_core *core, const struct ap_job *job)
-{
-    if (job->mark[0])
-        ap_exec(core->ledger, "INSERT OR REPLACE INTO exact(kind, id, mark) VALUES(?, ?, ?)", "iis",
-                (int64_t)job->who.kind, job->who.id, job->mark);
-}
-
-static void
-mark_drop(struct ap_core *core, const struct ap_job *job)
-{
-    ap_exec(core->ledger, "DELETE FROM exact WHERE kind = ? AND id = ?", "ii",
-            (int64_t)job->who.kind, job->who.id);
-}
-
 struct grant {
     int64_t fileid, type, storage, permissions, expires;
     char grantee[256], node[AP_ID_SIZE], share_id[AP_ID_SIZE], sharer[256];
@@ -475,12 +349,12 @@ ap_grant_next(struct ap_core *core, const struct ap_work *work, struct ap_next *
               struct ap_job *job)
 {
     struct grant g;
-    struct fold fold;
+    struct ap_fold fold;
     struct basis basis;
 
     if (!grant_get(core, work->key.id, &g))
         return;
-    fold_rows(core, g.fileid, g.type, g.grantee, &fold);
+    ap_fold_rows(core, g.fileid, g.type, g.grantee, NULL, &fold);
     ap_exec(core->ledger, "DELETE FROM expiry WHERE grant_id = ?", "i", work->key.id);
     if (fold.rows == 0) {
         grant_remove(core, &g, next, job);
@@ -506,9 +380,9 @@ ap_grant_next(struct ap_core *core, const struct ap_work *work, struct ap_next *
     job->ctime = fold.stime;
     job->state = fold.state;
     memcpy(job->mount, fold.mount, sizeof(job->mount));
-    mark_make(core, job);
+    ap_mark_make(core, job);
     if (g.share_id[0] && g.permissions == fold.permissions && g.expires == fold.expires &&
-        mark_same(core, job, work->key)) {
+        ap_mark_same(core, job, work->key)) {
         receivers_open(core, work->key.id, g.type, g.grantee);
         return;
     }
@@ -521,32 +395,12 @@ ap_grant_next(struct ap_core *core, const struct ap_work *work, struct ap_next *
 
 /* ---- what a recipient made of it */
 
-/* A member's own row counts before the group's. */
-static void
-member_fold(struct ap_core *core, const struct grant *g, const char *uid, struct fold *fold)
-{
-    sqlite3_stmt *s = ap_query(core->ledger,
-                               "SELECT m.state, m.mount, m.permissions FROM share m"
-                               " JOIN share p ON p.id = m.parent WHERE p.fileid = ? AND p.type = 1"
-                               " AND p.grantee = ? AND p.deleted = 0 AND m.type = 2"
-                               " AND m.grantee = ? AND m.deleted = 0 ORDER BY m.stime DESC,"
-                               " m.id DESC LIMIT 1",
-                               "iss", g->fileid, g->grantee, uid);
-    if (!ap_step(core->ledger, s))
-        return;
-    fold->state = (enum cs3_share_state)sqlite3_column_int(s, 0);
-    ap_text(s, 1, fold->mount, sizeof(fold->mount));
-    if (sqlite3_column_int64(s, 2) == 0)
-        fold->state = CS3_SHARE_REJECTED; /* as before 10.0.9 */
-    ap_done(s);
-}
-
 void
 ap_received_next(struct ap_core *core, const struct ap_work *work, struct ap_next *next,
                  struct ap_job *job)
 {
     struct grant g;
-    struct fold fold;
+    struct ap_fold fold;
     struct ap_work other;
     struct ap_space_row space;
     char uid[256] = "", share_id[AP_ID_SIZE] = "", mount[2600] = "", target[AP_ID_SIZE];
@@ -566,7 +420,7 @@ ap_received_next(struct ap_core *core, const struct ap_work *work, struct ap_nex
     }
     if (!grant_get(core, grant, &g))
         return;
-    fold_rows(core, g.fileid, g.type, g.grantee, &fold);
+    ap_fold_rows(core, g.fileid, g.type, g.grantee, g.type == CS3_SHARE_GROUP ? uid : NULL, &fold);
     if (fold.rows == 0)
         return;
     if (ap_work_get(core->ledger, (struct ap_key){AP_GRANT, grant}, &other)) {
@@ -590,7 +444,6 @@ ap_received_next(struct ap_core *core, const struct ap_work *work, struct ap_nex
                 return;
             }
         }
-        member_fold(core, &g, uid, &fold);
     }
     if (strcmp(share_id, g.share_id) == 0 && state == (int64_t)fold.state &&
         strcmp(mount, fold.mount) == 0)
@@ -662,20 +515,6 @@ link_desired(struct ap_core *core, int64_t id, struct link *ret)
     return true;
 }
 
-static void
-secrets_get(struct ap_core *core, int64_t id, struct ap_job *job)
-{
-    sqlite3_stmt *s =
-        ap_query(core->ledger, "SELECT token, hash FROM secret WHERE share = ?", "i", id);
-
-    job->token[0] = job->password_hash[0] = '\0';
-    if (!ap_step(core->ledger, s))
-        return;
-    ap_text(s, 0, job->token, sizeof(job->token));
-    ap_text(s, 1, job->password_hash, sizeof(job->password_hash));
-    ap_done(s);
-}
-
 void
 ap_link_next(struct ap_core *core, const struct ap_work *work, struct ap_next *next,
              struct ap_job *job)
@@ -702,11 +541,11 @@ ap_link_next(struct ap_core *core, const struct ap_work *work, struct ap_next *n
     job->row = work->key.id;
     job->ctime = want.stime;
     if (core->writer->exact)
-        secrets_get(core, work->key.id, job);
-    mark_make(core, job);
+        ap_secrets_get(core, work->key.id, job);
+    ap_mark_make(core, job);
     if (have.link_id[0] && have.permissions == want.permissions && have.expires == want.expires &&
         have.has_password == want.has_password && strcmp(have.label, want.label) == 0 &&
-        mark_same(core, job, work->key))
+        ap_mark_same(core, job, work->key))
         return;
     job_share(job, next, AP_LINK_SET, &basis);
     memcpy(job->share_id, have.link_id, sizeof(job->share_id));
@@ -728,10 +567,10 @@ ap_shares_settled(struct ap_core *core, const struct ap_job *job)
                 " permissions = ?, expires = ? WHERE id = ?",
                 "isssiii", job->op.storage, job->node_id, job->share_id, job->sharer,
                 job->permissions, job->expires, job->who.id);
-        mark_keep(core, job);
+        ap_mark_keep(core, job);
         break;
     case AP_SHARE_REMOVE:
-        mark_drop(core, job);
+        ap_mark_drop(core, job);
         ap_exec(core->ledger, "UPDATE grants SET share_id = '', node = '' WHERE id = ?", "i",
                 job->who.id);
         break;
@@ -745,10 +584,10 @@ ap_shares_settled(struct ap_core *core, const struct ap_job *job)
                 " expires, has_password, label) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 "iisssiiis", job->who.id, job->op.storage, job->node_id, job->share_id, job->sharer,
                 job->permissions, job->expires, (int64_t)job->has_password, job->label);
-        mark_keep(core, job);
+        ap_mark_keep(core, job);
         break;
     default:
-        mark_drop(core, job);
+        ap_mark_drop(core, job);
         ap_exec(core->ledger, "DELETE FROM link WHERE id = ?", "i", job->who.id);
         break;
     }

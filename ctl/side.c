@@ -10,6 +10,7 @@
  */
 #include "ctl/side.h"
 #include "apply/blobs.h"
+#include "transform/map.h"
 #include <inttypes.h>
 #include <openssl/evp.h>
 #include <stdarg.h>
@@ -18,11 +19,18 @@
 
 #define SIDE_MEMORY ((size_t)16 << 30)
 #define MAX_DEPTH 4096
-#define NO_SUCH_TABLE 1146
+enum { NO_SUCH_TABLE = 1146, NO_SUCH_COLUMN = 1054 };
 #define KEY_SIZE 4096 /* two names of 255 characters and a number fit */
 
 struct side_list {
     void *first;
+    UT_hash_handle hh;
+};
+
+/* What the attributes of a share say of downloads; of those that say something. */
+struct side_said {
+    int64_t share;
+    enum cs3_download download;
     UT_hash_handle hh;
 };
 
@@ -31,6 +39,7 @@ struct side_load {
     const struct ls_config *config;
     struct ls_err *err; /* of the caller */
     int64_t folder_type;
+    struct side_said *said; /* in the arena */
 };
 
 static const char *
@@ -224,10 +233,31 @@ index_share(struct side_load *load, struct side_share *share)
 }
 
 static int
+take_attributes(void *arg, const struct ls_str *c, size_t n)
+{
+    struct side_load *load = arg;
+    bool odd;
+    enum cs3_download download = tf_download(c[1], &odd);
+    struct side_said *said;
+
+    (void)n;
+    if (download == CS3_DOWNLOAD_UNSET)
+        return 0;
+    said = ls_arena_alloc(load->side->arena, sizeof *said);
+    if (!said)
+        return no_memory(load->err);
+    said->share = ctl_int(c[0]);
+    said->download = download;
+    HASH_ADD(hh, load->said, share, sizeof said->share, said);
+    return 0;
+}
+
+static int
 take_share(void *arg, const struct ls_str *c, size_t n)
 {
     struct side_load *load = arg;
     struct side_share *share = ls_arena_alloc(load->side->arena, sizeof *share);
+    struct side_said *said;
 
     (void)n;
     if (!share)
@@ -244,6 +274,8 @@ take_share(void *arg, const struct ls_str *c, size_t n)
     share->accepted = ctl_int(c[9]);
     share->expiration = keep(load, c[10]);
     share->label = keep(load, c[11]);
+    HASH_FIND(hh, load->said, &share->id, sizeof share->id, said);
+    share->download = said ? said->download : CS3_DOWNLOAD_UNSET;
     share->has_password = share->type == SIDE_LINK && c[2].p && c[2].n > 0;
     share->next = load->side->shares;
     load->side->shares = share;
@@ -277,6 +309,8 @@ const struct side_table side_tables[] = {
      "{p}filecache ORDER BY fileid DESC",
      false, take_file},
     {"SELECT gid, uid FROM {p}group_user", false, take_member},
+    /* a column of its own query: releases before 10.2 do not have it */
+    {"SELECT id, attributes FROM {p}share WHERE attributes IS NOT NULL", true, take_attributes},
     {"SELECT id, share_type, share_with, uid_owner, uid_initiator, parent, file_source, "
      "permissions, stime, accepted, expiration, share_name FROM {p}share WHERE item_type IN "
      "('file','folder') ORDER BY id",
@@ -416,7 +450,7 @@ side_begin(const struct ls_config *config, struct side_load **ret, struct ls_err
         return -1;
     }
     pthread_mutex_init(&side->lock, NULL);
-    *load = (struct side_load){side, config, err, -2};
+    *load = (struct side_load){side, config, err, -2, NULL};
     *ret = load;
     return 0;
 }
@@ -426,6 +460,7 @@ side_finish(struct side_load *load, struct side **ret)
 {
     link_tree(load->side);
     find_roots(load->side);
+    HASH_CLEAR(hh, load->said);
     *ret = load->side;
     free(load);
 }
@@ -435,6 +470,7 @@ side_abandon(struct side_load *load)
 {
     if (!load)
         return;
+    HASH_CLEAR(hh, load->said);
     side_free(load->side);
     free(load);
 }
@@ -453,7 +489,7 @@ side_load(const struct ls_config *config, struct ctl_source *source, struct side
         struct ls_err why = {0};
         load->err = &why;
         if (ctl_source_each(source, side_tables[i].sql, side_tables[i].take, load, &why) == 0 ||
-            (side_tables[i].optional && why.code == NO_SUCH_TABLE))
+            (side_tables[i].optional && (why.code == NO_SUCH_TABLE || why.code == NO_SUCH_COLUMN)))
             continue;
         *err = why;
         goto fail;

@@ -8,6 +8,7 @@
 #define CTL_SIDE_H
 
 #include "common/arena.h"
+#include "common/records.h"
 #include "ctl/source.h"
 #include <pthread.h>
 #include <stdbool.h>
@@ -38,6 +39,7 @@ struct side_share {
     int64_t id, parent, fileid, permissions, stime, accepted;
     int type;
     const char *with, *owner, *initiator, *expiration, *label; /* expiration NULL: never */
+    enum cs3_download download;
     bool has_password;
     struct side_node *node; /* set while comparing: the node, when the row has an effect */
     struct side_share *next;
@@ -85,7 +87,7 @@ int side_load(const struct ls_config *config, struct ctl_source *source, struct 
  * come in the order of side_tables[]; columns are as its `sql` selects them. */
 struct side_table {
     const char *sql;
-    bool optional; /* an app's table that may not exist */
+    bool optional; /* an app's table, or a newer column, that may not exist */
     int (*take)(void *load, const struct ls_str *columns, size_t n);
 };
 extern const struct side_table side_tables[];

@@ -3,15 +3,17 @@
  * with what permissions and until when.
  *
  * ownCloud gives somebody the union of all rows that reach him (as a user, through groups), each
- * accepted by himself or not; several rows for one node become one. oCIS keeps a share per
- * grantee. So both sides are folded to (recipient, node) -> the best state there is, and the
- * permissions of all that is in that state, now and after each expiry, and compared there. A row
- * has no effect when its node is not live in a home (trash: dormant), when it has expired, when the
- * recipient owns the node, or when it grants nothing (rows of before 10.0.9).
+ * accepted by himself or not; several rows for one node become one: their bits are united, and a
+ * download that one row denies is denied unless another one allows it by name. oCIS keeps a share
+ * per grantee and unites what they grant. So both sides are folded to (recipient, node) -> the best
+ * state there is, and the permissions of all that is in that state, now and after each expiry, and
+ * compared there. What is missing only because no single grantee of his has all it takes (a rename)
+ * no writer can keep; what is too much is a difference, wherever it comes from. A row has no effect
+ * when its node is not live in a home (trash: dormant), when it has expired, when the recipient
+ * owns the node or is whom the row is from, or when it grants nothing (rows of before 10.0.9).
  */
 #include "common/records.h"
 #include "ctl/verify.h"
-#include "transform/map.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +23,8 @@ static const char *const state_names[STATES + 1] = {"accepted", "pending", "reje
 
 struct grant {
     int state;
-    int64_t permissions, expires; /* CS3_PERM_*; INT64_MAX: never */
+    int64_t permissions, expires;   /* CS3_PERM_*; INT64_MAX: never */
+    const struct side_share *share; /* the source's row, which says its permissions; else NULL */
 };
 
 struct view { /* what one recipient has of one node, on one side */
@@ -32,7 +35,6 @@ struct view { /* what one recipient has of one node, on one side */
 struct effect {
     struct side_node *node;
     struct view source, target;
-    int64_t bits;      /* oC10's, of all accepted rows */
     UT_hash_handle hh; /* by node->target_id */
 };
 
@@ -163,7 +165,8 @@ find_node(struct verify *verify, const char *owner, struct side_node *node, stru
 /* ---- one recipient */
 
 static int
-view_add(struct view *view, int state, int64_t permissions, int64_t expires)
+view_add(struct view *view, int state, int64_t permissions, int64_t expires,
+         const struct side_share *share)
 {
     struct grant *grown = realloc(view->grants, (view->n + 1) * sizeof *grown);
 
@@ -171,7 +174,7 @@ view_add(struct view *view, int state, int64_t permissions, int64_t expires)
         return -1;
     if (state < 0 || state >= STATES)
         state = CS3_SHARE_REJECTED;
-    grown[view->n++] = (struct grant){state, permissions, expires ? expires : INT64_MAX};
+    grown[view->n++] = (struct grant){state, permissions, expires ? expires : INT64_MAX, share};
     view->grants = grown;
     return 0;
 }
@@ -188,22 +191,75 @@ view_state(const struct view *view)
     return state;
 }
 
-/* The permissions of all that is in this state and still valid at that second. */
+static bool
+counts(const struct grant *grant, int state, int64_t at)
+{
+    return grant->state == state && grant->expires >= at;
+}
+
+/* What the target grants by all that is in this state and still valid at that second. */
 static int64_t
 view_permissions(const struct view *view, int state, int64_t at)
 {
     int64_t permissions = 0;
 
     for (size_t i = 0; i < view->n; i++)
-        if (view->grants[i].state == state && view->grants[i].expires >= at)
+        if (counts(&view->grants[i], state, at))
             permissions |= view->grants[i].permissions;
     return permissions;
 }
 
+static bool
+same_grantee(const struct side_share *a, const struct side_share *b)
+{
+    return (a->type == SIDE_GROUP) == (b->type == SIDE_GROUP) && strcmp(a->with, b->with) == 0;
+}
+
+/* What ownCloud makes of its rows; `of`: of those of that grantee alone. */
+static int64_t
+effective(const struct effect *effect, int state, int64_t at, const struct side_share *of)
+{
+    int64_t bits = 0;
+    bool allowed = false, denied = false;
+
+    for (size_t i = 0; i < effect->source.n; i++) {
+        const struct grant *grant = &effect->source.grants[i];
+
+        if (!counts(grant, state, at) || (of && !same_grantee(of, grant->share)))
+            continue;
+        bits |= grant->share->permissions;
+        allowed |= grant->share->download == CS3_DOWNLOAD_ALLOWED;
+        denied |= grant->share->download == CS3_DOWNLOAD_DENIED;
+    }
+    return cs3_permissions(bits, effect->node->folder, allowed || !denied);
+}
+
+/* What a share for each grantee gives him there. */
+static int64_t
+reachable(const struct effect *effect, int state, int64_t at)
+{
+    int64_t permissions = 0;
+
+    for (size_t i = 0; i < effect->source.n; i++)
+        if (counts(&effect->source.grants[i], state, at))
+            permissions |= effective(effect, state, at, effect->source.grants[i].share);
+    return permissions;
+}
+
+/* As it shall be, or as near as the target can come without giving more. */
+static bool
+permissions_fit(const struct effect *effect, int state, int64_t at, int64_t have)
+{
+    int64_t want = effective(effect, state, at, NULL);
+
+    return have == want || ((have & ~want) == 0 && have == reachable(effect, state, at));
+}
+
 /* The first second at which the two sides differ; 0 for never. */
 static int64_t
-views_differ_at(const struct view *a, const struct view *b, int state)
+differ_at(const struct effect *effect, int state)
 {
+    const struct view *a = &effect->source, *b = &effect->target;
     int64_t first = 0;
 
     for (size_t i = 0; i < a->n + b->n; i++) {
@@ -211,7 +267,7 @@ views_differ_at(const struct view *a, const struct view *b, int state)
         int64_t at = grant->expires;
         if (at != INT64_MAX) /* valid through it, so look at the second after it too */
             at++;
-        if (view_permissions(a, state, at) != view_permissions(b, state, at) &&
+        if (!permissions_fit(effect, state, at, view_permissions(b, state, at)) &&
             (first == 0 || at < first))
             first = at;
     }
@@ -228,6 +284,11 @@ expect(struct received *received, const struct side_share *share, int64_t accept
 
     if (!owner || owner == received->user->user || share->permissions == 0)
         return 0;
+    if (share->owner && strcmp(share->owner, received->user->user->uid) == 0) {
+        if (share->type != SIDE_GROUP)
+            return 0;
+        accepted = CS3_SHARE_REJECTED; /* the share is there, but nothing to him */
+    }
     if (verify->only && find_node(verify, owner->uid, node, received->err) < 0)
         return -1;
     if (!node->target_id) {
@@ -242,12 +303,8 @@ expect(struct received *received, const struct side_share *share, int64_t accept
         effect->node = node;
         HASH_ADD_KEYPTR(hh, received->effects, node->target_id, strlen(node->target_id), effect);
     }
-    if (view_add(&effect->source, (int)accepted,
-                 cs3_permissions(share->permissions, node->folder, true),
-                 verify_expires(verify, share)) < 0)
+    if (view_add(&effect->source, (int)accepted, 0, verify_expires(verify, share), share) < 0)
         return ls_fail(received->err, LS_ERR_FATAL, 0, "out of memory");
-    if (accepted == CS3_SHARE_ACCEPTED)
-        effect->bits |= share->permissions;
     return 0;
 }
 
@@ -284,7 +341,7 @@ take_received(void *arg, const struct target_share *share)
 
     HASH_FIND_STR(received->effects, share->node_id, effect);
     if (effect)
-        return view_add(&effect->target, share->state, share->permissions, share->expires);
+        return view_add(&effect->target, share->state, share->permissions, share->expires, NULL);
     node = verify_live(verify, share->node_id);
     if (!node) /* in the trash there too, or of a file that is named as extra */
         verify_left(verify, VL_TARGET_ONLY);
@@ -326,19 +383,18 @@ compare_effect(struct received *received, const struct effect *effect)
                       state_names[state], state_names[have]);
         return;
     }
-    source = view_permissions(&effect->source, state, verify->now);
+    source = effective(effect, state, verify->now, NULL);
     target = view_permissions(&effect->target, state, verify->now);
-    if (source != target) {
+    if (!permissions_fit(effect, state, verify->now, target)) {
         differ_permissions(received, "share: permissions", place, source, target);
         return;
     }
-    if (state == CS3_SHARE_ACCEPTED &&
-        cs3_permissions(effect->bits, effect->node->folder, true) != source)
+    if (source != target)
         verify_not_kept(verify, VK_UNIONS);
-    at = views_differ_at(&effect->source, &effect->target, state);
+    at = differ_at(effect, state);
     if (at != 0) {
         snprintf(what, sizeof what, "share: expiry: permissions at %" PRId64, at);
-        differ_permissions(received, what, place, view_permissions(&effect->source, state, at),
+        differ_permissions(received, what, place, effective(effect, state, at, NULL),
                            view_permissions(&effect->target, state, at));
     }
 }

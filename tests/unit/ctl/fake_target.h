@@ -52,7 +52,7 @@ struct fake {
 extern struct fake fake;
 
 /* One row of a table of side_tables, by the table's number; NULL is SQL's. */
-enum { T_FOLDER_TYPE, T_USER, T_STORAGE, T_FILE, T_MEMBER, T_SHARE, T_TRASH };
+enum { T_FOLDER_TYPE, T_USER, T_STORAGE, T_FILE, T_MEMBER, T_ATTRIBUTES, T_SHARE, T_TRASH };
 struct fake_row {
     int table;
     const char *columns[12];

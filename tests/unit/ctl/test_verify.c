@@ -521,6 +521,92 @@ a_members_own_row_counts_before_the_groups(void **state)
     verify_end(&run);
 }
 
+/* Two rows of docs (11) for bob, the second one himself or through his group; what oCIS gives him
+ * by one share or two, and what verify makes of it. */
+#define DENIED "[[\"permissions\",\"download\",false]]"
+#define ALLOWED "[[\"permissions\",\"download\",true]]"
+
+static void
+rows_of_one_recipient_are_united_as_owncloud_does_it(void **state)
+{
+    static const struct {
+        const char *bits[2], *attributes[2], *second;
+        int64_t have[2]; /* at the target: oC10's bits of his own share, of the group's */
+        bool look[2];    /* ... without the content */
+        size_t differences, not_kept;
+    } cases[] = {
+        {{"1", "4"}, {NULL, NULL}, "0", {5, 0}, {false}, 0, 0},
+        {{"3", "13"}, {NULL, NULL}, "0", {15, 0}, {false}, 0, 0},
+        {{"3", "13"}, {NULL, NULL}, "0", {3, 13}, {false}, 1, 0}, /* the rename could have been */
+        {{"3", "13"}, {NULL, NULL}, "1", {3, 13}, {false}, 0, 1}, /* here it could not */
+        {{"3", "13"}, {NULL, NULL}, "1", {15, 13}, {false}, 0, 0},
+        {{"3", "13"}, {NULL, NULL}, "1", {3, 5}, {false}, 1, 0},
+        /* who may look only: another row that says nothing of it does not lift that */
+        {{"1", "1"}, {DENIED, NULL}, "0", {1, 0}, {true, false}, 0, 0},
+        {{"1", "1"}, {DENIED, NULL}, "0", {1, 0}, {false, false}, 1, 0},
+        {{"1", "1"}, {DENIED, ALLOWED}, "0", {1, 0}, {false, false}, 0, 0},
+        {{"1", "1"}, {DENIED, DENIED}, "1", {1, 1}, {true, true}, 0, 0},
+        {{"1", "1"}, {DENIED, NULL}, "1", {1, 1}, {true, false}, 1, 0}, /* too much: said */
+        {{"1", "1"}, {DENIED, ALLOWED}, "1", {1, 1}, {true, false}, 0, 0},
+        {{"1", "15"}, {DENIED, "[]"}, "0", {15, 0}, {true, false}, 0, 0},
+        {{"1", "4"}, {DENIED, "broken"}, "0", {5, 0}, {true, false}, 0, 0},
+    };
+    struct verify_run run;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct fake_share shares[3] = {{0}};
+        const char *with = cases[i].second[0] == '1' ? "staff" : "bob";
+        const struct fake_row rows[] = {
+            ALICE,
+            BOB,
+            {T_MEMBER, {"staff", "bob"}},
+            {T_ATTRIBUTES, {"1", cases[i].attributes[0]}},
+            {T_ATTRIBUTES, {"2", cases[i].attributes[1]}},
+            SHARE("1", "0", "bob", "11", cases[i].bits[0], "0", NULL),
+            SHARE("2", cases[i].second, with, "11", cases[i].bits[1], "0", NULL),
+            END};
+
+        for (size_t k = 0, n = 0; k < 2; k++)
+            if (cases[i].have[k])
+                shares[n++] = (struct fake_share){
+                    "bob", "n-docs", cs3_permissions(cases[i].have[k], true, !cases[i].look[k]), 0,
+                    CS3_SHARE_ACCEPTED};
+        fake.nodes = alice_nodes;
+        fake.trash = alice_trash;
+        fake.shares = shares;
+        run_all(&run, rows);
+        if (run.verify.n_differences != cases[i].differences ||
+            run.verify.not_kept[VK_UNIONS] != cases[i].not_kept)
+            fail_msg("case %zu: %zu differences (%s), %zu not kept", i, run.verify.n_differences,
+                     verify_difference(&run, 0), run.verify.not_kept[VK_UNIONS]);
+        verify_end(&run);
+    }
+}
+
+static void
+who_shares_receives_nothing_by_it_even_where_the_file_is_anothers(void **state)
+{
+    static const struct fake_row rows[] = {
+        ALICE,
+        BOB,
+        {T_MEMBER, {"staff", "bob"}},
+        {T_SHARE, {"1", "0", "bob", "bob", "bob", NULL, "13", "1", "1", "0", NULL, NULL}},
+        {T_SHARE, {"2", "1", "staff", "bob", "bob", NULL, "12", "1", "1", "0", NULL, NULL}},
+        END};
+    struct fake_share shares[] = {{"bob", "n-a", 0, 0, CS3_SHARE_REJECTED}, {0}};
+    struct verify_run run;
+
+    (void)state;
+    shares[0].permissions = reading();
+    fake.nodes = alice_nodes;
+    fake.trash = alice_trash;
+    fake.shares = shares;
+    run_all(&run, rows);
+    assert_string_equal(verify_difference(&run, 0), "");
+    verify_end(&run);
+}
+
 static void
 an_expiry_that_only_one_side_has_is_a_difference(void **state)
 {
@@ -637,6 +723,8 @@ main(void)
         cmocka_unit_test(a_trash_name_ends_with_its_time_and_nothing_else_does),
         cmocka_unit_test(a_share_is_compared_by_recipient_state_and_permissions),
         cmocka_unit_test(a_members_own_row_counts_before_the_groups),
+        cmocka_unit_test(rows_of_one_recipient_are_united_as_owncloud_does_it),
+        cmocka_unit_test(who_shares_receives_nothing_by_it_even_where_the_file_is_anothers),
         cmocka_unit_test(an_expiry_that_only_one_side_has_is_a_difference),
         cmocka_unit_test(rows_without_an_effect_are_counted_apart),
         cmocka_unit_test(links_of_one_node_are_matched_by_what_they_are),

@@ -212,6 +212,19 @@ flow_envelope(struct flow *f, const struct ls_table *table, enum ls_op op)
     return e;
 }
 
+/* A row that changes its storage goes as two halves. */
+static void
+flow_leave(struct flow *f, struct ls_envelope *e, const struct flow_row *row, int64_t to)
+{
+    struct ls_envelope *gone = flow_envelope(f, e->table, LS_OP_DELETE);
+
+    gone->has_before = true;
+    memcpy(gone->before, row->values, sizeof(gone->before));
+    gone->moved_to = to;
+    e->moved_from = row->values[FC_STORAGE].i;
+    flow_give(f, gone);
+}
+
 static void
 flow_row(struct flow *f, const char *line)
 {
@@ -241,6 +254,8 @@ flow_row(struct flow *f, const char *line)
         if (line[0] == 'U')
             flow_columns(f, table, name + n, values);
     }
+    if (line[0] == 'U' && table->by_storage && row->values[FC_STORAGE].i != values[FC_STORAGE].i)
+        flow_leave(f, e, row, values[FC_STORAGE].i);
     e->has_after = line[0] != 'D';
     e->has_before = line[0] == 'U' || line[0] == 'D';
     memcpy(e->before, row ? row->values : values, sizeof(e->before));
@@ -510,21 +525,24 @@ flow_teardown(void **state)
 
 /* ---- a test as a table: rows, and after some of them what is there then */
 struct flow_step {
-    const char *row;   /* a line, or NULL */
-    const char *is;    /* what is there after it; NULL: not looked */
-    const char *cause; /* "dead:<cause>" or "warns:<word>" of the row; NULL: none of it */
+    const char *row; /* a line, maybe with " -> dead:<cause>" or " -> warns:<word>"; or NULL */
+    const char *is;  /* what is there after it; NULL: not looked */
 };
 
 static void __attribute__((unused)) flow_run(struct flow *f, const struct flow_step *steps)
 {
-    for (int i = 0; steps[i].row || steps[i].is; i++) {
-        const char *cause = steps[i].cause ? strchr(steps[i].cause, ':') + 1 : "";
-        bool warns = steps[i].cause && steps[i].cause[0] == 'w';
+    char line[8192], *cause;
 
+    for (int i = 0; steps[i].row || steps[i].is; i++) {
         if (steps[i].row) {
-            flow_row(f, steps[i].row);
-            if (strcmp(f->dead, warns ? "" : cause) != 0 ||
-                strcmp(f->warning, warns ? cause : "") != 0)
+            snprintf(line, sizeof(line), "%s", steps[i].row);
+            if ((cause = strstr(line, " -> ")) != NULL) {
+                *cause = '\0';
+                cause += 4;
+            }
+            flow_row(f, line);
+            if (strcmp(f->dead, cause && cause[0] == 'd' ? cause + 5 : "") != 0 ||
+                strcmp(f->warning, cause && cause[0] == 'w' ? cause + 6 : "") != 0)
                 fail_msg("%s: dead '%s', warns '%s'", steps[i].row, f->dead, f->warning);
         }
         if (steps[i].is)

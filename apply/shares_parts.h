@@ -1,0 +1,30 @@
+/*
+ * What shares.c is made of: rows folded, and what only an exact writer keeps.
+ */
+#ifndef AP_SHARES_PARTS_H
+#define AP_SHARES_PARTS_H
+
+#include "apply/core.h"
+
+/* All rows of one (file, grantee) as one. */
+struct ap_fold {
+    int rows;                     /* 0: there is nothing to be */
+    int64_t row, stime;           /* of the oldest */
+    int64_t permissions, expires; /* of the rows that count; 0: never */
+    int64_t first_end;            /* the first row of them that ends before the others; 0: none */
+    char creator[256], mount[2600];
+    enum cs3_share_state state;
+};
+
+/* fold.c. `member` NULL: the share as such; else what it is to that member of the group. */
+void ap_fold_rows(struct ap_core *core, int64_t fileid, int64_t type, const char *grantee,
+                  const char *member, struct ap_fold *ret);
+
+/* share_marks.c */
+void ap_mark_make(struct ap_core *core, struct ap_job *job);
+bool ap_mark_same(struct ap_core *core, const struct ap_job *job, struct ap_key key);
+void ap_mark_keep(struct ap_core *core, const struct ap_job *job);
+void ap_mark_drop(struct ap_core *core, const struct ap_job *job);
+void ap_secrets_get(struct ap_core *core, int64_t share, struct ap_job *job);
+
+#endif
