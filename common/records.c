@@ -27,7 +27,13 @@ static const struct rec_symbol space_types[] = {
     {"PERSONAL", CS3_SPACE_PERSONAL}, {"PROJECT", CS3_SPACE_PROJECT},
     {"IGNORED", CS3_SPACE_IGNORED}};
 static const struct rec_symbol person_types[] = {
-    {"USER", CS3_USER}, {"GROUP", CS3_GROUP}, {"MEMBER", CS3_MEMBER}};
+    {"USER", CS3_USER}, {"GROUP", CS3_GROUP}, {"MEMBER", CS3_MEMBER},
+    {"CREDENTIAL", CS3_CREDENTIAL}, {"LDAP", CS3_LDAP}, {"QUOTA", CS3_QUOTA}};
+static const struct rec_symbol quotas[] = {
+    {"UNSET", CS3_QUOTA_UNSET}, {"DEFAULT", CS3_QUOTA_DEFAULT}, {"NONE", CS3_QUOTA_NONE},
+    {"BYTES", CS3_QUOTA_BYTES}};
+static const struct rec_symbol annotation_types[] = {
+    {"CATEGORY", CS3_CATEGORY}, {"TAGGED", CS3_TAGGED}, {"PROPERTY", CS3_PROPERTY}};
 static const struct rec_symbol share_types[] = {
     {"USER", CS3_SHARE_USER}, {"GROUP", CS3_SHARE_GROUP}, {"MEMBER", CS3_SHARE_MEMBER},
     {"LINK", CS3_SHARE_LINK}, {"FEDERATED", CS3_SHARE_FEDERATED},
@@ -107,6 +113,26 @@ static const struct rec_field person_fields[] = {
     TEXT(cs3_person, backend),
     TEXT(cs3_person, quota),
     BOOL(cs3_person, enabled, true),
+    ENUM(cs3_person, quota_kind, quotas, CS3_QUOTA_UNSET),
+    LONG(cs3_person, quota_bytes, 0),
+    TEXT(cs3_person, password_hash),
+    TEXT(cs3_person, password_algorithm),
+    BOOL(cs3_person, password_reset, false),
+    TEXT(cs3_person, dn),
+    TEXT(cs3_person, directory_uuid),
+};
+
+static const struct rec_field annotation_fields[] = {
+    HEAD(cs3_annotation),
+    ENUM(cs3_annotation, type, annotation_types, CS3_CATEGORY),
+    LONG(cs3_annotation, id, 0),
+    PLACE(cs3_annotation, fileid),
+    TEXT(cs3_annotation, uid),
+    TEXT(cs3_annotation, object_type),
+    TEXT(cs3_annotation, name),
+    BOOL(cs3_annotation, favorite, false),
+    TEXT(cs3_annotation, value),
+    LONG(cs3_annotation, value_type, 1),
 };
 
 static const struct rec_field share_fields[] = {
@@ -148,6 +174,7 @@ const struct cs3_type cs3_resource_type = TYPE(resource, "Resource", resource_fi
 const struct cs3_type cs3_space_type_ = TYPE(space, "Space", space_fields);
 const struct cs3_type cs3_person_type_ = TYPE(person, "Person", person_fields);
 const struct cs3_type cs3_share_type_ = TYPE(share, "Share", share_fields);
+const struct cs3_type cs3_annotation_type_ = TYPE(annotation, "Annotation", annotation_fields);
 /* clang-format on */
 
 const char *const cs3_permission_names[19] = {

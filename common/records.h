@@ -73,7 +73,7 @@ int ls_envelope_decode(const struct ls_table *table, struct ls_str value, struct
 int ls_envelope_key(const struct ls_envelope *envelope, struct ls_arena *arena, struct ls_str *ret,
                     struct ls_err *err);
 
-/* ---- desired states, schemas/cs3/<name>.avsc; one enum of kinds for all four */
+/* ---- desired states, schemas/cs3/<name>.avsc; one enum of kinds for all */
 enum cs3_kind { CS3_UPSERT, CS3_DELETE, CS3_BEGIN, CS3_END, CS3_HEARTBEAT };
 
 /* The head of every cs3 record. */
@@ -138,14 +138,50 @@ struct cs3_space {
     struct ls_str name;   /* PROJECT: as [spaces] calls it; else null */
 };
 
-/* schemas/cs3/person.avsc. Key: "u:<uid>", "g:<gid>", "m:<gid>/<uid>" ('/' and '%' escaped). */
-enum cs3_person_type { CS3_USER, CS3_GROUP, CS3_MEMBER };
+/* schemas/cs3/person.avsc. Key: "u:<uid>", "g:<gid>", "m:<gid>/<uid>", "p:<uid>" (CREDENTIAL),
+ * "l:<owncloud_name>", "q:<uid>" ('/' and '%' escaped). Each is one row of a table of its own. */
+enum cs3_person_type {
+    CS3_USER,       /* oc_accounts */
+    CS3_GROUP,      /* oc_groups */
+    CS3_MEMBER,     /* oc_group_user */
+    CS3_CREDENTIAL, /* oc_users: a local account's name and password */
+    CS3_LDAP,       /* oc_ldap_user_mapping; uid is owncloud_name */
+    CS3_QUOTA,      /* oc_preferences files/quota */
+};
+enum cs3_quota {
+    CS3_QUOTA_UNSET,   /* null, "", or a text that says nothing */
+    CS3_QUOTA_DEFAULT, /* what the server gives to everybody */
+    CS3_QUOTA_NONE,    /* no limit */
+    CS3_QUOTA_BYTES,
+};
 struct cs3_person {
     struct cs3_head head;
     enum cs3_person_type type;
     struct ls_str uid, gid;
-    struct ls_str display_name, mail, home, backend, quota;
+    struct ls_str display_name, mail, home, backend, quota; /* quota: as the source has it */
     bool enabled;
+    enum cs3_quota quota_kind; /* USER, QUOTA: what `quota` says */
+    int64_t quota_bytes;
+    struct ls_str password_hash;      /* CREDENTIAL; only with capture.user_secrets */
+    struct ls_str password_algorithm; /* "bcrypt", "argon2i", ...; null: not carried, or none */
+    bool password_reset;              /* a form that only ownCloud can check */
+    struct ls_str dn, directory_uuid; /* LDAP */
+};
+
+/* schemas/cs3/annotation.avsc: what people wrote on files. Key: "c:<id>" (oc_vcategory),
+ * "t:<objid>/<categoryid>/<type>" (oc_vcategory_to_object), "p:<id>" (oc_properties). */
+enum cs3_annotation_type { CS3_CATEGORY, CS3_TAGGED, CS3_PROPERTY };
+struct cs3_annotation {
+    struct cs3_head head;
+    enum cs3_annotation_type type;
+    int64_t id;                /* of the category, TAGGED too; of the property */
+    int64_t fileid;            /* TAGGED, PROPERTY; LS_NO_STORAGE: not known (a deleted property) */
+    struct ls_str uid;         /* CATEGORY: whose */
+    struct ls_str object_type; /* CATEGORY, TAGGED: "files"; of others fileid is no file */
+    struct ls_str name;        /* of the category; of the property, "{namespace}name" */
+    bool favorite;             /* CATEGORY: the one that stands for favourites */
+    struct ls_str value;       /* PROPERTY */
+    int64_t value_type;        /* PROPERTY: 1 text, 2 XML, 3 object */
 };
 
 /* CS3 ResourcePermissions as bits, in the order of the .proto's fields; names in
@@ -220,9 +256,10 @@ struct cs3_share {
     int64_t status;              /* TRUSTED: oC10's number */
 };
 
-/* Generic codec for the four: the field tables stand in records.c. */
+/* Generic codec for all: the field tables stand in records.c. */
 struct cs3_type;
-extern const struct cs3_type cs3_resource_type, cs3_space_type_, cs3_person_type_, cs3_share_type_;
+extern const struct cs3_type cs3_resource_type, cs3_space_type_, cs3_person_type_, cs3_share_type_,
+    cs3_annotation_type_;
 int cs3_encode(const struct cs3_type *type, const void *record, struct ls_buf *out,
                struct ls_err *err);
 /* *ret points at a struct of that type; it and its strings live in the arena. */

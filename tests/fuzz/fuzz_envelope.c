@@ -14,7 +14,7 @@
 #include "common/schema.h"
 
 #define ARENA ((size_t)4 << 20)
-#define N_CS3 4
+#define N_CS3 5
 
 static int
 fetch(void *arg, uint32_t id, char **ret_json, struct ls_err *err)
@@ -31,7 +31,8 @@ static int
 recode(unsigned which, struct ls_str value, struct ls_arena *arena, struct ls_buf *out)
 {
     const struct cs3_type *const types[N_CS3] = {&cs3_resource_type, &cs3_space_type_,
-                                                 &cs3_person_type_, &cs3_share_type_};
+                                                 &cs3_person_type_, &cs3_share_type_,
+                                                 &cs3_annotation_type_};
     struct ls_envelope *envelope = NULL;
     struct ls_err err = {0};
     struct ls_str key;

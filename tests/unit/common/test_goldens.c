@@ -139,6 +139,35 @@ static const struct cs3_space space = {.head = HEAD,
                                        .owner = {"alice", 5}};
 static const struct cs3_person person = {
     .head = HEAD, .type = CS3_MEMBER, .uid = {"bob", 3}, .gid = {"staff", 5}, .enabled = true};
+static const struct cs3_person credential = {.head = HEAD,
+                                             .type = CS3_CREDENTIAL,
+                                             .uid = {"bob", 3},
+                                             .display_name = {"Bob", 3},
+                                             .enabled = true,
+                                             .password_hash = {"$2y$10$abc", 10},
+                                             .password_algorithm = {"bcrypt", 6}};
+static const struct cs3_person quota = {.head = HEAD,
+                                        .type = CS3_QUOTA,
+                                        .uid = {"bob", 3},
+                                        .quota = {"5 GB", 4},
+                                        .enabled = true,
+                                        .quota_kind = CS3_QUOTA_BYTES,
+                                        .quota_bytes = 5368709120};
+static const struct cs3_annotation property = {.head = HEAD,
+                                               .type = CS3_PROPERTY,
+                                               .id = 3,
+                                               .fileid = 1001,
+                                               .name = {"{urn:x}colour", 13},
+                                               .value = {"blue", 4},
+                                               .value_type = 1};
+static const struct cs3_annotation category = {.head = HEAD,
+                                               .type = CS3_CATEGORY,
+                                               .id = 7,
+                                               .fileid = LS_NO_STORAGE,
+                                               .uid = {"bob", 3},
+                                               .object_type = {"files", 5},
+                                               .name = {"_$!<Favorite>!$_", 16},
+                                               .favorite = true};
 static const struct cs3_share share = {.head = HEAD,
                                        .id = 9,
                                        .type = CS3_SHARE_LINK,
@@ -264,6 +293,10 @@ cs3_records_are_written_and_read_as_the_goldens_say(void **state)
     cs3_golden("cs3-resource-end-storage", &cs3_resource_type, &end_of_a_storage);
     cs3_golden("cs3-space", &cs3_space_type_, &space);
     cs3_golden("cs3-person", &cs3_person_type_, &person);
+    cs3_golden("cs3-person-credential", &cs3_person_type_, &credential);
+    cs3_golden("cs3-person-quota", &cs3_person_type_, &quota);
+    cs3_golden("cs3-annotation-property", &cs3_annotation_type_, &property);
+    cs3_golden("cs3-annotation-category", &cs3_annotation_type_, &category);
     cs3_golden("cs3-share", &cs3_share_type_, &share);
 }
 

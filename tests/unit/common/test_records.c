@@ -4,10 +4,11 @@
 #include <math.h>
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
-#define ROUNDS 400 /* for each of the 20 schemas */
+#define ROUNDS 400 /* for each of the 21 schemas */
 
 static const struct cs3_type *const cs3_types[] = {&cs3_resource_type, &cs3_space_type_,
-                                                   &cs3_person_type_, &cs3_share_type_};
+                                                   &cs3_person_type_, &cs3_share_type_,
+                                                   &cs3_annotation_type_};
 
 struct fixture {
     struct ls_arena *arena;

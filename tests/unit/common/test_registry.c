@@ -132,7 +132,7 @@ answers_that_are_none_are_clear_and_tried_again(void **state)
     fails((struct answer){200, "[1]"}, unknown, LS_ERR_RETRY, "registry", "no JSON object");
     fails((struct answer){200, ""}, unknown, LS_ERR_RETRY, "registry", "no JSON object");
     fails((struct answer){200, "{\"version\":1}"}, unknown, LS_ERR_RETRY, "registry",
-          "p.cs3.person-value holds no id");
+          "p.cs3.annotation-value holds no id");
     fails((struct answer){200, "{\"id\":\"1\"}"}, unknown, LS_ERR_RETRY, "registry", "holds no id");
     fails((struct answer){200, "{\"id\":99999999999}"}, unknown, LS_ERR_RETRY, "registry",
           "holds no id");
@@ -325,7 +325,7 @@ values_carry_the_registry_s_ids_and_come_back(void **state)
     lookup = (struct answer){200, "{\"id\":66051,\"version\":1}"}; /* 0x010203 */
     ok(ls_registry_register(config, "cs3/", &err));
     assert_int_equal(n_registered, 0);
-    assert_int_equal(n_lookups, 4);
+    assert_int_equal(n_lookups, 5);
     assert_string_equal(authorization, "Basic bWU6c2VjcmV0");
     ok(cs3_encode(&cs3_share_type_, &share, &new, &err));
     assert_memory_equal(new.p, "\0\0\1\2\3", 5);
