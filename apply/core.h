@@ -113,13 +113,29 @@ void ap_take_share(struct ap_core *core, const struct ap_origin *at,
 bool ap_take_remote_share(struct ap_core *core, const struct ap_origin *at,
                           const struct cs3_share *record);
 int64_t ap_remote_shares_sweep(struct ap_core *core, enum cs3_share_type type, struct ls_seq begin);
-/* Brackets and heartbeats. Returns false when the record is about an entity. */
-bool ap_take_mark(struct ap_core *core, const struct ap_origin *at, const struct cs3_head *head);
+/* Brackets and heartbeats; `sort` is the record's type or `what`: what a bracket covers. Returns
+ * false when the record is about an entity. */
+bool ap_take_mark(struct ap_core *core, const struct ap_origin *at, const struct cs3_head *head,
+                  int sort);
 /* A tombstone with the header seq, by the record's key. */
 void ap_take_tombstone(struct ap_core *core, const struct ap_origin *at, struct ls_str key,
                        struct ls_seq seq);
 void ap_take_malformed(struct ap_core *core, const struct ap_origin *at, struct ls_str key,
                        struct ls_str value, const struct ls_err *why);
+/* A record of which a text has no room in the ledger: a dead letter. */
+void ap_take_too_long(struct ap_core *core, const struct ap_origin *at, int64_t id);
+/* Counts a record that an earlier one made void. */
+void ap_superseded(struct ap_core *core);
+/* True when the row whose seq `stmt` selects is as new as the record or newer. */
+bool ap_is_newer(struct ap_core *core, sqlite3_stmt *stmt, struct ls_seq seq);
+/* intake_people.c: what a sweep would take beyond its limit, or 0; the sweep. */
+int64_t ap_people_excess(struct ap_core *core, enum cs3_person_type type, struct ls_seq begin);
+int64_t ap_people_sweep(struct ap_core *core, enum cs3_person_type type, struct ls_seq begin);
+/* annotations.c */
+void ap_take_annotation(struct ap_core *core, const struct ap_origin *at,
+                        const struct cs3_annotation *record);
+int64_t ap_annotations_sweep(struct ap_core *core, enum cs3_annotation_type type,
+                             struct ls_seq begin);
 /* Sweeps that waited and are allowed now (another limit); at start. */
 void ap_sweep_waiting(struct ap_core *core);
 /* sweep_storage.c: a bracket of one storage; false when the record is not one. And the sweeps of

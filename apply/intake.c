@@ -16,6 +16,7 @@
 #include <string.h>
 
 #define RESOURCE "cs3.resource"
+#define TRASH "cs3.resource:trash" /* in place of a topic: brackets of trash entries */
 
 static int64_t
 now_ms(void)
@@ -23,16 +24,16 @@ now_ms(void)
     return ls_now_us() / 1000;
 }
 
-static void
-superseded(struct ap_core *core)
+void
+ap_superseded(struct ap_core *core)
 {
     ap_count(core->ledger, "in", 1);
     ap_count(core->ledger, "superseded", 1);
 }
 
 /* True when the row whose seq `s` selects is as new as the record or newer. */
-static bool
-is_newer(struct ap_core *core, sqlite3_stmt *s, struct ls_seq seq)
+bool
+ap_is_newer(struct ap_core *core, sqlite3_stmt *s, struct ls_seq seq)
 {
     bool newer = false;
 
@@ -71,8 +72,8 @@ ap_take_malformed(struct ap_core *core, const struct ap_origin *at, struct ls_st
     ap_count(core->ledger, "in", 1);
 }
 
-static void
-take_too_long(struct ap_core *core, const struct ap_origin *at, int64_t id)
+void
+ap_take_too_long(struct ap_core *core, const struct ap_origin *at, int64_t id)
 {
     struct ls_err why = {0};
     char key[32];
@@ -122,12 +123,12 @@ content_again(struct ap_core *core, int64_t storage)
 static void
 take_trash_info(struct ap_core *core, const struct ap_origin *at, const struct cs3_resource *r)
 {
-    if (is_newer(core,
-                 ap_query(core->ledger,
-                          "SELECT epoch, counter, part FROM trashinfo WHERE auto_id = ?", "i",
-                          r->fileid),
-                 r->head.seq)) {
-        superseded(core);
+    if (ap_is_newer(core,
+                    ap_query(core->ledger,
+                             "SELECT epoch, counter, part FROM trashinfo WHERE auto_id = ?", "i",
+                             r->fileid),
+                    r->head.seq)) {
+        ap_superseded(core);
         return;
     }
     ap_exec(core->ledger,
@@ -182,11 +183,11 @@ ap_take_resource(struct ap_core *core, const struct ap_origin *at, const struct 
     struct ap_desired have;
     bool known;
 
-    if (ap_take_storage_mark(core, at, r) || ap_take_mark(core, at, &r->head))
+    if (ap_take_storage_mark(core, at, r) || ap_take_mark(core, at, &r->head, (int)r->what))
         return;
     if (too_long(r->name, 1001) || too_long(r->etag, 168) || too_long(r->sha1, 41) ||
         too_long(r->md5, 33) || too_long(r->adler32, 9) || too_long(r->mimetype, 256)) {
-        take_too_long(core, at, r->fileid);
+        ap_take_too_long(core, at, r->fileid);
         return;
     }
     if (r->what == CS3_TRASH_INFO) {
@@ -195,7 +196,7 @@ ap_take_resource(struct ap_core *core, const struct ap_origin *at, const struct 
     }
     known = ap_desired_get(core->ledger, r->fileid, &have);
     if (known && ls_seq_cmp(have.seq, r->head.seq) >= 0) {
-        superseded(core);
+        ap_superseded(core);
         return;
     }
     if (r->head.kind == CS3_DELETE)
@@ -217,19 +218,19 @@ ap_take_space(struct ap_core *core, const struct ap_origin *at, const struct cs3
     struct ls_seq seq = r->head.seq;
     bool deleted = r->head.kind == CS3_DELETE;
 
-    if (ap_take_mark(core, at, &r->head))
+    if (ap_take_mark(core, at, &r->head, 0))
         return;
     if (too_long(r->owner, 256)) {
-        take_too_long(core, at, r->storage);
+        ap_take_too_long(core, at, r->storage);
         return;
     }
-    if (is_newer(core,
-                 ap_query(core->ledger,
-                          "SELECT epoch, counter, part FROM space WHERE storage = ?"
-                          " AND epoch IS NOT NULL",
-                          "i", r->storage),
-                 seq)) {
-        superseded(core);
+    if (ap_is_newer(core,
+                    ap_query(core->ledger,
+                             "SELECT epoch, counter, part FROM space WHERE storage = ?"
+                             " AND epoch IS NOT NULL",
+                             "i", r->storage),
+                    seq)) {
+        ap_superseded(core);
         return;
     }
     ap_exec(core->ledger, "INSERT OR IGNORE INTO space(storage) VALUES(?)", "i", r->storage);
@@ -249,62 +250,6 @@ ap_take_space(struct ap_core *core, const struct ap_origin *at, const struct cs3
     ap_wake(core->ledger, (struct ap_key){AP_SPACE, r->storage});
 }
 
-/* ---- people */
-
-static void
-person_key(const struct cs3_person *r, char *out, size_t size)
-{
-    struct ls_str a = r->type == CS3_USER ? r->uid : r->gid, b = r->uid;
-
-    if (r->type == CS3_MEMBER) /* a NUL cannot stand in either name; 1 stands for it */
-        snprintf(out, size, "m:%.*s\001%.*s", (int)a.n, a.p ? a.p : "", (int)b.n, b.p ? b.p : "");
-    else
-        snprintf(out, size, "%c:%.*s", r->type == CS3_USER ? 'u' : 'g', (int)a.n, a.p ? a.p : "");
-}
-
-void
-ap_take_person(struct ap_core *core, const struct ap_origin *at, const struct cs3_person *r)
-{
-    struct ls_seq seq = r->head.seq;
-    bool deleted = r->head.kind == CS3_DELETE;
-    char key[600];
-    int64_t id;
-
-    if (ap_take_mark(core, at, &r->head))
-        return;
-    if (too_long(r->uid, 256) || too_long(r->gid, 256) || too_long(r->display_name, 512) ||
-        too_long(r->mail, 512) || too_long(r->home, 4096) || too_long(r->quota, 64)) {
-        take_too_long(core, at, 0);
-        return;
-    }
-    person_key(r, key, sizeof(key));
-    if (is_newer(core,
-                 ap_query(core->ledger, "SELECT epoch, counter, part FROM person WHERE key = ?",
-                          "s", key),
-                 seq)) {
-        superseded(core);
-        return;
-    }
-    ap_exec(
-        core->ledger,
-        "INSERT INTO person(key, type, uid, gid) VALUES(?, ?, ?, ?) ON CONFLICT(key) DO NOTHING",
-        "sitt", key, (int64_t)r->type, &r->uid, &r->gid);
-    if (deleted)
-        ap_exec(core->ledger,
-                "UPDATE person SET deleted = 1, epoch = ?, counter = ?, part = ? WHERE key = ?",
-                "iiis", (int64_t)seq.epoch, seq.counter, (int64_t)seq.part, key);
-    else
-        ap_exec(core->ledger,
-                "UPDATE person SET deleted = 0, display_name = ?, mail = ?, home = ?, backend = ?,"
-                " quota = ?, enabled = ?, epoch = ?, counter = ?, part = ? WHERE key = ?",
-                "tttttiiiis", &r->display_name, &r->mail, &r->home, &r->backend, &r->quota,
-                (int64_t)r->enabled, (int64_t)seq.epoch, seq.counter, (int64_t)seq.part, key);
-    id = ap_number(core->ledger, 0, "SELECT id FROM person WHERE key = ?", "s", key);
-    ap_work_record(core->ledger, (struct ap_key){AP_PERSON, id}, AP_LANE_PEOPLE,
-                   r->head.source_ts_us, now_ms());
-    ap_wake(core->ledger, (struct ap_key){AP_PERSON, id});
-}
-
 /* ---- shares */
 
 void
@@ -313,19 +258,19 @@ ap_take_share(struct ap_core *core, const struct ap_origin *at, const struct cs3
     struct ls_seq seq = r->head.seq;
     int64_t ready_at = now_ms() + core->options.window_ms;
 
-    if (ap_take_remote_share(core, at, r) || ap_take_mark(core, at, &r->head))
+    if (ap_take_remote_share(core, at, r) || ap_take_mark(core, at, &r->head, 0))
         return;
     if (too_long(r->owner, 256) || too_long(r->creator, 256) || too_long(r->grantee, 256) ||
         too_long(r->mount_point, 2600) || too_long(r->label, 512) || too_long(r->token, 128) ||
         too_long(r->password_hash, 256)) {
-        take_too_long(core, at, r->id);
+        ap_take_too_long(core, at, r->id);
         return;
     }
-    if (is_newer(core,
-                 ap_query(core->ledger, "SELECT epoch, counter, part FROM share WHERE id = ?", "i",
-                          r->id),
-                 seq)) {
-        superseded(core);
+    if (ap_is_newer(core,
+                    ap_query(core->ledger, "SELECT epoch, counter, part FROM share WHERE id = ?",
+                             "i", r->id),
+                    seq)) {
+        ap_superseded(core);
         return;
     }
     ap_share_touch(core, r->id, ready_at); /* what it belonged to until now */
@@ -395,17 +340,6 @@ sweep_excess(struct ap_core *core, int32_t partition, struct ls_seq begin)
 }
 
 static int64_t
-sweep_excess_people(struct ap_core *core, struct ls_seq begin)
-{
-    return ap_number(core->ledger, 0,
-                     "SELECT gone FROM (SELECT count(*) AS total, sum" OLDER
-                     " AS gone FROM person WHERE deleted = 0 AND epoch IS NOT NULL)"
-                     " WHERE gone > ?3 AND gone * 100 > total * ?4",
-                     "iiii", (int64_t)begin.epoch, begin.counter, core->options.sweep_max_items,
-                     (int64_t)core->options.sweep_max_percent);
-}
-
-static int64_t
 sweep_excess_shares(struct ap_core *core, struct ls_seq begin)
 {
     return ap_number(core->ledger, 0,
@@ -428,27 +362,10 @@ sweep_resources(struct ap_core *core, int32_t partition, struct ls_seq begin)
             " WHERE state = 1",
             "iiiii", (int64_t)begin.epoch, begin.counter, (int64_t)partition, now_ms(),
             LS_NO_STORAGE);
-    ap_exec(core->ledger, "UPDATE trashinfo SET deleted = 1 WHERE partition = ?3 AND" OLDER, "iii",
-            (int64_t)begin.epoch, begin.counter, (int64_t)partition);
     return ap_exec(core->ledger,
                    "UPDATE desired SET deleted = 1, moved_to = ?4, epoch = ?1, counter = ?2,"
                    " part = 0 WHERE partition = ?3 AND (deleted = 0 OR moved_to <> ?4) AND" OLDER,
                    "iiii", (int64_t)begin.epoch, begin.counter, (int64_t)partition, LS_NO_STORAGE);
-}
-
-static int64_t
-sweep_people(struct ap_core *core, struct ls_seq begin)
-{
-    ap_exec(core->ledger,
-            "INSERT INTO work(kind, id, storage, state, ready_at, since_us, on_kind, on_id,"
-            " counted) SELECT 4, id, ?4, 0, ?3, ?3 * 1000, 0, 0, 0 FROM person WHERE deleted = 0"
-            " AND" OLDER " ON CONFLICT(kind, id) DO UPDATE SET state = 0, on_kind = 0"
-            " WHERE state = 1",
-            "iiii", (int64_t)begin.epoch, begin.counter, now_ms(), (int64_t)AP_LANE_PEOPLE);
-    return ap_exec(core->ledger,
-                   "UPDATE person SET deleted = 1, epoch = ?1, counter = ?2, part = 0"
-                   " WHERE deleted = 0 AND" OLDER,
-                   "ii", (int64_t)begin.epoch, begin.counter);
 }
 
 static int64_t
@@ -476,33 +393,51 @@ sweep_shares(struct ap_core *core, struct ls_seq begin)
     return swept;
 }
 
-/* Done, or left waiting for a word. */
-static void
-sweep(struct ap_core *core, const char *topic, int32_t partition, struct ls_seq begin)
+static int64_t
+sweep_trash_infos(struct ap_core *core, int32_t partition, struct ls_seq begin)
 {
-    int64_t gone = 0, excess = 0;
-    bool resources = strcmp(topic, RESOURCE) == 0;
+    return ap_exec(
+        core->ledger,
+        "UPDATE trashinfo SET deleted = 1 WHERE deleted = 0 AND partition = ?3 AND" OLDER, "iii",
+        (int64_t)begin.epoch, begin.counter, (int64_t)partition);
+}
 
-    if (resources)
-        excess = sweep_excess(core, partition, begin);
-    else if (strcmp(topic, "cs3.person") == 0)
-        excess = sweep_excess_people(core, begin);
-    else if (strcmp(topic, "cs3.share") == 0)
+/*
+ * Done, or left waiting for a word. A bracket speaks for what its table has become, no more: the
+ * tables are read one by one upstream, so those that share a topic with it may not have been read
+ * as far. `part` says which (see bracket_part).
+ */
+static void
+sweep(struct ap_core *core, const char *topic, int32_t part, struct ls_seq begin)
+{
+    bool people = strcmp(topic, "cs3.person") == 0, shares = strcmp(topic, "cs3.share") == 0;
+    int64_t gone = 0, excess = 0;
+
+    if (strcmp(topic, RESOURCE) == 0)
+        excess = sweep_excess(core, part, begin);
+    else if (people)
+        excess = ap_people_excess(core, (enum cs3_person_type)part, begin);
+    else if (shares)
         excess = sweep_excess_shares(core, begin);
     if (excess > 0) {
         ap_exec(core->ledger,
                 "UPDATE bracket SET state = 3, items = ?, epoch = ?, counter = ? WHERE topic = ?"
                 " AND partition = ?",
-                "iiisi", excess, (int64_t)begin.epoch, begin.counter, topic, (int64_t)partition);
-        ls_log(LS_WARN, "sweep-waiting", LS_I("partition", partition), LS_I("items", excess),
+                "iiisi", excess, (int64_t)begin.epoch, begin.counter, topic, (int64_t)part);
+        ls_log(LS_WARN, "sweep-waiting", LS_S("topic", topic), LS_I("partition", part),
+               LS_I("items", excess),
                LS_S("option", "apply.sweep_max_percent, apply.sweep_max_items"));
         return;
     }
-    if (resources)
-        gone = sweep_resources(core, partition, begin);
-    else if (strcmp(topic, "cs3.person") == 0)
-        gone = sweep_people(core, begin);
-    else if (strcmp(topic, "cs3.share") == 0)
+    if (strcmp(topic, RESOURCE) == 0)
+        gone = sweep_resources(core, part, begin);
+    else if (strcmp(topic, TRASH) == 0)
+        gone = sweep_trash_infos(core, part, begin);
+    else if (people)
+        gone = ap_people_sweep(core, (enum cs3_person_type)part, begin);
+    else if (strcmp(topic, "cs3.annotation") == 0)
+        gone = ap_annotations_sweep(core, (enum cs3_annotation_type)part, begin);
+    else if (shares)
         gone = sweep_shares(core, begin) + ap_remote_shares_sweep(core, CS3_SHARE_FEDERATED, begin);
     else if (strcmp(topic, AP_BRACKET_RECEIVED) == 0)
         gone = ap_remote_shares_sweep(core, CS3_SHARE_RECEIVED, begin);
@@ -515,10 +450,10 @@ sweep(struct ap_core *core, const char *topic, int32_t partition, struct ls_seq 
             (int64_t)begin.epoch, begin.counter);
     ap_exec(core->ledger,
             "UPDATE bracket SET state = 2, ended = 1, items = 0 WHERE topic = ? AND partition = ?",
-            "si", topic, (int64_t)partition);
+            "si", topic, (int64_t)part);
     ap_count(core->ledger, "swept", gone);
     if (gone > 0)
-        ls_log(LS_INFO, "sweep", LS_S("topic", topic), LS_I("partition", partition),
+        ls_log(LS_INFO, "sweep", LS_S("topic", topic), LS_I("partition", part),
                LS_I("items", gone));
 }
 
@@ -556,9 +491,27 @@ heartbeat(struct ap_core *core, const struct ap_origin *at, int64_t read_us)
             "sii", at->topic, (int64_t)at->partition, read_us);
 }
 
-bool
-ap_take_mark(struct ap_core *core, const struct ap_origin *at, const struct cs3_head *head)
+/* Where a bracket is kept: that of a partition of cs3.resource with it, any other with what it
+ * covers, for its topic has one partition. */
+static int32_t
+bracket_part(const struct ap_origin *at, int sort)
 {
+    return strcmp(at->topic, RESOURCE) == 0 ? at->partition : sort;
+}
+
+static const char *
+bracket_topic(const struct ap_origin *at, int sort)
+{
+    return strcmp(at->topic, RESOURCE) == 0 && sort == CS3_TRASH_INFO ? TRASH : at->topic;
+}
+
+bool
+ap_take_mark(struct ap_core *core, const struct ap_origin *at, const struct cs3_head *head,
+             int sort)
+{
+    const char *topic = bracket_topic(at, sort);
+    int32_t part = bracket_part(at, sort);
+
     switch (head->kind) {
     case CS3_HEARTBEAT:
         heartbeat(core, at, head->source_ts_us);
@@ -568,20 +521,18 @@ ap_take_mark(struct ap_core *core, const struct ap_origin *at, const struct cs3_
                 "INSERT INTO bracket(topic, partition, state, epoch, counter)"
                 " VALUES(?1, ?2, 1, ?3, ?4) ON CONFLICT(topic, partition) DO UPDATE SET"
                 " state = 1, epoch = ?3, counter = ?4 WHERE (epoch, counter) < (?3, ?4)",
-                "siii", at->topic, (int64_t)at->partition, (int64_t)head->seq.epoch,
-                head->seq.counter);
+                "siii", topic, (int64_t)part, (int64_t)head->seq.epoch, head->seq.counter);
         return true;
     case CS3_END:
         /* Read once more from the start it finds nothing older that is still there. */
         ap_exec(core->ledger,
                 "INSERT INTO bracket(topic, partition, state, epoch, counter)"
                 " VALUES(?, ?, 1, ?, ?) ON CONFLICT(topic, partition) DO NOTHING",
-                "siii", at->topic, (int64_t)at->partition, (int64_t)head->begin.epoch,
-                head->begin.counter);
-        sweep(core, at->topic, at->partition, head->begin);
+                "siii", topic, (int64_t)part, (int64_t)head->begin.epoch, head->begin.counter);
+        sweep(core, topic, part, head->begin);
         ap_exec(core->ledger, "UPDATE bracket SET ended = 1 WHERE topic = ? AND partition = ?",
-                "si", at->topic, (int64_t)at->partition);
-        if (strcmp(at->topic, RESOURCE) == 0)
+                "si", topic, (int64_t)part);
+        if (strcmp(topic, RESOURCE) == 0)
             ap_wake(core->ledger, (struct ap_key){AP_PARTITION, at->partition});
         return true;
     case CS3_UPSERT:
@@ -598,10 +549,11 @@ take_value(struct ap_core *core, const struct ap_origin *at, const struct ls_mes
            struct ls_arena *arena, struct ls_err *err)
 {
     void *record = NULL;
-    const struct cs3_type *type = strcmp(at->topic, RESOURCE) == 0       ? &cs3_resource_type
-                                  : strcmp(at->topic, "cs3.space") == 0  ? &cs3_space_type_
-                                  : strcmp(at->topic, "cs3.person") == 0 ? &cs3_person_type_
-                                                                         : &cs3_share_type_;
+    const struct cs3_type *type = strcmp(at->topic, RESOURCE) == 0           ? &cs3_resource_type
+                                  : strcmp(at->topic, "cs3.space") == 0      ? &cs3_space_type_
+                                  : strcmp(at->topic, "cs3.person") == 0     ? &cs3_person_type_
+                                  : strcmp(at->topic, "cs3.annotation") == 0 ? &cs3_annotation_type_
+                                                                             : &cs3_share_type_;
 
     if (cs3_decode(type, message->value, arena, &record, err) < 0)
         return -1;
@@ -611,6 +563,8 @@ take_value(struct ap_core *core, const struct ap_origin *at, const struct ls_mes
         ap_take_space(core, at, record);
     else if (type == &cs3_person_type_)
         ap_take_person(core, at, record);
+    else if (type == &cs3_annotation_type_)
+        ap_take_annotation(core, at, record);
     else
         ap_take_share(core, at, record);
     return 0;

@@ -71,6 +71,17 @@ static const char *const schema =
     " target TEXT, applied INT DEFAULT 0, applied_enabled INT DEFAULT 1, applied_name TEXT);"
     "CREATE INDEX IF NOT EXISTS person_uid ON person(uid, type);"
     "CREATE INDEX IF NOT EXISTS person_gid ON person(gid, type);"
+    /* kept for matching: local accounts, LDAP mappings */
+    "CREATE TABLE IF NOT EXISTS credential(uid TEXT PRIMARY KEY, display_name TEXT, algorithm TEXT,"
+    " reset INT, epoch INT, counter INT, part INT, deleted INT) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS ldap(name TEXT PRIMARY KEY, dn TEXT, directory_uuid TEXT,"
+    " epoch INT, counter INT, part INT, deleted INT) WITHOUT ROWID;"
+    /* id: of the category or the property; counted: as what, and how many records of it */
+    "CREATE TABLE IF NOT EXISTS annotation(key TEXT PRIMARY KEY, type INT, id INT, fileid INT,"
+    " uid TEXT, object_type TEXT, name TEXT, favorite INT DEFAULT 0, value TEXT, value_type INT,"
+    " counted TEXT, times INT DEFAULT 0, epoch INT, counter INT, part INT, deleted INT)"
+    " WITHOUT ROWID;"
+    "CREATE INDEX IF NOT EXISTS annotation_id ON annotation(id, type);"
     "CREATE TABLE IF NOT EXISTS share(id INTEGER PRIMARY KEY, type INT, parent INT, fileid INT,"
     " folder INT, owner TEXT, creator TEXT, grantee TEXT, permissions INT, stime INT, state INT,"
     " mount TEXT, expires INT, has_password INT, label TEXT, epoch INT, counter INT, part INT,"

@@ -21,7 +21,8 @@
 #define ARENA_CAP (16u << 20)
 #define STOP_MS 30000
 
-static const char *const topic_names[] = {"cs3.person", "cs3.space", "cs3.resource", "cs3.share"};
+static const char *const topic_names[] = {"cs3.person", "cs3.space", "cs3.resource", "cs3.share",
+                                          "cs3.annotation"};
 #define N_TOPICS (sizeof(topic_names) / sizeof(topic_names[0]))
 
 struct apply {
@@ -69,6 +70,7 @@ topics_ensure(struct apply *a, struct ls_err *err)
         {ls_config_topic(a->config, "cs3.person"), 1, LS_KEPT_LAST},
         {ls_config_topic(a->config, "cs3.space"), 1, LS_KEPT_LAST},
         {ls_config_topic(a->config, "cs3.share"), 1, LS_KEPT_LAST},
+        {ls_config_topic(a->config, "cs3.annotation"), 1, LS_KEPT_LAST},
         {ls_config_topic(a->config, "cs3.resource"), partitions, LS_KEPT_LAST},
         {ls_config_topic(a->config, "dlq"), 1, false},
         {ls_config_topic(a->config, "status"), 1, LS_KEPT_STATE},

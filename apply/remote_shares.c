@@ -85,7 +85,7 @@ ap_take_remote_share(struct ap_core *core, const struct ap_origin *at, const str
         if (!remote || !kinds[r->type].bracket)
             return false;
         own.topic = kinds[r->type].bracket;
-        return ap_take_mark(core, &own, &r->head);
+        return ap_take_mark(core, &own, &r->head, 0);
     }
     if (r->head.kind == CS3_HEARTBEAT)
         return false;

@@ -623,7 +623,7 @@ fake_free(struct fake_target *f)
 }
 
 /* "a/b/c" of a node; below a trash item it begins with the item's name. */
-static void
+static inline void
 fake_path(struct fake_target *f, int i, char *out, size_t size)
 {
     char tail[4000] = "", next[4400];

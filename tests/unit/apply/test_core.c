@@ -186,7 +186,7 @@ give_mark(struct world *w, int32_t partition, enum cs3_kind kind, struct ls_seq 
 {
     struct ap_origin at = {.topic = "cs3.resource", .partition = partition, .offset = 0};
     struct cs3_head head = {.kind = kind, .seq = seq, .begin = from};
-    assert_true(ap_take_mark(w->core, &at, &head));
+    assert_true(ap_take_mark(w->core, &at, &head, 0));
 }
 
 /* An empty first snapshot, so that the next one is a later one. */
@@ -661,7 +661,7 @@ content_that_never_matches_is_dead_only_after_the_heartbeat(void **state)
     assert_true(ap_number(w.ledger, 0, "SELECT tries FROM work WHERE kind = 1", NULL) >= 3);
     begin(&w);
     beat.source_ts_us = ls_now_us() + 1000000;
-    assert_true(ap_take_mark(w.core, &at, &beat));
+    assert_true(ap_take_mark(w.core, &at, &beat, 0));
     commit(&w);
     finish(&w, 0);
     assert_int_equal(ap_number(w.ledger, 0, "SELECT count(*) FROM dead", NULL), 1);
@@ -889,7 +889,7 @@ half_a_move_is_a_dead_letter_once_every_partition_was_read_past_it_and_the_copy_
         rounds(&w, 5);
         assert_int_equal(w.target.trashes, 0);
         begin(&w);
-        assert_true(ap_take_mark(w.core, &at, &beat));
+        assert_true(ap_take_mark(w.core, &at, &beat, 0));
         commit(&w);
         w.core->half_moves_at = 0;
     }
@@ -1099,9 +1099,9 @@ a_sweep_of_people_above_the_limit_waits(void **state)
     w.core->options.sweep_max_percent = 5;
     w.core->options.sweep_max_items = 1;
     begin(&w);
-    assert_true(ap_take_mark(w.core, &people, &head));
+    assert_true(ap_take_mark(w.core, &people, &head, 0));
     head = (struct cs3_head){.kind = CS3_END, .seq = {2, 2, 0}, .begin = {2, 1, 0}};
-    assert_true(ap_take_mark(w.core, &people, &head));
+    assert_true(ap_take_mark(w.core, &people, &head, 0));
     commit(&w);
     assert_int_equal(ap_number(w.ledger, 0, "SELECT count(*) FROM person WHERE deleted = 1", NULL),
                      0);

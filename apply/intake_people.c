@@ -1,0 +1,182 @@
+/*
+ * Records of cs3.person into the ledger.
+ *
+ * Users, groups, members and quotas are open entities: something is done for them. Local accounts
+ * and LDAP mappings are kept for whoever matches people to oCIS, and counted as left: no interface
+ * of oCIS takes a password's hash. The hash itself is not kept, the topic has it. What can go
+ * wrong: two rows of different tables that name one user must never be one row here, so each
+ * type has keys or a table of its own; and a sweep must not reach beyond its table.
+ */
+#include "apply/core.h"
+#include "common/run.h"
+#include <stdio.h>
+
+static bool
+too_long(struct ls_str s, size_t room)
+{
+    return s.p && s.n >= room;
+}
+
+static void
+person_key(const struct cs3_person *r, char *out, size_t size)
+{
+    struct ls_str a = r->type == CS3_USER || r->type == CS3_QUOTA ? r->uid : r->gid, b = r->uid;
+
+    if (r->type == CS3_MEMBER) /* a NUL cannot stand in either name; 1 stands for it */
+        snprintf(out, size, "m:%.*s\001%.*s", (int)a.n, a.p ? a.p : "", (int)b.n, b.p ? b.p : "");
+    else
+        snprintf(out, size, "%c:%.*s",
+                 r->type == CS3_USER    ? 'u'
+                 : r->type == CS3_QUOTA ? 'q'
+                                        : 'g',
+                 (int)a.n, a.p ? a.p : "");
+}
+
+/* ---- kept only */
+
+static void
+take_credential(struct ap_core *core, const struct cs3_person *r)
+{
+    struct ls_seq seq = r->head.seq;
+
+    if (ap_is_newer(core,
+                    ap_query(core->ledger,
+                             "SELECT epoch, counter, part FROM credential WHERE uid = ?", "t",
+                             &r->uid),
+                    seq)) {
+        ap_superseded(core);
+        return;
+    }
+    ap_exec(core->ledger,
+            "INSERT OR REPLACE INTO credential(uid, display_name, algorithm, reset, epoch, counter,"
+            " part, deleted) VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
+            "tttiiiii", &r->uid, &r->display_name, &r->password_algorithm,
+            (int64_t)r->password_reset, (int64_t)seq.epoch, seq.counter, (int64_t)seq.part,
+            (int64_t)(r->head.kind == CS3_DELETE));
+    ap_count(core->ledger, "in", 1);
+    ap_count(core->ledger, "left:credential", 1);
+}
+
+static void
+take_ldap(struct ap_core *core, const struct cs3_person *r)
+{
+    struct ls_seq seq = r->head.seq;
+
+    if (ap_is_newer(core,
+                    ap_query(core->ledger, "SELECT epoch, counter, part FROM ldap WHERE name = ?",
+                             "t", &r->uid),
+                    seq)) {
+        ap_superseded(core);
+        return;
+    }
+    ap_exec(core->ledger,
+            "INSERT OR REPLACE INTO ldap(name, dn, directory_uuid, epoch, counter, part, deleted)"
+            " VALUES(?, ?, ?, ?, ?, ?, ?)",
+            "tttiiii", &r->uid, &r->dn, &r->directory_uuid, (int64_t)seq.epoch, seq.counter,
+            (int64_t)seq.part, (int64_t)(r->head.kind == CS3_DELETE));
+    ap_count(core->ledger, "in", 1);
+    ap_count(core->ledger, "left:ldap", 1);
+}
+
+/* ---- people */
+
+static void
+person_upsert(struct ap_core *core, const struct cs3_person *r, const char *key)
+{
+    struct ls_seq seq = r->head.seq;
+
+    ap_exec(core->ledger,
+            "UPDATE person SET deleted = 0, display_name = ?, mail = ?, home = ?, backend = ?,"
+            " quota = ?, enabled = ?, epoch = ?, counter = ?, part = ? WHERE key = ?",
+            "tttttiiiis", &r->display_name, &r->mail, &r->home, &r->backend, &r->quota,
+            (int64_t)r->enabled, (int64_t)seq.epoch, seq.counter, (int64_t)seq.part, key);
+}
+
+void
+ap_take_person(struct ap_core *core, const struct ap_origin *at, const struct cs3_person *r)
+{
+    struct ls_seq seq = r->head.seq;
+    char key[600];
+    int64_t id;
+
+    if (ap_take_mark(core, at, &r->head, (int)r->type))
+        return;
+    if (r->type == CS3_CREDENTIAL) {
+        take_credential(core, r);
+        return;
+    }
+    if (r->type == CS3_LDAP) {
+        take_ldap(core, r);
+        return;
+    }
+    if (too_long(r->uid, 256) || too_long(r->gid, 256) || too_long(r->display_name, 512) ||
+        too_long(r->mail, 512) || too_long(r->home, 4096)) {
+        ap_take_too_long(core, at, 0);
+        return;
+    }
+    person_key(r, key, sizeof(key));
+    if (ap_is_newer(core,
+                    ap_query(core->ledger, "SELECT epoch, counter, part FROM person WHERE key = ?",
+                             "s", key),
+                    seq)) {
+        ap_superseded(core);
+        return;
+    }
+    ap_exec(
+        core->ledger,
+        "INSERT INTO person(key, type, uid, gid) VALUES(?, ?, ?, ?) ON CONFLICT(key) DO NOTHING",
+        "sitt", key, (int64_t)r->type, &r->uid, &r->gid);
+    if (r->head.kind == CS3_DELETE)
+        ap_exec(core->ledger,
+                "UPDATE person SET deleted = 1, epoch = ?, counter = ?, part = ? WHERE key = ?",
+                "iiis", (int64_t)seq.epoch, seq.counter, (int64_t)seq.part, key);
+    else
+        person_upsert(core, r, key);
+    id = ap_number(core->ledger, 0, "SELECT id FROM person WHERE key = ?", "s", key);
+    if (r->type == CS3_QUOTA) {
+        ap_count(core->ledger, "in", 1);
+        ap_count(core->ledger, "left:quota", 1);
+        return;
+    }
+    ap_work_record(core->ledger, (struct ap_key){AP_PERSON, id}, AP_LANE_PEOPLE,
+                   r->head.source_ts_us, ls_now_us() / 1000);
+    ap_wake(core->ledger, (struct ap_key){AP_PERSON, id});
+}
+
+/* ---- sweeps */
+
+#define SWEPT " SET deleted = 1, epoch = ?1, counter = ?2, part = 0"
+#define OLDER " (epoch < ?1 OR (epoch = ?1 AND counter < ?2))"
+
+int64_t
+ap_people_excess(struct ap_core *core, enum cs3_person_type type, struct ls_seq begin)
+{
+    /* of those that are only kept nothing is at the target that could be lost */
+    return ap_number(core->ledger, 0,
+                     "SELECT gone FROM (SELECT count(*) AS total, sum" OLDER
+                     " AS gone FROM person WHERE deleted = 0 AND epoch IS NOT NULL AND type = ?5)"
+                     " WHERE gone > ?3 AND gone * 100 > total * ?4",
+                     "iiiii", (int64_t)begin.epoch, begin.counter, core->options.sweep_max_items,
+                     (int64_t)core->options.sweep_max_percent, (int64_t)type);
+}
+
+int64_t
+ap_people_sweep(struct ap_core *core, enum cs3_person_type type, struct ls_seq begin)
+{
+    if (type == CS3_CREDENTIAL)
+        return ap_exec(core->ledger, "UPDATE credential" SWEPT " WHERE deleted = 0 AND" OLDER, "ii",
+                       (int64_t)begin.epoch, begin.counter);
+    if (type == CS3_LDAP)
+        return ap_exec(core->ledger, "UPDATE ldap" SWEPT " WHERE deleted = 0 AND" OLDER, "ii",
+                       (int64_t)begin.epoch, begin.counter);
+    if (type != CS3_QUOTA)
+        ap_exec(core->ledger,
+                "INSERT INTO work(kind, id, storage, state, ready_at, since_us, on_kind, on_id,"
+                " counted) SELECT 4, id, ?4, 0, ?3, ?3 * 1000, 0, 0, 0 FROM person"
+                " WHERE deleted = 0 AND type = ?5 AND" OLDER
+                " ON CONFLICT(kind, id) DO UPDATE SET state = 0, on_kind = 0 WHERE state = 1",
+                "iiiii", (int64_t)begin.epoch, begin.counter, ls_now_us() / 1000,
+                (int64_t)AP_LANE_PEOPLE, (int64_t)type);
+    return ap_exec(core->ledger, "UPDATE person" SWEPT " WHERE deleted = 0 AND type = ?3 AND" OLDER,
+                   "iii", (int64_t)begin.epoch, begin.counter, (int64_t)type);
+}

@@ -1,0 +1,459 @@
+/*
+ * People and annotations in the ledger: what is kept, what is counted, and that the end of a
+ * snapshot of one table says nothing of another.
+ */
+// clang-format off
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+// clang-format on
+#include "apply/core.h"
+#include "common/run.h"
+#include "fake_target.h"
+#include <unistd.h>
+
+struct world {
+    struct fake_target target;
+    struct ap_ledger *ledger;
+    struct ap_core *core;
+    char path[128];
+    int64_t seq;
+};
+
+static const struct ap_options options = {
+    .workers = 4,
+    .retry_first_ms = 1,
+    .retry_max_ms = 2,
+    .content_tries = 3,
+    .content_margin_us = 1000,
+    .sweep_max_percent = 100,
+    .sweep_max_items = 1000,
+    .disable_deleted = true,
+};
+static const struct ap_origin people = {.topic = "cs3.person"}, notes = {.topic = "cs3.annotation"},
+                              spaces = {.topic = "cs3.space"}, files = {.topic = "cs3.resource"};
+
+static void
+begin(struct world *w)
+{
+    struct ls_err err = {0};
+
+    assert_int_equal(ap_ledger_begin(w->ledger, &err), 0);
+}
+
+static void
+commit(struct world *w)
+{
+    struct ls_err err = {0};
+    int r = ap_ledger_commit(w->ledger, &err);
+
+    if (r < 0)
+        print_error("%s\n", err.msg);
+    assert_int_equal(r, 0);
+}
+
+static int
+setup(void **state)
+{
+    static int n;
+    struct world *w = calloc(1, sizeof(*w));
+    struct ls_err err = {0};
+
+    fake_init(&w->target);
+    snprintf(w->path, sizeof(w->path), "%s/apply-people-%d-%d.db",
+             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", (int)getpid(), n++);
+    if (ap_ledger_open(w->path, &w->ledger, &err) < 0 ||
+        ap_core_new(w->ledger, &w->target.writer, NULL, &options, &w->core, &err) < 0)
+        return -1;
+    begin(w);
+    *state = w;
+    return 0;
+}
+
+static int
+teardown(void **state)
+{
+    static const char *const ends[] = {"", "-wal", "-shm", ".lock"};
+    struct world *w = *state;
+    char name[160];
+
+    commit(w);
+    ap_core_free(w->core);
+    ap_ledger_close(w->ledger);
+    for (int i = 0; i < 4; i++) {
+        snprintf(name, sizeof(name), "%s%s", w->path, ends[i]);
+        unlink(name);
+    }
+    fake_free(&w->target);
+    free(w);
+    return 0;
+}
+
+/* Everything that can be done is done; the transaction of the test goes on. */
+static void
+run(struct world *w)
+{
+    struct ap_job *job;
+
+    for (int round = 0; round < 50; round++) {
+        ap_settle(w->core);
+        ap_plan(w->core);
+        commit(w);
+        ap_send(w->core);
+        while ((job = ap_job_next(w->core)) != NULL) {
+            ap_job_run(&w->target.writer, job);
+            ap_job_back(w->core, job);
+        }
+        begin(w);
+    }
+}
+
+static void
+give(struct world *w, struct cs3_person p)
+{
+    if (p.head.kind != CS3_END && p.head.seq.counter == 0)
+        p.head.seq = (struct ls_seq){1, ++w->seq, 0};
+    ap_take_person(w->core, &people, &p);
+}
+
+static void
+give_note(struct world *w, struct cs3_annotation a)
+{
+    if (a.head.kind != CS3_END && a.head.seq.counter == 0)
+        a.head.seq = (struct ls_seq){1, ++w->seq, 0};
+    ap_take_annotation(w->core, &notes, &a);
+}
+
+static int64_t
+counted(struct world *w, const char *name)
+{
+    return ap_counted(w->ledger, name);
+}
+
+static struct cs3_person
+user(const char *uid)
+{
+    return (struct cs3_person){
+        .type = CS3_USER, .uid = ls_str_of(uid), .display_name = ls_str_of(uid), .enabled = true};
+}
+
+/* ---- kept and counted */
+
+static void
+local_accounts_and_mappings_are_kept_and_counted_as_left(void **state)
+{
+    struct world *w = *state;
+    struct cs3_person account = {.type = CS3_CREDENTIAL,
+                                 .uid = LS_STR("bob"),
+                                 .display_name = LS_STR("Bob"),
+                                 .password_hash = LS_STR("$2y$10$secret"),
+                                 .password_algorithm = LS_STR("bcrypt")};
+    struct cs3_person mapping = {.type = CS3_LDAP,
+                                 .uid = LS_STR("bob"),
+                                 .dn = LS_STR("uid=bob,dc=x"),
+                                 .directory_uuid = LS_STR("6a5c")};
+
+    give(w, account);
+    give(w, mapping);
+    give(w, user("bob"));
+    run(w);
+    assert_int_equal(counted(w, "in"), 3);
+    assert_int_equal(counted(w, "left:credential"), 1);
+    assert_int_equal(counted(w, "left:ldap"), 1);
+    assert_int_equal(counted(w, "applied"), 1);
+    assert_int_equal(ap_balance(w->ledger), 0);
+    assert_int_equal(ap_number(w->ledger, 0,
+                               "SELECT 1 FROM credential WHERE uid = 'bob' AND algorithm = 'bcrypt'"
+                               " AND display_name = 'Bob' AND reset = 0 AND deleted = 0",
+                               NULL),
+                     1);
+    assert_int_equal(ap_number(w->ledger, 0,
+                               "SELECT 1 FROM ldap WHERE name = 'bob' AND dn = 'uid=bob,dc=x'"
+                               " AND directory_uuid = '6a5c' AND deleted = 0",
+                               NULL),
+                     1);
+    /* they are no users: one person, one call */
+    assert_int_equal(ap_number(w->ledger, 0, "SELECT count(*) FROM person", NULL), 1);
+
+    account.head.seq = (struct ls_seq){1, 1, 0}; /* the first one again */
+    give(w, account);
+    mapping.head.seq = (struct ls_seq){1, 2, 0};
+    give(w, mapping);
+    assert_int_equal(counted(w, "superseded"), 2);
+    account.head = (struct cs3_head){.kind = CS3_DELETE};
+    give(w, account);
+    mapping.head = (struct cs3_head){.kind = CS3_DELETE};
+    give(w, mapping);
+    assert_int_equal(counted(w, "left:credential"), 2);
+    assert_int_equal(counted(w, "left:ldap"), 2);
+    assert_int_equal(ap_number(w->ledger, 0, "SELECT deleted FROM credential", NULL), 1);
+    assert_int_equal(ap_number(w->ledger, 0, "SELECT deleted FROM ldap", NULL), 1);
+    assert_int_equal(ap_balance(w->ledger), 0);
+}
+
+static void
+no_password_hash_is_in_the_ledger(void **state)
+{
+    struct world *w = *state;
+    char bytes[65536];
+    size_t n;
+    FILE *f;
+
+    give(w, (struct cs3_person){.type = CS3_CREDENTIAL,
+                                .uid = LS_STR("bob"),
+                                .password_hash = LS_STR("$2y$10$neverkept"),
+                                .password_algorithm = LS_STR("bcrypt")});
+    run(w);
+    for (int i = 0; i < 2; i++) {
+        char name[160];
+
+        snprintf(name, sizeof(name), "%s%s", w->path, i == 0 ? "" : "-wal");
+        f = fopen(name, "re");
+        assert_non_null(f);
+        while ((n = fread(bytes, 1, sizeof(bytes), f)) > 0)
+            assert_null(memmem(bytes, n, "neverkept", 9));
+        fclose(f);
+    }
+}
+
+static void
+annotations_are_counted_by_what_they_are(void **state)
+{
+    struct world *w = *state;
+    struct cs3_annotation property = {.type = CS3_PROPERTY,
+                                      .id = 3,
+                                      .fileid = 44,
+                                      .name = LS_STR("{urn:x}a"),
+                                      .value = LS_STR("b"),
+                                      .value_type = 1};
+    struct cs3_annotation tag = {.type = CS3_CATEGORY,
+                                 .id = 8,
+                                 .fileid = LS_NO_STORAGE,
+                                 .uid = LS_STR("alice"),
+                                 .object_type = LS_STR("files"),
+                                 .name = LS_STR("holidays")};
+    struct cs3_annotation tagged = {
+        .type = CS3_TAGGED, .id = 8, .fileid = 44, .object_type = LS_STR("files")};
+
+    give_note(w, property);
+    give_note(w, tag);
+    give_note(w, tagged);
+    assert_int_equal(counted(w, "left:property"), 1);
+    assert_int_equal(counted(w, "left:tag"), 2);
+    assert_int_equal(ap_balance(w->ledger), 0);
+    property.head.seq = (struct ls_seq){1, 1, 0};
+    give_note(w, property);
+    assert_int_equal(counted(w, "superseded"), 1);
+    /* deleted by its key alone */
+    give_note(w, (struct cs3_annotation){.head = {.kind = CS3_DELETE},
+                                         .type = CS3_PROPERTY,
+                                         .id = 3,
+                                         .fileid = LS_NO_STORAGE});
+    assert_int_equal(counted(w, "left:property"), 2);
+    assert_int_equal(ap_number(w->ledger, 0,
+                               "SELECT fileid FROM annotation WHERE key = 'p:3' AND deleted = 1",
+                               NULL),
+                     44);
+    assert_int_equal(ap_balance(w->ledger), 0);
+}
+
+static void
+favourites_are_counted_the_same_in_any_order(void **state)
+{
+    static const int orders[][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2},
+                                    {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+    struct world *w = *state;
+
+    for (size_t o = 0; o < sizeof(orders) / sizeof(orders[0]); o++) {
+        int64_t category = 100 + (int64_t)o;
+        struct cs3_annotation records[3] = {
+            {.type = CS3_CATEGORY,
+             .id = category,
+             .fileid = LS_NO_STORAGE,
+             .object_type = LS_STR("files"),
+             .name = LS_STR("_$!<Favorite>!$_"),
+             .favorite = true},
+            {.type = CS3_TAGGED, .id = category, .fileid = 1, .object_type = LS_STR("files")},
+            {.type = CS3_TAGGED, .id = category, .fileid = 2, .object_type = LS_STR("files")}};
+
+        for (int i = 0; i < 3; i++)
+            give_note(w, records[orders[o][i]]);
+        /* taken away and given again, and the category gone by its key alone */
+        records[1].head.kind = CS3_DELETE;
+        give_note(w, records[1]);
+        give_note(w, (struct cs3_annotation){
+                         .head = {.kind = CS3_DELETE}, .type = CS3_CATEGORY, .id = category});
+        assert_int_equal(counted(w, "left:favorite"), 5 * ((int64_t)o + 1));
+        assert_int_equal(counted(w, "left:tag"), 0);
+        assert_int_equal(ap_balance(w->ledger), 0);
+    }
+}
+
+/* ---- names */
+
+static void
+names_that_differ_in_anything_are_different_people(void **state)
+{
+    static const char *const uids[] = {"alice", "Alice", "alice ", "12345",    "a/b",      "a%2Fb",
+                                       "50%",   "'q\"",  " ",      "\xc3\xa9", "e\xcc\x81"};
+    struct world *w = *state;
+    int64_t n = sizeof(uids) / sizeof(uids[0]);
+
+    for (int64_t i = 0; i < n; i++) {
+        give(w, user(uids[i]));
+        give(w, (struct cs3_person){.type = CS3_CREDENTIAL, .uid = ls_str_of(uids[i])});
+        give(w, (struct cs3_person){.type = CS3_LDAP, .uid = ls_str_of(uids[i])});
+        give(w, (struct cs3_person){.type = CS3_QUOTA, .uid = ls_str_of(uids[i])});
+        give(w, (struct cs3_person){.type = CS3_GROUP, .gid = ls_str_of(uids[i])});
+        give(w, (struct cs3_person){
+                    .type = CS3_MEMBER, .gid = LS_STR("R&D/50%"), .uid = ls_str_of(uids[i])});
+    }
+    assert_int_equal(ap_number(w->ledger, 0, "SELECT count(*) FROM person", NULL), 4 * n);
+    assert_int_equal(ap_number(w->ledger, 0, "SELECT count(*) FROM credential", NULL), n);
+    assert_int_equal(ap_number(w->ledger, 0, "SELECT count(*) FROM ldap", NULL), n);
+    assert_int_equal(ap_balance(w->ledger), 0);
+}
+
+/* ---- sweeps */
+
+static void
+mark(struct world *w, const struct ap_origin *at, int sort, enum cs3_kind kind, int64_t counter)
+{
+    struct cs3_head head = {.kind = kind, .seq = {2, counter, 0}, .begin = {2, counter - 100, 0}};
+
+    assert_true(ap_take_mark(w->core, at, &head, sort));
+}
+
+static int64_t
+alive(struct world *w, enum cs3_person_type type)
+{
+    return ap_number(w->ledger, 0, "SELECT count(*) FROM person WHERE deleted = 0 AND type = ?",
+                     "i", (int64_t)type);
+}
+
+static void
+the_end_of_one_table_sweeps_nothing_of_another(void **state)
+{
+    struct world *w = *state;
+
+    give(w, user("bob"));
+    give(w, (struct cs3_person){.type = CS3_GROUP, .gid = LS_STR("staff"), .enabled = true});
+    give(w, (struct cs3_person){
+                .type = CS3_MEMBER, .gid = LS_STR("staff"), .uid = LS_STR("bob"), .enabled = true});
+    give(w, (struct cs3_person){.type = CS3_QUOTA, .uid = LS_STR("bob")});
+    give(w, (struct cs3_person){.type = CS3_CREDENTIAL, .uid = LS_STR("bob")});
+    give(w, (struct cs3_person){.type = CS3_LDAP, .uid = LS_STR("bob")});
+    run(w);
+    /* a later snapshot: all its begins come first, then the tables one after another */
+    for (int type = CS3_USER; type <= CS3_QUOTA; type++)
+        mark(w, &people, type, CS3_BEGIN, 100 + type);
+    mark(w, &people, CS3_USER, CS3_END, 200);
+    assert_int_equal(alive(w, CS3_USER), 0);
+    assert_int_equal(alive(w, CS3_GROUP), 1);
+    assert_int_equal(alive(w, CS3_MEMBER), 1);
+    assert_int_equal(alive(w, CS3_QUOTA), 1);
+    mark(w, &people, CS3_MEMBER, CS3_END, 202);
+    assert_int_equal(alive(w, CS3_MEMBER), 0);
+    assert_int_equal(alive(w, CS3_GROUP), 1);
+    mark(w, &people, CS3_QUOTA, CS3_END, 205);
+    assert_int_equal(alive(w, CS3_QUOTA), 0);
+    mark(w, &people, CS3_CREDENTIAL, CS3_END, 203);
+    assert_int_equal(ap_number(w->ledger, 0, "SELECT deleted FROM credential", NULL), 1);
+    assert_int_equal(ap_number(w->ledger, 0, "SELECT deleted FROM ldap", NULL), 0);
+    mark(w, &people, CS3_LDAP, CS3_END, 204);
+    assert_int_equal(ap_number(w->ledger, 0, "SELECT deleted FROM ldap", NULL), 1);
+    assert_int_equal(alive(w, CS3_GROUP), 1);
+    mark(w, &people, CS3_GROUP, CS3_END, 201);
+    assert_int_equal(alive(w, CS3_GROUP), 0);
+    run(w);
+    assert_int_equal(ap_number(w->ledger, 0, "SELECT count(*) FROM work", NULL), 0);
+    assert_int_equal(ap_balance(w->ledger), 0);
+    /* what an older record says comes too late */
+    give(w, user("bob"));
+    assert_int_equal(alive(w, CS3_USER), 0);
+}
+
+static void
+annotations_are_swept_table_by_table(void **state)
+{
+    struct world *w = *state;
+
+    for (int64_t i = 1; i <= 2; i++) {
+        give_note(w, (struct cs3_annotation){.type = CS3_CATEGORY, .id = i});
+        give_note(w, (struct cs3_annotation){.type = CS3_TAGGED, .id = i, .fileid = i});
+        give_note(w, (struct cs3_annotation){.type = CS3_PROPERTY, .id = i, .fileid = i});
+    }
+    for (int type = CS3_CATEGORY; type <= CS3_PROPERTY; type++)
+        mark(w, &notes, type, CS3_BEGIN, 100 + type);
+    give_note(w, (struct cs3_annotation){
+                     .head = {.seq = {2, 150, 0}}, .type = CS3_TAGGED, .id = 2, .fileid = 2});
+    mark(w, &notes, CS3_TAGGED, CS3_END, 201);
+    assert_int_equal(
+        ap_number(w->ledger, 0, "SELECT count(*) FROM annotation WHERE deleted = 1", NULL), 1);
+    assert_int_equal(
+        ap_number(w->ledger, 0, "SELECT id FROM annotation WHERE deleted = 1 AND type = 1", NULL),
+        1);
+    mark(w, &notes, CS3_PROPERTY, CS3_END, 202);
+    mark(w, &notes, CS3_CATEGORY, CS3_END, 200);
+    assert_int_equal(
+        ap_number(w->ledger, 0, "SELECT count(*) FROM annotation WHERE deleted = 1", NULL), 5);
+    assert_int_equal(ap_balance(w->ledger), 0);
+}
+
+static void
+the_end_of_the_trash_entries_sweeps_no_file(void **state)
+{
+    struct world *w = *state;
+    struct cs3_space space = {.head = {.seq = {1, 1, 0}},
+                              .storage = 1,
+                              .type = CS3_SPACE_PERSONAL,
+                              .owner = LS_STR("bob")};
+    struct cs3_resource node = {.head = {.seq = {1, 2, 0}},
+                                .storage = 1,
+                                .fileid = 7,
+                                .parent = -1,
+                                .folder = true,
+                                .name = LS_STR(""),
+                                .moved_from = LS_NO_STORAGE,
+                                .moved_to = LS_NO_STORAGE};
+    struct cs3_resource entry = node;
+
+    ap_take_space(w->core, &spaces, &space);
+    ap_take_resource(w->core, &files, &node);
+    entry.what = CS3_TRASH_INFO;
+    entry.name = LS_STR("a.txt");
+    entry.trash_user = LS_STR("bob");
+    entry.trash_location = LS_STR(".");
+    ap_take_resource(w->core, &files, &entry);
+    /* oc_files_trash was read to its end, oc_filecache not even begun */
+    mark(w, &files, CS3_TRASH_INFO, CS3_BEGIN, 100);
+    mark(w, &files, CS3_NODE, CS3_BEGIN, 101);
+    mark(w, &files, CS3_TRASH_INFO, CS3_END, 200);
+    assert_int_equal(ap_number(w->ledger, -1, "SELECT deleted FROM desired WHERE fileid = 7", NULL),
+                     0);
+    assert_int_equal(ap_number(w->ledger, -1, "SELECT deleted FROM trashinfo", NULL), 1);
+    mark(w, &files, CS3_NODE, CS3_END, 201);
+    assert_int_equal(ap_number(w->ledger, -1, "SELECT deleted FROM desired WHERE fileid = 7", NULL),
+                     1);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(local_accounts_and_mappings_are_kept_and_counted_as_left),
+        T(no_password_hash_is_in_the_ledger),
+        T(annotations_are_counted_by_what_they_are),
+        T(favourites_are_counted_the_same_in_any_order),
+        T(names_that_differ_in_anything_are_different_people),
+        T(the_end_of_one_table_sweeps_nothing_of_another),
+        T(annotations_are_swept_table_by_table),
+        T(the_end_of_the_trash_entries_sweeps_no_file),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
