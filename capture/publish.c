@@ -583,15 +583,13 @@ cap_publish_end(struct cap_publisher *p, int64_t storage, struct ls_seq begin, s
 int
 cap_publish_heartbeat(struct cap_publisher *p, int64_t read_us, struct ls_err *err)
 {
-    static const enum ls_table_id tables[] = {LS_T_FILECACHE, LS_T_SHARE,       LS_T_ACCOUNTS,
-                                              LS_T_STORAGES,  LS_T_FILES_TRASH, LS_T_GROUPS,
-                                              LS_T_GROUP_USER};
     struct ls_seq seq = next_seq(p), none = {0};
 
     if (read_us < p->heartbeat_us)
         read_us = p->heartbeat_us;
-    for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
-        if (send_to_all(p, &ls_tables[tables[i]], LS_OP_HEARTBEAT, LS_KEY_HEARTBEAT, seq, none,
+    for (size_t i = 0; i < LS_T_COUNT; i++)
+        if (i != LS_T_MIMETYPES && /* looked up only, never sent on */
+            send_to_all(p, &ls_tables[i], LS_OP_HEARTBEAT, LS_KEY_HEARTBEAT, seq, none,
                         LS_NO_STORAGE, read_us, err) < 0)
             return -1;
     p->heartbeat_us = read_us;

@@ -264,8 +264,8 @@ ctl_status(const struct ls_config *config, const struct ctl_flags *flags, FILE *
 int
 ctl_lag(const struct ls_config *config, const struct ctl_flags *flags, FILE *out)
 {
-    static const char *const cs3_topics[] = {"cs3.resource", "cs3.space", "cs3.person",
-                                             "cs3.share"};
+    static const char *const cs3_topics[] = {"cs3.resource", "cs3.space", "cs3.person", "cs3.share",
+                                             "cs3.annotation"};
     const char *oc10_topics[LS_T_COUNT];
     static char names[LS_T_COUNT][64];
     json_t *stages = NULL, *document;
@@ -280,7 +280,7 @@ ctl_lag(const struct ls_config *config, const struct ctl_flags *flags, FILE *out
         oc10_topics[i] = names[i];
     }
     transform = group_lag(config, "transform", oc10_topics, LS_T_COUNT);
-    apply = group_lag(config, "apply", cs3_topics, 4);
+    apply = group_lag(config, "apply", cs3_topics, sizeof cs3_topics / sizeof cs3_topics[0]);
     json_object_foreach(stages, key, document)
     {
         int64_t records = strncmp(key, "transform/", 10) == 0 ? transform

@@ -99,51 +99,52 @@ const struct tf_column tf_columns[] = {
     {"trusted_servers", "status", "share", "status state", TF_LOSE, TF_LOSE, ""},
     LEFT("trusted_servers", "sync_token", ""),
 
-    /* ---- people: people.c */
-    LEFT("accounts", "id", "a number of the row"),
+    /* ---- people: people.c, credentials.c */
+    LEFT("accounts", "id", "a number of the row; a deletion is understood by it"),
     {"accounts", "email", "person", "mail", TF_KEEP, TF_KEEP, "made up under people.mail_domain where there is none"},
     {"accounts", "user_id", "person", "uid", TF_KEEP, TF_KEEP, ""},
     LEFT("accounts", "lower_user_id", "made of user_id"),
     {"accounts", "display_name", "person", "display_name", TF_KEEP, TF_KEEP, ""},
-    {"accounts", "quota", "person", "quota", TF_LOSE, TF_LOSE, ""},
+    {"accounts", "quota", "person", "quota quota_kind quota_bytes", TF_LOSE, TF_LOSE, ""},
     LEFT("accounts", "last_login", "changes at every sign-in"),
     {"accounts", "backend", "person", "backend", TF_LOSE, TF_LOSE, ""},
     {"accounts", "home", "person", "home", TF_LOSE, TF_LOSE, "where the content is read"},
     {"accounts", "state", "person", "enabled", TF_KEEP, TF_KEEP, ""},
     LEFT("accounts", "creation_time", ""),
 
-    LEFT("users", "uid", ""),
-    LEFT("users", "displayname", ""),
-    LEFT("users", "password", ""),
+    {"users", "uid", "person", "uid", TF_KEEP, TF_KEEP, "of a local account; in oCIS it is the user of accounts"},
+    {"users", "displayname", "person", "display_name", TF_LOSE, TF_LOSE, "what people see is the name in accounts; kept in apply's ledger"},
+    {"users", "password", "person", "password_hash password_algorithm password_reset", TF_LOSE, TF_LOSE, "only with capture.user_secrets; oCIS takes no hash, so a password is set anew there, or a directory serves both; a form before ownCloud 8.1 is only flagged"},
 
     {"groups", "gid", "person", "gid type", TF_KEEP, TF_KEEP, ""},
 
     {"group_user", "gid", "person", "gid", TF_KEEP, TF_KEEP, ""},
     {"group_user", "uid", "person", "uid", TF_KEEP, TF_KEEP, ""},
 
-    LEFT("ldap_user_mapping", "owncloud_name", ""),
-    LEFT("ldap_user_mapping", "ldap_dn", ""),
-    LEFT("ldap_user_mapping", "directory_uuid", ""),
+    {"ldap_user_mapping", "owncloud_name", "person", "uid", TF_KEEP, TF_KEEP, "the user of accounts"},
+    {"ldap_user_mapping", "ldap_dn", "person", "dn", TF_LOSE, TF_LOSE, "kept in apply's ledger"},
+    {"ldap_user_mapping", "directory_uuid", "person", "directory_uuid", TF_LOSE, TF_LOSE, "kept in apply's ledger"},
 
-    LEFT("properties", "id", ""),
-    LEFT("properties", "fileid", ""),
-    LEFT("properties", "propertyname", ""),
-    LEFT("properties", "propertyvalue", ""),
-    LEFT("properties", "propertytype", ""),
+    {"preferences", "userid", "person", "uid", TF_KEEP, TF_KEEP, ""},
+    LEFT("preferences", "appid", "only files/quota leaves the source"),
+    LEFT("preferences", "configkey", "only files/quota leaves the source"),
+    {"preferences", "configvalue", "person", "quota quota_kind quota_bytes", TF_LOSE, TF_LOSE, "counts where oc_accounts has no quota; ownCloud checks that one"},
 
-    LEFT("vcategory", "id", ""),
-    LEFT("vcategory", "uid", ""),
-    LEFT("vcategory", "type", ""),
-    LEFT("vcategory", "category", ""),
+    /* ---- favourites, tags, properties: annotations.c */
+    {"vcategory", "id", "annotation", "id type", TF_LOSE, TF_LOSE, "a number of the row"},
+    {"vcategory", "uid", "annotation", "uid", TF_LOSE, TF_KEEP, ""},
+    {"vcategory", "type", "annotation", "object_type", TF_LOSE, TF_KEEP, "of contacts and calendars nothing is done"},
+    {"vcategory", "category", "annotation", "name favorite", TF_LOSE, TF_APPROXIMATE, "favourites are one's own in oCIS, tags are everybody's"},
 
-    LEFT("vcategory_to_object", "objid", ""),
-    LEFT("vcategory_to_object", "categoryid", ""),
-    LEFT("vcategory_to_object", "type", ""),
+    {"vcategory_to_object", "objid", "annotation", "fileid", TF_LOSE, TF_KEEP, ""},
+    {"vcategory_to_object", "categoryid", "annotation", "id", TF_LOSE, TF_KEEP, ""},
+    {"vcategory_to_object", "type", "annotation", "object_type", TF_LOSE, TF_KEEP, ""},
 
-    LEFT("preferences", "userid", ""),
-    LEFT("preferences", "appid", ""),
-    LEFT("preferences", "configkey", ""),
-    LEFT("preferences", "configvalue", "only files/quota leaves the source"),
+    {"properties", "id", "annotation", "id", TF_LOSE, TF_LOSE, "a number of the row"},
+    {"properties", "fileid", "annotation", "fileid", TF_LOSE, TF_KEEP, ""},
+    {"properties", "propertyname", "annotation", "name", TF_LOSE, TF_KEEP, ""},
+    {"properties", "propertyvalue", "annotation", "value", TF_LOSE, TF_KEEP, ""},
+    {"properties", "propertytype", "annotation", "value_type", TF_LOSE, TF_KEEP, "text before ownCloud 10.5, which has no such column"},
     {NULL, NULL, NULL, NULL, TF_NOT_CARRIED, TF_NOT_CARRIED, NULL},
 };
 /* clang-format on */

@@ -11,7 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *const tf_topic_names[TF_TOPICS] = {"resource", "space", "person", "share"};
+const char *const tf_topic_names[TF_TOPICS] = {"resource", "space", "person", "share",
+                                               "annotation"};
 
 const struct ls_value *
 tf_value(const struct ls_envelope *e, int column)
@@ -147,10 +148,9 @@ tf_emit(struct tf_result *result, enum tf_topic topic, int32_t partition, struct
 }
 
 static const struct cs3_type *const cs3_types[TF_TOPICS] = {
-    [TF_RESOURCE] = &cs3_resource_type,
-    [TF_SPACE] = &cs3_space_type_,
-    [TF_PERSON] = &cs3_person_type_,
-    [TF_SHARE] = &cs3_share_type_,
+    [TF_RESOURCE] = &cs3_resource_type,      [TF_SPACE] = &cs3_space_type_,
+    [TF_PERSON] = &cs3_person_type_,         [TF_SHARE] = &cs3_share_type_,
+    [TF_ANNOTATION] = &cs3_annotation_type_,
 };
 
 int

@@ -13,7 +13,7 @@
 #include "transform/reach.h"
 #include "transform/zone.h"
 
-enum tf_topic { TF_RESOURCE, TF_SPACE, TF_PERSON, TF_SHARE, TF_TOPICS };
+enum tf_topic { TF_RESOURCE, TF_SPACE, TF_PERSON, TF_SHARE, TF_ANNOTATION, TF_TOPICS };
 extern const char *const tf_topic_names[TF_TOPICS]; /* "resource", ... */
 
 #define TF_ALL_PARTITIONS (-1)
@@ -59,6 +59,12 @@ tf_map_fn tf_space_map;    /* oc_storages, spaces.c */
 tf_map_fn tf_user_map;     /* oc_accounts, people.c; also spaces of which the owner is known now */
 tf_map_fn tf_group_map;    /* oc_groups, people.c */
 tf_map_fn tf_member_map;   /* oc_group_user, people.c */
+tf_map_fn tf_credential_map; /* oc_users, credentials.c */
+tf_map_fn tf_ldap_map;       /* oc_ldap_user_mapping, credentials.c */
+tf_map_fn tf_quota_map;      /* oc_preferences, credentials.c */
+tf_map_fn tf_category_map;   /* oc_vcategory, annotations.c */
+tf_map_fn tf_tagged_map;     /* oc_vcategory_to_object, annotations.c */
+tf_map_fn tf_property_map;   /* oc_properties, annotations.c */
 
 /* True when the row refers to something that `known` does not have (and so the small topics should
  * be read to their end before it is mapped). */
@@ -110,5 +116,12 @@ enum cs3_download tf_download(struct ls_str attributes, bool *ret_odd);
 /* "zoe@far.example/oc" -> "zoe", "far.example/oc" (federation.c); both null where it is no such id.
  */
 void tf_cloud_id(struct ls_str id, struct ls_str *ret_user, struct ls_str *ret_remote);
+
+/* A quota text of oc_accounts or oc_preferences; false for one that ownCloud cannot read either
+ * (then the kind is UNSET). Bytes are set with CS3_QUOTA_BYTES only. quota.c. */
+bool tf_quota_parse(struct ls_str text, enum cs3_quota *ret_kind, int64_t *ret_bytes);
+/* A stored password: its hash without ownCloud's "1|", and how it was made; null for none. True
+ * when nobody but that ownCloud can check it (no hash then, "legacy"). credentials.c. */
+bool tf_password(struct ls_str stored, struct ls_str *ret_hash, const char **ret_algorithm);
 
 #endif

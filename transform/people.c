@@ -2,7 +2,8 @@
  * oc_accounts, oc_groups, oc_group_user -> cs3.person.
  *
  * What can go wrong: oc_accounts is keyed by a number and a person by uid. A deletion that carries
- * only its key is understood through the accounts in memory, where deleted ones stay.
+ * only its key is understood through the accounts in memory, where deleted ones stay; a row whose
+ * uid changes is two people, the old one deleted.
  */
 #include "transform/map.h"
 
@@ -53,6 +54,28 @@ person_new(const struct ls_envelope *e, enum cs3_person_type type, struct ls_are
     return 0;
 }
 
+/* The row has another uid now: there is nobody of the old one any more. */
+static int
+renamed_from(const struct ls_envelope *e, const struct cs3_person *now, struct ls_arena *arena,
+             struct tf_result *ret, struct ls_err *err)
+{
+    const struct ls_value *before = &e->before[AC_USER_ID];
+    struct cs3_person *old;
+    struct ls_str key;
+
+    if (e->op != LS_OP_UPDATE || !e->has_before || before->kind != LS_V_TEXT || before->s.n == 0 ||
+        ls_str_eq(before->s, now->uid))
+        return 0;
+    if (person_new(e, CS3_USER, arena, &old, err) < 0 ||
+        tf_key(arena, "u:", before->s, &key, err) < 0)
+        return -1;
+    old->head.kind = CS3_DELETE;
+    old->uid = before->s;
+    tf_emit(ret, TF_PERSON, 0, key, old);
+    ret->emits[ret->n - 1].counted = false;
+    return 0;
+}
+
 int
 tf_user_map(const struct tf_world *world, const struct ls_envelope *e, struct ls_arena *arena,
             struct tf_result *ret, struct ls_err *err)
@@ -87,6 +110,10 @@ tf_user_map(const struct tf_world *world, const struct ls_envelope *e, struct ls
         p->home = tf_or_null(tf_text(e, AC_HOME));
         p->backend = tf_or_null(tf_text(e, AC_BACKEND));
         p->quota = tf_or_null(tf_text(e, AC_QUOTA));
+        if (!tf_quota_parse(p->quota, &p->quota_kind, &p->quota_bytes))
+            tf_warn(ret, "quota");
+        if (renamed_from(e, p, arena, ret, err) < 0)
+            return -1;
     }
     tf_emit(ret, TF_PERSON, 0, key, p);
     if (e->op == LS_OP_DELETE)

@@ -4,11 +4,12 @@
  * Only rows and heartbeats say how far the source was read; a bracket is stamped when capture makes
  * it, which may be long after what lies before it in the stream.
  *
- * What can go wrong: claiming too much. cs3.resource also gets oc_files_trash, and cs3.person
- * oc_groups and oc_group_user; a heartbeat of the main table that is carried on while one of these
- * still waits to be read would call that part in step. So it carries the earliest of their times,
- * as far as this instance holds them, and none goes on before each of them has been heard of:
- * capture sends the heartbeats of all of them in one transaction.
+ * What can go wrong: claiming too much. cs3.resource also gets oc_files_trash, cs3.person,
+ * cs3.share and cs3.annotation get the tables below that name theirs as `main`; a heartbeat of the
+ * main table that is carried on while one of these still waits to be read would call that part in
+ * step. So it carries the earliest of their times, as far as this instance holds them, and none
+ * goes on before each of them has been heard of: capture sends the heartbeats of all of them in one
+ * transaction.
  */
 #include "transform/reach.h"
 
@@ -32,10 +33,14 @@ static const struct {
     bool lesser;
     enum ls_table_id main; /* lesser: the table whose heartbeats also speak for it */
 } tables[] = {
-    {LS_T_FILECACHE, false, LS_T_FILECACHE},  {LS_T_SHARE, false, LS_T_SHARE},
-    {LS_T_STORAGES, false, LS_T_STORAGES},    {LS_T_ACCOUNTS, false, LS_T_ACCOUNTS},
-    {LS_T_FILES_TRASH, true, LS_T_FILECACHE}, {LS_T_GROUPS, true, LS_T_ACCOUNTS},
-    {LS_T_GROUP_USER, true, LS_T_ACCOUNTS},
+    {LS_T_FILECACHE, false, LS_T_FILECACHE},       {LS_T_SHARE, false, LS_T_SHARE},
+    {LS_T_STORAGES, false, LS_T_STORAGES},         {LS_T_ACCOUNTS, false, LS_T_ACCOUNTS},
+    {LS_T_FILES_TRASH, true, LS_T_FILECACHE},      {LS_T_GROUPS, true, LS_T_ACCOUNTS},
+    {LS_T_GROUP_USER, true, LS_T_ACCOUNTS},        {LS_T_USERS, true, LS_T_ACCOUNTS},
+    {LS_T_LDAP_USER_MAPPING, true, LS_T_ACCOUNTS}, {LS_T_PREFERENCES, true, LS_T_ACCOUNTS},
+    {LS_T_VCATEGORY, false, LS_T_VCATEGORY},       {LS_T_VCATEGORY_TO_OBJECT, true, LS_T_VCATEGORY},
+    {LS_T_PROPERTIES, true, LS_T_VCATEGORY},       {LS_T_SHARE_EXTERNAL, true, LS_T_SHARE},
+    {LS_T_TRUSTED_SERVERS, true, LS_T_SHARE},
 };
 #define TABLES (sizeof(tables) / sizeof(tables[0]))
 

@@ -2,10 +2,10 @@
  * One table says for each watched table: its mapping, the topic it ends in, its brackets.
  *
  * What can go wrong: a bracket that speaks for more than its table covers. The `end` of oc_groups
- * must not sweep users, and that of oc_files_trash must not sweep files: three tables share
- * cs3.person and cs3.share, two share cs3.resource. So brackets of the lesser tables have keys of
- * their own (the compacted topic keeps each) and the record's `type` or `what` says what they
- * cover. A snapshot of one storage has brackets that name it, in key and record.
+ * must not sweep users, and that of oc_files_trash must not sweep files: six tables share
+ * cs3.person, three each cs3.share and cs3.annotation, two cs3.resource. So brackets of the lesser
+ * tables have keys of their own (the compacted topic keeps each) and the record's `type` or `what`
+ * says what they cover. A snapshot of one storage has brackets that name it, in key and record.
  */
 #include "transform/route.h"
 
@@ -18,7 +18,7 @@ static const struct route {
     const char *filtered;
     enum tf_topic topic;
     const char *suffix;    /* of the brackets' keys; NULL: brackets go nowhere */
-    int type;              /* cs3_person.type, cs3_share.type, cs3_resource.what */
+    int type;              /* .type of cs3_person, _share, _annotation; cs3_resource.what */
     bool heartbeat;        /* forwarded */
     const char *tombstone; /* prefix of the key; NULL: goes nowhere */
 } routes[LS_T_COUNT] = {
@@ -33,16 +33,20 @@ static const struct route {
     [LS_T_GROUPS] = {tf_group_map, NULL, NULL, TF_PERSON, ":groups", CS3_GROUP, false, "g:"},
     [LS_T_GROUP_USER] = {tf_member_map, NULL, NULL, TF_PERSON, ":group_user", CS3_MEMBER, false,
                          "m:"},
+    [LS_T_USERS] = {tf_credential_map, NULL, NULL, TF_PERSON, ":users", CS3_CREDENTIAL, false,
+                    "p:"},
+    [LS_T_LDAP_USER_MAPPING] = {tf_ldap_map, NULL, NULL, TF_PERSON, ":ldap", CS3_LDAP, false, "l:"},
+    [LS_T_PREFERENCES] = {tf_quota_map, NULL, NULL, TF_PERSON, ":preferences", CS3_QUOTA, false,
+                          "q:"},
+    [LS_T_VCATEGORY] = {tf_category_map, NULL, NULL, TF_ANNOTATION, "", CS3_CATEGORY, true, "c:"},
+    [LS_T_VCATEGORY_TO_OBJECT] = {tf_tagged_map, NULL, NULL, TF_ANNOTATION, ":tagged", CS3_TAGGED,
+                                  false, "t:"},
+    [LS_T_PROPERTIES] = {tf_property_map, NULL, NULL, TF_ANNOTATION, ":properties", CS3_PROPERTY,
+                         false, "p:"},
     [LS_T_FILES_TRASH] = {tf_trash_map, tf_trash_asks, NULL, TF_RESOURCE, ":trash", CS3_TRASH_INFO,
                           false, "t"},
     /* Looked up when other rows are mapped, never sent. */
     [LS_T_MIMETYPES] = {.filtered = "lookup"},
-    [LS_T_USERS] = {.filtered = "later"},
-    [LS_T_LDAP_USER_MAPPING] = {.filtered = "later"},
-    [LS_T_PROPERTIES] = {.filtered = "later"},
-    [LS_T_VCATEGORY] = {.filtered = "later"},
-    [LS_T_VCATEGORY_TO_OBJECT] = {.filtered = "later"},
-    [LS_T_PREFERENCES] = {.filtered = "later"},
 };
 
 bool
@@ -64,6 +68,7 @@ bare_record(const struct route *route, struct cs3_head head, int64_t storage,
     struct cs3_resource *resource;
     struct cs3_space *space;
     struct cs3_person *person;
+    struct cs3_annotation *annotation;
     struct cs3_share *share;
 
     switch (route->topic) {
@@ -91,6 +96,13 @@ bare_record(const struct route *route, struct cs3_head head, int64_t storage,
         if (person)
             *person = (struct cs3_person){.head = head, .type = (enum cs3_person_type)route->type};
         return person;
+    case TF_ANNOTATION:
+        annotation = tf_alloc(arena, sizeof(*annotation), err);
+        if (annotation)
+            *annotation = (struct cs3_annotation){.head = head,
+                                                  .type = (enum cs3_annotation_type)route->type,
+                                                  .fileid = LS_NO_STORAGE};
+        return annotation;
     default:
         share = tf_alloc(arena, sizeof(*share), err);
         if (share)
@@ -213,6 +225,9 @@ tf_route_tombstone(const struct tf_world *world, const struct tf_route_state *st
     } else {
         size_t n = strlen(route->tombstone);
 
+        /* of "<uid>/files/quota" only the user is in the record's key */
+        if (table->id == LS_T_PREFERENCES && memchr(key.p, '/', key.n))
+            key.n = (size_t)((const char *)memchr(key.p, '/', key.n) - key.p);
         text = tf_alloc(arena, n + key.n + 1, err);
         if (!text)
             return -1;

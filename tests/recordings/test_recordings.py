@@ -165,7 +165,7 @@ def test_consuming_everything_once_more_costs_no_writing_call(replayed):
     if world.target.kind != "simulator":
         pytest.skip("only the simulator counts calls")
     before = world.target.counts()
-    records = sum(1 for name in ("resource", "space", "person", "share")
+    records = sum(1 for name in ("resource", "space", "person", "share", "annotation")
                   for r in topics.read(world.bed.kafka.bootstrap, f"{world.prefix}.cs3.{name}")
                   if r["value"] is not None and not r["key"].startswith("!"))
     taken = taken_in(world)

@@ -25,14 +25,24 @@ def test_rows_become_desired_states_and_every_row_is_counted(new_pipe):
         pipe.row("accounts", "c", {"id": 1, "user_id": "alice", "home": "/d/alice", "state": 1}),
         pipe.row("groups", "c", {"gid": "R&D/50%"}),
         pipe.row("group_user", "c", {"gid": "R&D/50%", "uid": "alice"}),
-        pipe.row("users", "c", {"uid": "alice"}),
+        pipe.row("users", "c", {"uid": "alice", "password": "sha1-of-old"}),
+        pipe.row("ldap_user_mapping", "c", {"owncloud_name": "alice", "ldap_dn": "uid=a",
+                                            "directory_uuid": "6a5c"}),
+        pipe.row("preferences", "c", {"userid": "alice", "appid": "files", "configkey": "quota",
+                                      "configvalue": "5 GB"}),
+        pipe.row("vcategory", "c", {"id": 7, "uid": "alice", "type": "files",
+                                    "category": "_$!<Favorite>!$_"}),
+        pipe.row("vcategory_to_object", "c", {"objid": 44, "categoryid": 7, "type": "files"}),
+        pipe.row("properties", "c", {"id": 3, "fileid": 44, "propertyname": "{urn:x}a",
+                                     "propertyvalue": "b", "propertytype": 1}),
         pipe.row("files_trash", "c", {"auto_id": 9, "id": "a.txt", "user": "bob",
                                       "timestamp": "1700000000", "location": "."}))
-    status = pipe.wait_in(15)
+    status = pipe.wait_in(20)
     assert status["balance"] == 0
-    assert status["out"] == {"space": 3, "resource": 3, "share": 1, "person": 3}
-    assert status["filtered"] == {"lookup": 2, "storage-external": 1, "later": 1}
+    assert status["out"] == {"space": 3, "resource": 3, "share": 1, "person": 6, "annotation": 3}
+    assert status["filtered"] == {"lookup": 2, "storage-external": 1}
     assert status["dead"] == {"share-type": 1}
+    assert status["warning"] == {"password-legacy": 1}
 
     resources = pipe.folded("resource")
     assert resources[(5, "44")]["name"] == "a.txt"
@@ -42,8 +52,13 @@ def test_rows_become_desired_states_and_every_row_is_counted(new_pipe):
     tombstone = [r for r in pipe.records("resource") if r["key"] == "46"][-1]
     assert tombstone["headers"]["seq"] == f"1.{deleted[4]['seq_counter']}.0"
     assert pipe.folded("share")[(0, "1")]["grantee"] == "bob"
-    assert set(pipe.folded("person")) == {(0, "u:alice"), (0, "g:R&D%2F50%25"),
-                                          (0, "m:R&D%2F50%25/alice")}
+    people = pipe.folded("person")
+    assert set(people) == {(0, "u:alice"), (0, "g:R&D%2F50%25"), (0, "m:R&D%2F50%25/alice"),
+                           (0, "p:alice"), (0, "l:alice"), (0, "q:alice")}
+    assert people[(0, "q:alice")]["quota_bytes"] == 5 << 30
+    notes = pipe.folded("annotation")
+    assert set(notes) == {(0, "c:7"), (0, "t:44/7/files"), (0, "p:3")}
+    assert notes[(0, "c:7")]["favorite"] and notes[(0, "t:44/7/files")]["fileid"] == 44
     spaces = pipe.folded("space")
     assert spaces[(0, "5")]["owner"] == "alice"
     assert spaces[(0, "7")]["type"] == "IGNORED"
@@ -73,7 +88,7 @@ def test_what_cannot_be_read_is_a_dead_letter_with_its_bytes_and_the_stream_goes
 def test_brackets_and_heartbeats_reach_the_partitions_they_speak_for(new_pipe):
     pipe = new_pipe()
     pipe.small_site()
-    tables = ("storages", "accounts", "groups", "group_user", "share", "files_trash")
+    tables = pipe.BEATING
     begins = [pipe.envelope(t, "b") for t in tables]
     ends = [pipe.envelope(t, "e", begin_epoch=1, begin_counter=b[4]["seq_counter"])
             for t, b in zip(tables, begins)]
@@ -102,9 +117,14 @@ def test_brackets_and_heartbeats_reach_the_partitions_they_speak_for(new_pipe):
             assert resources[(p, key)]["what"] == ("TRASH_INFO" if "trash" in key else "NODE")
     people = pipe.folded("person")
     assert {k: r["type"] for (_, k), r in people.items() if r["kind"] == "END"} == {
-        "!end": "USER", "!end:groups": "GROUP", "!end:group_user": "MEMBER"}
-    assert people[(0, "!end:groups")]["begin_counter"] == begins[2][4]["seq_counter"]
-    for kind in ("share", "person", "space"):
+        "!end": "USER", "!end:groups": "GROUP", "!end:group_user": "MEMBER",
+        "!end:users": "CREDENTIAL", "!end:ldap": "LDAP", "!end:preferences": "QUOTA"}
+    groups = begins[tables.index("groups")][4]
+    assert people[(0, "!end:groups")]["begin_counter"] == groups["seq_counter"]
+    notes = pipe.folded("annotation")
+    assert {k: r["type"] for (_, k), r in notes.items() if r["kind"] == "END"} == {
+        "!end": "CATEGORY", "!end:tagged": "TAGGED", "!end:properties": "PROPERTY"}
+    for kind in ("share", "person", "space", "annotation"):
         assert pipe.folded(kind)[(0, "!heartbeat")]["kind"] == "HEARTBEAT"
     assert pipe.status()["counters"]["in"] == 6
 
@@ -191,8 +211,7 @@ def test_lag_is_the_age_of_the_last_heartbeat_and_grows_without_one(new_pipe):
         for p in range(8):
             table, key, _, data, value = pipe.envelope("filecache", "h")
             beats.append((table, key, p, data, value))
-        pipe.send(*beats, *(pipe.envelope(t, "h") for t in (
-            "share", "accounts", "storages", "files_trash", "groups", "group_user")))
+        pipe.send(*beats, *(pipe.envelope(t, "h") for t in pipe.BEATING))
 
     def reached():
         status = pipe.status()

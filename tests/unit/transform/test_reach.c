@@ -143,10 +143,21 @@ a_heartbeat_claims_no_more_than_was_read_of_the_lesser_tables(void **state)
     note(s, LS_T_GROUPS, LS_OP_HEARTBEAT, 0, 6000);
     assert_int_equal(forwarded(s, LS_T_FILECACHE, 5000), 2000); /* oc_files_trash is behind */
     assert_int_equal(forwarded(s, LS_T_ACCOUNTS, 5000), 2000);  /* oc_group_user is */
+    assert_int_equal(forwarded(s, LS_T_SHARE, 5000), 2000);     /* those of other servers are */
+    note(s, LS_T_SHARE_EXTERNAL, LS_OP_HEARTBEAT, 0, 6000);
+    note(s, LS_T_TRUSTED_SERVERS, LS_OP_HEARTBEAT, 0, 6000);
     assert_int_equal(forwarded(s, LS_T_SHARE, 5000), 5000);
     assert_int_equal(forwarded(s, LS_T_STORAGES, 5000), 5000);
+    assert_int_equal(forwarded(s, LS_T_VCATEGORY, 5000), 2000); /* both others are */
     note(s, LS_T_FILES_TRASH, LS_OP_HEARTBEAT, 0, 4000);
     note(s, LS_T_GROUP_USER, LS_OP_CREATE, 0, 7000);
+    note(s, LS_T_USERS, LS_OP_CREATE, 0, 7000);
+    note(s, LS_T_LDAP_USER_MAPPING, LS_OP_HEARTBEAT, 0, 6000);
+    note(s, LS_T_PREFERENCES, LS_OP_HEARTBEAT, 0, 6000);
+    note(s, LS_T_PROPERTIES, LS_OP_HEARTBEAT, 0, 6000);
+    assert_int_equal(forwarded(s, LS_T_VCATEGORY, 5001), 2000);
+    note(s, LS_T_VCATEGORY_TO_OBJECT, LS_OP_HEARTBEAT, 0, 4500);
+    assert_int_equal(forwarded(s, LS_T_VCATEGORY, 5001), 4500);
     assert_int_equal(forwarded(s, LS_T_FILECACHE, 5001), 4000);
     assert_int_equal(forwarded(s, LS_T_ACCOUNTS, 5001), 5001);
     /* Heartbeats of the lesser tables themselves go nowhere. */
@@ -166,8 +177,15 @@ no_heartbeat_goes_on_before_the_lesser_tables_have_been_heard_of(void **state)
     assert_int_equal(s->result.n, 0);
     assert_int_equal(route(s, row(s, LS_T_ACCOUNTS, LS_OP_HEARTBEAT)), 0);
     assert_int_equal(s->result.n, 0);
-    assert_int_equal(forwarded(s, LS_T_SHARE, 3000), 3000);
+    assert_int_equal(route(s, row(s, LS_T_SHARE, LS_OP_HEARTBEAT)), 0);
+    assert_int_equal(s->result.n, 0);
+    assert_int_equal(forwarded(s, LS_T_STORAGES, 3000), 3000);
     note(s, LS_T_GROUP_USER, LS_OP_HEARTBEAT, 0, 2500);
+    assert_int_equal(route(s, row(s, LS_T_ACCOUNTS, LS_OP_HEARTBEAT)), 0);
+    assert_int_equal(s->result.n, 0);
+    note(s, LS_T_USERS, LS_OP_HEARTBEAT, 0, 2500);
+    note(s, LS_T_LDAP_USER_MAPPING, LS_OP_HEARTBEAT, 0, 2500);
+    note(s, LS_T_PREFERENCES, LS_OP_HEARTBEAT, 0, 2500);
     assert_int_equal(forwarded(s, LS_T_ACCOUNTS, 3000), 2000);
 }
 
