@@ -26,11 +26,14 @@
 
 #define FILE_CAP (256u << 20)
 enum {
-    TRIES = 30,          /* of a change that is overtaken */
-    READS = 8,           /* of a content that does not come whole */
-    PAUSE_MS = 20,       /* between two of either */
-    QUIET_MS = 150,      /* so long nobody else has written a file */
-    POLITE_MS = 3 * 1000 /* so long is waited for that */
+    TRIES = 30,            /* of a change that is overtaken */
+    READS = 8,             /* of a content that does not come whole */
+    PAUSE_MS = 20,         /* between two of either */
+    QUIET_MS = 100,        /* so long nobody else may have written the file */
+    QUIET_BUSY_MS = 500,   /* the same, when others have written it lately */
+    LATELY_MS = 10 * 1000, /* so long ago */
+    POLITE_MS = 5 * 1000,  /* so long is waited for all that */
+    CHANGES = 4            /* of one caller, at once */
 };
 
 struct waiter {
@@ -57,6 +60,9 @@ struct ap_metadata {
     pthread_mutex_t mutex; /* files and their waiters */
     pthread_cond_t served;
     struct file *files;
+    /* of the one polite file; belongs to who leads it */
+    char our_etag[64];  /* since our last write; "": not known */
+    int64_t foreign_ms; /* when somebody else was seen to have written it; 0: never */
 };
 
 int
@@ -362,17 +368,24 @@ etag_look(struct ap_metadata *m, const char *space, const char *path, char ret[6
         memcpy(ret, info.etag, 64);
 }
 
+/* The server's calls come in bursts: while one goes on we would meet many of them. */
 static void
 quiet_wait(struct ap_metadata *m, const char *space, const char *path)
 {
+    int64_t end = ls_mono_ms() + POLITE_MS, quiet;
     char before[64], now[64];
 
     etag_look(m, space, path, before);
-    for (int64_t waited = 0; waited < POLITE_MS && !ls_run_stopping(); waited += QUIET_MS) {
-        ls_run_sleep_ms(QUIET_MS);
+    if (m->our_etag[0] && strcmp(before, m->our_etag) != 0)
+        m->foreign_ms = ls_mono_ms();
+    while (ls_mono_ms() < end && !ls_run_stopping()) {
+        quiet =
+            m->foreign_ms && ls_mono_ms() - m->foreign_ms < LATELY_MS ? QUIET_BUSY_MS : QUIET_MS;
+        ls_run_sleep_ms(quiet);
         etag_look(m, space, path, now);
         if (!strcmp(before, now))
             return;
+        m->foreign_ms = ls_mono_ms();
         memcpy(before, now, sizeof(before));
     }
 }
@@ -430,6 +443,8 @@ file_lead(struct ap_metadata *m, const char *space, const char *path, bool polit
     file->last = &file->first;
     pthread_mutex_unlock(&m->mutex);
     file_serve(m, space, path, first);
+    if (polite)
+        etag_look(m, space, path, m->our_etag);
     pthread_mutex_lock(&m->mutex);
     for (; first; first = next) {
         next = first->next; /* whoever is done may leave */
@@ -439,30 +454,78 @@ file_lead(struct ap_metadata *m, const char *space, const char *path, bool polit
     pthread_cond_broadcast(&m->served);
 }
 
+/* Every waiter is in its file's row; the mutex is held. Leads one file that nobody leads, or waits.
+ */
+static void
+step(struct ap_metadata *m, struct ap_metadata_change *changes, struct waiter *waiters,
+     struct file **files, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (!waiters[i].done && !files[i]->busy) {
+            file_lead(m, changes[i].space, changes[i].path, changes[i].polite, files[i]);
+            return;
+        }
+    pthread_cond_wait(&m->served, &m->mutex);
+}
+
+static bool
+all_done(const struct waiter *waiters, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (!waiters[i].done)
+            return false;
+    return true;
+}
+
+int
+ap_metadata_change_all(struct ap_metadata *m, struct ap_metadata_change *changes, int n,
+                       struct ls_err *err)
+{
+    struct waiter waiters[CHANGES];
+    struct file *files[CHANGES];
+    int entered, r = 0;
+
+    if (n > CHANGES)
+        return ls_fail(err, LS_ERR_FATAL, 0, "%d files at once", n);
+    pthread_mutex_lock(&m->mutex);
+    for (entered = 0; entered < n; entered++) {
+        files[entered] = file_enter(m, changes[entered].space, changes[entered].path);
+        if (!files[entered])
+            break;
+    }
+    if (entered < n) {
+        r = ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
+        goto out;
+    }
+    for (int i = 0; i < n; i++) {
+        waiters[i] = (struct waiter){.change = changes[i].change, .arg = changes[i].arg};
+        *files[i]->last = &waiters[i];
+        files[i]->last = &waiters[i].next;
+    }
+    while (!all_done(waiters, n))
+        step(m, changes, waiters, files, n);
+    for (int i = 0; i < n; i++) {
+        changes[i].result = waiters[i].result;
+        changes[i].err = waiters[i].err;
+        if (waiters[i].result < 0 && r == 0) {
+            r = -1;
+            if (err)
+                *err = waiters[i].err;
+        }
+    }
+out:
+    while (entered-- > 0)
+        file_leave(m, files[entered]);
+    pthread_mutex_unlock(&m->mutex);
+    return r;
+}
+
 int
 ap_metadata_change(struct ap_metadata *m, const char *space, const char *path, bool polite,
                    ap_metadata_fn *change, void *arg, struct ls_err *err)
 {
-    struct waiter self = {.change = change, .arg = arg};
-    struct file *file;
+    struct ap_metadata_change one = {
+        .space = space, .path = path, .polite = polite, .change = change, .arg = arg};
 
-    pthread_mutex_lock(&m->mutex);
-    file = file_enter(m, space, path);
-    if (!file) {
-        pthread_mutex_unlock(&m->mutex);
-        return ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
-    }
-    *file->last = &self;
-    file->last = &self.next;
-    while (!self.done) {
-        if (!file->busy)
-            file_lead(m, space, path, polite, file);
-        else
-            pthread_cond_wait(&m->served, &m->mutex);
-    }
-    file_leave(m, file);
-    pthread_mutex_unlock(&m->mutex);
-    if (self.result < 0 && err)
-        *err = self.err;
-    return self.result;
+    return ap_metadata_change_all(m, &one, 1, err) < 0 ? -1 : one.result;
 }

@@ -38,9 +38,22 @@ typedef int ap_metadata_fn(void *arg, json_t *doc, struct ls_err *err);
  * is no JSON object (such a file is never overwritten), "timeout" perhaps written, and the rest of
  * writer.h.
  *
- * `polite`: of a file that the server writes without a second try. Waits until nobody else has
- * changed it for a moment, though not for ever; meanwhile others join.
+ * `polite`: of the file that the server writes without a second try (there is one). Waits until
+ * nobody else has changed it for a moment, though not for ever; meanwhile others join.
  */
+struct ap_metadata_change {
+    const char *space, *path;
+    bool polite;
+    ap_metadata_fn *change;
+    void *arg;
+    int result; /* as above, with err */
+    struct ls_err err;
+};
+/* Several files at once, in no order. -1 when one of them failed, with err of the first that did.
+ */
+int ap_metadata_change_all(struct ap_metadata *metadata, struct ap_metadata_change *changes, int n,
+                           struct ls_err *err);
+/* The same of one. */
 int ap_metadata_change(struct ap_metadata *metadata, const char *space, const char *path,
                        bool polite, ap_metadata_fn *change, void *arg, struct ls_err *err);
 

@@ -3,11 +3,11 @@
  * their ids, times, creators, tokens and password hashes, which no interface takes.
  *
  * A share is a grant on the node, an entry in its recipient's list (a user's with his state and
- * mount point), one in its creator's, and the share itself in the file of its space. They are made
- * in this order, so that it appears whole with the last step: with the file but without the grant
- * the recipient would be shown what he cannot open. They are taken away in the same order, the
- * file last, because only that says whose lists the share stands in. A try that ended in between
- * is finished by the next one, and whatever fails after the first step is of unknown outcome.
+ * mount point), one in its creator's, and the share itself in the file of its space. The grant
+ * comes first, else the recipient would be shown what he cannot open; the three files are written
+ * at the same time. They are taken away in the order above, the space's file last, because only
+ * that says whose lists the share stands in. A try that ended in between is finished by the next
+ * one, and whatever fails after the first step is of unknown outcome.
  *
  * The id is made of the row's, so what an earlier try has made is known by it. A share that is
  * there for the same grantee (somebody's at the target) is taken over with its id; one with our id
@@ -69,6 +69,16 @@ put_share(void *arg, json_t *doc, struct ls_err *err)
     struct file_change *c = arg;
 
     return shape_check(ap_share_file_put(doc, c->share, ls_now_us()), c, err);
+}
+
+/* Only where there is none yet; else c->found says which. */
+static int
+put_new_share(void *arg, json_t *doc, struct ls_err *err)
+{
+    struct file_change *c = arg;
+
+    look_share(arg, doc, err);
+    return c->found->id[0] ? 0 : put_share(arg, doc, err);
 }
 
 static int
@@ -238,6 +248,28 @@ grant_drop(struct ap_ocis *ocis, const struct ap_space *space, const struct ap_s
 }
 
 /* ---- shares */
+static struct ap_metadata_change
+a_change(const char *path, ap_metadata_fn *change, struct file_change *c)
+{
+    c->path = path;
+    return (struct ap_metadata_change){
+        .space = AP_SPACE_SHARES, .path = path, .change = change, .arg = c};
+}
+
+static int
+lists_drop(struct ap_ocis *ocis, const struct ap_share_record *share, struct ls_err *err)
+{
+    struct places at;
+    struct file_change c[2] = {{.ssid = at.ssid, .id = share->id},
+                               {.ssid = at.ssid, .id = share->id}};
+    struct ap_metadata_change all[2];
+
+    places_fill(&at, share);
+    all[0] = a_change(at.received, share->group ? drop_list : drop_received, &c[0]);
+    all[1] = a_change(at.created, drop_list, &c[1]);
+    return ap_metadata_change_all(ocis->metadata, all, 2, err);
+}
+
 static int
 share_drop(struct ap_ocis *ocis, const struct ap_space *space, const struct ap_share_record *share,
            struct ls_err *err)
@@ -248,8 +280,7 @@ share_drop(struct ap_ocis *ocis, const struct ap_space *space, const struct ap_s
     places_fill(&at, share);
     if (grant_drop(ocis, space, share, err) < 0)
         return -1;
-    if (change_file(ocis, at.received, share->group ? drop_list : drop_received, &c, err) < 0 ||
-        change_file(ocis, at.created, drop_list, &c, err) < 0 ||
+    if (lists_drop(ocis, share, err) < 0 ||
         change_file(ocis, at.space_file, drop_share, &c, err) < 0)
         return ap_unknown(err);
     return 0;
@@ -338,25 +369,29 @@ same_state(const struct ap_share_record *is, const struct ap_share_record *want)
            (!want->ctime || is->ctime == want->ctime) && !strcmp(is->creator_id, want->creator_id);
 }
 
-/* The lists, then the share. */
+/* The share and its lists. With `found` only a new one: else that says which is there. */
 static int
 share_write(struct ap_ocis *ocis, const struct ap_share_want *want,
-            const struct ap_share_record *share, struct ls_err *err)
+            const struct ap_share_record *share, struct ap_share_record *found, struct ls_err *err)
 {
     const char *mount =
         want->state == CS3_SHARE_ACCEPTED ? ap_share_mount_name(want->mount_point) : NULL;
     struct places at;
-    struct file_change c = {.share = share,
-                            .ssid = at.ssid,
-                            .id = share->id,
-                            .state = want->state,
-                            .mount = mount && ls_utf8_valid(mount, strlen(mount)) ? mount : NULL,
-                            .only_new = true};
+    struct file_change c[3] = {
+        {.ssid = at.ssid,
+         .id = share->id,
+         .state = want->state,
+         .mount = mount && ls_utf8_valid(mount, strlen(mount)) ? mount : NULL,
+         .only_new = true},
+        {.ssid = at.ssid, .id = share->id},
+        {.share = share, .id = share->id, .found = found}};
+    struct ap_metadata_change all[3];
 
     places_fill(&at, share);
-    if (change_file(ocis, at.received, share->group ? put_list : put_received, &c, err) < 0 ||
-        change_file(ocis, at.created, put_list, &c, err) < 0 ||
-        change_file(ocis, at.space_file, put_share, &c, err) < 0)
+    all[0] = a_change(at.received, share->group ? put_list : put_received, &c[0]);
+    all[1] = a_change(at.created, put_list, &c[1]);
+    all[2] = a_change(at.space_file, found ? put_new_share : put_share, &c[2]);
+    if (ap_metadata_change_all(ocis->metadata, all, 3, err) < 0)
         return ap_unknown(err);
     return 0;
 }
@@ -377,13 +412,54 @@ share_find(struct ap_ocis *ocis, const struct ap_share_want *want,
 }
 
 static int
-share_set(struct ap_ocis *ocis, const struct ap_share_want *want, char share_id[AP_ID_SIZE],
-          struct ls_err *err)
+share_grant(struct ap_ocis *ocis, const struct ap_share_want *want,
+            const struct ap_share_record *share, bool update, struct ls_err *err)
 {
-    struct ap_share_record share, found;
-    struct cs3_grant_info grant;
-    struct places at;
-    struct file_change c;
+    const struct cs3_grant_info grant = {.grantee_id = share->grantee_id,
+                                         .group = share->group,
+                                         .permissions = share->permissions,
+                                         .expires = share->expires};
+
+    return grant_put(ocis, want->space, want->node_id, &grant, update, err);
+}
+
+/* One that may be there, in whole or in part, under our id or another. */
+static int
+share_finish(struct ap_ocis *ocis, const struct ap_share_want *want, struct ap_share_record *share,
+             bool sure, struct ls_err *err)
+{
+    struct ap_share_record found, was;
+
+    if (share_find(ocis, want, share, share->id, &found, err) < 0)
+        return -1;
+    if (found.id[0] && same_state(&found, share) && sure)
+        return 0;
+    if ((!found.id[0] || !same_state(&found, share)) &&
+        share_grant(ocis, want, share, found.id[0] != '\0', err) < 0)
+        return -1;
+    was = *share; /* what an earlier try of ours may have put into the lists */
+    if (found.id[0])
+        memcpy(share->id, found.id, sizeof(share->id));
+    if (share_write(ocis, want, share, NULL, err) < 0)
+        return -1;
+    if (strcmp(was.id, share->id) != 0 && lists_drop(ocis, &was, err) < 0)
+        return ap_unknown(err);
+    if (found.id[0] && strcmp(found.creator_id, share->creator_id) != 0) {
+        struct places at;
+        struct file_change c = {.ssid = at.ssid, .id = found.id};
+        places_fill(&at, &found);
+        if (change_file(ocis, at.created, drop_list, &c, err) < 0)
+            return ap_unknown(err);
+    }
+    return 0;
+}
+
+static int
+share_set(struct ap_ocis *ocis, const struct ap_share_want *want, char share_id[AP_ID_SIZE],
+          bool doubtful, struct ls_err *err)
+{
+    struct ap_share_record share, found = {0};
+    bool fresh = !share_id[0] && !doubtful;
 
     if (row_check(want->row, err) < 0 || record_fill(ocis, want, &share, err) < 0)
         return -1;
@@ -391,27 +467,12 @@ share_set(struct ap_ocis *ocis, const struct ap_share_want *want, char share_id[
     if (!share.id[0] &&
         ap_share_id_of(want->space->storage_id, want->space->space_id, want->row, share.id) < 0)
         return ls_fail_cause(err, LS_ERR_POISON, 0, "refused", "the share's id is too long");
-    if (share_find(ocis, want, &share, share.id, &found, err) < 0)
+    if (fresh && (share_grant(ocis, want, &share, false, err) < 0 ||
+                  share_write(ocis, want, &share, &found, err) < 0))
         return -1;
-    if (found.id[0])
-        memcpy(share.id, found.id, sizeof(share.id));
-    if (found.id[0] && same_state(&found, &share))
-        goto done;
-    grant = (struct cs3_grant_info){.grantee_id = share.grantee_id,
-                                    .group = share.group,
-                                    .permissions = share.permissions,
-                                    .expires = share.expires};
-    if (grant_put(ocis, want->space, want->node_id, &grant, found.id[0] != '\0', err) < 0)
-        return -1;
-    if (share_write(ocis, want, &share, err) < 0)
-        return -1;
-    if (found.id[0] && strcmp(found.creator_id, share.creator_id) != 0) {
-        places_fill(&at, &found);
-        c = (struct file_change){.ssid = at.ssid, .id = found.id};
-        if (change_file(ocis, at.created, drop_list, &c, err) < 0)
-            return ap_unknown(err);
-    }
-done:
+    if ((!fresh || found.id[0]) &&
+        share_finish(ocis, want, &share, share_id[0] && !doubtful, err) < 0)
+        return fresh ? ap_unknown(err) : -1;
     memcpy(share_id, share.id, AP_ID_SIZE);
     return 0;
 }
@@ -422,9 +483,8 @@ ap_exact_share_set(struct ap_writer *w, const struct ap_share_want *want, char s
 {
     struct ls_err why = {0};
 
-    (void)doubtful; /* every try looks first */
     if (ap_share_open_check(want->permissions, want->folder, want->expires, &why) == 0)
-        return share_set(ap_ocis_of(w), want, share_id, err);
+        return share_set(ap_ocis_of(w), want, share_id, doubtful, err);
     if (share_id[0] && ap_exact_share_remove(w, want->space, want->sharer, share_id, err) < 0)
         return -1;
     if (err)
