@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <openssl/evp.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,7 @@ enum {
     QUIET_MS = 100,        /* so long nobody else may have written the file */
     QUIET_BUSY_MS = 500,   /* the same, when others have written it lately */
     LATELY_MS = 10 * 1000, /* so long ago */
+    GATHER_MS = 40,        /* at most so long for those who are coming */
     POLITE_MS = 5 * 1000,  /* so long is waited for all that */
     CHANGES = 4            /* of one caller, at once */
 };
@@ -60,6 +62,7 @@ struct ap_metadata {
     pthread_mutex_t mutex; /* files and their waiters */
     pthread_cond_t served;
     struct file *files;
+    atomic_int coming;
     /* of the one polite file; belongs to who leads it */
     char our_etag[64];  /* since our last write; "": not known */
     int64_t foreign_ms; /* when somebody else was seen to have written it; 0: never */
@@ -390,6 +393,19 @@ quiet_wait(struct ap_metadata *m, const char *space, const char *path)
     }
 }
 
+void
+ap_metadata_coming(struct ap_metadata *m, int more)
+{
+    atomic_fetch_add(&m->coming, more);
+}
+
+static void
+coming_wait(struct ap_metadata *m)
+{
+    for (int waited = 0; waited < GATHER_MS && atomic_load(&m->coming) > 0; waited += 5)
+        ls_run_sleep_ms(5);
+}
+
 static struct file *
 file_enter(struct ap_metadata *m, const char *space, const char *path)
 {
@@ -433,11 +449,12 @@ file_lead(struct ap_metadata *m, const char *space, const char *path, bool polit
     struct waiter *first, *next;
 
     file->busy = true;
-    if (polite) {
-        pthread_mutex_unlock(&m->mutex);
+    pthread_mutex_unlock(&m->mutex);
+    if (polite)
         quiet_wait(m, space, path);
-        pthread_mutex_lock(&m->mutex);
-    }
+    else
+        coming_wait(m);
+    pthread_mutex_lock(&m->mutex);
     first = file->first;
     file->first = NULL;
     file->last = &file->first;

@@ -56,5 +56,8 @@ int ap_metadata_change_all(struct ap_metadata *metadata, struct ap_metadata_chan
 /* The same of one. */
 int ap_metadata_change(struct ap_metadata *metadata, const char *space, const char *path,
                        bool polite, ap_metadata_fn *change, void *arg, struct ls_err *err);
+/* So many callers are on their way: a file is not written at once, lest each is written for alone.
+ * Up and down again, before the change itself. */
+void ap_metadata_coming(struct ap_metadata *metadata, int more);
 
 #endif

@@ -460,6 +460,7 @@ share_set(struct ap_ocis *ocis, const struct ap_share_want *want, char share_id[
 {
     struct ap_share_record share, found = {0};
     bool fresh = !share_id[0] && !doubtful;
+    int r;
 
     if (row_check(want->row, err) < 0 || record_fill(ocis, want, &share, err) < 0)
         return -1;
@@ -467,9 +468,13 @@ share_set(struct ap_ocis *ocis, const struct ap_share_want *want, char share_id[
     if (!share.id[0] &&
         ap_share_id_of(want->space->storage_id, want->space->space_id, want->row, share.id) < 0)
         return ls_fail_cause(err, LS_ERR_POISON, 0, "refused", "the share's id is too long");
-    if (fresh && (share_grant(ocis, want, &share, false, err) < 0 ||
-                  share_write(ocis, want, &share, &found, err) < 0))
-        return -1;
+    if (fresh) {
+        ap_metadata_coming(ocis->metadata, 1);
+        r = share_grant(ocis, want, &share, false, err);
+        ap_metadata_coming(ocis->metadata, -1);
+        if (r < 0 || share_write(ocis, want, &share, &found, err) < 0)
+            return -1;
+    }
     if ((!fresh || found.id[0]) &&
         share_finish(ocis, want, &share, share_id[0] && !doubtful, err) < 0)
         return fresh ? ap_unknown(err) : -1;
