@@ -104,3 +104,9 @@ class Cs3:
         _, metadata = self.session(user)
         return list(self._ok(self.api.ListPublicShares(
             link_api_pb2.ListPublicSharesRequest(), metadata=metadata), "ListPublicShares").share)
+
+    def open_link(self, token, password=""):
+        """The answer to somebody who has a link's token, and perhaps its password."""
+        request = link_api_pb2.GetPublicShareByTokenRequest(token=token)
+        request.authentication.password = password
+        return self.api.GetPublicShareByToken(request)

@@ -75,6 +75,12 @@ class Daemons:
                 options["target.service_account_id"] = target.service[0]
                 options["target.service_account_secret_file"] = self._secret(
                     "service", target.service[1])
+            if target.system_user:
+                options.update({
+                    "apply.shares": "api",  # exact where a test asks for it
+                    "target.system": target.system,
+                    "target.system_user_id": target.system_user[0],
+                    "target.system_user_key_file": self._secret("system", target.system_user[1])})
             if target.storage_id:
                 options["target.storage_id"] = target.storage_id
         return options

@@ -2,7 +2,8 @@
 What Lockstep writes to: the oCIS simulator of tests/sim, or a real oCIS.
 
 Both have the same attributes: gateway, provider (host:port of CS3 gRPC), graph (URL), graph_user,
-graph_password, machine_key, service (id and secret of its service account), kind ("simulator" or
+graph_password, machine_key, service (id and secret of its service account), system and system_user
+(storage-system, its user's id and key), kind ("simulator" or
 "oCIS"). A real oCIS is the binary that
 $LOCKSTEP_OCIS names, or `ocis` on the PATH; its folder is initialised by itself and every port it
 knows is moved to a free one. The simulator prints its ports as one line of JSON when it is ready.
@@ -41,12 +42,12 @@ class Target:
         self.process = None
         self.gateway = self.provider = self.sharing = self.data = self.graph = None
         self.graph_user, self.graph_password, self.machine_key = "admin", "admin", None
-        self.storage_id = self.service = None
+        self.storage_id = self.service = self.system = self.system_user = None
 
     def describe(self):
         return {k: getattr(self, k) for k in (
             "kind", "gateway", "provider", "sharing", "data", "graph", "graph_user", "graph_password",
-            "machine_key", "storage_id", "service")}
+            "machine_key", "storage_id", "service", "system", "system_user")}
 
     def stop(self):
         if self.process:
@@ -75,7 +76,8 @@ class Simulator(Target):
             self.ready = json.loads(self._first_line(out, 60))
         at = {name: f"127.0.0.1:{port}" for name, port in self.ready["ports"].items()}
         self.gateway, self.provider, self.data = at["gateway"], at["storage-users"], at["data"]
-        self.sharing = at["sharing"]
+        self.sharing, self.system = at["sharing"], at["storage-system"]
+        self.system_user = self.ready["system_user_id"], self.ready["system_user_key"]
         self.graph, self.admin = f"http://{at['graph']}/graph", f"http://{at['admin']}"
         self.machine_key, self.storage_id = self.ready["machine_key"], self.ready["storage_id"]
         self.service = self.ready["service_id"], self.ready["service_secret"]
@@ -181,6 +183,7 @@ class Ocis(Target):
         self.gateway = env["OCIS_GATEWAY_GRPC_ADDR"]
         self.provider = env["STORAGE_USERS_GRPC_ADDR"]
         self.sharing = env["SHARING_GRPC_ADDR"]
+        self.system = env["STORAGE_SYSTEM_GRPC_ADDR"]
         self.graph = f"https://127.0.0.1:{at['PROXY_HTTP_ADDR']}/graph"
         return env
 
@@ -194,6 +197,7 @@ class Ocis(Target):
         self.storage_id = _yaml(text, r" +storage_users_mount_id")
         self.service = (_yaml(text, r" +service_account_id"),
                         _yaml(text, r" +service_account_secret"))
+        self.system_user = (_yaml(text, "system_user_id"), _yaml(text, "system_user_api_key"))
         self.process = Process("oCIS", [self.binary, "server"], self.folder / "server.log",
                                env=env)
         self.process.wait_ready(self.answers, 90)

@@ -26,7 +26,6 @@ class RealOcis(Ocis):
         env = super()._environment()
         self.data = env["STORAGE_USERS_HTTP_ADDR"]
         self.sharing = env["SHARING_GRPC_ADDR"]
-        self.system = env["STORAGE_SYSTEM_GRPC_ADDR"]
         self.system_data = env["STORAGE_SYSTEM_HTTP_ADDR"]
         self.graph_inside = env["GRAPH_HTTP_ADDR"]  # takes a token instead of a password
         return env
@@ -38,7 +37,6 @@ class RealOcis(Ocis):
         def value(key):
             return re.search(r"^ *%s: *(.*?) *$" % key, text, re.M).group(1).strip("\"'")
         self.service = (value("service_account_id"), value("service_account_secret"))
-        self.system_user = (value("system_user_id"), value("system_user_api_key"))
 
 
 class Sim(Simulator):
@@ -46,11 +44,9 @@ class Sim(Simulator):
         super().start()
         ports = self.ready["ports"]
         self.sharing = "127.0.0.1:%d" % ports["sharing"]
-        self.system = "127.0.0.1:%d" % ports["storage-system"]
         self.system_data = "127.0.0.1:%d" % ports["system-data"]
         self.links = "http://127.0.0.1:%d" % ports["links"]
         self.service = (self.ready["service_id"], self.ready["service_secret"])
-        self.system_user = (self.ready["system_user_id"], self.ready["system_user_key"])
 
 
 def start(kind, folder):

@@ -4,14 +4,16 @@ The writer is the same, with the credentials of the system storage; what the tar
 the files is looked at with the raw client, as their owner, recipient, or somebody with a link.
 """
 import threading
-import time
 import uuid
+from types import SimpleNamespace
 
 import bcrypt
+import cs3.sharing.link.v1beta1.link_api_pb2 as links_api
 import pytest
 import requests
 from client import DENIED, EDITOR, NOT_FOUND, OK, VIEWER
 from probe import bits
+from test_metadata import LINKS, System
 from test_writer import make_site
 
 ACCEPTED, REJECTED = 2, 3
@@ -198,8 +200,10 @@ def test_a_member_has_his_own_state_of_a_group_share(pair):
 
 # ---- links
 def opens(site, token, password):
-    """From outside: does the link open?"""
-    code = site.see.link_by_token(token, password).status.code
+    """To somebody who is not signed in: does the link open?"""
+    request = links_api.GetPublicShareByTokenRequest(token=token)
+    request.authentication.password = password or ""
+    code = site.client.gateway.GetPublicShareByToken(request, timeout=20).status.code
     assert code in (OK, DENIED, NOT_FOUND)
     return code == OK
 
@@ -331,7 +335,6 @@ def test_nothing_is_lost_beside_writers_of_the_target(pair):
 # ---- troubles that only the simulator makes to order
 @pytest.fixture
 def sim_pair(sim, clients, tmp_path):
-    from types import SimpleNamespace
     site = make_site(sim, clients, tmp_path, exact=True)
     site.target = sim
     name = "r" + uuid.uuid4().hex[:8]
@@ -391,7 +394,6 @@ def test_links_of_many_workers_are_one_write(sim, sim_pair):
 
 
 def test_a_file_that_is_not_what_we_know_is_never_overwritten(sim, sim_pair):
-    from test_metadata import LINKS, System
     site, system = sim_pair.site, System(sim)
     node = site.folder("A")
     link(site, node, VIEWER, row=1)

@@ -38,7 +38,8 @@ def replayed(request, tmp_path_factory):
     # the recording's GTIDs are its own: they may lie before those of this server
     with Bed(mariadb_options=["gtid_strict_mode=OFF"]) as bed, \
             World(bed, work / "w", home=HOME, tables=False,
-                  sets={"apply.retry_max_ms": 2000}) as world:
+                  sets={"apply.retry_max_ms": 2000, "apply.shares": "exact",
+                        "capture.link_secrets": "true"}) as world:
         recording.load_start(bed.mariadb, work)
         world.data.rmdir()
         recording.unpack("start", world.data, work)
@@ -157,6 +158,71 @@ def test_everybody_receives_what_is_shared_with_him(replayed):
             problems.append(f"share {share['id']}: {recipient} does not receive {node['path']}")
     assert problems == []
     assert checked
+
+
+def live_shares(recording, world, *kinds):
+    """(share, node) of the shares of what lies in the home of somebody who can sign in."""
+    live = {row["fileid"]: row for row in recording.expected("file", "folder")}
+    signing_in = set(people(recording, world))
+    for share in recording.expected("share"):
+        node = live.get(share["file_source"])
+        if share["share_type"] in kinds and not share["dormant"] and node \
+                and node["user"] in signing_in:
+            yield share, node
+
+
+def test_shares_keep_id_time_state_and_mount_point(replayed):
+    """Of several rows of one recipient the oldest gives id and time."""
+    recording, world = replayed
+    signing_in, folded, problems = set(people(recording, world)), {}, []
+    for share, node in live_shares(recording, world, 0):
+        if share["share_with"] in signing_in and share["share_with"] != node["user"]:
+            folded.setdefault((share["share_with"], share["file_source"]), []).append((share, node))
+    for (recipient, _), rows in folded.items():
+        share, node = min(rows, key=lambda r: (r[0]["stime"], r[0]["id"]))
+        target = world.cs3.walk(node["user"])[node["path"]].id.opaque_id
+        got = [r for r in world.cs3.received(recipient)
+               if r.share.resource_id.opaque_id == target and r.share.grantee.type == 1]
+        wanted = (str(share["id"]), share["stime"])
+        if [(r.share.id.opaque_id.rpartition(":")[2], r.share.ctime.seconds)
+                for r in got] != [wanted]:
+            problems.append((share, [str(r.share.id.opaque_id) for r in got]))
+        elif len(rows) == 1 and share["accepted"] == 0 and (
+                got[0].state != 2 or got[0].mount_point.path.removeprefix("./")
+                != share["file_target"].rpartition("/")[2]):
+            problems.append((share, got[0].state, got[0].mount_point.path))
+    assert problems == []
+    assert folded
+
+
+def test_old_links_open_with_their_tokens_and_passwords(replayed):
+    """One with a password is opened in each recording: to find out which it has takes seconds."""
+    recording, world = replayed
+    links, problems, opened = list(live_shares(recording, world, 3)), [], 0
+    for share, node in links:
+        answer = world.cs3.open_link(share["token"])
+        if answer.status.code != (8 if share["share_with"] else 1):
+            problems.append((share["id"], answer.status.code))
+        elif share["share_with"] and not opened:
+            password = password_of(share["share_with"])
+            got = world.cs3.open_link(share["token"], password)
+            assert (got.status.code, got.share.id.opaque_id, got.share.ctime.seconds) == \
+                (1, str(share["id"]), share["stime"])
+            assert world.cs3.open_link(share["token"], password + "x").status.code == 8
+            opened += 1
+        elif not share["share_with"]:
+            wanted = world.cs3.walk(node["user"])[node["path"]].id.opaque_id
+            assert answer.share.resource_id.opaque_id == wanted
+    assert problems == []
+    assert opened and links
+
+
+def password_of(stored):
+    """As tests/recordings/README.md says how the links' passwords were chosen."""
+    import bcrypt
+    hashed = stored.removeprefix("1|").replace("$2y$", "$2b$", 1).encode()
+    words = ["Secret7!"] + ["N%d!" % i for i in range(10)] + ["Pw%d!" % i for i in range(100)]
+    return next(word for word in words if bcrypt.checkpw(word.encode(), hashed))
 
 
 def test_consuming_everything_once_more_costs_no_writing_call(replayed):

@@ -13,7 +13,7 @@ from google.protobuf import message_factory
 
 from errors import status
 
-OPEN = ("Authenticate", "WhoAmI")
+OPEN = ("Authenticate", "WhoAmI", "GetPublicShareByToken")
 HOP = 0.002  # seconds that the gateway needs for its own way to the provider
 
 
