@@ -550,6 +550,14 @@ static void __attribute__((unused)) flow_run(struct flow *f, const struct flow_s
     }
 }
 
+/* A test that is nothing but its steps. */
+#define SEQUENCE(name, ...)                                                                        \
+    static void name(void **state)                                                                 \
+    {                                                                                              \
+        static const struct flow_step steps[] = {__VA_ARGS__, {NULL, NULL}};                       \
+        flow_run(*state, steps);                                                                   \
+    }
+
 #define FLOW_TEST(t) cmocka_unit_test_setup_teardown(t, flow_setup, flow_teardown)
 
 #endif

@@ -5,13 +5,6 @@
  */
 #include "tests/unit/flow/flow.h"
 
-#define SEQUENCE(name, ...)                                                                        \
-    static void name(void **state)                                                                 \
-    {                                                                                              \
-        static const struct flow_step steps[] = {__VA_ARGS__, {NULL, NULL}};                       \
-        flow_run(*state, steps);                                                                   \
-    }
-
 SEQUENCE(a_share_with_a_user_is_made_changed_and_taken_back,
          {"I oc_share id=1 share_with='bob' file_source=44 file_target='/Papers'",
           "Papers of alice: bob accepted at /Papers\n"
