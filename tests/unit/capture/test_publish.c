@@ -351,8 +351,10 @@ a_bracket_says_how_far_was_read_not_what_time_it_is(void **state)
     assert_int_equal(envelope(LS_T_GROUPS, 0)->source_ts_us, 7000);
     assert_int_equal(cap_publish_heartbeat(publisher, 9000, &err), 0);
     assert_int_equal(cap_publish_end(publisher, LS_NO_STORAGE, seq, &err), 0);
-    assert_int_equal(envelope(LS_T_USERS, 1)->source_ts_us, 9000);
-    assert_int_equal(envelope(LS_T_USERS, 1)->op, LS_OP_END);
+    assert_int_equal(envelope(LS_T_USERS, 1)->op, LS_OP_HEARTBEAT);
+    assert_int_equal(envelope(LS_T_USERS, 2)->source_ts_us, 9000);
+    assert_int_equal(envelope(LS_T_USERS, 2)->op, LS_OP_END);
+    assert_int_equal(count("p.oc10.oc_mimetypes"), 2); /* looked up only: brackets, no beat */
 }
 
 static void
