@@ -8,7 +8,8 @@
  * RETRY throws the whole batch away: abort, counters back to the committed ones, the consumer back
  * to the committed offsets, and the same rows come again. A producer that cannot even abort (or
  * fails again at once) is replaced; then the counters are read back, as at a start, because its
- * last commit may have succeeded without telling us.
+ * last commit may have succeeded without telling us. So is one that the broker has fenced for
+ * sleeping over its transaction; one that another process has fenced is the end.
  *
  * When the group takes partitions away, the batch is committed first, inside the rebalance: later
  * the offsets of those partitions could no longer be part of it and their records would be sent
@@ -64,6 +65,7 @@ struct tf_pipeline {
     int64_t told_ms;
     struct ls_err broken; /* a rebalance could not commit; kind NONE: all is well */
     struct tf_counts counts, committed;
+    struct tf_mark mark; /* of the producer's beginning */
     struct ls_backoff backoff;
 
     struct tf_reach *reach;
@@ -304,23 +306,43 @@ producer_renew(struct tf_pipeline *p, struct ls_err *err)
     p->producer = NULL;
     if (ls_producer_new(p->config, p->producer_id, &p->producer, err) < 0)
         return -1;
-    if (tf_store_get(p->config, p->producer, &p->committed, err) < 0)
+    if (tf_store_get(p->config, p->producer, &p->committed, &p->mark, err) < 0)
         return -1;
     p->suspect = false;
     return 0;
+}
+
+/* Fenced, but by nobody: a process that sleeps for longer than transaction.timeout.ms finds that
+ * the broker has given its transaction up. Another process of this name would have left its mark.
+ */
+static bool
+is_only_late(struct tf_pipeline *p, const struct ls_err *why)
+{
+    struct ls_err trouble = {0};
+    bool ours = false;
+
+    if (strcmp(why->cause, "fenced") != 0)
+        return false;
+    if (tf_store_is_ours(p->config, &p->mark, &ours, &trouble) < 0)
+        ls_log_err(LS_WARN, "retry", &trouble);
+    else if (ours)
+        ls_log(LS_WARN, "transaction-timeout",
+               LS_S("message", "the broker gave our transaction up; nobody has taken over"));
+    return ours;
 }
 
 /* Back to the last commit. Returns -1 only when that is impossible for good. */
 static int
 batch_throw_away(struct tf_pipeline *p, const struct ls_err *why, struct ls_err *err)
 {
-    bool renew = p->suspect || !p->producer;
+    /* a new producer ends what the old one had open */
+    bool renew = p->suspect || !p->producer || why->kind == LS_ERR_FATAL;
     struct ls_err trouble = {0};
 
     ls_log_err(LS_WARN, "batch-aborted", why);
     ls_metric_add(tf_status_metrics(p->status), TF_M_ABORTS, NULL, 1);
-    if (p->open && p->producer && ls_producer_abort(p->producer, &trouble) < 0) {
-        if (trouble.kind == LS_ERR_FATAL) {
+    if (p->open && !renew && ls_producer_abort(p->producer, &trouble) < 0) {
+        if (trouble.kind == LS_ERR_FATAL && !is_only_late(p, &trouble)) {
             *err = trouble;
             return -1;
         }
@@ -424,7 +446,7 @@ tf_pipeline_run(struct tf_pipeline *p, struct ls_err *err)
         int64_t now_ms = ls_mono_ms();
 
         if (step(p, now_ms, &why) < 0) {
-            if (why.kind != LS_ERR_RETRY) {
+            if (why.kind != LS_ERR_RETRY && !is_only_late(p, &why)) {
                 *err = why;
                 return -1;
             }

@@ -61,20 +61,22 @@ write_mark(const struct ls_config *config, struct ls_producer *producer, const c
 
 int
 tf_store_get(const struct ls_config *config, struct ls_producer *producer, struct tf_counts *ret,
-             struct ls_err *err)
+             struct tf_mark *ret_mark, struct ls_err *err)
 {
     struct ls_partition from = {ls_config_topic(config, "counters"), 0, LS_OFFSET_BEGINNING};
     struct ls_consumer *consumer = NULL;
     struct tf_counts counts = {0};
-    char key[96], mark_key[104], mark[64];
+    struct tf_mark mark;
+    char key[96], mark_key[104];
     int64_t deadline = ls_mono_ms() + STALL_MS;
     bool found = false;
     int r = -1;
 
     key_print(config, "", key, sizeof(key));
     key_print(config, "/mark", mark_key, sizeof(mark_key));
-    snprintf(mark, sizeof(mark), "{\"mark\":\"%lld-%d\"}", (long long)ls_now_us(), (int)getpid());
-    if (write_mark(config, producer, mark_key, mark, err) < 0 ||
+    snprintf(mark.text, sizeof(mark.text), "{\"mark\":\"%lld-%d\"}", (long long)ls_now_us(),
+             (int)getpid());
+    if (write_mark(config, producer, mark_key, mark.text, err) < 0 ||
         ls_consumer_new(config, NULL, &consumer, err) < 0 ||
         ls_consumer_assign(consumer, &from, 1, err) < 0)
         goto out;
@@ -94,16 +96,47 @@ tf_store_get(const struct ls_config *config, struct ls_producer *producer, struc
         r = 0;
         if (ls_str_is(m->key, key) && m->value.p)
             r = tf_counts_parse(m->value, &counts, err);
-        found = ls_str_is(m->key, mark_key) && ls_str_is(m->value, mark);
+        found = ls_str_is(m->key, mark_key) && ls_str_is(m->value, mark.text);
         ls_message_free(m);
         if (r < 0)
             goto out;
         r = -1;
     }
     *ret = counts;
+    *ret_mark = mark;
     r = 0;
 out:
     if (consumer)
         ls_consumer_free(consumer);
     return r;
+}
+
+struct marks {
+    char key[104];
+    const struct tf_mark *ours;
+    bool last_is_ours;
+};
+
+static int
+see_mark(void *arg, const struct ls_message *m, struct ls_err *err)
+{
+    struct marks *marks = arg;
+
+    (void)err;
+    if (ls_str_is(m->key, marks->key))
+        marks->last_is_ours = ls_str_is(m->value, marks->ours->text);
+    return 0;
+}
+
+int
+tf_store_is_ours(const struct ls_config *config, const struct tf_mark *mark, bool *ret,
+                 struct ls_err *err)
+{
+    struct marks marks = {.ours = mark};
+
+    key_print(config, "/mark", marks.key, sizeof(marks.key));
+    if (ls_topic_read(config, ls_config_topic(config, "counters"), see_mark, &marks, err) < 0)
+        return -1;
+    *ret = marks.last_is_ours;
+    return 0;
 }

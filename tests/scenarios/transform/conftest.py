@@ -37,9 +37,9 @@ def kafka():
 def new_pipe(kafka, tmp_path):
     pipes = []
 
-    def make():
+    def make(**sets):
         pipes.append(pipe.Pipe(kafka, avro, f"p{uuid.uuid4().hex[:8]}",
-                               tmp_path / f"pipe{len(pipes)}"))
+                               tmp_path / f"pipe{len(pipes)}", sets))
         return pipes[-1]
 
     yield make

@@ -29,8 +29,8 @@ class Pipe:
                "preferences", "files_trash", "vcategory", "vcategory_to_object", "properties",
                "share_external", "trusted_servers")
 
-    def __init__(self, bed, avro, prefix, folder):
-        self.bed, self.prefix, self.folder = bed, prefix, folder
+    def __init__(self, bed, avro, prefix, folder, sets=None):
+        self.sets, self.bed, self.prefix, self.folder = sets or {}, bed, prefix, folder
         folder.mkdir()
         self.site = self.instance("1")
         self.others = []
@@ -50,7 +50,7 @@ class Pipe:
                            "lockstep.partitions": PARTITIONS, "lockstep.instance": name,
                            "kafka.session.timeout.ms": 6000,
                            # what a dead instance had open must not outlive the test
-                           "kafka.transaction.timeout.ms": 10000})
+                           "kafka.transaction.timeout.ms": 10000, **self.sets})
 
     def another(self, name):
         """A second instance beside the first."""
@@ -139,8 +139,8 @@ class Pipe:
         """Until the daemon has counted that many rows, and what it committed can be read."""
         count = self.rows_in if self.others else self.counted
         wait_until(lambda: count() >= rows, seconds, f"{rows} rows", 0.1)
-        wait_until(lambda: self._ends("read_committed") == self._ends("read_uncommitted"),
-                   seconds, "the last commit's marks in all partitions", 0.05)
+        wait_until(lambda: not self.unfinished(), seconds,
+                   "the last commit's marks in all partitions", 0.05)
         return self.status()
 
     def counted(self):
@@ -163,6 +163,10 @@ class Pipe:
                                   for group in ("out", "filtered", "dead")), c
         dead = sum(sum(c["dead"].values()) for c in counters)
         assert not dead or len(self.dead()) == dead
+
+    def unfinished(self):
+        """Whether a transaction is open in what comes out."""
+        return self._ends("read_committed") != self._ends("read_uncommitted")
 
     def _ends(self, isolation):
         consumer = Consumer({"bootstrap.servers": self.bed.kafka.bootstrap, "group.id": "ends",

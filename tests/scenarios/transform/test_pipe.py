@@ -201,6 +201,35 @@ def test_a_second_process_of_the_same_instance_fences_the_first(new_pipe):
         assert old_port != pipe.site.ports["transform"]
 
 
+def test_an_instance_that_slept_over_its_transaction_goes_on(new_pipe):
+    pipe = new_pipe(**{"kafka.transaction.timeout.ms": 4000, "transform.commit_ms": 3000})
+    pipe.small_site()
+    pipe.wait_in(5)
+    process, sent = pipe.site.running["transform"], [0]
+
+    def is_open():
+        pipe.send(pipe.file(44))
+        sent[0] += 1
+        return pipe.unfinished()
+
+    def given_up():
+        return "transaction-timeout" in [
+            line.get("event") for line in pipe.site.log_lines("transform")]
+
+    for _ in range(5):  # it may commit in the moment before it is put to sleep
+        wait_until(is_open, 30, "an open transaction", 0.01)
+        pipe.site.pause("transform")
+        wait_until(lambda: not pipe.unfinished(), 30, "the broker to give it up", 0.1)
+        pipe.site.resume("transform")
+        pipe.send(pipe.file(45))
+        sent[0] += 1
+        pipe.wait_in(sent[0] + 5, 60)
+        if given_up():
+            break
+    assert given_up() and process.alive()
+    assert len(pipe.records("resource")) == sent[0]
+
+
 def test_lag_is_the_age_of_the_last_heartbeat_and_grows_without_one(new_pipe):
     pipe = new_pipe()
     pipe.small_site()

@@ -40,6 +40,8 @@ counters_come_back_from_their_own_topic_and_nothing_is_written_to_captures(void 
     rd_kafka_mock_cluster_t *cluster = rd_kafka_mock_cluster_new(host, 1);
     const char *sets[] = {servers, "lockstep.prefix=t", "log.level=error"};
     struct tf_counts counts = {0}, back = {.in = 99};
+    struct tf_mark mark, other;
+    bool ours = false;
     struct ls_producer *p = NULL;
     struct ls_config *config = NULL;
     struct ls_err err = {0};
@@ -51,7 +53,7 @@ counters_come_back_from_their_own_topic_and_nothing_is_written_to_captures(void 
     rd_kafka_mock_topic_create(cluster, "t.counters", 1, 1);
     assert_int_equal(ls_config_load(NULL, (char *const *)sets, 3, &config, &err), 0);
     assert_int_equal(ls_producer_new(config, "t-transform-1", &p, &err), 0);
-    assert_int_equal(tf_store_get(config, p, &back, &err), 0);
+    assert_int_equal(tf_store_get(config, p, &back, &mark, &err), 0);
     assert_int_equal(back.in, 0);
 
     counts.in = 7;
@@ -59,11 +61,20 @@ counters_come_back_from_their_own_topic_and_nothing_is_written_to_captures(void 
     assert_int_equal(ls_producer_begin(p, &err), 0);
     assert_int_equal(tf_store_put(config, p, &counts, &err), 0);
     assert_int_equal(ls_producer_commit(p, &err), 0);
-    assert_int_equal(tf_store_get(config, p, &back, &err), 0);
+    assert_int_equal(tf_store_get(config, p, &back, &mark, &err), 0);
     assert_int_equal(back.in, 7);
     assert_int_equal(tf_counts_get(&back, TF_COUNT_OUT, "resource"), 1);
     assert_int_equal(records_in(config, "position"), 0);
     assert_int_equal(records_in(config, "counters"), 3);
+
+    /* the last who began holds the name */
+    assert_int_equal(tf_store_is_ours(config, &mark, &ours, &err), 0);
+    assert_true(ours);
+    assert_int_equal(tf_store_get(config, p, &back, &other, &err), 0);
+    assert_int_equal(tf_store_is_ours(config, &mark, &ours, &err), 0);
+    assert_false(ours);
+    assert_int_equal(tf_store_is_ours(config, &other, &ours, &err), 0);
+    assert_true(ours);
 
     ls_producer_free(p);
     ls_config_free(config);
