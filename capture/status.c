@@ -252,14 +252,17 @@ set_metrics(struct cap_status *s, const struct cap_facts *facts, int64_t now)
     set_counter(s, M_RECONNECTS, NULL, facts->reconnects);
     set_counter(s, M_GTID_GAPS, NULL, c->gtid_gaps);
     set_counter(s, M_REPEATED, NULL, c->repeated);
-    ls_metric_set(s->metrics, M_LAG, NULL, (double)lag_us(s, facts, now) / 1e6);
+    if (s->standby)
+        ls_metric_set(s->metrics, M_LAG, NULL, 0);
+    else
+        ls_metric_set_age(s->metrics, M_LAG, NULL, (double)lag_us(s, facts, now) / 1e6);
     ls_metric_set(s->metrics, M_SNAPSHOT_ROWS, NULL, (double)p->snapshot.rows);
     ls_metric_set(s->metrics, M_SNAPSHOT_ESTIMATE, NULL, (double)p->snapshot.estimate);
     ls_metric_set(s->metrics, M_SNAPSHOT_RUNNING, NULL, p->snapshot.phase == CAP_SNAPSHOT_RUNNING);
     ls_metric_set(s->metrics, M_BINLOG_FILE, NULL, (double)file_number(p->file));
     ls_metric_set(s->metrics, M_BINLOG_POSITION, NULL, (double)p->pos);
-    ls_metric_set(s->metrics, M_TRANSACTION_AGE, NULL,
-                  p->ts_us ? (double)(now - p->ts_us) / 1e6 : 0);
+    if (p->ts_us)
+        ls_metric_set_age(s->metrics, M_TRANSACTION_AGE, NULL, (double)(now - p->ts_us) / 1e6);
     ls_metric_set(s->metrics, M_ACTIVE, NULL, !s->standby);
     ls_metric_set(s->metrics, M_HEADROOM_FILES, NULL, room->known ? (double)room->files : NAN);
     ls_metric_set(s->metrics, M_HEADROOM_BYTES, NULL, room->known ? (double)room->bytes : NAN);

@@ -8,6 +8,7 @@
  */
 #include "common/metrics.h"
 #include "common/metrics_parts.h"
+#include "common/run.h"
 #include <math.h>
 #include <pthread.h>
 #include <stdint.h>
@@ -25,6 +26,7 @@ struct series {
     struct series *next;
     char *label_value; /* NULL: the metric has no label */
     double value;      /* of a histogram: the sum */
+    int64_t since_ms;  /* ls_mono_ms from which on it rises; 0: it does not */
     uint64_t buckets[N_BOUNDS + 1];
 };
 
@@ -144,9 +146,31 @@ ls_metric_set(struct ls_metrics *metrics, int id, const char *label_value, doubl
 
     pthread_mutex_lock(&metrics->lock);
     s = series_get(metrics, id, label_value);
-    if (s)
+    if (s) {
         s->value = n;
+        s->since_ms = 0;
+    }
     pthread_mutex_unlock(&metrics->lock);
+}
+
+void
+ls_metric_set_age(struct ls_metrics *metrics, int id, const char *label_value, double seconds)
+{
+    struct series *s;
+
+    pthread_mutex_lock(&metrics->lock);
+    s = series_get(metrics, id, label_value);
+    if (s) {
+        s->value = seconds;
+        s->since_ms = ls_mono_ms();
+    }
+    pthread_mutex_unlock(&metrics->lock);
+}
+
+static double
+value_now(const struct series *s)
+{
+    return s->since_ms ? s->value + (double)(ls_mono_ms() - s->since_ms) / 1000 : s->value;
 }
 
 void
@@ -174,7 +198,7 @@ ls_metric_get(struct ls_metrics *metrics, int id, const char *label_value)
 
     pthread_mutex_lock(&metrics->lock);
     s = series_get(metrics, id, label_value);
-    ret = s ? s->value : 0;
+    ret = s ? value_now(s) : 0;
     pthread_mutex_unlock(&metrics->lock);
     return ret;
 }
@@ -272,7 +296,7 @@ metrics_print(struct ls_metrics *metrics, struct ls_buf *out)
             }
             ls_buf_printf(out, "%s", metric->name);
             labels_put(out, metric->label, s->label_value, NULL);
-            number_put(out, s->value);
+            number_put(out, value_now(s));
         }
     }
     pthread_mutex_unlock(&metrics->lock);

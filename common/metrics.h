@@ -28,6 +28,9 @@ void ls_metrics_free(struct ls_metrics *metrics);
 /* `id` is the row in the table; `value_of_label` NULL when the metric has none. */
 void ls_metric_add(struct ls_metrics *metrics, int id, const char *label_value, double n);
 void ls_metric_set(struct ls_metrics *metrics, int id, const char *label_value, double n);
+/* An age: the gauge is `seconds` now and one more with each second, until it is set again. So it
+ * tells the truth also while the loop that sets it hangs. */
+void ls_metric_set_age(struct ls_metrics *metrics, int id, const char *label_value, double seconds);
 void ls_metric_observe(struct ls_metrics *metrics, int id, const char *label_value, double seconds);
 double ls_metric_get(struct ls_metrics *metrics, int id, const char *label_value);
 

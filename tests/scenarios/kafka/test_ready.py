@@ -1,9 +1,15 @@
 """/readyz tells when the source or Kafka stands still, though nothing was closed and nobody says so."""
 
+import re
 import signal
 
 from bed import wait_until
 from rows import insert, wait_rows
+
+
+def lag(capture):
+    text = capture.site.get("capture", "/metrics")[1]
+    return float(re.search(r"^lockstep_capture_lag_seconds (\S+)", text, re.M).group(1))
 
 
 def test_a_source_that_stands_still_fails_readyz_until_it_goes_on(new_capture):
@@ -34,6 +40,7 @@ def test_a_kafka_that_stands_still_fails_readyz_until_it_goes_on(new_capture):
         insert(capture, 41, 80)
         wait_until(lambda: not capture.site.ready("capture"), 30, "/readyz to fail")
         assert capture.site.get("capture", "/healthz")[0] == 200
+        wait_until(lambda: lag(capture) > 5, 60, "the lag to rise all the while")
     finally:
         broker.signal(signal.SIGCONT)
     wait_until(lambda: capture.site.ready("capture"), 90, "/readyz to recover")

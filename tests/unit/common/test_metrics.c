@@ -53,6 +53,29 @@ counters_and_gauges_have_help_type_and_value(void **state)
 }
 
 static void
+an_age_rises_until_it_is_set_again(void **state)
+{
+    struct ls_metrics *m = ls_metrics_new("capture", table);
+    int64_t from = ls_mono_ms();
+    struct ls_buf out;
+    double age;
+
+    (void)state;
+    ls_metric_set_age(m, M_LAG, NULL, 100);
+    while (ls_mono_ms() < from + 50)
+        ls_run_sleep_ms(10);
+    age = ls_metric_get(m, M_LAG, NULL);
+    assert_true(age > 100 && age <= 100 + (double)(ls_mono_ms() - from) / 1000);
+    out = printed(m);
+    has(&out, "\nt_lag_seconds 1");
+    ls_buf_free(&out);
+    ls_metric_set(m, M_LAG, NULL, 7);
+    ls_run_sleep_ms(10);
+    assert_true(ls_metric_get(m, M_LAG, NULL) == 7);
+    ls_metrics_free(m);
+}
+
+static void
 label_values_are_escaped(void **state)
 {
     struct ls_metrics *m = ls_metrics_new("t", table);
@@ -257,6 +280,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counters_and_gauges_have_help_type_and_value),
+        cmocka_unit_test(an_age_rises_until_it_is_set_again),
         cmocka_unit_test(label_values_are_escaped),
         cmocka_unit_test(histograms_count_into_cumulative_buckets),
         cmocka_unit_test(label_values_cannot_grow_without_end),
