@@ -34,6 +34,7 @@ const char *const cap_control_names[CAP_CONTROL_COUNTS] = {
 struct cap_control {
     const struct ls_config *config;
     struct ls_str key; /* null: off */
+    const char *prefix;
     int64_t max_age_s;
     struct ls_consumer *consumer; /* NULL: to be made */
     int64_t again_ms;             /* not before */
@@ -49,6 +50,7 @@ cap_control_new(const struct ls_config *config, struct cap_control **ret, struct
     if (!c)
         return ls_fail(err, LS_ERR_FATAL, 0, "no memory");
     c->config = config;
+    c->prefix = ls_config_str(config, "lockstep", "prefix");
     c->max_age_s = ls_config_int(config, "control", "max_age_s");
     if (ls_control_key(config, &c->key, err) < 0) {
         free(c);
@@ -140,8 +142,8 @@ take_record(struct cap_control *c, struct cap_control_state *state,
 
     if (!ls_str_is(message->key, STAGE))
         return false;
-    if (ls_control_read(c->key, message->value, ls_message_header(message, LS_CONTROL_SIGNATURE),
-                        &command, &why) < 0) {
+    if (ls_control_read(c->key, ls_str_of(c->prefix), message->value,
+                        ls_message_header(message, LS_CONTROL_SIGNATURE), &command, &why) < 0) {
         count(c, why.cause);
         ls_log_err(LS_WARN, "command-refused", &why);
         return false;

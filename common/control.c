@@ -3,7 +3,8 @@
  *
  * What can go wrong, and who would gain by it: a record without the key's signature (anybody who
  * may write to the topic); one that is repeated (the same bytes, the same signature): its id is
- * known; one that was kept back and comes a day later, when nobody expects it: it is stale, by the
+ * known; one that was meant for another installation with the same key: the prefix is signed too;
+ * one that was kept back and comes a day later, when nobody expects it: it is stale, by the
  * clocks of two machines, so they must agree within max_age_s; more commands in that time than ids
  * are kept: the oldest id goes, and with it all that was issued before it. Nothing of a value is
  * looked into before its signature is right. Comparing takes the same time wherever two
@@ -59,17 +60,26 @@ put_hex(const uint8_t *p, size_t n, char *out)
     *out = '\0';
 }
 
+/* A prefix has no blank, it is part of topics' names: so the two cannot be parted otherwise. */
 static int
-sign(struct ls_str key, struct ls_str value, char out[LS_CONTROL_HEX])
+sign(struct ls_str key, struct ls_str prefix, struct ls_str value, char out[LS_CONTROL_HEX])
 {
     uint8_t mac[EVP_MAX_MD_SIZE];
     unsigned n = 0;
+    struct ls_buf text;
+    int r = -1;
 
-    if (!HMAC(EVP_sha256(), key.p, (int)key.n, (const uint8_t *)value.p, value.n, mac, &n) ||
-        n * 2 + 1 != LS_CONTROL_HEX)
-        return -1;
-    put_hex(mac, n, out);
-    return 0;
+    ls_buf_init(&text, VALUE_MAX + 1024);
+    ls_buf_append(&text, prefix.p, prefix.n);
+    ls_buf_append(&text, " ", 1);
+    ls_buf_append(&text, value.p, value.n);
+    if (!text.failed && HMAC(EVP_sha256(), key.p, (int)key.n, text.p, text.n, mac, &n) &&
+        n * 2 + 1 == LS_CONTROL_HEX) {
+        put_hex(mac, n, out);
+        r = 0;
+    }
+    ls_buf_free(&text);
+    return r;
 }
 
 int
@@ -92,8 +102,8 @@ ls_command_new(const char *stage, const char *name, json_t *args, struct ls_comm
 }
 
 int
-ls_control_write(struct ls_str key, const struct ls_command *command, char **ret_value,
-                 char ret_signature[LS_CONTROL_HEX], struct ls_err *err)
+ls_control_write(struct ls_str key, struct ls_str prefix, const struct ls_command *command,
+                 char **ret_value, char ret_signature[LS_CONTROL_HEX], struct ls_err *err)
 {
     json_t *root = json_pack("{s:s, s:s, s:s, s:O, s:I}", "id", command->id, "stage",
                              command->stage, "command", command->name, "args", command->args,
@@ -103,7 +113,7 @@ ls_control_write(struct ls_str key, const struct ls_command *command, char **ret
     json_decref(root);
     if (!value)
         return ls_fail(err, LS_ERR_FATAL, ENOMEM, "a command cannot be written");
-    if (strlen(value) > VALUE_MAX || sign(key, ls_str_of(value), ret_signature) < 0) {
+    if (strlen(value) > VALUE_MAX || sign(key, prefix, ls_str_of(value), ret_signature) < 0) {
         free(value);
         return ls_fail_cause(err, LS_ERR_FATAL, EINVAL, "malformed-command",
                              "a command is too large or cannot be signed");
@@ -155,8 +165,8 @@ out:
 }
 
 int
-ls_control_read(struct ls_str key, struct ls_str value, const struct ls_str *signature,
-                struct ls_command *ret, struct ls_err *err)
+ls_control_read(struct ls_str key, struct ls_str prefix, struct ls_str value,
+                const struct ls_str *signature, struct ls_command *ret, struct ls_err *err)
 {
     char want[LS_CONTROL_HEX];
 
@@ -166,10 +176,11 @@ ls_control_read(struct ls_str key, struct ls_str value, const struct ls_str *sig
     if (!value.p || value.n > VALUE_MAX)
         return ls_fail_cause(err, LS_ERR_POISON, EINVAL, "wrong-signature",
                              "the command is empty or too large");
-    if (sign(key, value, want) < 0 || signature->n != LS_CONTROL_HEX - 1 ||
+    if (sign(key, prefix, value, want) < 0 || signature->n != LS_CONTROL_HEX - 1 ||
         CRYPTO_memcmp(want, signature->p, LS_CONTROL_HEX - 1) != 0)
         return ls_fail_cause(err, LS_ERR_POISON, EACCES, "wrong-signature",
-                             "the command was not signed with control.key");
+                             "the command was not signed with control.key, or for another "
+                             "prefix");
     if (parse(value, ret) < 0)
         return ls_fail_cause(err, LS_ERR_POISON, EINVAL, "malformed-command",
                              "the command is not made of id, stage, command, args and issued_us");

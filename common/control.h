@@ -2,9 +2,9 @@
  * Commands to a running stage, through <p>.control: JSON, signed, fresh, and each taken once.
  *
  * A record's key is the stage, its value {"id", "stage", "command", "args", "issued_us"}, its
- * header `signature` the HMAC-SHA256 of the value in hex. Whoever may write to the topic but does
- * not have the key gets nothing done; a record that is sent again, or kept back and sent later,
- * neither.
+ * header `signature` the HMAC-SHA256, in hex, of the prefix, a blank, and the value. Whoever may
+ * write to the topic but does not have the key gets nothing done; a record that is sent again, or
+ * kept back and sent later, or comes from the topic of another prefix with the same key, neither.
  */
 #ifndef LS_CONTROL_H
 #define LS_CONTROL_H
@@ -36,15 +36,15 @@ int ls_control_key(const struct ls_config *config, struct ls_str *ret, struct ls
 /* A new command with an id nobody can guess; takes `args`, also when it fails. */
 int ls_command_new(const char *stage, const char *name, json_t *args, struct ls_command *ret,
                    struct ls_err *err);
-/* The record's value, malloc'ed, and its signature. */
-int ls_control_write(struct ls_str key, const struct ls_command *command, char **ret_value,
-                     char ret_signature[LS_CONTROL_HEX], struct ls_err *err);
+/* The record's value, malloc'ed, and its signature for the control topic of `prefix`. */
+int ls_control_write(struct ls_str key, struct ls_str prefix, const struct ls_command *command,
+                     char **ret_value, char ret_signature[LS_CONTROL_HEX], struct ls_err *err);
 /*
  * The command in a record; `signature` is the header or NULL. POISON: "unsigned",
  * "wrong-signature", "malformed-command" (only of one that is signed: nothing else is looked into).
  */
-int ls_control_read(struct ls_str key, struct ls_str value, const struct ls_str *signature,
-                    struct ls_command *ret, struct ls_err *err);
+int ls_control_read(struct ls_str key, struct ls_str prefix, struct ls_str value,
+                    const struct ls_str *signature, struct ls_command *ret, struct ls_err *err);
 
 /*
  * The ids that were taken. A plain value, kept with the stage's position. When it is full the

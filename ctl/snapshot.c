@@ -202,7 +202,8 @@ send_command(const struct ls_config *config, struct ls_str key, const struct ls_
     struct ls_header header = {LS_CONTROL_SIGNATURE, LS_STR_NULL};
     int r = -1;
 
-    if (ls_control_write(key, command, &value, signature, err) < 0)
+    if (ls_control_write(key, ls_str_of(ls_config_str(config, "lockstep", "prefix")), command,
+                         &value, signature, err) < 0)
         return -1;
     header.value = ls_str_of(signature);
     if (ls_producer_new(config, NULL, &producer, err) < 0 ||

@@ -15,8 +15,9 @@ KEY = "a key for tests that is long enough"
 SETS = {"control.key": KEY}
 
 
-def sign(value, key=KEY):
-    return hmac.new(key.encode(), value, hashlib.sha256).hexdigest()
+def sign(capture, value, key=KEY):
+    text = capture.prefix.encode() + b" " + value
+    return hmac.new(key.encode(), text, hashlib.sha256).hexdigest()
 
 
 def value(command, args=None, id=None, age=0.0):
@@ -27,7 +28,7 @@ def value(command, args=None, id=None, age=0.0):
 
 def send(capture, body, signature=None):
     """Puts the bytes on the control topic; `signature` "" leaves the header out."""
-    header = sign(body) if signature is None else signature
+    header = sign(capture, body) if signature is None else signature
     topics.send(capture.bootstrap, f"{capture.prefix}.control", "capture", body,
                 headers={"signature": header} if header else None)
     return json.loads(body)["id"]

@@ -38,7 +38,7 @@ def wait_snapshots(capture, n):
 def test_only_what_is_signed_fresh_and_new_is_taken(ready):
     body = commands.value("snapshot-start", {"all": True})
     commands.send(ready, commands.value("snapshot-start", {"all": True}), signature="")
-    commands.send(ready, body, signature=commands.sign(body, "another key that is long enough"))
+    commands.send(ready, body, signature=commands.sign(ready, body, "another key that is long enough"))
     commands.send(ready, commands.value("snapshot-start", {"all": True}, id="short"))
     old = commands.send(ready, commands.value("snapshot-start", {"all": True}, age=1000))
     assert commands.answer(ready, old)["cause"] == "stale"

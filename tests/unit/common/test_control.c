@@ -7,6 +7,7 @@
 #include <openssl/hmac.h>
 
 #define KEY LS_STR("0123456789abcdef0123456789abcdef")
+#define HERE LS_STR("lockstep")
 #define MINUTE 60000000LL
 
 static struct ls_command
@@ -30,9 +31,9 @@ what_was_written_is_read_back(void **state)
     char *value, signature[LS_CONTROL_HEX];
 
     (void)state;
-    ok(ls_control_write(KEY, &c, &value, signature, &err));
+    ok(ls_control_write(KEY, HERE, &c, &value, signature, &err));
     struct ls_str header = ls_str_of(signature);
-    ok(ls_control_read(KEY, ls_str_of(value), &header, &back, &err));
+    ok(ls_control_read(KEY, HERE, ls_str_of(value), &header, &back, &err));
     assert_string_equal(back.id, c.id);
     assert_string_equal(back.stage, "capture");
     assert_string_equal(back.name, "snapshot-start");
@@ -53,9 +54,9 @@ the_signature_is_the_standard_one(void **state)
     struct ls_err err = {0};
 
     (void)state;
-    assert_int_equal(
-        ls_control_read(LS_STR("Jefe"), LS_STR("what do ya want for nothing?"), &header, &c, &err),
-        -1);
+    assert_int_equal(ls_control_read(LS_STR("Jefe"), LS_STR("what"),
+                                     LS_STR("do ya want for nothing?"), &header, &c, &err),
+                     -1);
     assert_string_equal(err.cause, "malformed-command"); /* so the signature was right */
 }
 
@@ -77,7 +78,7 @@ assert_refused(struct ls_str key, struct ls_str value, const struct ls_str *sign
     struct ls_command c = {.issued_us = 5};
     struct ls_err err = {0};
 
-    assert_int_equal(ls_control_read(key, value, signature, &c, &err), -1);
+    assert_int_equal(ls_control_read(key, HERE, value, signature, &c, &err), -1);
     assert_int_equal(err.kind, LS_ERR_POISON);
     assert_string_equal(err.cause, cause);
     assert_int_equal(c.issued_us, 5); /* outputs are untouched on failure */
@@ -91,7 +92,7 @@ a_command_that_is_not_signed_with_the_key_is_refused(void **state)
     char *value, signature[LS_CONTROL_HEX];
 
     (void)state;
-    ok(ls_control_write(KEY, &c, &value, signature, &err));
+    ok(ls_control_write(KEY, HERE, &c, &value, signature, &err));
     struct ls_str header = ls_str_of(signature), empty = LS_STR(""), none = LS_STR_NULL;
     struct ls_str cut = {signature, LS_CONTROL_HEX - 2};
     struct ls_str text = ls_str_of(value);
@@ -112,6 +113,23 @@ a_command_that_is_not_signed_with_the_key_is_refused(void **state)
     free(value);
 }
 
+static void
+a_command_for_another_prefix_is_refused(void **state)
+{
+    struct ls_command c = a_command(1, NULL), back = {0};
+    struct ls_err err = {0};
+    char *value, signature[LS_CONTROL_HEX];
+
+    (void)state;
+    ok(ls_control_write(KEY, LS_STR("berlin"), &c, &value, signature, &err));
+    struct ls_str header = ls_str_of(signature);
+    assert_refused(KEY, ls_str_of(value), &header, "wrong-signature");
+    ok(ls_control_read(KEY, LS_STR("berlin"), ls_str_of(value), &header, &back, &err));
+    ls_command_free(&back);
+    ls_command_free(&c);
+    free(value);
+}
+
 /* Signed by whoever holds the key, with a program that has a mistake. */
 static void
 assert_malformed(const char *text)
@@ -119,9 +137,11 @@ assert_malformed(const char *text)
     uint8_t mac[32];
     char hex[LS_CONTROL_HEX];
     struct ls_str header = {hex, LS_CONTROL_HEX - 1};
+    char whole[300];
+    int n = snprintf(whole, sizeof(whole), "lockstep %s", text);
 
     assert_non_null(
-        HMAC(EVP_sha256(), KEY.p, (int)KEY.n, (const uint8_t *)text, strlen(text), mac, NULL));
+        HMAC(EVP_sha256(), KEY.p, (int)KEY.n, (const uint8_t *)whole, (size_t)n, mac, NULL));
     for (size_t i = 0; i < sizeof(mac); i++)
         snprintf(hex + 2 * i, 3, "%02x", mac[i]);
     assert_refused(KEY, ls_str_of(text), &header, "malformed-command");
@@ -167,7 +187,7 @@ a_command_larger_than_64_kib_cannot_be_written(void **state)
     (void)state;
     memset(text, 'x', 64 << 10);
     json_object_set_new(c.args, "users", json_string(text));
-    assert_int_equal(ls_control_write(KEY, &c, &value, signature, &err), -1);
+    assert_int_equal(ls_control_write(KEY, HERE, &c, &value, signature, &err), -1);
     assert_string_equal(err.cause, "malformed-command");
     ls_command_free(&c);
     free(text);
@@ -295,6 +315,7 @@ main(void)
         cmocka_unit_test(the_signature_is_the_standard_one),
         cmocka_unit_test(two_commands_have_two_ids),
         cmocka_unit_test(a_command_that_is_not_signed_with_the_key_is_refused),
+        cmocka_unit_test(a_command_for_another_prefix_is_refused),
         cmocka_unit_test(a_signed_command_that_is_not_whole_is_refused),
         cmocka_unit_test(a_command_larger_than_64_kib_cannot_be_written),
         cmocka_unit_test(a_command_is_stale_after_its_time_and_before_it),
