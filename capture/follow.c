@@ -6,6 +6,7 @@
  * where it may be waited. Any failure ends it: loop.c says what becomes of it.
  */
 #include "capture/columns.h"
+#include "capture/connect.h"
 #include "capture/hosts.h"
 #include "capture/loop_parts.h"
 #include "common/log.h"
@@ -15,6 +16,7 @@
 #define LOOK_EVERY 64  /* packets */
 #define BEHIND_MS 500  /* between two commits while there is much to catch up on */
 #define CONTROL_MS 200 /* how often commands are looked for, at most */
+#define PARTS_MS 10000 /* that the rest of a transaction is waited for without a question */
 
 static const char wait_source[] = "the source has not said a word for two heartbeats";
 static const char wait_kafka[] =
@@ -139,6 +141,31 @@ take_packet(struct capture *c, const struct cap_packet *packet, struct ls_err *e
     return cap_stream_take(c->stream, packet, err);
 }
 
+/*
+ * The rest of a transaction that the source does not have would be waited for as long as others
+ * come: no snapshot, no command. What cannot be found out now is asked for again later.
+ */
+static void
+ask_for_parts(struct capture *c)
+{
+    const struct cap_server *of = cap_session_server(c->session);
+    struct cap_gtid_set all;
+    struct cap_server server;
+    struct ls_err why = {0};
+    MYSQL *mysql = NULL;
+
+    if (cap_publisher_position(c->publisher)->n_parts == 0 || c->now_ms - c->parts_ms < PARTS_MS)
+        return;
+    c->parts_ms = c->now_ms;
+    if (cap_connect(c->config, &mysql, &why) == 0 && cap_server_look(mysql, &server, &why) == 0 &&
+        cap_server_is(&server, of->server_id, of->uuid) &&
+        cap_server_gtids(mysql, &server, &all, NULL, &why) == 0)
+        cap_stream_source_has(c->stream, &all);
+    mysql_close(mysql);
+    if (why.kind != LS_ERR_NONE)
+        ls_log_err(LS_WARN, "parts-unknown", &why);
+}
+
 /* Once a second: heartbeats, which also keep the position young, and the status. */
 static int
 tick(struct capture *c, struct ls_err *err)
@@ -146,6 +173,7 @@ tick(struct capture *c, struct ls_err *err)
     const struct cap_position *position = cap_publisher_position(c->publisher);
     int64_t read_us = cap_stream_read_us(c->stream);
 
+    ask_for_parts(c);
     if (position->counters.watched != c->last_counter) {
         c->last_counter = position->counters.watched;
         c->last_progress_us = ls_now_us();

@@ -42,6 +42,7 @@ struct capture {
     int64_t ready_ms, ready_until;
     int64_t now_ms; /* as of the last look */
     int64_t commit_ms;
+    int64_t parts_ms; /* since when transactions in part are waited for, or were asked for */
     int64_t tick_ms, control_ms, read_us, last_progress_us, last_counter, reconnects;
 };
 

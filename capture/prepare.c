@@ -183,6 +183,7 @@ connect_session(struct capture *c, struct ls_err *err)
     cap_snapshot_drop(c->snapshot);
     cap_stream_restart(c->stream);
     c->columns_asked = false;
+    c->parts_ms = ls_mono_ms();
     if (cap_session_open(c->config, &start, &c->session, err) < 0)
         return -1;
     if (!cap_place_come(cap_publisher_position(c->publisher), cap_session_server(c->session)))

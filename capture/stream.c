@@ -300,6 +300,18 @@ cap_stream_take(struct cap_stream *s, const struct cap_packet *packet, struct ls
     }
 }
 
+void
+cap_stream_source_has(struct cap_stream *s, const struct cap_gtid_set *all)
+{
+    const struct cap_position *position = cap_publisher_position(s->publisher);
+    struct cap_gtid gtid;
+
+    for (size_t i = position->n_parts; i-- > 0;)
+        if (cap_gtid_parse(ls_str_of(position->parts[i].gtid), &gtid) < 0 ||
+            !cap_gtid_set_has(all, &gtid))
+            cap_group_lose_part(s, i);
+}
+
 bool
 cap_stream_at_boundary(const struct cap_stream *s)
 {

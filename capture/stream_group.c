@@ -7,7 +7,7 @@
  * and only there. What can go wrong:
  * - a transaction that was published in part when the connection broke does not come next: another
  *   domain's or server's may come before it on another source. It is waited for, until the source
- *   says that it has nothing more, or sends another transaction in its place;
+ *   says that it has nothing more, or does not have it, or sends another one in its place;
  * - TRUNCATE, DROP, RENAME, a rollback behind rows, the commit of what XA prepared: our copy is
  *   different without rows to show for it, and a new snapshot is asked for;
  * - GTIDs that are told from the middle on: MySQL's set must hold all there are, so a stream that
@@ -41,6 +41,21 @@ cap_group_lose_parts(struct cap_stream *s)
     lose_rows(s, part_lost);
 }
 
+static void
+remove_part(struct cap_position *position, size_t i)
+{
+    position->n_parts--;
+    memmove(&position->parts[i], &position->parts[i + 1],
+            (position->n_parts - i) * sizeof(position->parts[0]));
+}
+
+void
+cap_group_lose_part(struct cap_stream *s, size_t i)
+{
+    remove_part(cap_publisher_position(s->publisher), i);
+    lose_rows(s, part_lost);
+}
+
 void
 cap_group_expect_parts(struct cap_stream *s)
 {
@@ -63,14 +78,6 @@ cap_group_expect_parts(struct cap_stream *s)
     position->row_gtid[0] = '\0';
 }
 
-static void
-remove_part(struct cap_position *position, size_t i)
-{
-    position->n_parts--;
-    memmove(&position->parts[i], &position->parts[i + 1],
-            (position->n_parts - i) * sizeof(position->parts[0]));
-}
-
 /* Whether this transaction is one of those in part; or stands where one of them was to come: a
  * domain of MariaDB has one order on all servers. */
 static void
@@ -89,8 +96,7 @@ find_part(struct cap_stream *s)
         }
         if (s->gtid.flavour == CAP_MARIADB && cap_gtid_parse(ls_str_of(part->gtid), &gtid) == 0 &&
             cap_gtid_same_source(&gtid, &s->gtid)) {
-            remove_part(position, i--);
-            lose_rows(s, part_lost);
+            cap_group_lose_part(s, i--);
         }
     }
 }

@@ -69,6 +69,8 @@ void cap_group_begin(struct cap_stream *stream, const struct cap_event *event);
 void cap_group_drop(struct cap_stream *stream);
 /* What was published in part and does not come again will not be undone by rows. */
 void cap_group_lose_parts(struct cap_stream *stream);
+/* The same of one of them. */
+void cap_group_lose_part(struct cap_stream *stream, size_t i);
 /* The position's transactions in part become those that are waited for. */
 void cap_group_expect_parts(struct cap_stream *stream);
 int cap_group_gtid(struct cap_stream *stream, const struct cap_event *event, struct ls_err *err);

@@ -4,6 +4,7 @@ that are gone, and how near that is.
 """
 
 import pytest
+import work
 from bed import DATABASE, Databases, wait_until
 
 PURGED = 5
@@ -38,7 +39,9 @@ class Pair:
 
     def follow(self):
         """b follows a, as in the beginning, whatever was done before."""
-        self.b.sql("STOP SLAVE")
+        for server in (self.a, self.b):
+            server.sql(f"STOP SLAVE; RESET SLAVE ALL; DROP DATABASE IF EXISTS {DATABASE}; "
+                       "RESET MASTER")
         self.replicate(self.b, self.a)
 
     def wait_equal(self):
@@ -141,13 +144,42 @@ def test_failover_and_back_while_rows_are_written_gives_each_row_once_in_order(p
     pair.b.start()
 
 
+@pytest.mark.parametrize("pair", ["mysql"], indirect=True)
+def test_a_transaction_in_part_that_a_new_primary_never_got_is_repaired_also_without_a_pause(
+        pair, new_capture):
+    pair.follow()
+    capture = new_capture({**pair.hosts(), "capture.commit_rows": 20,
+                           "source.heartbeat_ms": 20000}, pair.a)
+    capture.start()
+    pair.wait_equal()
+    pair.b.sql("STOP SLAVE")
+    capture.site.pause("capture")
+    statements = [files(first, first + 1999, "p" * 1500) for first in range(1001, 9001, 2000)]
+    capture.sql("START TRANSACTION;" + "".join(statements) + "COMMIT")
+    pair.a.stop()  # with what capture has of it in its socket
+    pair.promote(pair.b)
+    capture.database = pair.b
+    try:
+        with work.Writers(pair.b, 1, "no pause", pause=0.02):
+            capture.site.resume("capture")
+            wait_until(lambda: capture.status()["counters"]["snapshots"] == 2, 90, "the repair")
+        told = [x["why"] for x in capture.site.log_lines("capture")
+                if x.get("event") == "rows-without-events"]
+        assert len(told) == 1 and "published in part" in told[0]
+        capture.drain()
+        assert capture.state("filecache") == work.source_rows(pair.b, "filecache")
+        assert capture.stop() == 0
+    finally:
+        pair.a.start()
+
+
 def test_behind_an_address_that_moves_a_snapshot_and_the_stream_come_from_one_server(
         pair, new_capture, new_proxy):
     """The dump stays where it was; whoever connects now comes out at the other server."""
+    pair.follow()
     address = new_proxy(pair.a)
     capture = new_capture({"source.host": "127.0.0.1", "source.port": address.listen_port,
                            "source.tls": "disabled"}, pair.a)
-    pair.follow()
     pair.wait_equal()
     capture.start()
     capture.sql(files(1, 10))

@@ -722,6 +722,24 @@ a_rest_that_never_comes_is_a_loss_when_the_source_is_idle(void **state)
 }
 
 static void
+a_rest_that_the_source_does_not_have_is_a_loss_whatever_else_comes(void **state)
+{
+    struct act *a = *state;
+    struct cap_gtid_set all;
+
+    begin(a, A ":1-100");
+    rotate(a, FILE_1);
+    break_inside(a, A ":101", 10, 1000);
+    one(a, A ":103", 50, 2000);
+    assert_int_equal(cap_gtid_set_parse(LS_STR(A ":1-103"), &all, &a->err), 0);
+    cap_stream_source_has(a->stream, &all);
+    assert_false(position.lost || cap_stream_at_boundary(a->stream));
+    assert_int_equal(cap_gtid_set_parse(LS_STR(A ":1-100:102-103"), &all, &a->err), 0);
+    cap_stream_source_has(a->stream, &all);
+    assert_true(position.lost && cap_stream_at_boundary(a->stream));
+}
+
+static void
 the_second_kind_of_heartbeat_knows_places_above_4_gb(void **state)
 {
     struct act *a = *state;
@@ -890,6 +908,7 @@ main(void)
         TEST(another_transaction_in_its_place_is_a_loss_in_mariadb),
         TEST(more_transactions_in_part_than_can_be_kept_are_a_loss),
         TEST(a_rest_that_never_comes_is_a_loss_when_the_source_is_idle),
+        TEST(a_rest_that_the_source_does_not_have_is_a_loss_whatever_else_comes),
         TEST(the_second_kind_of_heartbeat_knows_places_above_4_gb),
         TEST(events_of_a_payload_stand_where_it_ends),
         TEST(a_payload_is_gone_on_with_at_the_row),
