@@ -190,10 +190,12 @@ static int
 wait_ms(const struct capture *c)
 {
     int64_t until_tick = c->tick_ms + CAP_TICK_MS - ls_mono_ms();
-    int commit = cap_publisher_wait_ms(c->publisher);
+    int commit = cap_publisher_wait_ms(c->publisher), view = cap_snapshot_wait_ms(c->snapshot);
 
     if (until_tick < 0)
         until_tick = 0;
+    if (view > 0 && view < until_tick)
+        until_tick = view;
     return commit >= 0 && commit < until_tick ? commit : (int)until_tick;
 }
 

@@ -154,6 +154,12 @@ cap_snapshot_method(const struct cap_snapshot *s)
     return cap_view_method_names[cap_view_method_of(s->view)];
 }
 
+int
+cap_snapshot_wait_ms(const struct cap_snapshot *s)
+{
+    return cap_chunk_held(s->chunk) ? 0 : cap_view_wait_ms(s->view);
+}
+
 bool
 cap_snapshot_waits(const struct cap_snapshot *s)
 {

@@ -40,6 +40,8 @@ int cap_snapshot_step(struct cap_snapshot *snapshot, const struct cap_stream *st
 void cap_snapshot_drop(struct cap_snapshot *snapshot);
 /* How chunks find their place (view.h), "" not known yet; and whether one waits for the stream. */
 const char *cap_snapshot_method(const struct cap_snapshot *snapshot);
+/* Milliseconds until the next chunk can be read, when the source was not ready for it; else 0. */
+int cap_snapshot_wait_ms(const struct cap_snapshot *snapshot);
 bool cap_snapshot_waits(const struct cap_snapshot *snapshot);
 /* The table it is at, or "". */
 const char *cap_snapshot_table(const struct cap_position *position);

@@ -29,7 +29,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define VIEW_TRIES 50
+#define VIEW_TRIES 4 /* at once; the stream stands still meanwhile */
+#define VIEW_AGAIN_MS 50
 #define LOCK_AGAIN_MS 10000
 
 const char *const cap_view_method_names[CAP_VIEW_METHODS] = {
@@ -43,7 +44,7 @@ struct cap_view {
     MYSQL *mysql;
     struct cap_server server;
     enum cap_view_method method;
-    int64_t lock_again_ms;
+    int64_t again_ms; /* not before: the source is given time */
 };
 
 struct cap_view *
@@ -309,15 +310,12 @@ open_watermark(struct cap_view *v, struct cap_coords *ret, struct ls_err *err)
 static int
 open_lock(struct cap_view *v, struct cap_coords *ret, struct ls_err *err)
 {
-    int r;
+    int r = lock(v->mysql, err);
 
-    if (ls_mono_ms() < v->lock_again_ms)
-        return 0;
-    r = lock(v->mysql, err);
     if (r < 0)
         return -1;
     if (r == 0) {
-        v->lock_again_ms = ls_mono_ms() + LOCK_AGAIN_MS;
+        v->again_ms = ls_mono_ms() + LOCK_AGAIN_MS;
         ls_log(LS_WARN, "snapshot-lock-waits",
                LS_S("why", "somebody's statement holds it up; tried again in 10 s"));
         return 0;
@@ -352,6 +350,8 @@ cap_view_open(struct cap_view *v, const struct cap_coords *at, const struct cap_
 
     if (cap_view_connection(v, &mysql, err) < 0)
         return -1;
+    if (cap_view_wait_ms(v) > 0)
+        return 0;
     for (int i = 0; i < VIEW_TRIES; i++) {
         int r = open_once(v, gtids, &place, err);
         if (r < 0)
@@ -367,7 +367,16 @@ cap_view_open(struct cap_view *v, const struct cap_coords *at, const struct cap_
             return -1;
         ls_run_sleep_ms(1 + i);
     }
+    v->again_ms = ls_mono_ms() + VIEW_AGAIN_MS;
     return 0;
+}
+
+int
+cap_view_wait_ms(const struct cap_view *v)
+{
+    int64_t left = v->again_ms - ls_mono_ms();
+
+    return left > 0 ? (int)left : 0;
 }
 
 int

@@ -41,6 +41,8 @@ void cap_view_drop(struct cap_view *view);
  */
 int cap_view_open(struct cap_view *view, const struct cap_coords *at,
                   const struct cap_gtid_set *gtids, struct cap_place *ret, struct ls_err *err);
+/* How long it is to be asked no more after a 0. */
+int cap_view_wait_ms(const struct cap_view *view);
 int cap_view_close(struct cap_view *view, struct ls_err *err);
 /* Where the connection leads to; there is one. */
 const struct cap_server *cap_view_server(const struct cap_view *view);
