@@ -186,6 +186,7 @@ connect_session(struct capture *c, struct ls_err *err)
     c->parts_ms = ls_mono_ms();
     if (cap_session_open(c->config, &start, &c->session, err) < 0)
         return -1;
+    cap_stream_pass(c->stream, cap_session_passes(c->session));
     if (!cap_place_come(cap_publisher_position(c->publisher), cap_session_server(c->session)))
         return 0;
     /* its tables may differ in what rows do not tell, and its settings from what was looked at */

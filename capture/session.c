@@ -24,6 +24,7 @@ struct cap_session {
     MYSQL *mysql;
     struct cap_server server;
     int64_t heartbeat_ms;
+    uint64_t passes;                 /* the place behind what is sent once more; 0: nothing is */
     struct cap_readahead *readahead; /* the connection is its own while it runs */
 };
 
@@ -256,11 +257,13 @@ send_dump(struct cap_session *s, const struct ls_config *config, const struct ca
     bool gtid = by_gtid(s, start);
     int r;
 
+    /* the command's offset has 32 bits; larger files end with one large transaction */
+    s->passes = !gtid && start->pos > UINT32_MAX ? start->pos : 0;
     if (gtid && s->server.flavour == CAP_MYSQL)
         return send_dump_gtid(s, config, start, err);
     /* position 4, flags 2, server id 4, file name; with GTIDs MariaDB finds the file itself */
     ls_buf_init(&body, 1024);
-    put_le(&body, gtid || start->pos < 4 ? 4 : start->pos, 4);
+    put_le(&body, gtid || start->pos < 4 || s->passes ? 4 : start->pos, 4);
     put_le(&body, 0, 2);
     put_le(&body, cap_server_id(config), 4);
     if (!gtid)
@@ -317,6 +320,12 @@ const struct cap_server *
 cap_session_server(const struct cap_session *s)
 {
     return &s->server;
+}
+
+uint64_t
+cap_session_passes(const struct cap_session *s)
+{
+    return s->passes;
 }
 
 int

@@ -38,6 +38,9 @@ int cap_session_open(const struct ls_config *config, const struct cap_start *sta
 void cap_session_close(struct cap_session *session); /* NULL is fine */
 /* The server that it is on; valid until the session is closed. */
 const struct cap_server *cap_session_server(const struct cap_session *session);
+/* An offset that the dump command has no room for: the dump begins at the file's head, for
+ * cap_stream_pass; 0: it begins where it was asked to. */
+uint64_t cap_session_passes(const struct cap_session *session);
 /*
  * 1 and a packet, 0 when none came within timeout_ms. What was read before a failure is given
  * first. RETRY: connection lost, silent for three heartbeats, server stopping. FATAL cause

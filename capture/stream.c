@@ -61,6 +61,7 @@ cap_stream_restart(struct cap_stream *s)
     s->checksum = false;
     s->at = (struct cap_coords){"", 0};
     s->at_exact = false;
+    s->pass_until = 0;
     s->rotate_to[0] = '\0';
     s->in_group = s->standalone = s->has_gtid = s->anonymous = s->repeated = s->xa = false;
     s->group_rows = 0;
@@ -70,6 +71,12 @@ cap_stream_restart(struct cap_stream *s)
     /* what was read behind the position may have been thrown away with its Kafka transaction */
     s->read_us = position->ts_us < ls_now_us() ? position->ts_us : ls_now_us();
     cap_rows_forget_maps(s);
+}
+
+void
+cap_stream_pass(struct cap_stream *s, uint64_t until)
+{
+    s->pass_until = until;
 }
 
 int
@@ -98,6 +105,24 @@ advance(struct cap_stream *s, const struct cap_event *event, struct ls_err *err)
 }
 
 static int
+fail_pass(const struct cap_stream *s, struct ls_err *err)
+{
+    return cap_stream_fail(s, err, "diverged",
+                           "the file no longer holds the place of our position");
+}
+
+/* The event at hand was taken before; the one that ends at the position is the last such. */
+static int
+pass_over(struct cap_stream *s, struct ls_err *err)
+{
+    if (s->at.pos > s->pass_until)
+        return fail_pass(s, err);
+    if (s->at.pos == s->pass_until)
+        s->pass_until = 0;
+    return 0;
+}
+
+static int
 take_rotate(struct cap_stream *s, const struct cap_event *event, struct ls_err *err)
 {
     const struct cap_position *position = cap_publisher_position(s->publisher);
@@ -106,6 +131,8 @@ take_rotate(struct cap_stream *s, const struct cap_event *event, struct ls_err *
 
     if (cap_decode_rotate(event, &file, &pos, err) < 0)
         return -1;
+    if (s->pass_until > 0 && !ls_str_is(file, position->file))
+        return fail_pass(s, err);
     if (event->flags & CAP_FLAG_ARTIFICIAL || event->timestamp == 0) {
         if (s->rotate_to[0] && !ls_str_is(file, s->rotate_to))
             return cap_stream_fail(s, err, "binlog-chain", "the next file is not the one it names");
@@ -153,6 +180,8 @@ take_heartbeat(struct cap_stream *s, const struct cap_event *event, int64_t idle
 
     if (cap_decode_heartbeat(event, &file, &pos, err) < 0)
         return -1;
+    if (s->pass_until > 0) /* it has no more than this */
+        return idle_us > 0 ? fail_pass(s, err) : 0;
     if (file.n > 0 && pos > 0) {
         if (event->type == CAP_EV_HEARTBEAT && ls_str_is(file, s->at.file))
             pos |= s->at.pos & ~(uint64_t)UINT32_MAX;
@@ -282,6 +311,8 @@ cap_stream_take(struct cap_stream *s, const struct cap_packet *packet, struct ls
         return take_format(s, &event, err);
     if (advance(s, &event, err) < 0)
         return -1;
+    if (s->pass_until > 0)
+        return pass_over(s, err);
     switch (event.type) {
     case CAP_EV_GTID:
     case CAP_EV_GTID_MYSQL:
@@ -323,7 +354,7 @@ cap_stream_coords(const struct cap_stream *s)
 {
     static const struct cap_coords nowhere;
 
-    return s->at_exact ? &s->at : &nowhere;
+    return s->at_exact && s->pass_until == 0 ? &s->at : &nowhere;
 }
 
 const struct cap_coords *

@@ -18,6 +18,10 @@ void cap_stream_free(struct cap_stream *stream);
 /* A new dump begins at the publisher's position; what was known of the old one is forgotten. */
 void cap_stream_restart(struct cap_stream *stream);
 
+/* The dump begins at the head of the position's file: what ends up to `until` was taken before. 0:
+ * it begins at the position. FATAL cause "diverged" when no event of the file ends there. */
+void cap_stream_pass(struct cap_stream *stream, uint64_t until);
+
 /*
  * Takes one event. When rows went by that the stream cannot show (TRUNCATE, DROP, a rollback behind
  * rows), the position says so: `lost`. FATAL with the place in the message; when the event needs

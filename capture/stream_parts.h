@@ -23,6 +23,7 @@ struct cap_stream {
     bool checksum;
     struct cap_coords at;
     bool at_exact;       /* all in front of `at` was read; not so behind a reconnect by GTID */
+    uint64_t pass_until; /* in this file, what was taken before; 0: nothing */
     int64_t groups;      /* ended */
     char rotate_to[512]; /* what the last rotate of the file itself named; "" none */
 

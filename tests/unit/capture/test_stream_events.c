@@ -779,6 +779,43 @@ payload(struct act *a, int first, int n, int last, uint32_t next)
     return event(a, CAP_EV_PAYLOAD, next, 0, event_body, 20 + k);
 }
 
+/* A dump can be asked for at 32 bits of offset only, so it begins at the file's head. */
+static void
+what_was_taken_of_a_file_above_4_gb_is_passed_over(void **state)
+{
+    struct act *a = *state;
+
+    position.pos = 5000000000;
+    begin(a, "");
+    cap_stream_pass(a->stream, position.pos);
+    rotate(a, FILE_1);
+    query(a, "BEGIN", 1000);
+    inserts(a, 1, 1, 3000000000);
+    inserts(a, 2, 1, (uint32_t)4900000000);
+    assert_string_equal(cap_stream_coords(a->stream)->file, "");
+    xid(a, (uint32_t)5000000000);
+    published("");
+    assert_int_equal(cap_stream_coords(a->stream)->pos, 5000000000);
+    query(a, "BEGIN", (uint32_t)5000000100);
+    inserts(a, 3, 1, (uint32_t)5000000200);
+    xid(a, (uint32_t)5000000300);
+    published("+mimetypes3");
+    assert_int_equal(position.pos, 5000000300);
+
+    /* no event ends there, or the file is not as long */
+    cap_stream_restart(a->stream);
+    cap_stream_pass(a->stream, 2000);
+    rotate(a, FILE_1);
+    query(a, "BEGIN", 1000);
+    assert_int_equal(event(a, CAP_EV_XID, 3000, 0, "\1\0\0\0\0\0\0\0", 8), -1);
+    assert_string_equal(a->err.cause, "diverged");
+    cap_stream_restart(a->stream);
+    cap_stream_pass(a->stream, 5000000300);
+    rotate(a, FILE_1);
+    assert_int_equal(event(a, CAP_EV_ROTATE, 2000, 0, "\4\0\0\0\0\0\0\0bin.000008", 18), -1);
+    assert_string_equal(a->err.cause, "diverged");
+}
+
 static void
 events_of_a_payload_stand_where_it_ends(void **state)
 {
@@ -910,6 +947,7 @@ main(void)
         TEST(a_rest_that_never_comes_is_a_loss_when_the_source_is_idle),
         TEST(a_rest_that_the_source_does_not_have_is_a_loss_whatever_else_comes),
         TEST(the_second_kind_of_heartbeat_knows_places_above_4_gb),
+        TEST(what_was_taken_of_a_file_above_4_gb_is_passed_over),
         TEST(events_of_a_payload_stand_where_it_ends),
         TEST(a_payload_is_gone_on_with_at_the_row),
         TEST(a_payload_that_is_given_again_goes_on_where_it_was),
