@@ -7,6 +7,7 @@
  */
 #include "capture/server.h"
 #include "capture/connect.h"
+#include "capture/hosts.h"
 #include "common/log.h"
 #include "common/tables.h"
 #include <inttypes.h>
@@ -117,6 +118,68 @@ check_settings(MYSQL *mysql, const struct cap_server *server, struct ls_err *err
     return 0;
 }
 
+/* 1: it replicates from another server; -1 RETRY. MariaDB tells that to whom SLAVE MONITOR was
+ * granted, and to everybody whether it does so at this moment. */
+static int
+is_replica(MYSQL *mysql, const struct cap_server *server, struct ls_err *err)
+{
+    const char *sql = server->flavour == CAP_MARIADB ? "SHOW ALL SLAVES STATUS"
+                      : server->version >= 80022     ? "SHOW REPLICA STATUS"
+                                                     : "SHOW SLAVE STATUS";
+    char name[64], running[24];
+    struct ls_err why = {0};
+    MYSQL_RES *rows = NULL;
+    int r;
+
+    if (cap_query_rows(mysql, sql, &rows, &why) == 0) {
+        r = mysql_num_rows(rows) > 0;
+        mysql_free_result(rows);
+        return r;
+    }
+    if (strcmp(why.cause, "source-grants") != 0) {
+        if (err)
+            *err = why;
+        return -1;
+    }
+    if (cap_query_text(mysql, "SHOW GLOBAL STATUS LIKE 'Slaves_running'", name, sizeof(name),
+                       running, sizeof(running), err) < 0)
+        return -1;
+    return *running && strcmp(running, "0") != 0;
+}
+
+/* What a replica was sent is in its binlog only with this. A server that is none does without,
+ * until it takes another's place. */
+static int
+check_updates(MYSQL *mysql, const struct cap_server *server, const struct ls_config *config,
+              struct ls_err *err)
+{
+    const char *name = server->flavour == CAP_MYSQL && server->version >= 80026
+                           ? "log_replica_updates"
+                           : "log_slave_updates";
+    char value[64], position[512];
+    int r;
+
+    if (variable(mysql, name, value, sizeof(value), err) < 0)
+        return -1;
+    if (!strcmp(value, "ON"))
+        return 0;
+    if (cap_hosts_count(config) > 1)
+        return fail_setting(err, name, value, "ON where several hosts are configured");
+    r = is_replica(mysql, server, err);
+    if (r != 0)
+        return r < 0 ? -1 : fail_setting(err, name, value, "ON on a replica");
+    if (server->flavour == CAP_MYSQL)
+        return 0;
+    if (cap_query_text(mysql, "SELECT @@global.gtid_slave_pos", position, sizeof(position), NULL, 0,
+                       err) < 0)
+        return -1;
+    if (*position)
+        ls_log(LS_WARN, "source-updates", LS_S(name, value), LS_S("gtid_slave_pos", position),
+               LS_S("do", "it was a replica: set log_slave_updates=ON before it is one again, what "
+                          "it is sent would not be in its binlog"));
+    return 0;
+}
+
 /* Names the missing grant behind what the server says. */
 static int
 fail_grant(struct ls_err *err, const struct ls_err *why, const char *grant)
@@ -214,7 +277,8 @@ int
 cap_server_check(MYSQL *mysql, const struct cap_server *server, const struct ls_config *config,
                  struct ls_err *err)
 {
-    if (check_settings(mysql, server, err) < 0 || check_grants(mysql, server, config, err) < 0)
+    if (check_settings(mysql, server, err) < 0 || check_updates(mysql, server, config, err) < 0 ||
+        check_grants(mysql, server, config, err) < 0)
         return -1;
     return check_server_id(mysql, server, config, err);
 }

@@ -27,9 +27,10 @@ int cap_server_look(MYSQL *mysql, struct cap_server *ret, struct ls_err *err);
 /* Whether it is the one of that id and uuid ("" not known); id 0 is not known and no server's. */
 bool cap_server_is(const struct cap_server *server, uint32_t server_id, const char *uuid);
 /*
- * Whether it can be followed: its kind, log_bin, ROW or MIXED, FULL images, the grants, and that
- * nobody else replicates under our server id. FATAL cause "source-settings", "source-grants" or
- * "source-server-id" with what to do. Metadata that is not FULL is a warning in the log.
+ * Whether it can be followed: its kind, log_bin, ROW or MIXED, FULL images, a replica's
+ * log_slave_updates, the grants, and that nobody else replicates under our server id. FATAL cause
+ * "source-settings", "source-grants" or "source-server-id" with what to do. Metadata that is not
+ * FULL is a warning in the log.
  */
 int cap_server_check(MYSQL *mysql, const struct cap_server *server, const struct ls_config *config,
                      struct ls_err *err);

@@ -330,6 +330,41 @@ def test_gtids_of_another_kind_of_server_end_with_5(servers, new_capture):
     assert "another kind" in error["message"]
 
 
+CHANGE = ("CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT=1, MASTER_USER='nobody'; "
+          "START SLAVE")
+
+
+@pytest.mark.parametrize("kind", ("mariadb-10.11", "mysql-8.0", "mysql-5.7"))
+def test_a_replica_that_does_not_log_what_it_is_sent_is_refused(kind, bed, new_capture):
+    made = Databases(bed.folder / f"silent-{kind}")
+    try:
+        server = made(kind, "log_slave_updates=OFF", *(
+            () if kind == "mariadb-10.11" else ("gtid_mode=OFF", "enforce_gtid_consistency=OFF",
+                                                "server_id=13")))
+        capture = new_capture(NEVER, server)
+        capture.start(snapshot=False)
+        capture.sql(files(1, 3))
+        capture.drain()
+        assert published(capture) == [1, 2, 3]
+        assert capture.stop() == 0
+        server.sql(CHANGE)
+        status, error, _ = run_to_refusal(capture)
+        assert (status, error["cause"]) == (4, "source-settings")
+        assert "updates=OFF, Lockstep needs ON on a replica" in error["message"]
+        server.sql("STOP SLAVE; RESET SLAVE ALL")
+        if kind == "mariadb-10.11":
+            server.sql("SET GLOBAL gtid_slave_pos = @@gtid_binlog_pos")
+        capture.start(snapshot=False)
+        told = [x for x in capture.site.log_lines("capture") if x.get("event") == "source-updates"]
+        assert len(told) == (kind == "mariadb-10.11")
+        assert capture.stop() == 0
+        status, error, _ = run_to_refusal(capture, "--set",
+                                          f"source.host=127.0.0.1,127.0.0.1:{server.port}")
+        assert status == 4 and "where several hosts are configured" in error["message"]
+    finally:
+        made.stop()
+
+
 def headroom(capture):
     return capture.status().get("headroom") or {}
 
