@@ -334,7 +334,7 @@ CHANGE = ("CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT=1, MASTER_USER=
           "START SLAVE")
 
 
-@pytest.mark.parametrize("kind", ("mariadb-10.11", "mysql-8.0", "mysql-5.7"))
+@pytest.mark.parametrize("kind", ("mariadb-10.11", "mysql-8.0"))
 def test_a_replica_that_does_not_log_what_it_is_sent_is_refused(kind, bed, new_capture):
     made = Databases(bed.folder / f"silent-{kind}")
     try:
