@@ -277,6 +277,7 @@ take_share(void *arg, const struct ls_str *c, size_t n)
     HASH_FIND(hh, load->said, &share->id, sizeof share->id, said);
     share->download = said ? said->download : CS3_DOWNLOAD_UNSET;
     share->has_password = share->type == SIDE_LINK && c[2].p && c[2].n > 0;
+    share->password_reset = share->has_password && !tf_password_kept(c[2]);
     share->next = load->side->shares;
     load->side->shares = share;
     return index_share(load, share);

@@ -40,7 +40,7 @@ struct side_share {
     int type;
     const char *with, *owner, *initiator, *expiration, *label; /* expiration NULL: never */
     enum cs3_download download;
-    bool has_password;
+    bool has_password, password_reset; /* ... of a kind that oCIS cannot check */
     struct side_node *node; /* set while comparing: the node, when the row has an effect */
     struct side_share *next;
     struct side_share *also; /* of the same recipient (side_shares_of) */

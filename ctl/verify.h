@@ -30,6 +30,7 @@ enum verify_not_kept {
     VK_SHARE_IDS,
     VK_LINK_TOKENS,
     VK_LINK_PASSWORDS,
+    VK_LINK_RESETS,
     VK_MAX
 };
 

@@ -156,7 +156,7 @@ compare_links(struct verify *verify, const struct links *links, bool exact)
             user->count[VC_LINKS]++;
             verify_not_kept(verify, VK_LINK_TOKENS);
             if (share->has_password)
-                verify_not_kept(verify, VK_LINK_PASSWORDS);
+                verify_not_kept(verify, share->password_reset ? VK_LINK_RESETS : VK_LINK_PASSWORDS);
             if (!link && user->signs_in)
                 continue; /* in the second round */
             if (!link)    /* only he could have shown it */

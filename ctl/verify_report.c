@@ -21,6 +21,8 @@ static const struct {
     [VK_LINK_TOKENS] = {"link tokens", "the sharing API takes none"},
     [VK_LINK_PASSWORDS] = {"link passwords", "the sharing API takes no hash: a random one closes "
                                              "the link"},
+    [VK_LINK_RESETS] = {"link passwords to be set anew",
+                        "ownCloud's hash is of a kind that oCIS cannot check"},
 };
 
 static const char *const left[VL_MAX] = {

@@ -113,6 +113,8 @@ void tf_version_fill(struct ls_str path, struct cs3_resource *r);
 /* What oc_share.attributes says of downloads (attributes.c). *ret_odd: it is not what oC10 writes,
  * and read as oC10 reads it. */
 enum cs3_download tf_download(struct ls_str attributes, bool *ret_odd);
+/* oC10's hash of a password is of a kind that oCIS can check (shares.c). */
+bool tf_password_kept(struct ls_str hash);
 /* "zoe@far.example/oc" -> "zoe", "far.example/oc" (federation.c); both null where it is no such id.
  */
 void tf_cloud_id(struct ls_str id, struct ls_str *ret_user, struct ls_str *ret_remote);

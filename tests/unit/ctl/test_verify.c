@@ -672,22 +672,28 @@ links_of_one_node_are_matched_by_what_they_are(void **state)
     static const struct fake_row rows[] = {
         ALICE,
         SHARE("1", "3", NULL, "13", "1", "0", NULL),
-        {T_SHARE, {"2", "3", "1|hash", "alice", "alice", NULL, "13", "1", "1", "0", NULL, "two"}},
+        {T_SHARE,
+         {"3", "3", SHA_A, "alice", "alice", NULL, "13", "1", "1", "0", NULL, "three"}}, /* old */
+        {T_SHARE,
+         {"2", "3", "1|$2y$10$4/Fk.rhIgsi/cyTHF8B17euMLdj6Vz5QH2eIubFOw/JSj1JnyNn0K", "alice",
+          "alice", NULL, "13", "1", "1", "0", NULL, "two"}},
         END};
     struct fake_link links[] = {{"alice", "l2", "n-b", "two", 0, 0, true},
                                 {"alice", "l1", "n-b", "token", 0, 0, false},
+                                {"alice", "l3", "n-b", "three", 0, 0, true},
                                 {0}};
     struct verify_run run;
 
     (void)state;
-    links[0].permissions = links[1].permissions = reading();
+    links[0].permissions = links[1].permissions = links[2].permissions = reading();
     fake.nodes = alice_nodes;
     fake.trash = alice_trash;
     fake.links = links;
     run_all(&run, rows);
     assert_string_equal(verify_difference(&run, 0), "");
-    assert_int_equal(run.verify.users[0].count[VC_LINKS], 2);
+    assert_int_equal(run.verify.users[0].count[VC_LINKS], 3);
     assert_int_equal(run.verify.not_kept[VK_LINK_PASSWORDS], 1);
+    assert_int_equal(run.verify.not_kept[VK_LINK_RESETS], 1);
     verify_end(&run);
 
     links[0].has_password = false; /* it would be open to everybody */
