@@ -74,6 +74,38 @@ def test_secrets_of_links_and_people_stay_at_the_source(capture):
                 assert secret not in (r["value"] or b"")
 
 
+FEDERATION = """
+    INSERT INTO oc_share_external(remote, share_token, password, name, owner, user, mountpoint,
+        mountpoint_hash) VALUES('far.example', 'fedtoken', 'fedpass', '/P', 'z', 'a', '/P', '{0}');
+    INSERT INTO oc_trusted_servers(url, url_hash, token, shared_secret)
+        VALUES('far.example', '{0}', 'fedtoken', 'fedshared');
+    INSERT INTO oc_share(share_type, share_with, token, uid_owner)
+        VALUES(6, 'z@far.example', 'fedtoken', 'a'), (3, NULL, 'linktoken', 'a')"""
+
+
+def test_secrets_of_other_servers_have_an_option_of_their_own(capture):
+    capture.start()
+    capture.sql(FEDERATION.format(1))
+    capture.drain()
+    assert [r["after"]["remote"] for r in capture.rows("share_external")] == ["far.example"]
+    for name in ("share", "share_external", "trusted_servers"):
+        for r in topics.read(capture.bootstrap, f"{capture.prefix}.oc10.oc_{name}"):
+            for secret in (b"fedtoken", b"fedpass", b"fedshared", b"linktoken"):
+                assert secret not in (r["value"] or b"")
+    assert capture.stop() == 0
+    capture.start("--set", "capture.federation_secrets=true", snapshot=False)
+    capture.sql(FEDERATION.format(2))
+    capture.drain()
+    received, trusted = capture.rows("share_external")[-1], capture.rows("trusted_servers")[-1]
+    assert (received["after"]["share_token"], received["after"]["password"]) == (
+        "fedtoken", "fedpass")
+    assert (trusted["after"]["token"], trusted["after"]["shared_secret"]) == (
+        "fedtoken", "fedshared")
+    federated, link = capture.rows("share")[-2:]
+    assert federated["after"]["token"] == "fedtoken"
+    assert "token" not in link["after"]
+
+
 def test_values_come_as_the_table_holds_them(capture):
     capture.start()
     name = "Ünïcödé 📷 #%"
