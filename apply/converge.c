@@ -572,6 +572,14 @@ ap_converge_node(const struct ap_view *view, int64_t fileid, bool forced, struct
         return;
     }
     ap_place_find(view, &row, &place);
+    /* A project space has no fixed folders: all in it is content, which this release leaves. */
+    if (row.parent != -1 && place.class != AP_CLASS_ORPHAN && place.class != AP_CLASS_MOVING &&
+        place.class != AP_CLASS_LOOP && view->space(view->arg, place.storage, &space) &&
+        space.known && space.type == CS3_SPACE_PROJECT) {
+        ret->verdict = have ? AP_LEAVE : AP_LEFT;
+        ret->cause = "project";
+        return;
+    }
     switch (place.class) {
     case AP_CLASS_FIXED:
         if (have) /* an ordinary folder that became `files`: its node is not that */

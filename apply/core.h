@@ -160,6 +160,8 @@ void ap_job_run(struct ap_writer *writer, struct ap_job *job);
 void ap_job_back(struct ap_core *core, struct ap_job *job);
 struct ap_job *ap_answer(struct ap_core *core);
 void ap_job_forget(struct ap_core *core, struct ap_job *job);
+/* The file's node is disowned: it is removed as a thing of its own. */
+void ap_node_leave(struct ap_core *core, int64_t fileid);
 void ap_work_dead(struct ap_core *core, const struct ap_work *work, const char *cause,
                   const char *message);
 int64_t ap_backoff(const struct ap_options *options, int attempts); /* ms, with jitter */
@@ -189,6 +191,12 @@ void ap_share_touch(struct ap_core *core, int64_t share, int64_t ready_at);
 void ap_node_made(struct ap_core *core, int64_t fileid, int64_t storage);
 void ap_shares_make_exact(struct ap_core *core); /* at start, in a transaction */
 void ap_member_touch(struct ap_core *core, const char *uid, const char *gid);
+
+/* ---- version.c: which version belongs to which file */
+/* A row that came, or got another place, or went. */
+void ap_version_take(struct ap_core *core, const struct cs3_resource *record);
+/* Looks for the file of a version (its row has been looked at and is not carried); the outcome. */
+const char *ap_version_join(struct ap_core *core, int64_t fileid);
 
 /* ---- dlq.c */
 struct ls_producer;

@@ -85,14 +85,15 @@ ap_take_too_long(struct ap_core *core, const struct ap_origin *at, int64_t id)
 
 /* ---- files and folders */
 
-/* The first snapshot of this partition is under way: nothing of it is applied before its end. */
+/* The first snapshot of this partition is under way: nothing of it is applied before its end. Of
+ * what lies in the trash only oc_files_trash says where it was, so that one has to end too. */
 static bool
-is_gated(struct ap_core *core, const struct ap_origin *at)
+is_gated(struct ap_core *core, int32_t partition)
 {
     return ap_number(core->ledger, 0,
-                     "SELECT 1 FROM bracket WHERE topic = ? AND partition = ? AND state = 1"
-                     " AND ended = 0",
-                     "si", at->topic, (int64_t)at->partition) == 1;
+                     "SELECT 1 FROM bracket WHERE topic IN ('cs3.resource', 'cs3.resource:trash')"
+                     " AND partition = ? AND state = 1 AND ended = 0",
+                     "i", (int64_t)partition) == 1;
 }
 
 static void
@@ -102,7 +103,7 @@ open_node(struct ap_core *core, const struct ap_origin *at, int64_t fileid, int6
     struct ap_key key = {AP_NODE, fileid};
 
     ap_work_record(core->ledger, key, storage, source_us, now_ms() + core->options.window_ms);
-    if (is_gated(core, at))
+    if (is_gated(core, at->partition))
         ap_exec(core->ledger,
                 "UPDATE work SET state = 1, on_kind = 9, on_id = ?, cause = 'snapshot'"
                 " WHERE kind = 1 AND id = ? AND state = 0",
@@ -177,11 +178,22 @@ node_delete(struct ap_core *core, const struct ap_origin *at, int64_t fileid, st
             (int64_t)seq.part, source_us);
 }
 
+/* A fileid that was deleted names another file now: servers of old give the last ids once more
+ * after a restart. What its node was shall not become a version of the new one. The same row
+ * written again (REPLACE) is itself. */
+static bool
+comes_back(const struct ap_desired *have, const struct cs3_resource *r)
+{
+    return have->deleted && have->moved_to == LS_NO_STORAGE && r->head.kind == CS3_UPSERT &&
+           (have->parent != r->parent || have->folder != r->folder ||
+            !ls_str_is(r->name, have->name));
+}
+
 void
 ap_take_resource(struct ap_core *core, const struct ap_origin *at, const struct cs3_resource *r)
 {
     struct ap_desired have;
-    bool known;
+    bool known, moved;
 
     if (ap_take_storage_mark(core, at, r) || ap_take_mark(core, at, &r->head, (int)r->what))
         return;
@@ -199,14 +211,19 @@ ap_take_resource(struct ap_core *core, const struct ap_origin *at, const struct 
         ap_superseded(core);
         return;
     }
+    moved = !known || have.deleted || r->head.kind == CS3_DELETE || have.parent != r->parent ||
+            !ls_str_is(r->name, have.name);
+    if (known && comes_back(&have, r))
+        ap_node_leave(core, r->fileid);
     if (r->head.kind == CS3_DELETE)
         node_delete(core, at, r->fileid, r->head.seq, r->moved_to, r->head.source_ts_us);
     else
         node_upsert(core, at, r);
+    if (moved)
+        ap_version_take(core, r);
     open_node(core, at, r->fileid, r->head.kind == CS3_DELETE && known ? have.storage : r->storage,
               r->head.source_ts_us);
-    if (known && (have.folder || r->folder) &&
-        (have.parent != r->parent || !ls_str_is(r->name, have.name)))
+    if (known && moved && (have.folder || r->folder))
         content_again(core, r->storage);
 }
 
@@ -532,7 +549,7 @@ ap_take_mark(struct ap_core *core, const struct ap_origin *at, const struct cs3_
         sweep(core, topic, part, head->begin);
         ap_exec(core->ledger, "UPDATE bracket SET ended = 1 WHERE topic = ? AND partition = ?",
                 "si", topic, (int64_t)part);
-        if (strcmp(topic, RESOURCE) == 0)
+        if (strcmp(at->topic, RESOURCE) == 0 && !is_gated(core, at->partition))
             ap_wake(core->ledger, (struct ap_key){AP_PARTITION, at->partition});
         return true;
     case CS3_UPSERT:

@@ -52,6 +52,11 @@ static const char *const schema =
     " WHERE trash_time > 0;"
     "CREATE INDEX IF NOT EXISTS desired_moving ON desired(source_us) WHERE deleted = 1"
     " AND moved_to > -9223372036854775808;" /* no storage */
+    /* of: the file that it is a version of; 0: none was found */
+    "CREATE TABLE IF NOT EXISTS version(fileid INTEGER PRIMARY KEY, base TEXT, time INT, meta INT,"
+    " trash_time INT, of INT DEFAULT 0);"
+    "CREATE INDEX IF NOT EXISTS version_of ON version(of, time);"
+    "CREATE INDEX IF NOT EXISTS version_alone ON version(base) WHERE of = 0;"
     "CREATE TABLE IF NOT EXISTS trashinfo(auto_id INTEGER PRIMARY KEY, partition INT, user TEXT,"
     " name TEXT, location TEXT, time INT, epoch INT, counter INT, part INT, deleted INT);"
     "CREATE INDEX IF NOT EXISTS trashinfo_name ON trashinfo(user, name, time);"

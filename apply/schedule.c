@@ -333,8 +333,8 @@ park(struct ap_core *core, struct ap_work *work, const struct ap_next *next)
 
 /* The node is in another space than it shall be, or no longer carried: it is disowned here, and
  * removed as a node of its own; what lies below it is looked at again. */
-static void
-leave(struct ap_core *core, int64_t fileid)
+void
+ap_node_leave(struct ap_core *core, int64_t fileid)
 {
     struct ap_applied node;
     struct {
@@ -376,7 +376,7 @@ entity_next(struct ap_core *core, const struct ap_work *work, struct ap_next *ne
     case AP_NODE:
         ap_converge_node(&core->view, work->key.id, work->forced, next);
         for (int n = 0; next->verdict == AP_LEAVE && n < 3; n++) {
-            leave(core, work->key.id);
+            ap_node_leave(core, work->key.id);
             ap_converge_node(&core->view, work->key.id, work->forced, next);
         }
         break;
@@ -486,6 +486,8 @@ look_at(struct ap_core *core, struct ap_key key, struct ap_job *job)
         ap_work_close(core->ledger, &work, NULL);
         break;
     case AP_LEFT:
+        if (key.kind == AP_NODE && strcmp(next.cause, "version") == 0)
+            next.cause = ap_version_join(core, key.id);
         snprintf(outcome, sizeof(outcome), "left:%s", next.cause);
         ap_work_close(core->ledger, &work, outcome);
         break;

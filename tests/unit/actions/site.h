@@ -476,6 +476,65 @@ site_differs(struct site *s, bool show)
     return bad;
 }
 
+/* The file that a row is a version of, by the names around it; -1: it is no version. */
+static int64_t
+version_of(struct site *s, struct sr_row *row)
+{
+    struct sr_row *chain[SR_DEPTH], *root = NULL, *at;
+    int n = sr_chain(&s->src, row, chain, &root), from = 1;
+    char name[600], deleted[60] = "", *dot;
+
+    if (n < 2 || !site_owner(s, sr_int(root, FC_STORAGE)) || site_is_folder(s, row))
+        return -1;
+    at = root;
+    if (strcmp(sr_text(chain[0], FC_NAME), "files_trashbin") == 0 && n > 2 &&
+        strcmp(sr_text(chain[1], FC_NAME), "versions") == 0) {
+        at = chain[0];
+        from = 2;
+    } else if (strcmp(sr_text(chain[0], FC_NAME), "files_versions") != 0) {
+        return -1;
+    }
+    snprintf(name, sizeof(name), "%s", sr_text(row, FC_NAME));
+    if (from == 2 && n == 3 && (dot = strrchr(name, '.')) != NULL) {
+        snprintf(deleted, sizeof(deleted), "%s", dot);
+        *dot = '\0';
+    }
+    if (strlen(name) > 5 && strcmp(name + strlen(name) - 5, ".json") == 0)
+        name[strlen(name) - 5] = '\0';
+    dot = strrchr(name, '.');
+    if (!dot || dot[1] != 'v')
+        return -1;
+    snprintf(dot, sizeof(deleted), "%s", deleted);
+    at = sr_child(&s->src, sr_int(at, FC_FILEID), "files");
+    for (int i = from; i < n - 1 && at; i++)
+        at = sr_child(&s->src, sr_int(at, FC_FILEID), sr_text(chain[i], FC_NAME));
+    if (at)
+        at = sr_child(&s->src, sr_int(at, FC_FILEID), name);
+    return at ? sr_int(at, FC_FILEID) : 0;
+}
+
+/* How many versions the ledger has with another file. */
+static int
+site_joins_differ(struct site *s, bool show)
+{
+    int bad = 0;
+
+    for (int i = 0; i < s->src.n_rows; i++) {
+        struct sr_row *row = s->src.rows[i];
+        int64_t want, have;
+
+        if (row->deleted || row->table->id != LS_T_FILECACHE || (want = version_of(s, row)) < 0)
+            continue;
+        have = ap_number(s->ledger, -1, "SELECT of FROM version WHERE fileid = ?", "i",
+                         sr_int(row, FC_FILEID));
+        bad += have != want;
+        if (show && have != want)
+            print_error("%s is a version of %lld, not of %lld\n", sr_text(row, FC_NAME),
+                        (long long)want, (long long)have);
+    }
+    return bad;
+}
+
 /* Files and folders that are open for another reason than that the source itself is so. (Shares and
  * people wait for those whose rows came before the recording.) */
 static int64_t
@@ -506,10 +565,11 @@ site_settle(struct site *s, const char *action)
                             sqlite3_column_int(q, 2), sqlite3_column_text(q, 3),
                             sqlite3_column_int(q, 4), (long long)sqlite3_column_int64(q, 5));
             site_differs(s, true);
+            site_joins_differ(s, true);
             fail_msg("not in step after: %s", action);
         }
     } while (!site_given_all(s) || s->core->n_jobs > 0 || site_open_work(s) > 0 ||
-             site_differs(s, false) > 0);
+             site_differs(s, false) > 0 || site_joins_differ(s, false) > 0);
     if (s->target.broken > 0)
         fail_msg("after %s: what must never be asked for: %s", action, s->target.what);
     assert_int_equal(ap_balance(s->ledger), 0);

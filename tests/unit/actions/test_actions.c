@@ -102,6 +102,192 @@ a_first_copy_of_what_all_actions_leave_is_right(void **state)
     assert_snapshot_is_silent(s);
 }
 
+/* ---- single things */
+
+static void
+lines(struct site *s, const char *const *line)
+{
+    for (; *line; line++)
+        site_line(s, *line);
+}
+
+static const char *const home_of_ann[] = {
+    "I oc_storages id='home::ann' numeric_id=5",
+    "I oc_filecache fileid=7 storage=5 path='' parent=-1 name='' mimetype=2 size=0 mtime=1",
+    "I oc_filecache fileid=9 storage=5 path='files' parent=7 name='files' mimetype=2 size=0 "
+    "mtime=1",
+    "I oc_filecache fileid=11 storage=5 path='files/D' parent=9 name='D' mimetype=2 size=0 mtime=1",
+    "I oc_filecache fileid=50 storage=5 path='files/a' parent=9 name='a' mimetype=4 size=1 mtime=2"
+    " etag='50' checksum='SHA1:5050505050505050505050505050505050505050'",
+    NULL};
+
+static int64_t
+node_of(struct site *s, int64_t fileid)
+{
+    return ap_number(s->ledger, 0, "SELECT id FROM node WHERE fileid = ? AND leftover = 0", "i",
+                     fileid);
+}
+
+static void
+a_fileid_that_comes_back_for_another_file_is_a_new_file(void **state)
+{
+    static const char *const again[] = {
+        "D oc_filecache fileid=50 path='files/a'",
+        "I oc_filecache fileid=50 storage=5 path='files/D/b' parent=11 name='b' mimetype=4 size=2"
+        " mtime=3 etag='50b' checksum='SHA1:5151515151515151515151515151515151515151'",
+        NULL};
+    struct site *s = *state;
+    int64_t node;
+
+    lines(s, home_of_ann);
+    site_settle(s, "a home");
+    node = node_of(s, 50);
+    lines(s, again);
+    site_round(s, 1000, 0); /* both before the first look */
+    assert_true(site_given_all(s));
+    site_settle(s, "the fileid comes back");
+    assert_true(node_of(s, 50) != 0 && node_of(s, 50) != node);
+    assert_int_equal(s->target.moves, 0);
+    assert_int_equal(s->target.puts, 2);
+    assert_int_equal(s->target.purges, 1);
+}
+
+static void
+a_row_that_is_written_again_as_it_was_is_the_same_file(void **state)
+{
+    static const char *const again[] = {"D oc_filecache fileid=50 path='files/a'", home_of_ann[4],
+                                        NULL};
+    struct site *s = *state;
+    int calls;
+
+    lines(s, home_of_ann);
+    site_settle(s, "a home");
+    calls = s->target.calls;
+    lines(s, again);
+    site_round(s, 1000, 0);
+    assert_true(site_given_all(s));
+    site_settle(s, "REPLACE INTO oc_filecache");
+    assert_int_equal(s->target.calls, calls);
+}
+
+static void
+brackets(struct site *s, enum ls_op op, enum ls_table_id table, struct ls_seq begin)
+{
+    struct ls_envelope *e = sr_envelope(&s->src, &ls_tables[table], op);
+
+    e->begin = begin;
+    s->src.send(s->src.arg, e);
+}
+
+/* transform may be far ahead with the smaller table. */
+static void
+the_end_of_the_trash_entries_says_nothing_of_files(void **state)
+{
+    struct site *s = *state;
+    struct ls_seq begin;
+    int calls;
+
+    lines(s, home_of_ann);
+    site_settle(s, "a home");
+    calls = s->target.calls;
+    begin = (struct ls_seq){1, ++s->src.counter, 0};
+    brackets(s, LS_OP_BEGIN, LS_T_FILECACHE, (struct ls_seq){0});
+    brackets(s, LS_OP_BEGIN, LS_T_FILES_TRASH, (struct ls_seq){0});
+    s->src.counter++;
+    brackets(s, LS_OP_END, LS_T_FILES_TRASH, begin);
+    site_settle(s, "the end of oc_files_trash");
+    assert_int_equal(s->target.calls, calls);
+    assert_int_equal(ap_number(s->ledger, -1, "SELECT count(*) FROM desired WHERE deleted", NULL),
+                     0);
+    brackets(s, LS_OP_END, LS_T_FILECACHE, begin); /* without a row between: all is gone */
+    site_round(s, 1000, 0);
+    assert_int_equal(ap_number(s->ledger, -1, "SELECT count(*) FROM desired WHERE deleted", NULL),
+                     4);
+}
+
+static void
+what_was_in_the_trash_is_made_only_when_it_is_known_where_it_lay(void **state)
+{
+    static const char *const trash[] = {
+        "I oc_filecache fileid=26 storage=5 path='files_trashbin' parent=7 name='files_trashbin'"
+        " mimetype=2 size=0 mtime=1",
+        "I oc_filecache fileid=27 storage=5 path='files_trashbin/files' parent=26 name='files'"
+        " mimetype=2 size=0 mtime=1",
+        "I oc_filecache fileid=60 storage=5 path='files_trashbin/files/t.d17' parent=27 "
+        "name='t.d17'"
+        " mimetype=4 size=1 mtime=2 etag='60' checksum=''",
+        "I oc_files_trash auto_id=1 id='t' user='ann' timestamp='17' location='D'", NULL};
+    struct site *s = *state;
+    struct ls_seq begin;
+
+    lines(s, home_of_ann);
+    lines(s, trash);
+    /* A first copy; the entries come last. */
+    site_close_target(s);
+    s->n_records = 0;
+    site_open_target(s);
+    begin = (struct ls_seq){1, ++s->src.counter, 0};
+    brackets(s, LS_OP_BEGIN, LS_T_FILECACHE, (struct ls_seq){0});
+    brackets(s, LS_OP_BEGIN, LS_T_FILES_TRASH, (struct ls_seq){0});
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < s->src.n_rows; i++) {
+            struct ls_envelope *e;
+
+            if ((s->src.rows[i]->table->id == LS_T_FILES_TRASH) != (round == 1))
+                continue;
+            s->src.counter++;
+            e = sr_envelope(&s->src, s->src.rows[i]->table, LS_OP_READ);
+            e->has_after = true;
+            memcpy(e->after, s->src.rows[i]->v, sizeof(e->after));
+            s->src.send(s->src.arg, e);
+        }
+        s->src.counter++;
+        brackets(s, LS_OP_END, round ? LS_T_FILES_TRASH : LS_T_FILECACHE, begin);
+        if (round == 0) {
+            for (int i = 0; i < 50; i++)
+                site_round(s, 100, 100);
+            assert_true(site_given_all(s));
+            assert_int_equal(s->target.makes + s->target.puts, 0);
+        }
+    }
+    site_settle(s, "the entries");
+    /* made in D, and there it was when it was deleted */
+    assert_int_equal(s->target.trashes, 1);
+    assert_string_equal(s->target.trashed_in, "D");
+}
+
+static void
+what_lies_in_a_project_space_is_left_by_name_and_never_in_a_home(void **state)
+{
+    static const char *const project[] = {
+        "I oc_storages id='smb::fs@host//m/' numeric_id=8",
+        "I oc_filecache fileid=70 storage=8 path='' parent=-1 name='' mimetype=2 size=0 mtime=1",
+        "I oc_filecache fileid=71 storage=8 path='files' parent=70 name='files' mimetype=2 size=0"
+        " mtime=1",
+        "I oc_filecache fileid=72 storage=8 path='files/x' parent=71 name='x' mimetype=4 size=1"
+        " mtime=1 etag='72' checksum=''",
+        NULL};
+    static const char *const move[] = {
+        "U oc_filecache fileid=50 | storage: 5 -> 8; path: 'files/a' -> 'files/a'; parent: 9 -> 71",
+        NULL};
+    struct site *s = *state;
+    struct ls_err err = {0};
+
+    assert_int_equal(tf_projects_new(NULL, &s->projects, &err), 0);
+    assert_int_equal(tf_projects_add(s->projects, "Marketing", "ann", "smb::*"), 0);
+    tf_known_set_projects(s->known, s->projects);
+    lines(s, home_of_ann);
+    lines(s, project);
+    site_settle(s, "a project space");
+    assert_int_equal(ap_counted(s->ledger, "left:project"), 2);
+    assert_int_equal(s->target.makes + s->target.puts, 2); /* ann's D and a */
+    lines(s, move);
+    site_settle(s, "a file moves there");
+    assert_int_equal(ap_counted(s->ledger, "left:project"), 3);
+}
+
+/* ---- recordings */
+
 static void
 recorded(struct site *s, const char *name, int at_least)
 {
@@ -145,6 +331,11 @@ main(void)
         SITE_TEST(every_action_ends_in_the_right_state),
         SITE_TEST(all_actions_at_once_end_in_the_right_state),
         SITE_TEST(a_first_copy_of_what_all_actions_leave_is_right),
+        SITE_TEST(a_fileid_that_comes_back_for_another_file_is_a_new_file),
+        SITE_TEST(a_row_that_is_written_again_as_it_was_is_the_same_file),
+        SITE_TEST(the_end_of_the_trash_entries_says_nothing_of_files),
+        SITE_TEST(what_was_in_the_trash_is_made_only_when_it_is_known_where_it_lay),
+        SITE_TEST(what_lies_in_a_project_space_is_left_by_name_and_never_in_a_home),
         SITE_TEST(every_recorded_action_of_10_16_ends_in_the_right_state),
         SITE_TEST(every_recorded_action_of_10_5_ends_in_the_right_state),
     };

@@ -59,6 +59,7 @@ struct fake_target {
     int calls, moves, puts, makes, trashes, purges, restores, mtimes, share_sets, received_sets;
     int link_sets, broken; /* broken: something that must never be asked for */
     char what[100];        /* ... the last of it */
+    char trashed_in[300];  /* the name of the folder where the last item lay; "" the root */
 };
 
 static struct fake_target *
@@ -313,8 +314,10 @@ fake_trash(struct ap_writer *w, const struct ap_space *space, const char *node_i
         fake_broken(f, "trash", node_id);
         return ls_fail_cause(err, LS_ERR_RETRY, 0, "gone", "no node %s", node_id);
     }
-    if (!f->nodes[i].trashed)
+    if (!f->nodes[i].trashed) {
         f->trashes++;
+        snprintf(f->trashed_in, sizeof(f->trashed_in), "%s", f->nodes[f->nodes[i].parent].name);
+    }
     f->nodes[i].trashed = true;
     f->nodes[i].parent = 0;
     return r;
