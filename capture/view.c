@@ -14,9 +14,11 @@
  * for gtid_executed: with binlog_order_commits=ON the engine shows what was written before it.
  * - lock: nobody commits while FLUSH TABLES WITH READ LOCK is held, so view and binlog's end agree.
  *
- * What can go wrong: the lock waits behind somebody's long statement, and everybody behind the
- * lock: it gives up after two seconds and is tried again later. A right or a setting that a method
- * needs is missing: the next method is taken and named, or the one that was asked for is refused.
+ * What can go wrong: the lock waits behind somebody's long statement, or for a statement that waits
+ * for a row of a transaction that waits for the lock, and everybody waits behind it: it gives up
+ * after a second and is tried again later, the sooner the less often it failed. A right or a
+ * setting that a method needs is missing: the next method is taken and named, or the one that was
+ * asked for is refused.
  */
 #include "capture/view.h"
 #include "capture/connect.h"
@@ -31,7 +33,8 @@
 
 #define VIEW_TRIES 4 /* at once; the stream stands still meanwhile */
 #define VIEW_AGAIN_MS 50
-#define LOCK_AGAIN_MS 10000
+#define LOCK_AGAIN_MS 250 /* twice as long each time, up to: */
+#define LOCK_AGAIN_MOST_MS 10000
 
 const char *const cap_view_method_names[CAP_VIEW_METHODS] = {
     [CAP_VIEW_NONE] = "",     [CAP_VIEW_BINLOG_SNAPSHOT] = "binlog-snapshot",
@@ -45,6 +48,7 @@ struct cap_view {
     struct cap_server server;
     enum cap_view_method method;
     int64_t again_ms; /* not before: the source is given time */
+    int64_t lock_pause_ms;
 };
 
 struct cap_view *
@@ -112,7 +116,7 @@ lock(MYSQL *mysql, struct ls_err *err)
     struct ls_err why = {0};
     int r;
 
-    if (cap_query(mysql, "SET SESSION lock_wait_timeout=2", err) < 0)
+    if (cap_query(mysql, "SET SESSION lock_wait_timeout=1", err) < 0)
         return -1;
     r = cap_query(mysql, "FLUSH TABLES WITH READ LOCK", &why);
     if (r < 0 && why.code == ER_LOCK_WAIT_TIMEOUT)
@@ -187,7 +191,8 @@ choose(struct cap_view *v, MYSQL *mysql, struct ls_err *err)
         if (!is_wanted && strcmp(wanted, "auto") != 0)
             continue;
         memset(&why, 0, sizeof(why));
-        if (try_method(v, mysql, m, &why) == 0)
+        /* the lock costs everybody something: it is not taken once more only to see the right */
+        if ((m == CAP_VIEW_LOCK && before == m) || try_method(v, mysql, m, &why) == 0)
             found = m;
         else if (is_wanted || !is_no(&why) || m == CAP_VIEW_LOCK)
             return refuse(m, &why, err);
@@ -315,11 +320,15 @@ open_lock(struct cap_view *v, struct cap_coords *ret, struct ls_err *err)
     if (r < 0)
         return -1;
     if (r == 0) {
-        v->again_ms = ls_mono_ms() + LOCK_AGAIN_MS;
-        ls_log(LS_WARN, "snapshot-lock-waits",
-               LS_S("why", "somebody's statement holds it up; tried again in 10 s"));
+        v->lock_pause_ms = v->lock_pause_ms ? 2 * v->lock_pause_ms : LOCK_AGAIN_MS;
+        if (v->lock_pause_ms > LOCK_AGAIN_MOST_MS)
+            v->lock_pause_ms = LOCK_AGAIN_MOST_MS;
+        v->again_ms = ls_mono_ms() + v->lock_pause_ms;
+        ls_log(LS_WARN, "snapshot-lock-waits", LS_S("why", "somebody's statement holds it up"),
+               LS_I("again_ms", v->lock_pause_ms));
         return 0;
     }
+    v->lock_pause_ms = 0;
     if (begin(v->mysql, err) < 0 || end_of_binlog(v, ret, err) < 0)
         return -1; /* the connection is given up, and the lock with it */
     return cap_query(v->mysql, "UNLOCK TABLES", err) < 0 ? -1 : 1;

@@ -144,6 +144,7 @@ cap_schema_want(const struct cap_schema *s, const struct ls_table *table, struct
 /* ---- the second connection: a view at `view`, and chunks without rows */
 static struct cap_coords view;
 static int views, asked;
+static int locks_refused; /* so often somebody holds the lock up */
 
 int
 cap_connect(const struct ls_config *config, MYSQL **ret, struct ls_err *err)
@@ -184,8 +185,12 @@ cap_server_place(MYSQL *mysql, const struct cap_server *server, struct cap_coord
 int
 cap_query(MYSQL *mysql, const char *sql, struct ls_err *err)
 {
-    (void)mysql, (void)err;
+    (void)mysql;
     views += !strncmp(sql, "START", 5);
+    if (!strncmp(sql, "FLUSH", 5) && locks_refused > 0) {
+        locks_refused--;
+        return ls_fail(err, LS_ERR_RETRY, 1205, "lock wait timeout");
+    }
     return 0;
 }
 
@@ -738,6 +743,35 @@ a_view_of_mysql_waits_for_the_engine_and_its_chunk_for_the_binlogs_end(void **st
 }
 
 static void
+a_lock_that_somebody_held_up_is_tried_again_soon_then_later(void **state)
+{
+    static const char *const sets[] = {"capture.snapshot_method=lock"};
+    struct ls_config *config = test_config(sets, 1);
+    struct act a = begin("", "bin.000007", 50000);
+    struct cap_snapshot *s;
+    int waited = 0;
+
+    (void)state;
+    flavour = CAP_MYSQL;
+    s = running(config);
+    rotate(&a, "bin.000007", 50000);
+    view = (struct cap_coords){"bin.000007", 50000};
+    locks_refused = 3; /* the first when it is looked whether the lock is allowed */
+    while (!step(s, &a)) {
+        int ms = cap_snapshot_wait_ms(s);
+        assert_int_equal(views, 0);
+        waited += ms;
+        ls_run_sleep_ms(ms);
+        assert_true(waited <= 250 + 500);
+    }
+    assert_int_equal(views, 1);
+    cap_snapshot_free(s);
+    cap_stream_free(a.stream);
+    ls_config_free(config);
+    flavour = CAP_MARIADB;
+}
+
+static void
 a_paused_snapshot_goes_on_when_one_is_asked_for_at_the_start(void **state)
 {
     static struct cap_position kept;
@@ -756,6 +790,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_lock_that_somebody_held_up_is_tried_again_soon_then_later),
         cmocka_unit_test(a_paused_snapshot_goes_on_when_one_is_asked_for_at_the_start),
         cmocka_unit_test(after_a_start_by_gtid_the_place_is_unknown_until_the_source_tells_it),
         cmocka_unit_test(after_a_start_by_file_and_position_the_place_is_known_at_once),
