@@ -59,10 +59,10 @@ ap_mark_drop(struct ap_core *core, const struct ap_job *job)
 }
 
 void
-ap_secrets_get(struct ap_core *core, int64_t id, struct ap_job *job)
+ap_secrets_get(struct ap_core *core, int64_t share, struct ap_job *job)
 {
     sqlite3_stmt *s =
-        ap_query(core->ledger, "SELECT token, hash FROM secret WHERE share = ?", "i", id);
+        ap_query(core->ledger, "SELECT token, hash FROM secret WHERE share = ?", "i", share);
 
     job->token[0] = job->password_hash[0] = '\0';
     if (!ap_step(core->ledger, s))

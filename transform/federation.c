@@ -23,7 +23,7 @@ index_of(struct ls_str s, const char *bytes)
 {
     size_t i = 0;
 
-    while (i < s.n && !memchr(bytes, s.p[i], strlen(bytes)))
+    while (i < s.n && (s.p[i] == '\0' || !strchr(bytes, s.p[i])))
         i++;
     return i;
 }
