@@ -4,10 +4,17 @@
  * No answer of the target is compared with these; instead a mark of all that was given stands in
  * the ledger, and another mark means that it has to be given anew. Other writers have no marks, so
  * whoever changes to the exact one gives all of it once.
+ *
+ * An exact writer makes ids that are known beforehand. Before it is asked to make something, that
+ * id is written down as an intent: when the answer is lost with us, and the source wants it no more
+ * by then, it is taken away by that.
  */
+#include "apply/share_files.h"
 #include "apply/shares_parts.h"
 #include "common/run.h"
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 static void
 mark_text(unsigned long long *hash, const char *text)
@@ -56,6 +63,43 @@ ap_mark_drop(struct ap_core *core, const struct ap_job *job)
 {
     ap_exec(core->ledger, "DELETE FROM exact WHERE kind = ? AND id = ?", "ii",
             (int64_t)job->who.kind, job->who.id);
+}
+
+/* Stands where the mark will: "?<storage> <id>". */
+void
+ap_intent_keep(struct ap_core *core, const struct ap_job *job, struct ap_key key)
+{
+    char id[AP_ID_SIZE], text[AP_ID_SIZE + 32];
+
+    if (!core->writer->exact || job->share_id[0])
+        return;
+    if (key.kind == AP_LINK)
+        snprintf(id, sizeof(id), "%lld", (long long)job->row);
+    else if (ap_share_id_of(job->space.storage_id, job->space.space_id, job->row, id) < 0)
+        return;
+    snprintf(text, sizeof(text), "?%lld %s", (long long)job->op.storage, id);
+    ap_exec(core->ledger, "INSERT OR REPLACE INTO exact(kind, id, mark) VALUES(?, ?, ?)", "iis",
+            (int64_t)key.kind, key.id, text);
+}
+
+bool
+ap_intent_get(struct ap_core *core, struct ap_key key, int64_t *ret_storage,
+              char ret_id[AP_ID_SIZE])
+{
+    sqlite3_stmt *s = ap_query(core->ledger, "SELECT mark FROM exact WHERE kind = ? AND id = ?",
+                               "ii", (int64_t)key.kind, key.id);
+    char text[AP_ID_SIZE + 32] = "", *blank;
+
+    if (!ap_step(core->ledger, s))
+        return false;
+    ap_text(s, 0, text, sizeof(text));
+    ap_done(s);
+    blank = strchr(text, ' ');
+    if (text[0] != '?' || !blank)
+        return false;
+    *ret_storage = strtoll(text + 1, NULL, 10);
+    snprintf(ret_id, AP_ID_SIZE, "%.*s", AP_ID_SIZE - 1, blank + 1);
+    return true;
 }
 
 void

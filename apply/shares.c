@@ -332,10 +332,13 @@ grant_get(struct ap_core *core, int64_t id, struct grant *ret)
 }
 
 static void
-grant_remove(struct ap_core *core, const struct grant *g, struct ap_next *next, struct ap_job *job)
+grant_remove(struct ap_core *core, struct ap_key key, struct grant *g, struct ap_next *next,
+             struct ap_job *job)
 {
     struct ap_space_row space;
 
+    if (!g->share_id[0])
+        ap_intent_get(core, key, &g->storage, g->share_id);
     if (!g->share_id[0] || !ap_space_get(core->ledger, g->storage, &space))
         return;
     job_share(job, next, AP_SHARE_REMOVE, NULL);
@@ -357,7 +360,7 @@ ap_grant_next(struct ap_core *core, const struct ap_work *work, struct ap_next *
     ap_fold_rows(core, g.fileid, g.type, g.grantee, NULL, &fold);
     ap_exec(core->ledger, "DELETE FROM expiry WHERE grant_id = ?", "i", work->key.id);
     if (fold.rows == 0) {
-        grant_remove(core, &g, next, job);
+        grant_remove(core, work->key, &g, next, job);
         return;
     }
     if (fold.first_end != 0)
@@ -366,7 +369,7 @@ ap_grant_next(struct ap_core *core, const struct ap_work *work, struct ap_next *
     if (!basis_find(core, g.fileid, &basis, next))
         return;
     if (g.type == CS3_SHARE_USER && strcmp(g.grantee, basis.space.owner) == 0) {
-        grant_remove(core, &g, next, job); /* the owner has it anyway */
+        grant_remove(core, work->key, &g, next, job); /* the owner has it anyway */
         return;
     }
     if (!person_target(core, g.type == CS3_SHARE_USER ? CS3_USER : CS3_GROUP, g.grantee,
@@ -391,6 +394,7 @@ ap_grant_next(struct ap_core *core, const struct ap_work *work, struct ap_next *
     job->group = g.type == CS3_SHARE_GROUP;
     job->permissions = fold.permissions;
     job->expires = fold.expires;
+    ap_intent_keep(core, job, work->key);
 }
 
 /* ---- what a recipient made of it */
@@ -525,6 +529,8 @@ ap_link_next(struct ap_core *core, const struct ap_work *work, struct ap_next *n
 
     link_applied(core, work->key.id, &have);
     if (!link_desired(core, work->key.id, &want)) {
+        if (!have.link_id[0])
+            ap_intent_get(core, work->key, &have.storage, have.link_id);
         if (!have.link_id[0] || !ap_space_get(core->ledger, have.storage, &space))
             return;
         job_share(job, next, AP_LINK_REMOVE, NULL);
@@ -553,6 +559,7 @@ ap_link_next(struct ap_core *core, const struct ap_work *work, struct ap_next *n
     job->permissions = want.permissions;
     job->expires = want.expires;
     job->has_password = want.has_password != 0;
+    ap_intent_keep(core, job, work->key);
 }
 
 /* ---- answers */

@@ -25,6 +25,10 @@ void ap_mark_make(struct ap_core *core, struct ap_job *job);
 bool ap_mark_same(struct ap_core *core, const struct ap_job *job, struct ap_key key);
 void ap_mark_keep(struct ap_core *core, const struct ap_job *job);
 void ap_mark_drop(struct ap_core *core, const struct ap_job *job);
+/* What is about to be made, and where; false: nothing that may be there unseen. */
+void ap_intent_keep(struct ap_core *core, const struct ap_job *job, struct ap_key key);
+bool ap_intent_get(struct ap_core *core, struct ap_key key, int64_t *ret_storage,
+                   char ret_id[AP_ID_SIZE]);
 void ap_secrets_get(struct ap_core *core, int64_t share, struct ap_job *job);
 
 #endif

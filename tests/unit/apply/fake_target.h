@@ -57,9 +57,10 @@ struct fake_target {
     const char *(*content)(void *arg, const char *home_owner, const char *relative);
     void *content_arg;
     int calls, moves, puts, makes, trashes, purges, restores, mtimes, share_sets, received_sets;
-    int link_sets, broken; /* broken: something that must never be asked for */
-    char what[100];        /* ... the last of it */
-    char trashed_in[300];  /* the name of the folder where the last item lay; "" the root */
+    int link_sets, broken;    /* broken: something that must never be asked for */
+    char what[100];           /* ... the last of it */
+    char trashed_in[300];     /* the name of the folder where the last item lay; "" the root */
+    char removed[AP_ID_SIZE]; /* the last share or link */
 };
 
 static struct fake_target *
@@ -518,6 +519,7 @@ fake_share_remove(struct ap_writer *w, const struct ap_space *space, const char 
     int r = fake_trouble(f, &happens, err);
 
     (void)space, (void)sharer;
+    snprintf(f->removed, sizeof(f->removed), "%s", share_id);
     if (happens)
         f->shares[atoi(share_id + 1)].used = false;
     return r;

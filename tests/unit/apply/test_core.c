@@ -1306,6 +1306,41 @@ an_exact_writer_is_given_rows_times_and_secrets_and_each_change_of_them(void **s
 }
 
 static void
+what_may_have_been_made_before_a_crash_is_taken_away_when_nobody_wants_it_any_more(void **state)
+{
+    static struct world w;
+    struct model_row *a;
+
+    (void)state;
+    for (int link = 0; link < 2; link++) {
+        start_world(&w);
+        w.target.writer.exact = true;
+        a = model_add(&w.model, 1, w.model.files[1], "a", true);
+        model_changed(&w.model, a);
+        finish(&w, 0);
+        if (link)
+            give_link(&w, 8, a->fileid, "token", NULL);
+        else
+            give_share(&w, 7, CS3_SHARE_USER, 0, a->fileid, "u2", 1, CS3_SHARE_ACCEPTED,
+                       CS3_UPSERT);
+        round_once(&w, 10); /* sent; that is the last we hear of it */
+        close_world(&w);
+        open_world(&w);
+        give_share(&w, link ? 8 : 7, link ? CS3_SHARE_LINK : CS3_SHARE_USER, 0, a->fileid,
+                   link ? NULL : "u2", 1, CS3_SHARE_ACCEPTED, CS3_DELETE);
+        finish(&w, 0);
+        assert_string_equal(w.target.removed, link ? "8" : "st:Su1:7");
+        assert_int_equal(w.target.share_sets + w.target.link_sets, 0);
+        w.target.removed[0] = '\0'; /* and that once */
+        give_share(&w, link ? 8 : 7, link ? CS3_SHARE_LINK : CS3_SHARE_USER, 0, a->fileid,
+                   link ? NULL : "u2", 1, CS3_SHARE_ACCEPTED, CS3_DELETE);
+        finish(&w, 0);
+        assert_string_equal(w.target.removed, "");
+        stop_world(&w);
+    }
+}
+
+static void
 rows_of_one_recipient_fold_into_one_share(void **state)
 {
     static struct world w;
@@ -1465,6 +1500,8 @@ main(void)
         cmocka_unit_test(a_parent_is_forgotten_after_three_answers_of_that_kind_only),
         cmocka_unit_test(a_file_at_the_target_is_never_taken_for_the_folder_of_that_name),
         cmocka_unit_test(what_was_made_is_not_forgotten_while_its_owner_cannot_sign_in),
+        cmocka_unit_test(
+            what_may_have_been_made_before_a_crash_is_taken_away_when_nobody_wants_it_any_more),
         cmocka_unit_test(rows_of_one_recipient_fold_into_one_share),
         cmocka_unit_test(an_exact_writer_is_given_rows_times_and_secrets_and_each_change_of_them),
         cmocka_unit_test(a_deleted_user_is_disabled_when_his_rows_are_gone),
