@@ -55,6 +55,34 @@ def test_trouble_of_the_target_changes_nothing_in_the_end(new_world, rule):
     assert_good_end(world)
 
 
+@pytest.mark.parametrize("rule", [
+    {"call": "storage-system.*", "effect": "drop-after", "probability": 0.1},
+    {"call": "system-data.*", "effect": "http", "http": 500, "probability": 0.3},
+    {"call": "system-data.PUT", "effect": "drop-after", "probability": 0.5},
+], ids=["lost answers", "data server", "lost answers of writes"])
+def test_trouble_of_the_share_managers_files_changes_nothing_in_the_end(new_world, rule):
+    """Apply is killed in the midst of it, too."""
+    world = new_world(sets={"apply.retry_max_ms": 500, "target.timeout_ms": 3000,
+                            "apply.shares": "exact", "capture.link_secrets": "true"})
+    world.work.populate(3, actions=20)
+    world.daemons.start()
+    fault(world, **rule)
+    world.daemons.wait_snapshot()
+    world.work.run(actions=20)
+    world.daemons.kill("apply")
+    world.work.run(actions=10)
+    world.daemons.start("apply")
+    no_faults(world)
+    assert_good_end(world)
+    rows = world.site.sql("SELECT s.id, s.token FROM oc_share s JOIN oc_filecache f"
+                          " ON s.file_source = f.fileid WHERE s.share_type = 3"
+                          " AND s.expiration IS NULL AND f.path REGEXP '^files/'").fetchall()
+    known = [world.cs3.open_link(token) for _, token in rows]
+    assert {a.status.code for a in known} <= {1, 8}  # open, or asking for a password
+    assert [a.share.id.opaque_id for a in known if a.status.code == 1] == \
+        [str(number) for (number, _), a in zip(rows, known) if a.status.code == 1]
+
+
 def test_what_was_made_but_not_seen_is_not_forgotten_when_the_source_goes_on(new_world):
     """Made at the target, and every look at it fails; meanwhile the source wants it no more."""
     world = new_world(sets={"apply.retry_max_ms": 500})
