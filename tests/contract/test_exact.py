@@ -3,6 +3,7 @@
 The writer is the same, with the credentials of the system storage; what the target then makes of
 the files is looked at with the raw client, as their owner, recipient, or somebody with a link.
 """
+import json
 import threading
 import uuid
 from types import SimpleNamespace
@@ -11,8 +12,8 @@ import bcrypt
 import cs3.sharing.link.v1beta1.link_api_pb2 as links_api
 import pytest
 import requests
-from client import DENIED, EDITOR, NOT_FOUND, OK, VIEWER
-from probe import bits
+from client import DENIED, EDITOR, NOT_FOUND, OK, UNKNOWN_ID, VIEWER
+from probe import Probe, bits
 from test_metadata import LINKS, System
 from test_writer import make_site
 
@@ -407,3 +408,29 @@ def test_a_file_that_is_not_what_we_know_is_never_overwritten(sim, sim_pair):
     etag = system.stat(LINKS, "publicshares.json").info.etag
     assert system.write(LINKS, "publicshares.json", good, etag) == (OK, 200)
     assert link(site, node, VIEWER, row=2) == "2"
+
+
+# ---- which way
+@pytest.mark.parametrize("options, exact, word", [
+    ({"apply__shares": "exact"}, False, "target.system_user_id"),
+    ({"apply__shares": "both"}, True, "apply.shares"),
+    ({"target__system_user_id": UNKNOWN_ID}, True, None)])
+def test_a_way_that_cannot_be_gone_is_refused(sim, tmp_path, options, exact, word):
+    probe = Probe(sim, tmp_path, exact=exact, **options)
+    if word:  # refused before anything is asked
+        assert probe.process.wait(20) == 2
+    else:  # somebody whom the system storage does not know
+        assert not probe.raw("open")["ok"]
+    probe.stop()
+    assert word is None or word in (tmp_path / "probe.log").read_text()
+
+
+@pytest.mark.parametrize("way", [None, "api"])
+def test_the_log_says_which_way_is_gone_and_what_is_lost(sim, tmp_path, way):
+    probe = Probe(sim, tmp_path, exact=True, **({"apply__shares": way} if way else {}))
+    probe("open")
+    probe.stop()
+    said = [json.loads(line) for line in (tmp_path / "probe.log").read_text().splitlines()]
+    said = [line for line in said if line.get("event") == "shares"]
+    assert [line["mode"] for line in said] == [way or "exact"]
+    assert ("tokens" in said[0]["lost"]) == (way == "api")
