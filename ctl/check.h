@@ -16,6 +16,9 @@ struct check {
 
 /* check_source.c: settings, grants, clock, tables; rows that will not simply be carried. */
 void check_source(struct check *check);
+/* check_rows.c: names the rows that are carried otherwise than they stand there, the first of each
+ * kind. */
+void check_source_rows(struct check *check);
 /* check_target.c: oCIS's services, sign-in, settings as far as they can be told. */
 void check_target(struct check *check);
 

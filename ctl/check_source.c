@@ -230,16 +230,18 @@ static const struct {
      "WHERE f.parent>=0 AND p.fileid IS NULL",
      "files whose parent does not exist", "occ files:scan --repair; they stay parked", CTL_WARN},
     {"SELECT COUNT(*) FROM {p}filecache f JOIN {p}filecache p ON p.fileid=f.parent WHERE "
-     "f.storage<>p.storage OR f.path<>IF(p.path='',f.name,CONCAT(p.path,'/',f.name))",
+     "f.storage<>p.storage OR NOT (CAST(f.path AS BINARY) <=> CAST(IF(p.path='',f.name,"
+     "CONCAT(p.path,'/',f.name)) AS BINARY))",
      "rows whose path or storage disagrees with their parent",
-     "occ files:scan --repair; they are taken by parent and name", CTL_WARN},
+     "occ files:scan --repair; they are taken by parent and name (check --source names them)",
+     CTL_WARN},
     {"SELECT COUNT(*) FROM {p}storages WHERE id LIKE 'shared::%'", "received federated storages",
      "they are not carried", CTL_WARN},
     {"SELECT COUNT(*) FROM {p}storages WHERE id NOT LIKE 'home::%' AND id NOT LIKE "
      "'object::user:%' AND id NOT LIKE 'shared::%' AND id NOT LIKE 'local::%/uploads/' AND id NOT "
      "REGEXP '^[0-9a-f]{32}$' AND id NOT IN (SELECT DISTINCT CONCAT('local::', LEFT(home, "
      "CHAR_LENGTH(home)-CHAR_LENGTH(SUBSTRING_INDEX(home,'/',-1)))) FROM {p}accounts)",
-     "external storages", "they are not carried", CTL_WARN},
+     "external storages", "they are not carried (check --source names them)", CTL_WARN},
     {"SELECT COUNT(*) FROM {p}accounts WHERE (email IS NULL OR email='') AND state<>3",
      "users without a mail address", NULL, CTL_NOTE},
     {"SELECT COUNT(*) FROM {p}share WHERE share_type IN (6,7)", "federated shares",

@@ -12,6 +12,7 @@
 struct ctl_flags {
     bool json;        /* --json: one JSON document on stdout */
     bool watch;       /* --watch: status again and again until interrupted */
+    bool source;      /* --source: check the source alone, and name what it finds */
     const char *user; /* --user U: verify only what concerns him; NULL: all */
 };
 

@@ -35,6 +35,7 @@ usage(FILE *out)
     fputs("\n  --json   one JSON document instead of a table\n"
           "  --watch  (status) again every second until interrupted\n"
           "  --user U (verify) only this user's tree, trash, links and what he received\n"
+          "  --source (check) the source alone, and the rows that its lines are about by number\n"
           "  --all, --user U..., --storage N...  (snapshot start) what is read\n"
           "\nexit status: 0 fine or equal, 1 failed, 2 wrong usage, 3 different, a check failed or "
           "refused,\n"
@@ -93,8 +94,8 @@ run_snapshot(int argc, char **argv)
 int
 main(int argc, char **argv)
 {
-    static const char *const extra[] = {"--json", "--watch", NULL};
-    bool given[2] = {false, false};
+    static const char *const extra[] = {"--json", "--watch", "--source", NULL};
+    bool given[3] = {false, false, false};
     struct ls_config *config = NULL;
     const char *user = NULL;
     struct ls_err err = {0};
@@ -127,7 +128,8 @@ main(int argc, char **argv)
             return LS_EXIT_USAGE;
         }
         if (r == 0) {
-            struct ctl_flags flags = {.json = given[0], .watch = given[1], .user = user};
+            struct ctl_flags flags = {
+                .json = given[0], .watch = given[1], .source = given[2], .user = user};
             status = commands[i].run(config, &flags, stdout);
         }
         ls_config_free(config);
