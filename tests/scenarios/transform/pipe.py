@@ -52,12 +52,6 @@ class Pipe:
                            # what a dead instance had open must not outlive the test
                            "kafka.transaction.timeout.ms": 10000, **self.sets})
 
-    def another(self, name):
-        """A second instance beside the first."""
-        self.others.append(self.instance(name))
-        self.others[-1].start("transform")
-        return self.others[-1]
-
     def close(self):
         for site in [self.site, *self.others]:
             site.stop()

@@ -11,7 +11,7 @@ import random
 import threading
 import time
 
-KINDS = ("resource", "space", "share", "person")
+KINDS = ("resource", "space", "share", "person", "annotation")
 
 
 def steps(seed):
@@ -51,11 +51,15 @@ def steps(seed):
             who = dice.randrange(40)
             yield ("leaves" if who in members else "joins"), who
             members ^= {who}
+        elif what < 0.96:
+            yield "quota", dice.randrange(40), dice.choice(("5 GB", "none", "default"))
         elif what < 0.97:
+            yield "favourite", i, any_file
+        elif what < 0.98:
             homes.append(100 + i)
             files[1000 + i] = 100 + i
             yield "home", 100 + i, 1000 + i
-        elif what < 0.985:
+        elif what < 0.99:
             yield "outside", 1000000 + i
         else:
             yield "broken", 1000000 + i
@@ -99,6 +103,12 @@ def records(pipe, step):
         row = pipe.row("group_user", "c" if what == "joins" else "d",
                        {"gid": "staff", "uid": f"u{n}"})
         return ([row] if what == "joins" else _gone(pipe, row)), 1
+    if what == "quota":
+        return [pipe.row("preferences", "u", {"userid": f"u{n}", "appid": "files",
+                                              "configkey": "quota", "configvalue": more[0]})], 1
+    if what == "favourite":
+        return [pipe.row("vcategory_to_object", "c", {"objid": more[0], "categoryid": 1 + n % 5,
+                                                      "type": "files"})], 1
     if what == "home":
         return [pipe.row("storages", "c", {"numeric_id": n, "id": f"home::u{n}"}),
                 pipe.file(more[0], storage=n)], 2

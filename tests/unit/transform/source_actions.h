@@ -438,6 +438,52 @@ account_changes(struct source *s)
         set(s, row, AC_QUOTA, txt(s, "5 GB"));
 }
 
+static inline bool
+same_key(const struct ls_table *t, const struct ls_value *a, const struct ls_value *b)
+{
+    for (size_t i = 0; i < t->n_columns; i++) {
+        if (t->columns[i].key && !same_value(&a[i], &b[i]))
+            return false;
+    }
+    return true;
+}
+
+/* Whatever a table holds beside files, shares and accounts: a row comes, changes or goes. */
+static inline void
+lesser_row(struct source *s)
+{
+    static const enum ls_table_id tables[] = {
+        LS_T_USERS,          LS_T_PREFERENCES,         LS_T_LDAP_USER_MAPPING,
+        LS_T_VCATEGORY,      LS_T_VCATEGORY_TO_OBJECT, LS_T_PROPERTIES,
+        LS_T_SHARE_EXTERNAL, LS_T_TRUSTED_SERVERS};
+    static const char *const texts[] = {
+        "files", "quota", "5 GB", "none", "_$!<Favorite>!$_", "https://other.example/", "a/b%c"};
+    const struct ls_table *t = &ls_tables[tables[chance(s, 8)]];
+    struct ls_value v[LS_MAX_COLUMNS] = {0};
+
+    for (size_t i = 0; i < t->n_columns; i++)
+        v[i] = t->columns[i].type == LS_V_INT ? num(1 + (int64_t)chance(s, 6))
+                                              : txt(s, texts[chance(s, 7)]);
+    if (t->id == LS_T_SHARE_EXTERNAL)
+        v[SX_ACCEPTED] = num((int64_t)chance(s, 2));
+    if (t->id == LS_T_PREFERENCES) { /* capture sends no others */
+        v[PF_APPID] = txt(s, "files");
+        v[PF_CONFIGKEY] = txt(s, "quota");
+    }
+    for (int i = 0; i < s->n_rows; i++) {
+        struct source_row *r = &s->rows[i];
+
+        if (r->gone || r->table != t->id || !same_key(t, r->values, v))
+            continue;
+        if (chance(s, 2))
+            update(s, r, v);
+        else
+            delete_row(s, r);
+        return;
+    }
+    insert(s, t->id, v);
+}
+
 static inline void
 source_begin(struct source *s, uint64_t seed)
 {
@@ -466,7 +512,7 @@ source_act(struct source *s)
 {
     static const char *const names[] = {"a", "b", "files", "p", "a.txt"}; /* they collide */
     const char *name = names[chance(s, 5)];
-    uint64_t what = chance(s, 100);
+    uint64_t what = chance(s, 110);
     int u = (int)chance(s, SOURCE_USERS);
 
     if (what < 24)
@@ -489,7 +535,7 @@ source_act(struct source *s)
         share(s);
     else if (what < 87)
         change_share(s);
-    else if (what < 89)
+    else if (what < 88)
         membership(s);
     else if (what < 91)
         account_changes(s);
@@ -501,6 +547,8 @@ source_act(struct source *s)
         delete_user(s);
     else if (what < 98)
         transfer_ownership(s);
+    else if (what >= 100)
+        lesser_row(s);
     else if (!s->external)
         s->external = add_storage(s, "smb::someone@host//share/");
 }
