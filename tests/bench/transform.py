@@ -147,7 +147,7 @@ class Bench:
 
     def memory(self):
         """The most memory ever held, with few files and with many."""
-        for name, rows in (("few files", self.args.rows // 10), ("many files", self.args.rows)):
+        for name, rows in (("few files", self.args.rows // 5), ("many files", self.args.rows)):
             prefix = f"m{rows}"
             self.fill(prefix, rows)
             self.keep("memory", name, self.transform(prefix, rows))
