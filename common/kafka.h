@@ -56,7 +56,8 @@ int ls_producer_send(struct ls_producer *producer, const char *topic, int32_t pa
                      struct ls_str key, struct ls_str value, const struct ls_header *headers,
                      size_t n_headers, struct ls_err *err);
 struct ls_consumer;
-/* Puts the consumer's positions (all that was polled) into the transaction. */
+/* Puts the consumer's positions (all that was polled) into the transaction; the consumer is
+ * borrowed until its end. */
 int ls_producer_send_offsets(struct ls_producer *producer, struct ls_consumer *consumer,
                              struct ls_err *err);
 /* Returns 0 only when every record and the offsets are committed. RETRY: aborted, do it again; when

@@ -31,6 +31,7 @@ struct ls_consumer {
     rd_kafka_queue_t *queue; /* of all partitions; for its length only */
     bool has_group;
     plist *positions; /* of what is assigned; never NULL */
+    plist *committed; /* ... as the last transaction had them; the same entries */
     plist *starts;    /* where the assignment began, for a rewind without a commit */
     int last;         /* the entry that was found last: records come in runs of a partition */
     ls_rebalance_fn *on_rebalance;
@@ -48,6 +49,27 @@ const rd_kafka_topic_partition_list_t *
 consumer_positions(const struct ls_consumer *consumer)
 {
     return consumer->positions;
+}
+
+rd_kafka_topic_partition_list_t *
+consumer_uncommitted(const struct ls_consumer *consumer)
+{
+    plist *list = rd_kafka_topic_partition_list_new(consumer->positions->cnt);
+
+    for (int i = 0; i < consumer->positions->cnt; i++) {
+        const pentry *p = &consumer->positions->elems[i];
+
+        if (p->offset != consumer->committed->elems[i].offset)
+            rd_kafka_topic_partition_list_add(list, p->topic, p->partition)->offset = p->offset;
+    }
+    return list;
+}
+
+void
+consumer_set_committed(struct ls_consumer *consumer)
+{
+    for (int i = 0; i < consumer->positions->cnt; i++)
+        consumer->committed->elems[i].offset = consumer->positions->elems[i].offset;
 }
 
 /* ---- assignment */
@@ -86,15 +108,19 @@ static void
 positions_set(struct ls_consumer *c, const plist *starts)
 {
     plist *positions = rd_kafka_topic_partition_list_copy(starts);
+    plist *committed = rd_kafka_topic_partition_list_copy(starts);
     plist *copy = rd_kafka_topic_partition_list_copy(starts);
 
     for (int i = 0; i < positions->cnt; i++) {
+        committed->elems[i].offset = RD_KAFKA_OFFSET_INVALID;
         if (positions->elems[i].offset < 0)
             positions->elems[i].offset = RD_KAFKA_OFFSET_INVALID;
     }
     rd_kafka_topic_partition_list_destroy(c->positions);
+    rd_kafka_topic_partition_list_destroy(c->committed);
     rd_kafka_topic_partition_list_destroy(c->starts);
     c->positions = positions;
+    c->committed = committed;
     c->starts = copy;
     c->last = 0;
 }
@@ -208,6 +234,7 @@ ls_consumer_new(const struct ls_config *config, const char *group, struct ls_con
     rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
     rd_kafka_conf_set_opaque(conf, c);
     c->positions = rd_kafka_topic_partition_list_new(0);
+    c->committed = rd_kafka_topic_partition_list_new(0);
     c->starts = rd_kafka_topic_partition_list_new(0);
     c->has_group = group != NULL;
     if (kafka_client_new(RD_KAFKA_CONSUMER, conf, &c->rk, err) < 0)
@@ -235,6 +262,8 @@ ls_consumer_free(struct ls_consumer *consumer)
     }
     if (consumer->positions)
         rd_kafka_topic_partition_list_destroy(consumer->positions);
+    if (consumer->committed)
+        rd_kafka_topic_partition_list_destroy(consumer->committed);
     if (consumer->starts)
         rd_kafka_topic_partition_list_destroy(consumer->starts);
     free(consumer);

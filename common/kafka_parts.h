@@ -47,5 +47,9 @@ rd_kafka_t *consumer_handle(struct ls_consumer *consumer);
 /* Where the consumer stands: behind what was polled, or at the end of the committed part. Entries
  * that nothing is known of are RD_KAFKA_OFFSET_INVALID. Borrowed. */
 const rd_kafka_topic_partition_list_t *consumer_positions(const struct ls_consumer *consumer);
+/* Those of them that no transaction has committed since the assignment; to be destroyed. */
+rd_kafka_topic_partition_list_t *consumer_uncommitted(const struct ls_consumer *consumer);
+/* A transaction with these positions is committed. */
+void consumer_set_committed(struct ls_consumer *consumer);
 
 #endif

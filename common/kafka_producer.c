@@ -31,7 +31,8 @@
 struct ls_producer {
     rd_kafka_t *rk;
     bool transactional, open;
-    bool alone; /* one record a request: see the top */
+    bool alone;                 /* one record a request: see the top */
+    struct ls_consumer *reader; /* of which the transaction holds the positions, or NULL */
     atomic_long undelivered;
     atomic_int undelivered_code;
     unsigned sent;
@@ -180,6 +181,7 @@ ls_producer_begin(struct ls_producer *producer, struct ls_err *err)
     if (error)
         return producer_fail(producer, error, "begin_transaction", err);
     atomic_store(&producer->undelivered, 0);
+    producer->reader = NULL;
     producer->open = true;
     return 0;
 }
@@ -286,20 +288,26 @@ ls_producer_send_offsets(struct ls_producer *producer, struct ls_consumer *consu
 {
     rd_kafka_consumer_group_metadata_t *group =
         rd_kafka_consumer_group_metadata(consumer_handle(consumer));
-    const rd_kafka_topic_partition_list_t *positions = consumer_positions(consumer);
+    rd_kafka_topic_partition_list_t *positions;
     int64_t until = ls_mono_ms() + OFFSETS_MS;
     rd_kafka_error_t *error;
 
     if (!group)
         return ls_fail_cause(err, LS_ERR_FATAL, EINVAL, "kafka-use", "the consumer has no group");
+    /* The broker keeps a record for each: those that have not moved would be most of its work. */
+    positions = consumer_uncommitted(consumer);
     while ((error = rd_kafka_send_offsets_to_transaction(producer->rk, positions, group, 10000))) {
         if (!rd_kafka_error_is_retriable(error) || ls_mono_ms() >= until)
             break;
         rd_kafka_error_destroy(error);
         ls_run_sleep_ms(20);
     }
+    rd_kafka_topic_partition_list_destroy(positions);
     rd_kafka_consumer_group_metadata_destroy(group);
-    return error ? producer_fail(producer, error, "send_offsets_to_transaction", err) : 0;
+    if (error)
+        return producer_fail(producer, error, "send_offsets_to_transaction", err);
+    producer->reader = consumer;
+    return 0;
 }
 
 /* The reason why a record was not delivered, when there is such a one. */
@@ -329,6 +337,8 @@ ls_producer_commit(struct ls_producer *producer, struct ls_err *err)
         error = rd_kafka_commit_transaction(producer->rk, -1);
         if (!error) {
             producer->open = false;
+            if (producer->reader)
+                consumer_set_committed(producer->reader);
             return 0;
         }
         if (!rd_kafka_error_is_retriable(error) || rd_kafka_error_txn_requires_abort(error))
