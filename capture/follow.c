@@ -2,8 +2,9 @@
  * Packet after packet: the stream, and what is done between two of them. That is a snapshot's next
  * step, a repair, a command, the commit, and once a second heartbeats and the status.
  *
- * Clocks and locks cost more than a packet does, so they are looked at now and then, and always
- * where it may be waited. Any failure ends it: loop.c says what becomes of it.
+ * Clocks and locks cost more than a packet does, so packets that are there are taken many at once,
+ * up to one behind which there is something to do. Any failure ends it: loop.c says what becomes of
+ * it.
  */
 #include "capture/columns.h"
 #include "capture/connect.h"
@@ -13,7 +14,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define LOOK_EVERY 64  /* packets */
+#define LOOK_EVERY 256 /* packets */
 #define BEHIND_MS 500  /* between two commits while there is much to catch up on */
 #define CONTROL_MS 200 /* how often commands are looked for, at most */
 #define PARTS_MS 10000 /* that the rest of a transaction is waited for without a question */
@@ -35,11 +36,11 @@ may_not_repair(const struct capture *c)
  * at hand the newest of these are old, and many small transactions would only make it later.
  */
 static int
-commit_due(struct capture *c, bool look, struct ls_err *err)
+commit_due(struct capture *c, struct ls_err *err)
 {
     bool due = cap_publisher_full(c->publisher);
 
-    if (!due && look && cap_publisher_age_ms(c->publisher, c->now_ms) >= c->commit_ms)
+    if (!due && cap_publisher_age_ms(c->publisher, c->now_ms) >= c->commit_ms)
         due = !cap_session_has_more(c->session) ||
               cap_publisher_age_ms(c->publisher, c->now_ms) >= BEHIND_MS;
     return due ? cap_publisher_commit(c->publisher, err) : 0;
@@ -47,7 +48,7 @@ commit_due(struct capture *c, bool look, struct ls_err *err)
 
 /* Everything between two packets: the snapshot's next step, a repair, the commit. */
 static int
-at_boundary(struct capture *c, bool look, bool *ret_busy, struct ls_err *err)
+at_boundary(struct capture *c, bool *ret_busy, struct ls_err *err)
 {
     struct cap_position *position = cap_publisher_position(c->publisher);
 
@@ -57,7 +58,7 @@ at_boundary(struct capture *c, bool look, bool *ret_busy, struct ls_err *err)
     /* by age too, for a transaction may take its time to arrive and the broker aborts ours then;
      * the position holds the row */
     if (!cap_stream_at_boundary(c->stream))
-        return commit_due(c, look, err);
+        return commit_due(c, err);
     if (!c->columns_asked && cap_schema_wants_columns(c->schema) &&
         cap_stream_coords(c->stream)->file[0]) {
         /* early, while nothing lies between the stream and the source */
@@ -83,7 +84,7 @@ at_boundary(struct capture *c, bool look, bool *ret_busy, struct ls_err *err)
         if (cap_snapshot_step(c->snapshot, c->stream, ret_busy, err) < 0)
             return -1;
     }
-    return commit_due(c, look, err);
+    return commit_due(c, err);
 }
 
 /* What a command did, that it was taken and the answer are one commit. */
@@ -199,14 +200,12 @@ wait_ms(const struct capture *c)
     return commit >= 0 && commit < until_tick ? commit : (int)until_tick;
 }
 
-/* As cap_session_next; with a look at the clock, where /readyz is told too what is waited for. */
+/* As cap_session_next; with a look at the clock, and /readyz is told too what is waited for. */
 static int
-next_packet(struct capture *c, bool look, bool wait, struct cap_packet *ret, struct ls_err *err)
+next_packet(struct capture *c, bool wait, struct cap_packet *ret, struct ls_err *err)
 {
     int r;
 
-    if (!look)
-        return cap_session_next(c->session, 0, ret, err);
     cap_status_ready_until(c->status, c->ready_until, wait_source);
     r = cap_session_next(c->session, wait ? wait_ms(c) : 0, ret, err);
     if (r < 0)
@@ -218,18 +217,42 @@ next_packet(struct capture *c, bool look, bool wait, struct cap_packet *ret, str
     return r;
 }
 
+/* Whether something is to be done between this packet and the next one. */
+static bool
+has_business(const struct capture *c)
+{
+    const struct cap_position *position = cap_publisher_position(c->publisher);
+
+    return position->lost || position->snapshot.phase == CAP_SNAPSHOT_RUNNING || c->new_snapshot ||
+           cap_publisher_full(c->publisher) || cap_schema_has_changed(c->schema) ||
+           (!c->columns_asked && cap_schema_wants_columns(c->schema));
+}
+
+/* Packets that are there, one behind another, while nothing else is to be done. */
+static int
+take_at_hand(struct capture *c, struct ls_err *err)
+{
+    struct cap_packet packet;
+
+    for (int i = 0; i < LOOK_EVERY && cap_session_at_hand(c->session) && !has_business(c); i++) {
+        int r = cap_session_next(c->session, 0, &packet, err);
+        if (r <= 0)
+            return r;
+        if (take_packet(c, &packet, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 int
 cap_follow(struct capture *c, struct ls_err *err)
 {
     bool first = true, busy = false;
-    unsigned packets = 0;
 
     c->ready_until = ls_mono_ms() + c->ready_ms;
     while (!ls_run_stopping()) {
         struct cap_packet packet;
-        /* clocks and locks cost more than a packet: they are for where it may be waited */
-        bool look = busy || packets++ % LOOK_EVERY == 0 || !cap_session_at_hand(c->session);
-        int r = next_packet(c, look, !busy, &packet, err);
+        int r = next_packet(c, !busy, &packet, err);
         if (r < 0)
             return -1;
         if (r > 0) {
@@ -242,10 +265,10 @@ cap_follow(struct capture *c, struct ls_err *err)
                 cap_hosts_good();
                 first = false;
             }
-            if (take_packet(c, &packet, err) < 0)
+            if (take_packet(c, &packet, err) < 0 || take_at_hand(c, err) < 0)
                 return -1;
         }
-        if (at_boundary(c, look, &busy, err) < 0)
+        if (at_boundary(c, &busy, err) < 0)
             return -1;
         if (c->now_ms - c->control_ms >= CONTROL_MS && cap_stream_at_boundary(c->stream) &&
             take_commands(c, err) < 0)

@@ -18,7 +18,8 @@ same(const struct ls_value *a, const struct ls_value *b)
         return false;
     if (a->kind == LS_V_INT)
         return a->i == b->i;
-    return a->kind != LS_V_TEXT || ls_str_eq(a->s, b->s);
+    return a->kind != LS_V_TEXT ||
+           (a->s.n == b->s.n && (a->s.n == 0 || !memcmp(a->s.p, b->s.p, a->s.n)));
 }
 
 _Static_assert(LS_MAX_COLUMNS <= 32, "a bit for each column");
@@ -53,6 +54,17 @@ cap_preference_watched(const struct cap_image *image)
            ls_str_is(image->values[PF_CONFIGKEY].s, "quota");
 }
 
+bool
+cap_image_may_hide(const struct ls_table *table)
+{
+    if (table->id == LS_T_SHARE)
+        return true;
+    for (size_t i = 0; i < table->n_columns; i++)
+        if (table->columns[i].secret == LS_SECRET_LINK)
+            return true;
+    return false;
+}
+
 void
 cap_image_mask(const struct ls_table *table, struct ls_value *values)
 {
@@ -83,14 +95,6 @@ cap_image_hide_token(const struct ls_table *table, struct ls_value *values, bool
         values[SH_TOKEN] = (struct ls_value){.kind = LS_V_ABSENT};
 }
 
-void
-cap_image_leave_changed(const struct ls_table *table, uint32_t changes, struct ls_value *values)
-{
-    for (size_t i = 0; i < table->n_columns; i++)
-        if (!table->columns[i].key && !(changes >> i & 1))
-            values[i].kind = LS_V_ABSENT;
-}
-
 bool
 cap_image_has_place(const struct ls_table *table, const struct ls_value *values)
 {
@@ -107,11 +111,35 @@ is_odd(const struct ls_value *value)
 }
 
 void
-cap_image_drop_odd(const struct ls_table *table, struct ls_value *values)
+cap_image_take_changed(const struct ls_table *table, uint32_t changes, const struct ls_value *from,
+                       struct ls_value *to)
+{
+    for (size_t i = 0; i < table->n_columns; i++) {
+        if (table->columns[i].key)
+            to[i] = from[i];
+        else if (!(changes >> i & 1) || is_odd(&from[i]))
+            to[i].kind = LS_V_ABSENT;
+        else
+            to[i] = from[i];
+    }
+}
+
+static int
+fail_text(const struct ls_table *table, size_t column, struct ls_err *err)
+{
+    return ls_fail_cause(err, LS_ERR_POISON, 0, "invalid-utf8",
+                         "%s.%s holds bytes that are not UTF-8", table->name,
+                         table->columns[column].name);
+}
+
+int
+cap_image_check_keys(const struct ls_table *table, const struct ls_value *values,
+                     struct ls_err *err)
 {
     for (size_t i = 0; i < table->n_columns; i++)
-        if (!table->columns[i].key && is_odd(&values[i]))
-            values[i].kind = LS_V_ABSENT;
+        if (table->columns[i].key && is_odd(&values[i]))
+            return fail_text(table, i, err);
+    return 0;
 }
 
 int
@@ -120,9 +148,7 @@ cap_image_check_text(const struct ls_table *table, const struct ls_value *values
 {
     for (size_t i = 0; i < table->n_columns; i++)
         if (is_odd(&values[i]))
-            return ls_fail_cause(err, LS_ERR_POISON, 0, "invalid-utf8",
-                                 "%s.%s holds bytes that are not UTF-8", table->name,
-                                 table->columns[i].name);
+            return fail_text(table, i, err);
     return 0;
 }
 

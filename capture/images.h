@@ -19,14 +19,17 @@ void cap_image_mask(const struct ls_table *table, struct ls_value *values);
  * row without a kind, unless both are. */
 void cap_image_hide_token(const struct ls_table *table, struct ls_value *values, bool links,
                           bool federated);
-/* Makes ABSENT what is neither key nor changed. */
-void cap_image_leave_changed(const struct ls_table *table, uint32_t changes,
-                             struct ls_value *values);
+/* Whether the table has columns that the two above are about. */
+bool cap_image_may_hide(const struct ls_table *table);
+/* What is neither a key nor changed is ABSENT in `to`, and so is what is neither a key nor UTF-8.
+ * `from` may be `to`. */
+void cap_image_take_changed(const struct ls_table *table, uint32_t changes,
+                            const struct ls_value *from, struct ls_value *to);
 /* The columns that a delete lives by: keys, and the storage that says the partition. */
 bool cap_image_has_place(const struct ls_table *table, const struct ls_value *values);
-/* Makes ABSENT what is neither a key nor UTF-8. */
-void cap_image_drop_odd(const struct ls_table *table, struct ls_value *values);
 /* POISON, cause "invalid-utf8", naming the column. */
+int cap_image_check_keys(const struct ls_table *table, const struct ls_value *values,
+                         struct ls_err *err);
 int cap_image_check_text(const struct ls_table *table, const struct ls_value *values,
                          struct ls_err *err);
 /* Text that is not UTF-8 becomes text in which the odd bytes stand as \xNN. */

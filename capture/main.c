@@ -5,9 +5,13 @@
 #include "common/config.h"
 #include "common/log.h"
 #include "common/run.h"
+#include <malloc.h>
 #include <mysql.h>
 #include <stdio.h>
 #include <string.h>
+
+#define KEEP_FREE (32 << 20)
+#define MAP_LARGE (2 << 20)
 
 int
 main(int argc, char **argv)
@@ -32,6 +36,10 @@ main(int argc, char **argv)
         return LS_EXIT_USAGE;
     }
     ls_run_signals();
+    /* librdkafka's queue fills and drains with every Kafka transaction: to give its memory back to
+     * the kernel each time costs a sixth of all that sending takes */
+    (void)mallopt(M_TRIM_THRESHOLD, KEEP_FREE);
+    (void)mallopt(M_MMAP_THRESHOLD, MAP_LARGE);
     if (mysql_library_init(0, NULL, NULL) != 0) {
         (void)fprintf(stderr, "lockstep-capture: libmariadb does not start\n");
         ls_config_free(config);

@@ -42,6 +42,7 @@ struct cap_publisher {
     char source[280];
     int partitions;
     bool full_before, link_secrets, federation_secrets;
+    bool hides[LS_T_COUNT]; /* values of the table may have to be hidden */
     int64_t commit_ms, commit_rows;
     struct cap_position now;
     char *columns; /* of the watched tables at `now`; NULL: rows bring them */
@@ -81,6 +82,8 @@ cap_publisher_new(const struct ls_config *config, struct cap_publisher **ret, st
     p->full_before = ls_config_bool(config, "capture", "full_before");
     p->link_secrets = ls_config_bool(config, "capture", "link_secrets");
     p->federation_secrets = ls_config_bool(config, "capture", "federation_secrets");
+    for (size_t i = 0; i < LS_T_COUNT; i++)
+        p->hides[i] = cap_image_may_hide(&ls_tables[i]);
     p->commit_ms = ls_config_int(config, "capture", "commit_ms");
     p->commit_rows = ls_config_int(config, "capture", "commit_rows");
     *ret = p;
@@ -321,7 +324,7 @@ send_envelope(struct cap_publisher *p, const struct ls_envelope *envelope, struc
         partition = ls_partition_of_storage(image[FC_STORAGE].i, p->partitions);
     ls_buf_clear(&p->value);
     if ((envelope->has_before &&
-         cap_image_check_text(envelope->table, envelope->before, &why) < 0) ||
+         cap_image_check_keys(envelope->table, envelope->before, &why) < 0) ||
         (envelope->has_after && cap_image_check_text(envelope->table, envelope->after, &why) < 0) ||
         ls_envelope_encode(envelope, &p->value, &why) < 0 ||
         ls_envelope_key(envelope, p->arena, &key, &why) < 0 ||
@@ -377,17 +380,21 @@ hide_secrets(const struct cap_publisher *p, const struct ls_table *table, struct
     cap_image_hide_token(table, values, p->link_secrets, p->federation_secrets);
 }
 
-/* `changes`: the columns to carry besides the keys. */
+/* `changes`: the columns to carry besides the keys. What was there once and cannot be sent is left
+ * out: it is no reason to lose what is there now. */
 static void
 put_before(const struct cap_publisher *p, struct ls_envelope *e, const struct cap_image *before,
            uint32_t changes)
 {
+    const struct ls_value *values = before->values;
+
     e->has_before = true;
-    memcpy(e->before, before->values, sizeof(e->before[0]) * e->table->n_columns);
-    hide_secrets(p, e->table, e->before);
-    cap_image_leave_changed(e->table, changes, e->before);
-    /* what was there once is no reason to lose what is there now */
-    cap_image_drop_odd(e->table, e->before);
+    if (p->hides[e->table->id]) {
+        memcpy(e->before, values, sizeof(e->before[0]) * e->table->n_columns);
+        hide_secrets(p, e->table, e->before);
+        values = e->before;
+    }
+    cap_image_take_changed(e->table, changes, values, e->before);
 }
 
 static void
@@ -395,7 +402,8 @@ put_after(const struct cap_publisher *p, struct ls_envelope *e, const struct cap
 {
     e->has_after = true;
     memcpy(e->after, after->values, sizeof(e->after[0]) * e->table->n_columns);
-    hide_secrets(p, e->table, e->after);
+    if (p->hides[e->table->id])
+        hide_secrets(p, e->table, e->after);
 }
 
 static int

@@ -26,7 +26,6 @@
 #define READ_AHEAD ((size_t)1 << 20)
 #define ENOUGH ((size_t)256 << 10)
 #define KEEP_AT_MOST (8 * READ_AHEAD) /* a larger buffer is given back after its use */
-#define FIRST_WORD_MS (120 * 1000)    /* to look for our place in a file of any size */
 #define LARGEST_PACKET ((size_t)1 << 30)
 
 /* Packets one behind another: size, time, bytes, padded to 8. */
@@ -166,8 +165,8 @@ read_first(struct cap_readahead *a, struct ls_err *err)
     MARIADB_PVIO *pvio = a->mysql->net.pvio;
     int silence_ms = pvio ? pvio->timeout[PVIO_READ_TIMEOUT] : 0, r;
 
-    if (silence_ms > 0 && silence_ms < FIRST_WORD_MS)
-        pvio->timeout[PVIO_READ_TIMEOUT] = FIRST_WORD_MS;
+    if (silence_ms > 0 && silence_ms < CAP_FIRST_WORD_MS)
+        pvio->timeout[PVIO_READ_TIMEOUT] = CAP_FIRST_WORD_MS;
     r = read_some(a, err);
     if (a->mysql->net.pvio == pvio && pvio)
         pvio->timeout[PVIO_READ_TIMEOUT] = silence_ms;

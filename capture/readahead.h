@@ -1,5 +1,5 @@
 /*
- * A thread that takes the binlog's packets off a connection while others are worked on.
+ * A thread that takes the binlog's packets off a connection with TLS while others are worked on.
  */
 #ifndef CAP_READAHEAD_H
 #define CAP_READAHEAD_H
@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#define CAP_FIRST_WORD_MS (120 * 1000) /* to look for our place in a file of any size */
 
 struct cap_packet {
     const uint8_t *p; /* the event, without the status byte; valid until the next call */

@@ -54,10 +54,12 @@ cap_rows_head(const struct cap_event *event, struct cap_rows *ret, struct ls_err
 static bool
 all_present(const uint8_t *bits, uint32_t n)
 {
-    for (uint32_t i = 0; i < n; i++)
-        if (!(bits[i / 8] >> (i & 7) & 1))
+    unsigned last = (1U << (n & 7)) - 1;
+
+    for (uint32_t i = 0; i < n / 8; i++)
+        if (bits[i] != 0xff)
             return false;
-    return true;
+    return (n & 7) == 0 || (bits[n / 8] & last) == last;
 }
 
 int
@@ -101,24 +103,16 @@ cap_rows_open(struct cap_rows *rows, const struct cap_layout *layout, struct ls_
     return 0;
 }
 
-/* The value of a watched column; schema.c has refused all columns that give none. */
-static inline int
-take_value(const struct cap_layout *layout, const struct cap_column *column, const uint8_t *p,
+/* The value of a column that is not copied as it stands; schema.c has refused all columns that give
+ * none. */
+static int
+make_value(const struct cap_layout *layout, const struct cap_column *column, const uint8_t *p,
            uint64_t n, struct cap_image *image)
 {
     enum ls_value_kind kind = layout->table->columns[column->want].type;
     struct ls_value *value = &image->values[column->want];
 
-    if (column->give == CAP_GIVE_BYTES) {
-        value->kind = LS_V_TEXT;
-        value->s = (struct ls_str){(const char *)p, (size_t)n};
-        return 0;
-    }
-    if (column->give == CAP_GIVE_INTEGER && kind == LS_V_INT && !column->is_unsigned) {
-        value->kind = LS_V_INT;
-        value->i = cap_signed_value(p, n);
-        return 0;
-    }
+    value->kind = LS_V_ABSENT;
     if (cap_value_make(column, kind, p, n, image->digits[column->want], layout->texts, value) < 0)
         return -1;
     if (value->kind == LS_V_ABSENT) {
@@ -128,30 +122,63 @@ take_value(const struct cap_layout *layout, const struct cap_column *column, con
     return 0;
 }
 
+/* The length of the content at *p, which moves behind the prefix; UINT64_MAX: past the end. */
+static inline uint64_t
+content_length(const struct cap_column *column, const uint8_t **p, const uint8_t *end)
+{
+    uint64_t n = 0;
+
+    if (column->prefix == 0)
+        return column->size;
+    if (column->prefix > (uint64_t)(end - *p))
+        return UINT64_MAX;
+    for (unsigned i = 0; i < column->prefix; i++)
+        n |= (uint64_t)(*p)[i] << (8 * i);
+    *p += column->prefix;
+    return n;
+}
+
+static void
+leave_out_missing(const struct cap_layout *layout, struct cap_image *image)
+{
+    for (size_t i = 0; i < layout->table->n_columns; i++)
+        if (layout->missing >> i & 1)
+            image->values[i].kind = LS_V_ABSENT;
+}
+
 static int
 image_next(struct cursor *c, const struct cap_layout *layout, struct cap_image *image)
 {
-    const uint8_t *nulls = cur_take(c, (layout->n_columns + 7U) / 8);
+    const uint8_t *nulls = cur_take(c, (layout->n_columns + 7U) / 8), *p = c->p;
+    const struct cap_column *column = layout->columns;
 
-    for (size_t i = 0; i < layout->table->n_columns; i++)
-        image->values[i] = (struct ls_value){.kind = LS_V_ABSENT};
+    if (layout->missing)
+        leave_out_missing(layout, image);
     image->poison = false;
     if (!nulls)
         return -1;
-    for (uint32_t i = 0; i < layout->n_columns; i++) {
-        const struct cap_column *column = &layout->columns[i];
-        const uint8_t *p;
+    for (uint32_t i = 0; i < layout->n_columns; i++, column++) {
         uint64_t n;
         if (nulls[i / 8] >> (i & 7) & 1) {
-            if (column->want >= 0)
+            if (column->step != CAP_STEP_SKIP)
                 image->values[column->want].kind = LS_V_NULL;
             continue;
         }
-        n = column->prefix ? cur_le(c, column->prefix) : column->size;
-        p = cur_take(c, n);
-        if (!p || (column->want >= 0 && take_value(layout, column, p, n, image) < 0))
+        n = content_length(column, &p, c->end);
+        if (n > (uint64_t)(c->end - p))
             return -1;
+        if (column->step == CAP_STEP_SIGNED) {
+            image->values[column->want].kind = LS_V_INT;
+            image->values[column->want].i = cap_signed_value(p, n);
+        } else if (column->step == CAP_STEP_BYTES) {
+            image->values[column->want].kind = LS_V_TEXT;
+            image->values[column->want].s = (struct ls_str){(const char *)p, (size_t)n};
+        } else if (column->step == CAP_STEP_MAKE && make_value(layout, column, p, n, image) < 0) {
+            return -1;
+        }
+        p += n;
     }
+    c->p = p;
     return 0;
 }
 

@@ -98,6 +98,12 @@ cap_schema_changed(struct cap_schema *schema)
     return changed;
 }
 
+bool
+cap_schema_has_changed(const struct cap_schema *schema)
+{
+    return schema->changed;
+}
+
 void
 cap_schema_is_mysql(struct cap_schema *schema, bool mysql)
 {
@@ -558,7 +564,7 @@ cap_schema_layout(const struct cap_schema *schema, const struct ls_table *table,
         fill_from_known(schema, table, map, ret, err) < 0)
         return -1;
     if (cap_layout_charsets(map, !schema->mysql, ret, err) < 0 ||
-        check_layout(table, ret, err) < 0 || cap_layout_finish(ret, err) < 0)
+        check_layout(table, ret, err) < 0 || cap_layout_finish(ret, table, err) < 0)
         return -1;
     ret->table = table;
     return 0;

@@ -51,6 +51,8 @@ bool cap_schema_known(const struct cap_schema *schema, enum ls_table_id id);
 void cap_schema_believe(struct cap_schema *schema, uint32_t tables);
 /* Whether the known columns are others than at the last call. */
 bool cap_schema_changed(struct cap_schema *schema);
+/* What it would say; it stays so. */
+bool cap_schema_has_changed(const struct cap_schema *schema);
 /* The known columns as JSON, malloc'ed (NULL without memory), and back; NULL: nothing is known.
  * FATAL cause "position" for text that is not whole. */
 char *cap_schema_print(const struct cap_schema *schema);

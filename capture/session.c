@@ -1,21 +1,25 @@
 /*
  * The dump: the binlog's packets, as they come.
  *
- * libmariadb signs in and frames packets; the dump command goes through its own method table,
- * because its replication functions cannot start by GTID on every server and lose events. What can
- * go wrong: the server is away (RETRY for ever), refuses us (FATAL, exit 4), no longer has our
- * position (FATAL, exit 5), or is silent: it promises a heartbeat, so three missed ones mean that
- * the connection is dead, whatever TCP thinks.
+ * libmariadb signs in; it also takes the packets off a connection with TLS (readahead.c), while
+ * those of one without are taken off the socket itself (wire.c). The dump command goes through its
+ * own method table, because its replication functions cannot start by GTID on every server and lose
+ * events. What can go wrong: the server is away (RETRY for ever), refuses us (FATAL, exit 4), no
+ * longer has our position (FATAL, exit 5), or is silent: it promises a heartbeat, so three missed
+ * ones mean that the connection is dead, whatever TCP thinks.
  */
 #include "capture/session.h"
 #include "capture/connect.h"
 #include "capture/server.h"
+#include "capture/wire.h"
 #include <errno.h>
 #include <inttypes.h>
+#include <ma_pvio.h>
 #include <mysqld_error.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define COM_BINLOG_DUMP_GTID 30 /* MySQL's; libmariadb does not name it */
 #define DUMP_THROUGH_GTID 4
@@ -25,7 +29,8 @@ struct cap_session {
     struct cap_server server;
     int64_t heartbeat_ms;
     uint64_t passes;                 /* the place behind what is sent once more; 0: nothing is */
-    struct cap_readahead *readahead; /* the connection is its own while it runs */
+    struct cap_readahead *readahead; /* the connection is its own while it runs; NULL: wire */
+    struct cap_wire *wire;
 };
 
 static unsigned
@@ -73,6 +78,17 @@ fail_dump(MYSQL *mysql, struct ls_err *err)
                              "(%.100s)",
                              text);
     return cap_fail_mysql(mysql, "reading the binlog", err);
+}
+
+/* The same, of an error that wire.c met. */
+static int
+fail_wire(void *arg, unsigned code, const char *text, struct ls_err *err)
+{
+    MYSQL *mysql = arg;
+
+    mysql->net.last_errno = code;
+    (void)snprintf(mysql->net.last_error, sizeof(mysql->net.last_error), "%s", text);
+    return fail_dump(mysql, err);
 }
 
 static bool
@@ -287,6 +303,38 @@ begin_dump(struct cap_session *s, const struct ls_config *config, const struct c
     return send_dump(s, config, start, err);
 }
 
+/* libmariadb may have read a part of the answer already. */
+static int
+take_socket(struct cap_session *s, struct ls_err *err)
+{
+    const MARIADB_PVIO *pvio = s->mysql->net.pvio;
+    struct cap_wire_start start = {.fd = mysql_get_socket(s->mysql),
+                                   .seq = (uint8_t)s->mysql->net.pkt_nr,
+                                   .heartbeat_ms = s->heartbeat_ms,
+                                   .first_ms = CAP_FIRST_WORD_MS,
+                                   .silence_ms = pvio->timeout[PVIO_READ_TIMEOUT],
+                                   .fail = fail_wire,
+                                   .arg = s->mysql};
+
+    if (pvio->cache && pvio->cache_size > 0) {
+        start.rest = pvio->cache_pos;
+        start.n_rest = (size_t)(pvio->cache + pvio->cache_size - pvio->cache_pos);
+    }
+    if (start.silence_ms <= 0 || start.silence_ms > start.first_ms)
+        start.silence_ms = start.first_ms;
+    return cap_wire_new(&start, &s->wire, err);
+}
+
+static int
+begin_reading(struct cap_session *s, struct ls_err *err)
+{
+    const MARIADB_PVIO *pvio = s->mysql->net.pvio;
+
+    if (pvio && !pvio->ctls && !s->mysql->net.compress)
+        return take_socket(s, err);
+    return cap_readahead_start(s->mysql, s->heartbeat_ms, fail_dump, &s->readahead, err);
+}
+
 int
 cap_session_open(const struct ls_config *config, const struct cap_start *start,
                  struct cap_session **ret, struct ls_err *err)
@@ -295,8 +343,7 @@ cap_session_open(const struct ls_config *config, const struct cap_start *start,
 
     if (!s)
         return ls_fail(err, LS_ERR_RETRY, ENOMEM, "no memory for a session");
-    if (begin_dump(s, config, start, err) < 0 ||
-        cap_readahead_start(s->mysql, s->heartbeat_ms, fail_dump, &s->readahead, err) < 0)
+    if (begin_dump(s, config, start, err) < 0 || begin_reading(s, err) < 0)
         goto fail;
     *ret = s;
     return 0;
@@ -311,6 +358,9 @@ cap_session_close(struct cap_session *s)
     if (!s)
         return;
     cap_readahead_stop(s->readahead);
+    if (s->wire)
+        (void)shutdown(mysql_get_socket(s->mysql), SHUT_RDWR);
+    cap_wire_free(s->wire);
     if (s->mysql)
         mysql_close(s->mysql);
     free(s);
@@ -331,17 +381,19 @@ cap_session_passes(const struct cap_session *s)
 int
 cap_session_next(struct cap_session *s, int timeout_ms, struct cap_packet *ret, struct ls_err *err)
 {
+    if (s->wire)
+        return cap_wire_next(s->wire, timeout_ms, ret, err);
     return cap_readahead_next(s->readahead, timeout_ms, ret, err);
 }
 
 bool
 cap_session_at_hand(const struct cap_session *s)
 {
-    return cap_readahead_at_hand(s->readahead);
+    return s->wire ? cap_wire_at_hand(s->wire) : cap_readahead_at_hand(s->readahead);
 }
 
 bool
 cap_session_has_more(struct cap_session *s)
 {
-    return cap_readahead_has_more(s->readahead);
+    return s->wire ? cap_wire_has_more(s->wire) : cap_readahead_has_more(s->readahead);
 }

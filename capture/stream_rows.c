@@ -115,6 +115,7 @@ publish_rows(struct cap_stream *s, struct cap_rows *rows, const struct cap_layou
                                 .gtid = s->has_gtid ? s->gtid_text : "",
                                 .file = s->at.file,
                                 .pos = s->at.pos};
+    bool named = false; /* the transaction, in the position */
     int r;
 
     while ((r = cap_rows_next(rows, layout, &s->before, &s->after, err)) > 0) {
@@ -131,7 +132,9 @@ publish_rows(struct cap_stream *s, struct cap_rows *rows, const struct cap_layou
                                  rows->op == CAP_ROWS_DELETE ? NULL : &s->after, err) < 0)
             return -1;
         position->row = s->group_rows;
-        memcpy(position->row_gtid, origin.gtid, strlen(origin.gtid) + 1);
+        if (!named)
+            memcpy(position->row_gtid, origin.gtid, strlen(origin.gtid) + 1);
+        named = true;
         /* more than one Kafka transaction can hold: the ordinal says how far it went */
         if (cap_publisher_full(s->publisher) && cap_publisher_commit(s->publisher, err) < 0)
             return -1;

@@ -433,14 +433,23 @@ cap_column_refused(const struct cap_column *column, enum ls_value_kind kind)
 }
 
 int
-cap_layout_finish(struct cap_layout *layout, struct ls_err *err)
+cap_layout_finish(struct cap_layout *layout, const struct ls_table *table, struct ls_err *err)
 {
+    layout->missing = (uint32_t)((UINT64_C(1) << table->n_columns) - 1);
     for (uint32_t i = 0; i < layout->n_columns; i++) {
         struct cap_column *column = &layout->columns[i];
-        if (column->want < 0 || column->give == CAP_GIVE_INTEGER)
+        column->step = CAP_STEP_SKIP;
+        if (column->want < 0)
             continue;
+        layout->missing &= ~(UINT32_C(1) << column->want);
         if (column->give == CAP_GIVE_BYTES && column->charset == CAP_CHARSET_LATIN1)
             column->give = CAP_GIVE_OTHER;
+        column->step = CAP_STEP_MAKE;
+        if (column->give == CAP_GIVE_BYTES)
+            column->step = CAP_STEP_BYTES;
+        else if (column->give == CAP_GIVE_INTEGER && !column->is_unsigned &&
+                 table->columns[column->want].type == LS_V_INT)
+            column->step = CAP_STEP_SIGNED;
         if (column->give == CAP_GIVE_OTHER && !layout->texts &&
             !(layout->texts = ls_arena_new(TEXTS_CAP)))
             return ls_fail(err, LS_ERR_RETRY, 0, "no memory for a row's text");

@@ -54,6 +54,14 @@ enum cap_give {
     CAP_GIVE_BYTES, /* as they stand */
 };
 
+/* What is to be done with a column of a row image: the hot path's word for all of the above. */
+enum cap_step {
+    CAP_STEP_SKIP = 0,
+    CAP_STEP_SIGNED, /* a number from an integer */
+    CAP_STEP_BYTES,  /* text as it stands */
+    CAP_STEP_MAKE,   /* cap_value_make */
+};
+
 /* The names of an ENUM or SET, in UTF-8. */
 struct cap_labels {
     size_t n;
@@ -64,6 +72,7 @@ struct cap_labels {
 struct cap_column {
     uint8_t type;   /* STRING resolved to ENUM and SET where it hides them */
     uint8_t give;   /* enum cap_give */
+    uint8_t step;   /* enum cap_step, by cap_layout_finish */
     uint8_t prefix; /* bytes of a length in front of the content; 0: always `size` bytes */
     uint8_t decimals;
     bool is_unsigned;
@@ -79,6 +88,7 @@ struct cap_layout {
     const struct ls_table *table; /* NULL: the layout is of no use */
     uint32_t n_columns;
     struct cap_column columns[CAP_MAX_SOURCE_COLUMNS];
+    uint32_t missing;       /* columns of ours that the source does not have, as bits */
     struct ls_arena *kept;  /* labels; NULL while nothing needs it */
     struct ls_arena *texts; /* of one row; NULL while no column is converted */
 };
@@ -102,8 +112,9 @@ bool cap_type_is_old_temporal(uint8_t type);
 void cap_column_set_decimals(struct cap_column *column, unsigned decimals);
 /* NULL, or why a column like this cannot give a value of the kind: "is of a type that ...". */
 const char *cap_column_refused(const struct cap_column *column, enum ls_value_kind kind);
-/* Makes room for the texts of a row when a watched column is converted. */
-int cap_layout_finish(struct cap_layout *layout, struct ls_err *err);
+/* When all `want` are known: the steps, and room for the texts of a row when a watched column is
+ * converted. */
+int cap_layout_finish(struct cap_layout *layout, const struct ls_table *table, struct ls_err *err);
 
 /*
  * The value of a watched column from its bytes, CAP_GIVE_INTEGER and BYTES too. `digits` has room
@@ -119,16 +130,27 @@ int cap_value_make(const struct cap_column *column, enum ls_value_kind kind, con
 void cap_value_select(const MYSQL_FIELD *field, enum ls_value_kind kind, const char *text,
                       unsigned long n, char *digits, struct ls_value *ret);
 
+/* An integer column's value; its sizes are 1, 2, 3, 4 and 8 bytes. */
 static inline int64_t
 cap_signed_value(const uint8_t *p, uint64_t n)
 {
-    uint64_t v = 0;
+    uint32_t low, high;
 
-    for (unsigned i = 0; i < n; i++)
-        v |= (uint64_t)p[i] << (8 * i);
-    if (n < 8 && v >> (8 * n - 1) & 1)
-        v |= UINT64_MAX << (8 * n);
-    return (int64_t)v;
+    switch (n) {
+    case 1:
+        return (int8_t)p[0];
+    case 2:
+        return (int16_t)(p[0] | p[1] << 8);
+    case 3:
+        return (int32_t)((uint32_t)p[0] << 8 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 24) >> 8;
+    case 4:
+        return (int32_t)((uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 |
+                         (uint32_t)p[3] << 24);
+    default:
+        low = (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+        high = (uint32_t)p[4] | (uint32_t)p[5] << 8 | (uint32_t)p[6] << 16 | (uint32_t)p[7] << 24;
+        return (int64_t)((uint64_t)high << 32 | low);
+    }
 }
 
 #endif

@@ -12,6 +12,7 @@
 #include <avro.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 enum rec_kind {
     REC_INT,      /* int, int32_t */
@@ -49,11 +50,33 @@ struct rec_type {
 
 /* ---- writing. `o` has room for rec_bound() bytes; the end is returned. */
 #define REC_HEADER 10 /* C3 01 and the fingerprint; a registry's is shorter */
+#define REC_LONG_MAX 10
 uint8_t *rec_put_single_object(uint8_t *o, uint64_t fingerprint);
 struct schema_head;
 uint8_t *rec_put_header(uint8_t *o, const struct schema_head *head);
-uint8_t *rec_put_long(uint8_t *o, int64_t v);
-uint8_t *rec_put_str(uint8_t *o, struct ls_str s);
+
+static inline uint8_t *
+rec_put_long(uint8_t *o, int64_t v)
+{
+    uint64_t u = ((uint64_t)v << 1) ^ (v < 0 ? UINT64_MAX : 0);
+
+    while (u > 127) {
+        *o++ = (uint8_t)(u | 128);
+        u >>= 7;
+    }
+    *o++ = (uint8_t)u;
+    return o;
+}
+
+static inline uint8_t *
+rec_put_str(uint8_t *o, struct ls_str s)
+{
+    o = rec_put_long(o, (int64_t)s.n);
+    if (s.n)
+        memcpy(o, s.p, s.n);
+    return o + s.n;
+}
+
 /* The most that a record may take. */
 size_t rec_bound(const struct rec_type *type, const void *record);
 /* NULL when an enum has a value without a symbol. */

@@ -12,8 +12,6 @@
 #include "common/schema.h"
 #include <string.h>
 
-#define LONG_MAX_BYTES 10
-
 uint8_t *
 rec_put_single_object(uint8_t *o, uint64_t fingerprint)
 {
@@ -31,28 +29,6 @@ rec_put_header(uint8_t *o, const struct schema_head *head)
     return o + head->n;
 }
 
-uint8_t *
-rec_put_long(uint8_t *o, int64_t v)
-{
-    uint64_t u = ((uint64_t)v << 1) ^ (v < 0 ? UINT64_MAX : 0);
-
-    while (u > 127) {
-        *o++ = (uint8_t)(u | 128);
-        u >>= 7;
-    }
-    *o++ = (uint8_t)u;
-    return o;
-}
-
-uint8_t *
-rec_put_str(uint8_t *o, struct ls_str s)
-{
-    o = rec_put_long(o, (int64_t)s.n);
-    if (s.n)
-        memcpy(o, s.p, s.n);
-    return o + s.n;
-}
-
 static const void *
 at(const void *record, const struct rec_field *f)
 {
@@ -67,7 +43,7 @@ rec_bound(const struct rec_type *type, const void *record)
     for (size_t i = 0; i < type->n_fields; i++) {
         const struct rec_field *f = &type->fields[i];
 
-        n += 1 + LONG_MAX_BYTES;
+        n += 1 + REC_LONG_MAX;
         if (f->kind == REC_STR || f->kind == REC_OPT_STR)
             n += ((const struct ls_str *)at(record, f))->n;
     }

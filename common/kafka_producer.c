@@ -124,11 +124,18 @@ ls_producer_new(const struct ls_config *config, const char *transactional_id,
                 struct ls_producer **ret, struct ls_err *err)
 {
     /* A commit flushes, and so does whoever uses a plain producer: lingering costs nobody time, but
-     * a request for every few records of a partition costs the broker and us. Only what failed is
+     * a request for every few records of a partition costs the broker and us. Nagle would hold back
+     * the small requests of a small transaction for 40 ms. Only what failed is
      * told of; to be told of each record would cost as much as to send it. */
-    static const char *const defaults[] = {
-        "linger.ms", "50", "queue.buffering.max.kbytes", "32768", "delivery.report.only.error",
-        "true",      NULL};
+    static const char *const defaults[] = {"linger.ms",
+                                           "50",
+                                           "socket.nagle.disable",
+                                           "true",
+                                           "queue.buffering.max.kbytes",
+                                           "32768",
+                                           "delivery.report.only.error",
+                                           "true",
+                                           NULL};
     struct ls_producer *p = calloc(1, sizeof(*p));
     rd_kafka_conf_t *conf;
 

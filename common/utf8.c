@@ -50,9 +50,30 @@ ascii_eights(const char *s, size_t n)
     return i;
 }
 
+/* The last eight overlap those in front of them. */
+static bool
+is_ascii(const char *s, size_t n)
+{
+    uint64_t eight, all = 0;
+
+    if (n < sizeof(eight)) {
+        for (size_t i = 0; i < n; i++)
+            all |= (unsigned char)s[i];
+        return !(all & 0x80);
+    }
+    for (size_t i = 0; i + sizeof(eight) < n; i += sizeof(eight)) {
+        memcpy(&eight, s + i, sizeof(eight));
+        all |= eight;
+    }
+    memcpy(&eight, s + n - sizeof(eight), sizeof(eight));
+    return !((all | eight) & UINT64_C(0x8080808080808080));
+}
+
 bool
 ls_utf8_valid(const char *s, size_t n)
 {
+    if (is_ascii(s, n))
+        return true;
     while (n > 0) {
         size_t len = ascii_eights(s, n);
 

@@ -72,12 +72,13 @@ take_map(const struct cap_event *event, uint8_t how)
         return;
     }
     refuse_columns();
-    PROMISE(cap_layout_finish(&r.all, &err) == 0);
+    PROMISE(cap_layout_finish(&r.all, &r.table, &err) == 0);
     r.all.table = &r.table;
     r.none = r.all;
     r.none.texts = NULL;
     for (uint32_t i = 0; i < r.none.n_columns; i++)
         r.none.columns[i].want = -1;
+    PROMISE(cap_layout_finish(&r.none, &r.table, &err) == 0);
     r.ready = true;
 }
 

@@ -203,10 +203,10 @@ before_keeps_keys_and_what_changed(void **state)
     (void)state;
     out[ST_NUMERIC_ID] = number(5);
     out[ST_ID] = text("home::a");
-    cap_image_leave_changed(table, 1U << ST_ID, out);
+    cap_image_take_changed(table, 1U << ST_ID, out, out);
     assert_int_equal(out[ST_NUMERIC_ID].kind, LS_V_INT);
     assert_true(ls_str_is(out[ST_ID].s, "home::a"));
-    cap_image_leave_changed(table, 0, out);
+    cap_image_take_changed(table, 0, out, out);
     assert_int_equal(out[ST_NUMERIC_ID].kind, LS_V_INT);
     assert_int_equal(out[ST_ID].kind, LS_V_ABSENT);
 }
