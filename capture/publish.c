@@ -13,10 +13,9 @@
  * A row that changes its storage changes its partition: a delete there and an upsert here, with the
  * same counter, so that the two halves can be told to belong together.
  */
-#include "capture/publish.h"
 #include "capture/images.h"
+#include "capture/publish_parts.h"
 #include "capture/resume.h"
-#include "common/kafka.h"
 #include "common/log.h"
 #include "common/records.h"
 #include "common/run.h"
@@ -29,31 +28,6 @@
 #define RECORD_CAP ((size_t)64 << 20)
 #define ARENA_CAP ((size_t)256 << 20)
 #define ALL_COLUMNS UINT32_MAX
-
-struct cap_publisher {
-    const struct ls_config *config;
-    struct ls_producer *producer;
-    struct ls_arena *arena; /* keys of one row */
-    struct ls_buf value;
-    struct ls_envelope envelope; /* of the row at hand */
-    const char *topics[LS_T_COUNT];
-    const char *position_topic, *dlq_topic;
-    char transactional_id[256];
-    char source[280];
-    int partitions;
-    bool full_before, link_secrets, federation_secrets;
-    bool hides[LS_T_COUNT]; /* values of the table may have to be hidden */
-    int64_t commit_ms, commit_rows;
-    struct cap_position now;
-    char *columns; /* of the watched tables at `now`; NULL: rows bring them */
-    bool columns_changed;
-    bool open;
-    int64_t open_since_ms, open_rows;
-    int64_t heartbeat_us, heartbeat_kept_us; /* the last one sent, the last one committed */
-    int64_t commits, rows;
-    cap_row_fn *each; /* NULL: nobody wants to know */
-    void *each_arg;
-};
 
 int
 cap_publisher_new(const struct ls_config *config, struct cap_publisher **ret, struct ls_err *err)
@@ -104,8 +78,8 @@ cap_publisher_free(struct cap_publisher *p)
     free(p);
 }
 
-static int
-open_transaction(struct cap_publisher *p, struct ls_err *err)
+int
+cap_publisher_open(struct cap_publisher *p, struct ls_err *err)
 {
     if (p->open)
         return 0;
@@ -200,12 +174,6 @@ struct cap_position *
 cap_publisher_position(struct cap_publisher *p)
 {
     return &p->now;
-}
-
-static struct ls_seq
-next_seq(struct cap_publisher *p)
-{
-    return (struct ls_seq){p->now.epoch, ++p->now.counter, 0};
 }
 
 static void
@@ -318,7 +286,7 @@ send_envelope(struct cap_publisher *p, const struct ls_envelope *envelope, struc
     p->now.counters.watched++;
     p->now.counters.tables[envelope->table->id]++;
     tell_row(p, envelope);
-    if (open_transaction(p, err) < 0)
+    if (cap_publisher_open(p, err) < 0)
         return -1;
     if (envelope->table->by_storage)
         partition = ls_partition_of_storage(image[FC_STORAGE].i, p->partitions);
@@ -420,7 +388,7 @@ publish_update(struct cap_publisher *p, struct ls_envelope *e, const struct cap_
             return ls_fail(err, LS_ERR_FATAL, 0, "no memory for a row");
         *gone = *e;
         gone->op = LS_OP_DELETE;
-        gone->seq = next_seq(p);
+        gone->seq = cap_publisher_next(p);
         put_before(p, gone, before, ALL_COLUMNS);
         /* a half that will be a dead letter does not arrive: nobody shall wait for it */
         if (moved && cap_image_check_text(e->table, after->values, NULL) == 0)
@@ -431,7 +399,7 @@ publish_update(struct cap_publisher *p, struct ls_envelope *e, const struct cap_
         e->seq.part = 1;
     }
     if (!moved)
-        e->seq = next_seq(p);
+        e->seq = cap_publisher_next(p);
     else
         e->moved_from = before->values[FC_STORAGE].i;
     e->op = rekeyed ? LS_OP_CREATE : LS_OP_UPDATE;
@@ -448,7 +416,7 @@ publish_poison(struct cap_publisher *p, struct ls_envelope *e, const struct cap_
     const struct cap_image *bad = after && after->poison ? after : before;
     struct ls_err why = {0};
 
-    e->seq = next_seq(p);
+    e->seq = cap_publisher_next(p);
     e->op = !after ? LS_OP_DELETE : before ? LS_OP_UPDATE : LS_OP_CREATE;
     if (before)
         put_before(p, e, before, ALL_COLUMNS);
@@ -460,7 +428,7 @@ publish_poison(struct cap_publisher *p, struct ls_envelope *e, const struct cap_
     (void)ls_fail_cause(&why, LS_ERR_POISON, 0, "number-range",
                         "%s.%s holds a number above 9223372036854775807", e->table->name,
                         e->table->columns[bad->poison_column].name);
-    return open_transaction(p, err) < 0 ? -1 : send_dead(p, e, 0, &why, err);
+    return cap_publisher_open(p, err) < 0 ? -1 : send_dead(p, e, 0, &why, err);
 }
 
 int
@@ -489,7 +457,7 @@ cap_publish_row(struct cap_publisher *p, const struct cap_origin *origin,
         return publish_poison(p, e, before, after, err);
     if (before && after)
         return publish_update(p, e, before, after, changes, err);
-    e->seq = next_seq(p);
+    e->seq = cap_publisher_next(p);
     if (!before && !after)
         return ls_fail(err, LS_ERR_FATAL, 0, "a row without an image");
     if (after) {
@@ -500,108 +468,6 @@ cap_publish_row(struct cap_publisher *p, const struct cap_origin *origin,
         put_before(p, e, before, ALL_COLUMNS);
     }
     return send_envelope(p, e, err);
-}
-
-/* A record that is not about a row, to all partitions of one watched topic, or to that of the one
- * storage it is about. */
-static int
-send_to_all(struct cap_publisher *p, const struct ls_table *table, enum ls_op op, const char *key,
-            struct ls_seq seq, struct ls_seq begin, int64_t storage, int64_t source_ts_us,
-            struct ls_err *err)
-{
-    struct ls_envelope *e;
-    int first = 0, last = table->by_storage ? p->partitions - 1 : 0;
-
-    if (storage != LS_NO_STORAGE)
-        first = last = ls_partition_of_storage(storage, p->partitions);
-    ls_arena_reset(p->arena);
-    e = ls_arena_alloc(p->arena, sizeof(*e));
-    if (!e)
-        return ls_fail(err, LS_ERR_FATAL, 0, "no memory for a record");
-    e->op = op;
-    e->seq = seq;
-    e->begin = begin;
-    e->table = table;
-    e->source_ts_us = source_ts_us;
-    e->capture_ts_us = ls_now_us();
-    e->server = ls_str_of(p->source);
-    e->gtid = LS_STR("");
-    e->file = ls_str_of(p->now.file);
-    e->pos = (int64_t)p->now.pos;
-    e->moved_from = e->moved_to = LS_NO_STORAGE;
-    e->storage = storage;
-    ls_buf_clear(&p->value);
-    if (open_transaction(p, err) < 0 || ls_envelope_encode(e, &p->value, err) < 0)
-        return -1;
-    for (int i = first; i <= last; i++)
-        if (ls_producer_send(p->producer, p->topics[table->id], i, ls_str_of(key),
-                             (struct ls_str){(const char *)p->value.p, p->value.n}, NULL, 0,
-                             err) < 0)
-            return -1;
-    return 0;
-}
-
-/* How far the source was read when a bracket is sent. */
-static int64_t
-read_so_far(const struct cap_publisher *p)
-{
-    int64_t ts_us = p->now.ts_us > p->heartbeat_us ? p->now.ts_us : p->heartbeat_us;
-    int64_t now_us = ls_now_us();
-
-    return ts_us < now_us ? ts_us : now_us; /* the source's clock may be ahead of ours */
-}
-
-/* A storage has brackets of its own: in its partition of oc_filecache, with a key of its own. */
-static int
-send_bracket(struct cap_publisher *p, enum ls_op op, int64_t storage, struct ls_seq seq,
-             struct ls_seq begin, struct ls_err *err)
-{
-    const char *word = op == LS_OP_BEGIN ? LS_KEY_BEGIN : LS_KEY_END;
-    int64_t ts_us = read_so_far(p);
-    char key[48];
-
-    if (storage != LS_NO_STORAGE) {
-        (void)snprintf(key, sizeof(key), "%s/%" PRId64, word, storage);
-        return send_to_all(p, &ls_tables[LS_T_FILECACHE], op, key, seq, begin, storage, ts_us, err);
-    }
-    for (size_t i = 0; i < LS_T_COUNT; i++)
-        if (send_to_all(p, &ls_tables[i], op, word, seq, begin, storage, ts_us, err) < 0)
-            return -1;
-    return 0;
-}
-
-int
-cap_publish_begin(struct cap_publisher *p, int64_t storage, struct ls_seq *ret_begin,
-                  struct ls_err *err)
-{
-    struct ls_seq seq = next_seq(p);
-
-    if (send_bracket(p, LS_OP_BEGIN, storage, seq, seq, err) < 0)
-        return -1;
-    *ret_begin = seq;
-    return 0;
-}
-
-int
-cap_publish_end(struct cap_publisher *p, int64_t storage, struct ls_seq begin, struct ls_err *err)
-{
-    return send_bracket(p, LS_OP_END, storage, next_seq(p), begin, err);
-}
-
-int
-cap_publish_heartbeat(struct cap_publisher *p, int64_t read_us, struct ls_err *err)
-{
-    struct ls_seq seq = next_seq(p), none = {0};
-
-    if (read_us < p->heartbeat_us)
-        read_us = p->heartbeat_us;
-    for (size_t i = 0; i < LS_T_COUNT; i++)
-        if (i != LS_T_MIMETYPES && /* looked up only, never sent on */
-            send_to_all(p, &ls_tables[i], LS_OP_HEARTBEAT, LS_KEY_HEARTBEAT, seq, none,
-                        LS_NO_STORAGE, read_us, err) < 0)
-            return -1;
-    p->heartbeat_us = read_us;
-    return 0;
 }
 
 bool
@@ -656,7 +522,7 @@ cap_publisher_commit(struct cap_publisher *p, struct ls_err *err)
 int
 cap_publisher_keep(struct cap_publisher *p, struct ls_err *err)
 {
-    return open_transaction(p, err) < 0 ? -1 : cap_publisher_commit(p, err);
+    return cap_publisher_open(p, err) < 0 ? -1 : cap_publisher_commit(p, err);
 }
 
 int64_t
