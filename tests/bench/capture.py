@@ -1,9 +1,10 @@
 """
 make bench-capture: capture beside its peers, all on one binlog of an ownCloud 10.
 
-    python3 tests/bench/capture.py [--rows N] [--only PART,...] [--without-peers] [--docs]
+    python3 tests/bench/capture.py [--rows N] [--only PART,...] [--merge] [--without-peers]
+                                   [--prepare] [--docs]
 
-Parts: stream, unwatched, latency, snapshot. Writes build/bench/capture.json and prints the table.
+Parts: stream, unwatched, latency, snapshot, large. Writes build/bench/capture.json and prints the table.
 README.md beside this file says what is measured and how.
 """
 
@@ -31,8 +32,9 @@ from source import Broker, Source, machine  # noqa: E402
 
 BENCH = fetch.ROOT / "build" / "bench"
 TOOLS = BENCH / "bin"
-PARTS = ("stream", "unwatched", "latency", "snapshot")
+PARTS = ("stream", "unwatched", "latency", "snapshot", "large")
 REPEAT = 3  # of what takes seconds
+LARGE_ROWS = 2000000
 LATENCY_ROWS, LATENCY_RATE = 10000, 500
 LIVE_ROWS = 5000  # of the database that is written to while it is followed
 
@@ -112,6 +114,10 @@ def median(runs, key="cpu_s"):
 class Bench:
     def __init__(self, args):
         self.args, self.results, self.left_out = args, {}, {}
+        if args.merge:
+            known = json.loads((BENCH / "capture.json").read_text())
+            self.results = {part: known[part] for part in PARTS
+                            if part in known and part not in args.only}
         self.bed = Bed(folder=BENCH / "run" / "bed", mariadb=False, kafka=False)
         self.peers = {}
 
@@ -137,7 +143,8 @@ class Bench:
         self.busy = Source(BENCH / "busy", "busy", self.args.rows)
         self.noise = Source(BENCH / "noise", "noise", max(self.args.rows // 3, 1000))
         self.live = Source(BENCH / "live", "busy", LIVE_ROWS)
-        for source in (self.busy, self.noise, self.live):
+        self.huge = Source(BENCH / "large", "large", min(LARGE_ROWS, self.args.rows))
+        for source in (self.busy, self.noise, self.live, self.huge):
             self.say(f"writing the binlog: {source.kind_of_rows}, {source.wanted['rows']} rows")
             source.prepare(TOOLS / "traffic")
             source.bootstrap = self.bed.kafka.bootstrap
@@ -278,6 +285,28 @@ class Bench:
             self.keep("snapshot", peers.Debezium.name, measure.first_to_end(
                 self.debezium("snapshot", rows), self.log("debezium-snapshot"), rows))
 
+    def large(self):
+        """One transaction of many rows beside the same rows in small ones, behind it."""
+        one = self.huge.wanted["rows"]
+        lockstep = Lockstep(self.bed, self.huge, "large")
+        lockstep.begin_at(self.huge.start_at)
+        lockstep.start()
+        try:
+            commits = lockstep.positions(lockstep.at_end, 600)
+            figures = lockstep.taken(commits, published)
+        finally:
+            lockstep.stop()
+
+        def per_row(seen):
+            return (seen[-1][0] - seen[0][0]) / (published(seen[-1][1]) - published(seen[0][1]))
+        seen = [(t, p) for t, p in commits if published(p)]
+        # small ones begin with the commit that holds the large one's end
+        large = per_row([c for c in seen if published(c[1]) <= one])
+        small = per_row([c for c in seen if published(c[1]) >= one])
+        self.keep("large", "lockstep-capture", {
+            **figures, "transaction_rows": one, "us_per_row_in_large": round(large * 1e6, 2),
+            "us_per_row_in_small": round(small * 1e6, 2)})
+
     # ---- what comes of it
 
     def ratios(self):
@@ -290,12 +319,16 @@ class Bench:
             except KeyError:
                 return None
             return round(b / a if turn else a / b, 4) if a and b else None
+        large = self.results.get("large", {}).get(ours, {})
         return {"cpu_vs_debezium": ratio("stream", "cpu_s", debezium),
                 "wall_vs_debezium": ratio("stream", "wall_s", debezium),
                 "cpu_vs_packets": ratio("stream", "cpu_s", "packets only"),
                 "unwatched_vs_packets": ratio("unwatched", "cpu_s", "packets only"),
                 "latency_p99_vs_debezium": ratio("latency", "p99_ms", debezium),
-                "snapshot_vs_debezium": ratio("snapshot", "rows_per_s", debezium)}
+                "latency_p99_ms": self.results.get("latency", {}).get(ours, {}).get("p99_ms"),
+                "snapshot_vs_debezium": ratio("snapshot", "rows_per_s", debezium),
+                "row_in_large_vs_small": large and round(
+                    large["us_per_row_in_large"] / large["us_per_row_in_small"], 2) or None}
 
     def write(self, facts):
         out = {"when": time.strftime("%Y-%m-%d %H:%M"), "machine": facts, "rows": self.args.rows,
@@ -311,12 +344,15 @@ class Bench:
         self.build()
         try:
             self.servers()
+            if self.args.prepare:
+                return None
             for part in self.args.only:
                 getattr(self, part)()
             return self.write(facts)
         finally:
             for server in (getattr(self, "busy", None), getattr(self, "noise", None),
-                           getattr(self, "live", None), self.bed.kafka):
+                           getattr(self, "live", None), getattr(self, "huge", None),
+                           self.bed.kafka):
                 if server:
                     server.stop()
 
@@ -330,7 +366,7 @@ def table(out):
     """The figures as docs/performance.md has them."""
     lines = [f"| {'reader':<26} | rows/s | wall s | CPU s | most memory MB |",
              "|---|---:|---:|---:|---:|"]
-    for part in ("stream", "unwatched", "snapshot"):
+    for part in ("stream", "unwatched", "snapshot", "large"):
         for name, f in out.get(part, {}).items():
             lines.append(f"| {part}: {name} | {f.get('rows_per_s', '')} | {f.get('wall_s', '')} | "
                          f"{f['cpu_s']} | {f['max_rss_mb']} |")
@@ -360,6 +396,10 @@ def main():
     parser.add_argument("--rows", type=int, default=3000000)
     parser.add_argument("--only", type=lambda text: text.split(","), default=PARTS)
     parser.add_argument("--without-peers", action="store_true")
+    parser.add_argument("--prepare", action="store_true",
+                        help="only fetch the peers and write the binlogs")
+    parser.add_argument("--merge", action="store_true",
+                        help="keep the other parts of the last result")
     parser.add_argument("--docs", action="store_true", help="figures into docs/performance.md too")
     args = parser.parse_args()
     if not set(args.only) <= set(PARTS):
@@ -371,6 +411,8 @@ def main():
         out = Bench(args).run()
     except BedError as e:
         sys.exit(f"bench: {e}")
+    if args.prepare:
+        return
     print(table(out))
     if args.docs:
         write_docs(out)

@@ -21,6 +21,7 @@ from bed.process import BedError
 SCHEMA = fetch.ROOT / "tests" / "workload" / "schema.sql"
 FORMAT = 2  # of what lies in a kept source; a change of traffic.c makes it another
 WRITERS = 2
+SMALL = 10  # rows of a transaction behind the large one
 MIMETYPES = ("httpd", "httpd/unix-directory", "application", "text/plain", "application/pdf",
              "image", "image/jpeg", "image/png", "text/markdown", "video/mp4")
 _OPTIONS = ("innodb_buffer_pool_size=1G", "innodb_log_file_size=512M", "max_binlog_size=512M",
@@ -86,6 +87,14 @@ class Source(MariaDB):
         start = self._place()
         values = ",".join(f"({i},'{m}')" for i, m in enumerate(MIMETYPES, 1))
         self.sql(f"INSERT INTO oc_mimetypes (id, mimetype) VALUES {values}", DATABASE)
+        said = self._large() if self.kind_of_rows == "large" else self._traffic(traffic)
+        files = self.sql("SHOW BINARY LOGS")
+        first = [f[0] for f in files].index(start[0])
+        facts = {key: sum(s[key] for s in said) for key in ("rows", "noise")}
+        facts["binlog_mb"] = round(sum(int(f[1]) for f in files[first:]) / 1e6)
+        return {"wanted": self.wanted, "start": start, "end": self._place(), "facts": facts}
+
+    def _traffic(self, traffic):
         made = [subprocess.Popen(
             [str(a) for a in (traffic, self.port, "root", "", DATABASE, self.kind_of_rows,
                               self.wanted["rows"] // WRITERS, i, WRITERS)],
@@ -93,11 +102,29 @@ class Source(MariaDB):
         said = [m.communicate()[0] for m in made]
         if any(m.returncode for m in made):
             raise BedError(f"traffic failed: its words are above ({self.kind_of_rows})")
-        files = self.sql("SHOW BINARY LOGS")
-        first = [f[0] for f in files].index(start[0])
-        facts = {key: sum(json.loads(s)[key] for s in said) for key in ("rows", "noise")}
-        facts["binlog_mb"] = round(sum(int(f[1]) for f in files[first:]) / 1e6)
-        return {"wanted": self.wanted, "start": start, "end": self._place(), "facts": facts}
+        return [json.loads(s) for s in said]
+
+    def _large(self):
+        """One transaction of that many rows, then a quarter of them again, ten in each."""
+        rows, have = self.wanted["rows"], 1000
+        made = ", '5f3c8a0d9e1b7' etag FROM"
+        sql = ["BEGIN", "INSERT INTO oc_filecache(fileid, storage, path, path_hash, parent, size, "
+               "name, etag) SELECT seq, seq % 100, CONCAT('files/of/usual/length/', seq), "
+               f"MD5(seq), 1, seq, 'a name of a usual length.txt'{made} seq_1_to_{have}"]
+        while have < rows:
+            more = min(have, rows - have)
+            sql.append("INSERT INTO oc_filecache(fileid, storage, path, path_hash, parent, size, "
+                       f"name, etag) SELECT fileid + {have}, storage, path, MD5(fileid + {have}), "
+                       f"1, size, name{made} oc_filecache WHERE fileid <= {more}")
+            have += more
+        sql.append("COMMIT")
+        for i in range(1, rows // 4, SMALL):
+            sql.append(f"INSERT INTO oc_filecache(fileid, storage, path, path_hash, parent, size, "
+                       f"name, etag) SELECT fileid + {rows}, storage, path, MD5(fileid + {rows}), "
+                       f"1, size, name{made} oc_filecache WHERE fileid BETWEEN {i} AND "
+                       f"{i + SMALL - 1}")
+        self.sql(";\n".join(sql), DATABASE)
+        return [{"rows": rows + len(range(1, rows // 4, SMALL)) * SMALL, "noise": 0}]
 
 
 class Broker(Kafka):
