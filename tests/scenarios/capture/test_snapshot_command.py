@@ -196,6 +196,31 @@ def test_a_snapshot_of_users_reads_their_storages_and_nothing_else(ready):
     assert len(theirs) == 20 and not any(row["size"] for row in theirs.values())
 
 
+def test_a_walk_through_a_storage_takes_its_rows_from_the_index_in_order(new_capture):
+    ready = new_capture({**commands.SETS, "capture.snapshot_chunk": 300})
+    ready.sql("INSERT INTO oc_storages(numeric_id, id) VALUES(1, 'home::alice')")
+    ready.sql("INSERT INTO oc_filecache(fileid, storage, path, path_hash) "
+              "SELECT seq, seq % 5, CONCAT('files/', seq), MD5(seq) FROM seq_1000_to_5000; "
+              "ANALYZE TABLE oc_filecache")
+    ready.start()
+    ready.database.sql("SET GLOBAL log_output = 'TABLE'; TRUNCATE mysql.general_log; "
+                       "SET GLOBAL general_log = ON")
+    try:
+        assert commands.ask(ready, "snapshot-start", {"storages": [1]})["accepted"]
+        wait_snapshots(ready, 2)
+    finally:
+        ready.database.sql("SET GLOBAL general_log = OFF; SET GLOBAL log_output = 'FILE'")
+    walk = [row[0] for row in ready.database.sql(
+        "SELECT argument FROM mysql.general_log WHERE argument LIKE 'SELECT%FROM%oc_filecache%LIMIT%'")
+        if "path_hash` LIMIT" in row[0]]
+    assert len(walk) >= 3
+    for sql in walk:
+        plan = ready.sql("EXPLAIN " + sql)
+        assert len(plan) == 1 and plan[0][5] == "fs_storage_path_hash", (sql, plan)
+        assert "filesort" not in plan[0][9], plan
+    assert ready.stop() == 0
+
+
 def test_lost_rows_begin_a_snapshot_of_everything_over_a_paused_one(ready):
     ready.stop()
     commands.send(ready, commands.value("snapshot-start", {"users": ["alice"]}))

@@ -5,6 +5,7 @@ refuses or does not answer never costs a row.
 
 import http.server
 import json
+import ssl
 import threading
 import urllib.error
 import urllib.request
@@ -13,6 +14,7 @@ import avro
 import envelopes
 import pytest
 from bed import free_port, topics, wait_until
+from bed.certs import Certificates
 from bed.kafka import Registry
 from rows import insert
 
@@ -190,3 +192,38 @@ def test_a_registry_that_is_away_keeps_capture_waiting_and_costs_no_row(new_capt
         (d["key"], ".".join(map(str, d["seq"]))) for d in read if d["op"] == "d"]
     assert {r["partition"] for r in read if r["op"] == "h"} == {0, 1, 2, 3}
     assert sorted(map(int, envelopes.state_of(read))) == [1, 2, 3, 4, 6]
+
+
+def test_a_registry_behind_tls_must_have_a_certificate_of_the_right_authority(new_capture, registry,
+                                                                             tmp_path):
+    certificates = Certificates(tmp_path / "certificates")
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificates.server, certificates.server.with_suffix(".key"))
+    Door.target = registry.url
+    door = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Door)
+    door.socket = tls.wrap_socket(door.socket, server_side=True)
+    thread = threading.Thread(target=door.serve_forever)
+    thread.start()
+    try:
+        port = door.server_address[1]
+        capture = new_capture({"registry.url": f"https://127.0.0.1:{port}",
+                               "registry.ca": certificates.other_ca})
+        capture.site.spawn("capture")
+        wait_until(lambda: "certificate" in capture.site.get("capture", "/readyz")[1], 60, "/readyz")
+        capture.stop()
+        capture.start("--set", f"registry.ca={certificates.ca}", snapshot=False)
+        insert(capture, 1, 5, storage=1)
+        capture.drain()
+        assert capture.stop() == 0
+        # a name that is not in it
+        capture.site.spawn("capture", "--set", f"registry.ca={certificates.ca}",
+                           "--set", f"registry.url=https://localhost:{port}")
+        wait_until(lambda: "localhost" in capture.site.get("capture", "/readyz")[1], 60, "/readyz")
+        assert capture.stop() == 0
+    finally:
+        door.shutdown()
+        door.server_close()
+        thread.join()
+    assert len(ask(f"{registry.url}/subjects/{capture.prefix}.oc10.oc_share-value/versions")) == 1
+    read = records(capture.bootstrap, capture.prefix, "filecache", Reader(registry).decode)
+    assert sorted(map(int, envelopes.state_of(read))) == [1, 2, 3, 4, 5]

@@ -66,6 +66,19 @@ def test_rows_of_the_first_version_are_read(capture, database):
     assert agrees(capture)["in"] == 6
 
 
+def test_what_load_data_brings_is_followed_as_rows(capture, database):
+    folder = database.folder / "tmp"
+    (folder / "rows.txt").write_text("".join(f"{n}\t1\tfiles/{n}\th{n}\t{n}\n" for n in range(1, 501)))
+    load = f"LOAD DATA LOCAL INFILE '{folder}/rows.txt'"
+    into = "INTO TABLE oc_filecache(fileid, storage, path, path_hash, size)"
+    database.sql("SET GLOBAL local_infile = ON")
+    try:
+        capture.sql(f"{load} {into}; {load} REPLACE {into} SET size = size + 1")
+    finally:
+        database.sql("SET GLOBAL local_infile = OFF")
+    assert agrees(capture)["in"] >= 1000
+
+
 def prepare_both(capture):
     """Two XA transactions, one of them on a table of ours; what is ours stands in the position."""
     capture.sql("XA START 'ours'; INSERT INTO oc_groups VALUES('staff'); XA END 'ours';"
@@ -90,8 +103,9 @@ def test_the_commit_of_what_xa_prepared_stops_a_stream_without_snapshots(capture
     assert capture.state("groups") == {}
 
 
-def test_the_commit_of_what_xa_prepared_is_seen_by_a_snapshot(new_capture):
-    capture = new_capture()  # MariaDB
+@pytest.mark.parametrize("server", ["mariadb-10.11", "mysql-8.0"])
+def test_the_commit_of_what_xa_prepared_is_seen_by_a_snapshot(server, databases, new_capture):
+    capture = new_capture(database=databases(server))
     capture.sql("CREATE TABLE others (a INT)")
     capture.start()
     prepare_both(capture)

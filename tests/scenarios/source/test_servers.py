@@ -195,6 +195,28 @@ def test_behind_an_address_that_moves_a_snapshot_and_the_stream_come_from_one_se
     assert capture.stop() == 0
 
 
+@pytest.mark.parametrize("pair", ["mariadb"], indirect=True)
+def test_a_server_that_is_behind_for_good_is_followed_with_snapshot_and_what_it_lacks_goes(
+        pair, new_capture):
+    pair.follow()
+    capture = new_capture(NEVER, pair.a)
+    capture.start(snapshot=False)
+    capture.sql(files(1, 3))
+    capture.drain()
+    pair.wait_equal()
+    pair.b.sql("STOP SLAVE")
+    capture.sql(files(4, 6))
+    capture.drain()
+    assert capture.stop() == 0
+    capture.start("--set", f"source.port={pair.b.port}", "--snapshot")
+    assert followed(capture) == 12
+    capture.database = pair.b
+    capture.sql(files(7, 7))
+    capture.drain()
+    assert set(capture.state("filecache")) == {"1", "2", "3", "7"}
+    assert capture.stop() == 0
+
+
 def test_a_host_that_refuses_is_passed_by_and_only_when_all_do_capture_stops(pair, new_capture):
     """The other one's table has a column more, which only it can tell: rows come without names."""
     both = (pair.a, pair.b)
@@ -281,6 +303,12 @@ def test_a_server_that_lost_what_it_sent_ends_with_5_and_says_what(kind, servers
     status, error, lines = run_to_refusal(capture)
     assert status == PURGED and error["cause"] == "diverged"
     assert [x for x in lines if x.get("event") == "position-not-there"][-1]["missing"] == read
+    capture.sql("DELETE FROM oc_filecache WHERE fileid = 2")
+    capture.start("--snapshot")
+    capture.sql(files(4, 4))
+    capture.drain()
+    assert set(capture.state("filecache")) == {"1", "3", "4"}
+    assert capture.stop() == 0
 
 
 @pytest.mark.parametrize("kind", ("mariadb", "mysql"))
@@ -328,6 +356,13 @@ def test_gtids_of_another_kind_of_server_end_with_5(servers, new_capture):
                                       f"source.port={other.database.port}")
     assert status == PURGED and error["cause"] == "source-server"
     assert "another kind" in error["message"]
+    other.sql(files(7, 8))
+    capture.start("--set", f"source.port={other.database.port}", "--snapshot")
+    other.sql(files(9, 9))
+    capture.database = other.database
+    capture.drain()
+    assert set(capture.state("filecache")) == {"7", "8", "9"}
+    assert capture.stop() == 0
 
 
 CHANGE = ("CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT=1, MASTER_USER='nobody'; "
