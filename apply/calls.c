@@ -135,6 +135,9 @@ ap_job_run(struct ap_writer *w, struct ap_job *job)
     case AP_SPACE_ENSURE:
         job->result = ops->space_ensure(w, job->uid, &job->made, &job->err);
         break;
+    case AP_SPACE_QUOTA:
+        job->result = ops->space_quota(w, &job->space, job->quota_bytes, &job->err);
+        break;
     case AP_PING:
         job->result = ops->ping(w, &job->err);
         break;

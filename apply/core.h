@@ -44,6 +44,7 @@ struct ap_job {
     char sharer[256], label[512], mount[2600];
     char person_id[AP_ID_SIZE], group_id[AP_ID_SIZE];
     bool enabled, group, folder, has_password;
+    int64_t quota_storage, quota_bytes; /* below 0: no limit */
     int64_t permissions, expires;
     enum cs3_share_state state;
     int64_t row, ctime; /* for an exact writer, with token, hash, state and mount of above */
@@ -175,6 +176,8 @@ void ap_person_next(struct ap_core *core, const struct ap_work *work, struct ap_
 void ap_space_next(struct ap_core *core, const struct ap_work *work, struct ap_next *next,
                    struct ap_job *job);
 void ap_people_settled(struct ap_core *core, const struct ap_job *job);
+/* The target says that a space is full: its owner's quota is lifted until all is in. */
+void ap_space_full(struct ap_core *core, int64_t storage);
 /* Person's row by type and names; 0 when not there. */
 int64_t ap_person_find(struct ap_core *core, enum cs3_person_type type, const char *uid,
                        const char *gid);

@@ -330,6 +330,23 @@ ap_graph_user_enable(struct ap_graph *graph, const char *user_id, bool enabled, 
     return user_patch(graph, user_id, json_pack("{s:b}", "accountEnabled", enabled ? 1 : 0), err);
 }
 
+/* ---- spaces */
+int
+ap_graph_drive_quota(struct ap_graph *graph, const char *drive, int64_t bytes, struct ls_err *err)
+{
+    const char *const parts[] = {"drives/", drive};
+    json_t *body = json_pack("{s:{s:I}}", "quota", "total", (json_int_t)bytes);
+    long status;
+
+    if (!body)
+        return ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
+    status = graph_call(graph, "PATCH", "graph PATCH drive", parts, 2, body, NULL, err);
+    json_decref(body);
+    if (status == 404)
+        return ls_fail_cause(err, LS_ERR_RETRY, 404, "gone", "the target has no space %s", drive);
+    return status / 100 == 2 ? 0 : -1;
+}
+
 /* ---- groups */
 int
 ap_graph_group_get(struct ap_graph *graph, const char *name, char ret_id[AP_ID_SIZE],

@@ -34,6 +34,9 @@ int ap_graph_user_update(struct ap_graph *graph, const char *user_id, const char
                          struct ls_err *err);
 int ap_graph_user_enable(struct ap_graph *graph, const char *user_id, bool enabled,
                          struct ls_err *err);
+/* `bytes` 0: no limit. `drive` is "<storage id>$<space id>"; RETRY gone when there is none. */
+int ap_graph_drive_quota(struct ap_graph *graph, const char *drive, int64_t bytes,
+                         struct ls_err *err);
 int ap_graph_group_get(struct ap_graph *graph, const char *name, char ret_id[AP_ID_SIZE],
                        struct ls_err *err);
 int ap_graph_group_create(struct ap_graph *graph, const char *name, char ret_id[AP_ID_SIZE],

@@ -80,15 +80,30 @@ take_ldap(struct ap_core *core, const struct cs3_person *r)
 
 /* ---- people */
 
+/* As people.c reads it; null for a text that says nothing. */
+static struct ls_str
+quota_text(const struct cs3_person *r, char *out, size_t size)
+{
+    if (r->quota_kind == CS3_QUOTA_UNSET)
+        return LS_STR_NULL;
+    if (r->quota_kind == CS3_QUOTA_BYTES)
+        snprintf(out, size, "%lld", (long long)r->quota_bytes);
+    else
+        snprintf(out, size, "%s", r->quota_kind == CS3_QUOTA_NONE ? "none" : "default");
+    return ls_str_of(out);
+}
+
 static void
 person_upsert(struct ap_core *core, const struct cs3_person *r, const char *key)
 {
     struct ls_seq seq = r->head.seq;
+    char text[32];
+    struct ls_str quota = quota_text(r, text, sizeof(text));
 
     ap_exec(core->ledger,
             "UPDATE person SET deleted = 0, display_name = ?, mail = ?, home = ?, backend = ?,"
             " quota = ?, enabled = ?, epoch = ?, counter = ?, part = ? WHERE key = ?",
-            "tttttiiiis", &r->display_name, &r->mail, &r->home, &r->backend, &r->quota,
+            "tttttiiiis", &r->display_name, &r->mail, &r->home, &r->backend, &quota,
             (int64_t)r->enabled, (int64_t)seq.epoch, seq.counter, (int64_t)seq.part, key);
 }
 
@@ -133,11 +148,6 @@ ap_take_person(struct ap_core *core, const struct ap_origin *at, const struct cs
     else
         person_upsert(core, r, key);
     id = ap_number(core->ledger, 0, "SELECT id FROM person WHERE key = ?", "s", key);
-    if (r->type == CS3_QUOTA) {
-        ap_count(core->ledger, "in", 1);
-        ap_count(core->ledger, "left:quota", 1);
-        return;
-    }
     ap_work_record(core->ledger, (struct ap_key){AP_PERSON, id}, AP_LANE_PEOPLE,
                    r->head.source_ts_us, ls_now_us() / 1000);
     ap_wake(core->ledger, (struct ap_key){AP_PERSON, id});
@@ -169,14 +179,13 @@ ap_people_sweep(struct ap_core *core, enum cs3_person_type type, struct ls_seq b
     if (type == CS3_LDAP)
         return ap_exec(core->ledger, "UPDATE ldap" SWEPT " WHERE deleted = 0 AND" OLDER, "ii",
                        (int64_t)begin.epoch, begin.counter);
-    if (type != CS3_QUOTA)
-        ap_exec(core->ledger,
-                "INSERT INTO work(kind, id, storage, state, ready_at, since_us, on_kind, on_id,"
-                " counted) SELECT 4, id, ?4, 0, ?3, ?3 * 1000, 0, 0, 0 FROM person"
-                " WHERE deleted = 0 AND type = ?5 AND" OLDER
-                " ON CONFLICT(kind, id) DO UPDATE SET state = 0, on_kind = 0 WHERE state = 1",
-                "iiiii", (int64_t)begin.epoch, begin.counter, ls_now_us() / 1000,
-                (int64_t)AP_LANE_PEOPLE, (int64_t)type);
+    ap_exec(core->ledger,
+            "INSERT INTO work(kind, id, storage, state, ready_at, since_us, on_kind, on_id,"
+            " counted) SELECT 4, id, ?4, 0, ?3, ?3 * 1000, 0, 0, 0 FROM person"
+            " WHERE deleted = 0 AND type = ?5 AND" OLDER
+            " ON CONFLICT(kind, id) DO UPDATE SET state = 0, on_kind = 0 WHERE state = 1",
+            "iiiii", (int64_t)begin.epoch, begin.counter, ls_now_us() / 1000,
+            (int64_t)AP_LANE_PEOPLE, (int64_t)type);
     return ap_exec(core->ledger, "UPDATE person" SWEPT " WHERE deleted = 0 AND type = ?3 AND" OLDER,
                    "iii", (int64_t)begin.epoch, begin.counter, (int64_t)type);
 }

@@ -76,6 +76,8 @@ static const char *const schema =
     " target TEXT, applied INT DEFAULT 0, applied_enabled INT DEFAULT 1, applied_name TEXT);"
     "CREATE INDEX IF NOT EXISTS person_uid ON person(uid, type);"
     "CREATE INDEX IF NOT EXISTS person_gid ON person(gid, type);"
+    /* what a space was given; below 0: no limit */
+    "CREATE TABLE IF NOT EXISTS quota(storage INTEGER PRIMARY KEY, bytes INT);"
     /* kept for matching: local accounts, LDAP mappings */
     "CREATE TABLE IF NOT EXISTS credential(uid TEXT PRIMARY KEY, display_name TEXT, algorithm TEXT,"
     " reset INT, epoch INT, counter INT, part INT, deleted INT) WITHOUT ROWID;"

@@ -136,6 +136,16 @@ space_ensure(struct ap_writer *w, const char *uid, struct ap_space *ret, struct 
 }
 
 static int
+space_quota(struct ap_writer *w, const struct ap_space *space, int64_t bytes, struct ls_err *err)
+{
+    (void)space;
+    (void)bytes;
+    (void)err;
+    called(w, "space_quota");
+    return 0;
+}
+
+static int
 make_folder(struct ap_writer *w, const struct ap_space *space, const char *parent_id,
             const char *name, bool doubtful, struct ap_node *ret, struct ls_err *err)
 {
@@ -325,6 +335,7 @@ static const struct ap_writer_ops ops = {
     .group_remove = group_remove,
     .member_set = member_set,
     .space_ensure = space_ensure,
+    .space_quota = space_quota,
     .make_folder = make_folder,
     .put_file = put_file,
     .set_mtime = set_mtime,

@@ -579,9 +579,9 @@ ocis_ping(struct ap_writer *w, struct ls_err *err)
     .open = ocis_open, .close = ocis_close, .ping = ocis_ping, .user_ensure = ap_ocis_user_ensure, \
     .user_enable = ap_ocis_user_enable, .group_ensure = ap_ocis_group_ensure,                      \
     .group_remove = ap_ocis_group_remove, .member_set = ap_ocis_member_set,                        \
-    .space_ensure = ap_ocis_space_ensure, .make_folder = make_folder,                              \
-    .put_file = ap_ocis_put_file, .set_mtime = set_mtime, .move = move, .trash = trash,            \
-    .restore = restore, .purge = purge
+    .space_ensure = ap_ocis_space_ensure, .space_quota = ap_ocis_space_quota,                      \
+    .make_folder = make_folder, .put_file = ap_ocis_put_file, .set_mtime = set_mtime,              \
+    .move = move, .trash = trash, .restore = restore, .purge = purge
 
 static const struct ap_writer_ops api_ops = {
     ALL_BUT_SHARES,

@@ -81,6 +81,8 @@ int ap_ocis_member_set(struct ap_writer *w, const char *group_id, const char *us
                        struct ls_err *err);
 int ap_ocis_space_ensure(struct ap_writer *w, const char *uid, struct ap_space *ret,
                          struct ls_err *err);
+int ap_ocis_space_quota(struct ap_writer *w, const struct ap_space *space, int64_t bytes,
+                        struct ls_err *err);
 /* For cs3_on_no_user: lets a disabled user sign in for a moment. */
 int ap_ocis_no_user(void *arg, const char *as, bool begin);
 

@@ -205,3 +205,23 @@ ap_ocis_space_ensure(struct ap_writer *w, const char *uid, struct ap_space *ret,
         snprintf(ret->storage_id, sizeof(ret->storage_id), "%s", ocis->storage_id);
     return 0;
 }
+
+/* The target takes 0 for no limit, so the smallest quota is one byte. */
+int
+ap_ocis_space_quota(struct ap_writer *w, const struct ap_space *space, int64_t bytes,
+                    struct ls_err *err)
+{
+    struct ap_ocis *ocis = ap_ocis_of(w);
+    char drive[2 * AP_ID_SIZE + 2];
+
+    if (!ocis->create_people)
+        return 0;
+    snprintf(drive, sizeof(drive), "%s$%s", space->storage_id, space->space_id);
+    if (ap_graph_drive_quota(ocis->graph, drive, bytes < 0 ? 0 : bytes == 0 ? 1 : bytes, err) == 0)
+        return 0;
+    if (err->kind == LS_ERR_POISON) { /* nothing of the user's own is wrong, and it can be mended */
+        err->kind = LS_ERR_RETRY;
+        snprintf(err->cause, sizeof(err->cause), "quota-refused");
+    }
+    return -1;
+}

@@ -5,10 +5,15 @@
  * disabled again (or for the first time) when nothing is: that holds for those disabled at the
  * source, and for those deleted there when people.on_delete says "disable". Whoever is named before
  * his record came (as owner, grantee, member) gets an empty row to wait on.
+ *
+ * A quota is the space's, set with the user's calls. ownCloud lets stay what is beyond a quota, and
+ * refuses only what comes; here all comes again, so where the target finds a space full the limit
+ * is lifted until everything is in.
  */
 #include "apply/core.h"
 #include "common/run.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct person {
@@ -108,6 +113,116 @@ is_busy(struct ap_core *core, const char *uid)
                      "s", uid) == 1;
 }
 
+/* ---- quotas */
+
+#define NEVER_SET INT64_MIN
+
+/* False for a text that says nothing. */
+static bool
+quota_read(const char *text, int64_t *ret)
+{
+    char *end;
+    long long n;
+
+    if (!*text)
+        return false;
+    *ret = -1;
+    if (strcmp(text, "none") == 0 || strcmp(text, "default") == 0)
+        return true;
+    n = strtoll(text, &end, 10);
+    if (*end || n < 0)
+        return false;
+    *ret = n;
+    return true;
+}
+
+/* What ownCloud checks stands in oc_accounts; the preference counts where that says nothing. */
+static int64_t
+quota_of(struct ap_core *core, const struct person *p)
+{
+    char text[64] = "";
+    int64_t bytes = -1;
+
+    if (quota_read(p->quota, &bytes))
+        return bytes;
+    sqlite3_stmt *s = ap_query(core->ledger,
+                               "SELECT quota FROM person WHERE type = 5 AND uid = ?"
+                               " AND deleted = 0",
+                               "s", p->uid);
+    if (ap_step(core->ledger, s)) {
+        ap_text(s, 0, text, sizeof(text));
+        ap_done(s);
+    }
+    return quota_read(text, &bytes) ? bytes : -1;
+}
+
+/* Files wait for room; one that is being tried again, too. */
+static bool
+is_full(struct ap_core *core, int64_t storage)
+{
+    return ap_number(core->ledger, 0,
+                     "SELECT 1 FROM work WHERE state IN (0, 2) AND storage = ? AND kind = 1"
+                     " AND cause = 'quota' LIMIT 1",
+                     "i", storage) == 1;
+}
+
+/* True when the user's space has not the limit that it shall have; the call then. A space that was
+ * never given one keeps what the target gave it. */
+static bool
+quota_next(struct ap_core *core, const struct person *p, struct ap_next *next, struct ap_job *job)
+{
+    int64_t storage, want = quota_of(core, p), have;
+    struct ap_space_row space;
+    bool lifted;
+
+    storage = ap_number(core->ledger, 0,
+                        "SELECT storage FROM space WHERE owner = ? AND type = 0 AND ready = 1"
+                        " AND coalesce(deleted, 0) = 0 ORDER BY storage LIMIT 1",
+                        "s", p->uid);
+    if (storage == 0 || !ap_space_get(core->ledger, storage, &space))
+        return false;
+    have = ap_number(core->ledger, NEVER_SET, "SELECT bytes FROM quota WHERE storage = ?", "i",
+                     storage);
+    if (have == NEVER_SET && want < 0)
+        return false;
+    lifted = want >= 0 && (is_full(core, storage) || (have == -1 && is_busy(core, p->uid)));
+    job->space = space.target;
+    job->quota_storage = storage;
+    job->quota_bytes = lifted ? -1 : want;
+    if (have != job->quota_bytes) {
+        call(next, AP_SPACE_QUOTA);
+    } else if (lifted) {
+        next->verdict = AP_LATER;
+        next->cause = "over-quota";
+    }
+    return next->verdict != AP_EQUAL;
+}
+
+void
+ap_space_full(struct ap_core *core, int64_t storage)
+{
+    struct ap_space_row space;
+
+    if (ap_space_get(core->ledger, storage, &space) && space.owner[0])
+        ap_work_open(core->ledger,
+                     (struct ap_key){AP_PERSON, ap_person_find(core, CS3_USER, space.owner, "")},
+                     AP_LANE_PEOPLE, ls_now_us() / 1000);
+}
+
+/* A quota of the preferences: done with its user. */
+static void
+preference_next(struct ap_core *core, const struct person *p, struct ap_next *next,
+                struct ap_job *job)
+{
+    struct person user = {0};
+
+    person_get(core, ap_person_find(core, CS3_USER, p->uid, ""), &user);
+    if (!user.target[0] || user.deleted || !quota_next(core, &user, next, job))
+        return;
+    wait_person(next, &user);
+    next->cause = "person";
+}
+
 static void
 user_next(struct ap_core *core, const struct person *p, struct ap_next *next, struct ap_job *job)
 {
@@ -126,6 +241,8 @@ user_next(struct ap_core *core, const struct person *p, struct ap_next *next, st
     } else if (busy && !on) {
         next->verdict = AP_LATER;
         next->cause = "drain";
+    } else if (!p->deleted) {
+        (void)quota_next(core, p, next, job);
     }
 }
 
@@ -163,6 +280,8 @@ ap_person_next(struct ap_core *core, const struct ap_work *work, struct ap_next 
         user_next(core, &p, next, job);
     else if (p.type == CS3_MEMBER)
         member_next(core, &p, next, job);
+    else if (p.type == CS3_QUOTA)
+        preference_next(core, &p, next, job);
     else if (p.deleted && p.target[0])
         call(next, AP_GROUP_REMOVE);
     else if (!p.deleted && !p.target[0])
@@ -227,6 +346,19 @@ ap_people_settled(struct ap_core *core, const struct ap_job *job)
                 "UPDATE space SET storage_id = ?, space_id = ?, root_id = ?, ready = 1"
                 " WHERE storage = ?",
                 "sssi", job->made.storage_id, job->made.space_id, job->made.root_id, job->who.id);
+        ap_exec(core->ledger, "DELETE FROM quota WHERE storage = ?", "i", job->who.id);
+        ap_work_open(core->ledger,
+                     (struct ap_key){AP_PERSON, ap_person_find(core, CS3_USER, job->uid, "")},
+                     AP_LANE_PEOPLE, ls_now_us() / 1000);
+        break;
+    case AP_SPACE_QUOTA:
+        ap_exec(core->ledger, "INSERT OR REPLACE INTO quota(storage, bytes) VALUES(?, ?)", "ii",
+                job->quota_storage, job->quota_bytes);
+        /* and so the preference's row, which waits for it, is applied, too */
+        ap_exec(core->ledger,
+                "UPDATE work SET did = 1 WHERE kind = 4 AND id = (SELECT id FROM person"
+                " WHERE key = 'q:' || ?)",
+                "s", job->uid);
         break;
     default:
         break;

@@ -230,6 +230,8 @@ entity_trouble(struct ap_core *core, const struct ap_job *job, struct ap_work *w
         work->ready_at = now_ms() + ap_backoff(&core->options, work->attempts);
     }
     ap_work_save(core->ledger, work);
+    if (strcmp(job->err.cause, "quota") == 0)
+        ap_space_full(core, job->op.storage);
     ap_wake(core->ledger, work->key); /* they see that it is in trouble */
 }
 

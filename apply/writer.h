@@ -118,6 +118,11 @@ struct ap_writer_ops {
     int (*space_ensure)(struct ap_writer *w, const char *uid, struct ap_space *ret,
                         struct ls_err *err);
 
+    /* How much the space may hold; `bytes` below 0: no limit. RETRY "quota-refused": more than the
+     * target allows, or target.graph_user may not set it. In mode `match` nothing is changed. */
+    int (*space_quota)(struct ap_writer *w, const struct ap_space *space, int64_t bytes,
+                       struct ls_err *err);
+
     /* ---- the tree */
     int (*make_folder)(struct ap_writer *w, const struct ap_space *space, const char *parent_id,
                        const char *name, bool doubtful, struct ap_node *ret, struct ls_err *err);

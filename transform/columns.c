@@ -105,7 +105,7 @@ const struct tf_column tf_columns[] = {
     {"accounts", "user_id", "person", "uid", TF_KEEP, TF_KEEP, ""},
     LEFT("accounts", "lower_user_id", "made of user_id"),
     {"accounts", "display_name", "person", "display_name", TF_KEEP, TF_KEEP, ""},
-    {"accounts", "quota", "person", "quota quota_kind quota_bytes", TF_LOSE, TF_LOSE, ""},
+    {"accounts", "quota", "person", "quota quota_kind quota_bytes", TF_KEEP, TF_KEEP, "in bytes; 0 becomes one byte, which oCIS does not take for no limit; the default quota stays what oCIS gives"},
     LEFT("accounts", "last_login", "changes at every sign-in"),
     {"accounts", "backend", "person", "backend", TF_LOSE, TF_LOSE, ""},
     {"accounts", "home", "person", "home", TF_LOSE, TF_LOSE, "where the content is read"},
@@ -128,7 +128,7 @@ const struct tf_column tf_columns[] = {
     {"preferences", "userid", "person", "uid", TF_KEEP, TF_KEEP, ""},
     LEFT("preferences", "appid", "only files/quota leaves the source"),
     LEFT("preferences", "configkey", "only files/quota leaves the source"),
-    {"preferences", "configvalue", "person", "quota quota_kind quota_bytes", TF_LOSE, TF_LOSE, "counts where oc_accounts has no quota; ownCloud checks that one"},
+    {"preferences", "configvalue", "person", "quota quota_kind quota_bytes", TF_KEEP, TF_KEEP, "counts where accounts.quota says nothing; ownCloud checks that one"},
 
     /* ---- favourites, tags, properties: annotations.c */
     {"vcategory", "id", "annotation", "id type", TF_LOSE, TF_LOSE, "a number of the row"},

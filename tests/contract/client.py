@@ -118,6 +118,9 @@ class Session:
         assert answer.status.code == OK, answer.status
         return answer.info
 
+    def quota(self):
+        return self.call("GetQuota", api.GetQuotaRequest(ref=self.ref(None, None)))
+
     def mkdir(self, name, parent=None, space=None):
         return self.call("CreateContainer",
                          api.CreateContainerRequest(ref=self.ref(parent, name, space)))

@@ -126,6 +126,37 @@ def test_a_space_is_the_users_own_and_making_it_again_is_the_same(site):
     assert (again["space_id"], again["root_id"]) == (site.see.uid, site.see.uid)
 
 
+def test_a_quota_limits_the_space_until_it_is_lifted(site, clients, target):
+    site.put("before", "x" * 20)
+    site.call("space_quota", bytes=50)
+    answer = site.see.quota()
+    assert (answer.total_bytes, answer.used_bytes) == (50, 20)
+    refused = site.fails("put_file", parent_id=site.root, name="much", blob=site.blob("y" * 40),
+                         mtime=1600000000, mtime_ns=7)
+    assert (refused.kind, refused.cause) == ("retry", "quota")
+    site.call("space_quota", bytes=10)  # below what is there: all of it stays
+    assert site.see.info(None, "before").size == 20
+    site.fails("put_file", parent_id=site.root, name="one", blob=site.blob("z"), mtime=1600000000,
+               mtime_ns=7)
+    site.call("space_quota", bytes=0)  # not "no limit"
+    assert site.see.quota().total_bytes == 1
+    site.call("space_quota", bytes=-1)
+    site.call("space_quota", bytes=-1)
+    site.put("much", "y" * 40)
+
+
+def test_a_quota_of_no_space_is_gone_and_in_mode_match_none_is_set(site, clients, target, tmp_path):
+    space = dict(site.space, space_id="11111111-2222-4333-8444-555555555555")
+    refused = site.probe.fails("space_quota", space=space, bytes=5)
+    assert (refused.kind, refused.cause) == ("retry", "gone")
+    (tmp_path / "match").mkdir()
+    match = Probe(target, tmp_path / "match", people__mode="match")
+    match("open")
+    match("space_quota", space=site.space, bytes=5)
+    match.stop()
+    site.put("more", "x" * 20)
+
+
 def test_whoever_cannot_sign_in_is_told_by_a_cause_of_its_own(site):
     space = dict(site.space, owner="nobody-" + site.name)
     refused = site.probe.fails("make_folder", space=space, parent_id=site.root, name="A")

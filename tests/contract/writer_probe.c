@@ -14,6 +14,7 @@
  *   group_remove    group_id
  *   member_set      group_id, user_id, member
  *   space_ensure    uid
+ *   space_quota     space, bytes
  *   make_folder     space, parent_id, name [, doubtful]
  *   put_file        space, [node_id | parent_id, name], blob, mtime, mtime_ns [, doubtful]
  *   set_mtime       space, node_id, mtime, mtime_ns
@@ -187,6 +188,9 @@ do_people(struct ap_writer *w, const char *name, const json_t *in, json_t *out, 
         if (r == 0)
             json_object_set_new(out, "space", space_json(&space));
         return r;
+    } else if (!strcmp(name, "space_quota")) {
+        space = space_of(in);
+        return w->ops->space_quota(w, &space, integer(in, "bytes", -1), err);
     } else {
         return 1;
     }

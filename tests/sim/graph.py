@@ -171,6 +171,19 @@ class GraphHandler(web.Handler):
             group.members.discard(person.id)
         return self.reply(204)
 
+    # ---- spaces
+    def patch_drives(self, user, rest, args):
+        space = self.site.store.spaces.get(rest[0].split("$")[-1])
+        if space is None:
+            raise Refused(404, "itemNotFound", "drive not found")
+        if "quota" in args:
+            total = args["quota"].get("total")
+            if not isinstance(total, int) or total < 0:
+                raise invalid("invalid quota")
+            space.quota = total or None
+        return self.reply(200, {"id": rest[0], "driveType": "personal",
+                                "quota": {"total": space.quota or 0}})
+
     # ---- groups
     def group_shown(self, g):
         return {"displayName": g.name, "groupTypes": [], "id": g.id}

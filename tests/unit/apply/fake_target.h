@@ -49,6 +49,8 @@ struct fake_target {
     struct fake_received received[FAKE_SHARES];
     int n_received;
     int users_off; /* how many are disabled */
+    int64_t quota; /* the last one set, of any space */
+    int quota_sets;
     /* trouble: of 1000 calls, how many... */
     int lost_answers; /* ... happen, and answer "timeout" */
     int lost_calls;   /* ... do not happen, and answer "timeout" */
@@ -455,6 +457,21 @@ fake_member_set(struct ap_writer *w, const char *group_id, const char *user_id, 
 }
 
 static int
+fake_space_quota(struct ap_writer *w, const struct ap_space *space, int64_t bytes,
+                 struct ls_err *err)
+{
+    bool happens;
+    int r = fake_trouble(fake_of(w), &happens, err);
+
+    (void)space;
+    if (happens) {
+        fake_of(w)->quota = bytes;
+        fake_of(w)->quota_sets++;
+    }
+    return r;
+}
+
+static int
 fake_space_ensure(struct ap_writer *w, const char *uid, struct ap_space *ret, struct ls_err *err)
 {
     bool happens;
@@ -595,6 +612,7 @@ static const struct ap_writer_ops fake_ops = {
     .group_remove = fake_group_remove,
     .member_set = fake_member_set,
     .space_ensure = fake_space_ensure,
+    .space_quota = fake_space_quota,
     .make_folder = fake_make_folder,
     .put_file = fake_put_file,
     .set_mtime = fake_set_mtime,
