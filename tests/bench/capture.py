@@ -348,7 +348,8 @@ class Bench:
                 return None
             for part in self.args.only:
                 getattr(self, part)()
-            return self.write(facts)
+                out = self.write(facts)
+            return out
         finally:
             for server in (getattr(self, "busy", None), getattr(self, "noise", None),
                            getattr(self, "live", None), getattr(self, "huge", None),
