@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CAP_FIRST_WORD_MS (120 * 1000) /* to look for our place in a file of any size */
+#define CAP_FIRST_WORD_MS 120000 /* to look for our place in a file of any size */
 
 struct cap_packet {
     const uint8_t *p; /* the event, without the status byte; valid until the next call */
