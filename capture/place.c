@@ -21,9 +21,9 @@ set_server(struct cap_position *position, const struct cap_server *server)
 int
 cap_place_take(const struct ls_config *config, struct cap_position *position, struct ls_err *err)
 {
-    struct cap_server server;
-    struct cap_coords place;
-    struct cap_gtid_set gtids;
+    struct cap_server server = {0};
+    struct cap_coords place = {"", 0};
+    struct cap_gtid_set gtids = {0};
     MYSQL *mysql = NULL;
     int r;
 
