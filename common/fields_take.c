@@ -4,10 +4,10 @@
  * avro-c cannot resolve an added field, so the writer's schema is the one that
  * is read with, and a plan says once for each pair of schemas which field goes
  * where. The schemas that are compiled in are read straight (fields_direct.c),
- * those of other programs' versions by avro-c. What can go wrong: bytes that are
- * cut or claim more than is there (fields_check.c looks at them before avro-c), a
- * field that became another type (POISON), a batch that is too large for its arena
- * (RETRY: with fewer records it fits).
+ * those of other programs' versions by avro-c. What can go wrong: bytes that
+ * are cut or claim more than is there (fields_check.c looks at them before
+ * avro-c), a field that became another type (POISON), a batch that is too large
+ * for its arena (RETRY: with fewer records it fits).
  */
 #include "common/fields_parts.h"
 #include "common/records.h"
@@ -19,7 +19,8 @@
 
 #define MAX_PLANS 256
 
-/* Where a row and its bitmap stand in the writer's record, and its columns in the table. */
+/* Where a row and its bitmap stand in the writer's record, and its columns in
+ * the table. */
 struct row_plan {
     const char *field; /* NULL: not looked for yet */
     const struct ls_table *table;
@@ -90,7 +91,8 @@ plan_map(struct rec_plan *plan, struct ls_err *err)
     return 0;
 }
 
-/* At exit: avro-c keeps pointers at odd addresses, where a leak checker does not look for them. */
+/* At exit: avro-c keeps pointers at odd addresses, where a leak checker does
+ * not look for them. */
 static void
 plans_free(void)
 {
@@ -203,11 +205,11 @@ rec_open(const struct rec_type *type, struct ls_str value, struct rec_plan **ret
     struct rec_plan *plan = NULL;
     uint64_t fingerprint = 0;
     const char *body;
-    size_t head;
+    size_t head = 0;
     int64_t n;
 
     if (take_header(value, &fingerprint, &head, err) < 0 ||
-        plan_get(type, fingerprint, &plan, err) < 0)
+        plan_get(type, fingerprint, &plan, err) < 0 || !plan)
         return -1;
     body = value.p + head;
     n = (int64_t)(value.n - head);
@@ -450,6 +452,25 @@ column_index(const struct ls_table *table, const char *name)
     return -1;
 }
 
+/* The columns of the record in ["null", record]; anything else has none. */
+static void
+columns_map(avro_schema_t row, const struct ls_table *table, int16_t map[REC_MAX_FIELDS])
+{
+    size_t branches = is_avro_union(row) ? avro_schema_union_size(row) : 0;
+
+    memset(map, -1, REC_MAX_FIELDS * sizeof(map[0]));
+    for (size_t i = 0; i < branches; i++) {
+        avro_schema_t branch = avro_schema_union_branch(row, (int)i);
+        size_t n;
+
+        if (is_avro_link(branch))
+            branch = avro_schema_link_target(branch);
+        n = is_avro_record(branch) ? avro_schema_record_size(branch) : 0;
+        for (size_t w = 0; w < n && w < REC_MAX_FIELDS; w++)
+            map[w] = (int16_t)column_index(table, avro_schema_record_field_name(branch, (int)w));
+    }
+}
+
 static struct row_plan *
 row_plan_get(struct rec_plan *plan, const char *field, const char *bitmap,
              const struct ls_table *table)
@@ -464,18 +485,8 @@ row_plan_get(struct rec_plan *plan, const char *field, const char *bitmap,
     *r = (struct row_plan){.field = field, .table = table};
     r->at = avro_schema_record_field_get_index(plan->schema, field);
     r->bits_at = avro_schema_record_field_get_index(plan->schema, bitmap);
-    memset(r->map, -1, sizeof(r->map));
     row = r->at < 0 ? NULL : avro_schema_record_field_get_by_index(plan->schema, r->at);
-    for (size_t i = 0; row && is_avro_union(row) && i < avro_schema_union_size(row); i++) {
-        avro_schema_t branch = avro_schema_union_branch(row, (int)i);
-
-        if (is_avro_link(branch))
-            branch = avro_schema_link_target(branch);
-        for (size_t w = 0;
-             is_avro_record(branch) && w < avro_schema_record_size(branch) && w < REC_MAX_FIELDS;
-             w++)
-            r->map[w] = (int16_t)column_index(table, avro_schema_record_field_name(branch, (int)w));
-    }
+    columns_map(row, table, r->map);
     return r;
 }
 
