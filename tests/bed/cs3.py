@@ -81,6 +81,16 @@ class Cs3:
                     todo.append((path, info.id))
         return out
 
+    def quota(self, user):
+        """Bytes that his space may hold; 0 for no limit, or no space."""
+        root = self.root(user)
+        if not root:
+            return 0
+        _, metadata = self.session(user)
+        ref = resources_pb2.Reference(resource_id=root, path=".")
+        return self._ok(self.api.GetQuota(gateway_api_pb2.GetQuotaRequest(ref=ref),
+                                          metadata=metadata), "GetQuota").total_bytes
+
     def trash(self, user):
         """The items of his trash."""
         root = self.root(user)
