@@ -519,6 +519,16 @@ link_desired(struct ap_core *core, int64_t id, struct link *ret)
     return true;
 }
 
+/* It was made for another file: the row's number came back for a new link. That one must not stay
+ * open beside it. */
+static bool
+link_is_others(struct ap_core *core, const struct link *have, int64_t fileid)
+{
+    return have->link_id[0] &&
+           ap_number(core->ledger, 0, "SELECT 1 FROM node WHERE target = ? AND fileid <> ?", "si",
+                     have->node, fileid) == 1;
+}
+
 void
 ap_link_next(struct ap_core *core, const struct ap_work *work, struct ap_next *next,
              struct ap_job *job)
@@ -528,7 +538,7 @@ ap_link_next(struct ap_core *core, const struct ap_work *work, struct ap_next *n
     struct ap_space_row space;
 
     link_applied(core, work->key.id, &have);
-    if (!link_desired(core, work->key.id, &want)) {
+    if (!link_desired(core, work->key.id, &want) || link_is_others(core, &have, want.fileid)) {
         if (!have.link_id[0])
             ap_intent_get(core, work->key, &have.storage, have.link_id);
         if (!have.link_id[0] || !ap_space_get(core->ledger, have.storage, &space))

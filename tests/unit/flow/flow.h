@@ -409,9 +409,9 @@ flow_open_lines(struct flow *f, struct flow_lines *lines)
     }
 }
 
-/* `expected`: the lines, sorted, each with its newline. */
-static void
-flow_is(struct flow *f, const char *where, const char *expected)
+/* All of it, sorted, each line with its newline; until the next call. */
+static const char *
+flow_text(struct flow *f)
 {
     static struct flow_lines lines;
     static char text[80000];
@@ -425,6 +425,14 @@ flow_is(struct flow *f, const char *where, const char *expected)
     text[0] = '\0';
     for (int i = 0; i < lines.n; i++)
         n += (size_t)snprintf(text + n, sizeof(text) - n, "%s\n", lines.line[i]);
+    return text;
+}
+
+static void
+flow_is(struct flow *f, const char *where, const char *expected)
+{
+    const char *text = flow_text(f);
+
     if (strcmp(text, expected) != 0)
         fail_msg("%s\n-- is\n%s-- shall be\n%s", where, text, expected);
 }
