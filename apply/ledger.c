@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define STATEMENTS 512 /* slots of the table; a program has about 150 SQL texts */
@@ -163,6 +164,21 @@ lock_take(const char *path, int *ret, struct ls_err *err)
     return 0;
 }
 
+/* It holds tokens and password hashes of links. SQLite gives the files beside it the same mode. */
+static int
+keep_private(const char *path, struct ls_err *err)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    int r = fd < 0 ? -1 : fchmod(fd, 0600);
+
+    if (r < 0)
+        ls_fail_cause(err, LS_ERR_FATAL, errno, "ledger", "cannot use the ledger %s: %s", path,
+                      strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return r;
+}
+
 int
 ap_ledger_open(const char *path, struct ap_ledger **ret, struct ls_err *err)
 {
@@ -171,7 +187,7 @@ ap_ledger_open(const char *path, struct ap_ledger **ret, struct ls_err *err)
 
     if (!ledger)
         return ls_fail(err, LS_ERR_FATAL, 0, "out of memory");
-    if (lock_take(path, &ledger->lock, err) < 0)
+    if (lock_take(path, &ledger->lock, err) < 0 || keep_private(path, err) < 0)
         goto fail;
     if (sqlite3_open_v2(path, &ledger->db,
                         SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,

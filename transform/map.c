@@ -7,6 +7,7 @@
  */
 #include "transform/map.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -142,8 +143,7 @@ void
 tf_emit(struct tf_result *result, enum tf_topic topic, int32_t partition, struct ls_str key,
         const void *record)
 {
-    if (result->n == TF_MAX_EMITS)
-        return;
+    assert(result->n < TF_MAX_EMITS);
     result->emits[result->n++] = (struct tf_emit){topic, partition, key, record, true};
 }
 

@@ -13,6 +13,7 @@
 #include "common/run.h"
 #include "fake_target.h"
 #include "source_model.h"
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct world {
@@ -703,6 +704,28 @@ a_second_apply_is_kept_off_the_ledger(void **state)
     assert_int_equal(ap_ledger_open(w.path, &second, &err), -1);
     assert_int_equal(err.kind, LS_ERR_FATAL);
     assert_null(second);
+    stop_world(&w);
+}
+
+static void
+only_apply_may_read_the_ledger(void **state)
+{
+    static const char *const beside[] = {"", "-wal", "-shm"};
+    static struct world w;
+
+    (void)state;
+    start_world(&w);
+    close_world(&w);
+    assert_int_equal(chmod(w.path, 0644), 0); /* as an older version left it */
+    open_world(&w);
+    for (size_t i = 0; i < 3; i++) {
+        char name[4200];
+        struct stat st;
+
+        snprintf(name, sizeof(name), "%s%s", w.path, beside[i]);
+        assert_int_equal(stat(name, &st), 0);
+        assert_int_equal(st.st_mode & 0777, 0600);
+    }
     stop_world(&w);
 }
 
@@ -1484,6 +1507,7 @@ main(void)
         cmocka_unit_test(content_that_never_matches_is_dead_only_after_the_heartbeat),
         cmocka_unit_test(bytes_that_cannot_be_read_are_a_dead_letter_and_the_rest_goes_on),
         cmocka_unit_test(a_second_apply_is_kept_off_the_ledger),
+        cmocka_unit_test(only_apply_may_read_the_ledger),
         cmocka_unit_test(the_old_copy_goes_only_when_the_new_one_is_there),
         cmocka_unit_test(one_who_cannot_sign_in_holds_up_nobody_else),
         cmocka_unit_test(a_first_copy_goes_on_when_the_last_trash_item_is_parked),
