@@ -17,6 +17,8 @@
 #define AP_LANE_SPACES (-9)
 #define AP_LANE_SHARES (-11)
 #define AP_MAX_CHAIN 2100
+/* grants.permissions: the share on record is for a group of that name which is gone */
+#define AP_OTHER_GRANTEE ((int64_t)-1)
 
 struct ap_options {
     int workers;
@@ -107,6 +109,8 @@ void ap_take_person(struct ap_core *core, const struct ap_origin *at,
                     const struct cs3_person *record);
 void ap_take_share(struct ap_core *core, const struct ap_origin *at,
                    const struct cs3_share *record);
+/* A row that is gone keeps no secrets, and no bits. */
+void ap_share_details_drop(struct ap_core *core, int64_t share);
 /* remote_shares.c: those of other servers are taken in and left; false: it is none. Their tables'
  * brackets go by these names instead of their topic's. */
 #define AP_BRACKET_RECEIVED "cs3.share:share_external"

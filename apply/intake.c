@@ -270,6 +270,13 @@ ap_take_space(struct ap_core *core, const struct ap_origin *at, const struct cs3
 /* ---- shares */
 
 void
+ap_share_details_drop(struct ap_core *core, int64_t share)
+{
+    ap_exec(core->ledger, "DELETE FROM secret WHERE share = ?", "i", share);
+    ap_exec(core->ledger, "DELETE FROM share_bits WHERE share = ?", "i", share);
+}
+
+void
 ap_take_share(struct ap_core *core, const struct ap_origin *at, const struct cs3_share *r)
 {
     struct ls_seq seq = r->head.seq;
@@ -306,11 +313,11 @@ ap_take_share(struct ap_core *core, const struct ap_origin *at, const struct cs3
                 &r->owner, &r->creator, &r->grantee, r->permissions, r->stime, (int64_t)r->state,
                 &r->mount_point, r->expires, (int64_t)r->has_password, &r->label,
                 (int64_t)seq.epoch, seq.counter, (int64_t)seq.part, r->id);
+    ap_share_details_drop(core, r->id);
     if (r->head.kind != CS3_DELETE)
         ap_exec(core->ledger,
                 "INSERT OR REPLACE INTO share_bits(share, bits, download) VALUES(?, ?, ?)", "iii",
                 r->id, r->source_permissions, (int64_t)r->download);
-    ap_exec(core->ledger, "DELETE FROM secret WHERE share = ?", "i", r->id);
     if (r->head.kind != CS3_DELETE && (r->token.n || r->password_hash.n))
         ap_exec(core->ledger, "INSERT INTO secret(share, token, hash) VALUES(?, ?, ?)", "itt",
                 r->id, &r->token, &r->password_hash);
@@ -402,6 +409,7 @@ sweep_shares(struct ap_core *core, struct ls_seq begin)
             ap_exec(core->ledger,
                     "UPDATE share SET deleted = 1, epoch = ?, counter = ?, part = 0 WHERE id = ?",
                     "iii", (int64_t)begin.epoch, begin.counter, ids[i]);
+            ap_share_details_drop(core, ids[i]);
             ap_share_touch(core, ids[i], now_ms());
             ap_work_open(core->ledger, (struct ap_key){AP_SHARE, ids[i]}, AP_LANE_SHARES, now_ms());
         }

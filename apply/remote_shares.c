@@ -55,7 +55,7 @@ share_ends(struct ap_core *core, int64_t id, struct ls_seq seq)
                 "UPDATE share SET deleted = 1, epoch = ?, counter = ?, part = ? WHERE id = ?",
                 "iiii", (int64_t)seq.epoch, seq.counter, (int64_t)seq.part, id) == 0)
         return;
-    ap_exec(core->ledger, "DELETE FROM secret WHERE share = ?", "i", id);
+    ap_share_details_drop(core, id);
     ap_share_touch(core, id, now);
     ap_work_open(core->ledger, (struct ap_key){AP_SHARE, id}, AP_LANE_SHARES, now);
 }
