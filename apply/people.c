@@ -116,6 +116,8 @@ is_busy(struct ap_core *core, const char *uid)
 /* ---- quotas */
 
 #define NEVER_SET INT64_MIN
+#define QUOTA_UNKNOWN ((int64_t)-2) /* given, and no answer yet */
+#define NO_NAME "\001"              /* the same of a name */
 
 /* False for a text that says nothing. */
 static bool
@@ -223,37 +225,56 @@ preference_next(struct ap_core *core, const struct person *p, struct ap_next *ne
     next->cause = "person";
 }
 
+/* Which call it was that nobody saw the answer of, the ledger does not say. So the name and the
+ * quota are forgotten before they are given; whether he is enabled others go by, so that is kept,
+ * and said again before all else. */
 static void
-user_next(struct ap_core *core, const struct person *p, struct ap_next *next, struct ap_job *job)
+user_next(struct ap_core *core, const struct person *p, bool doubt, struct ap_next *next,
+          struct ap_job *job)
 {
     bool busy, on = p->enabled && !(p->deleted && core->options.disable_deleted);
 
     if (p->deleted && !p->target[0])
         return;
-    if (!p->target[0] || (!p->deleted && strcmp(p->display_name, p->applied_name) != 0)) {
-        call(next, AP_USER_ENSURE);
-        return;
-    }
     busy = is_busy(core, p->uid);
     job->enabled = busy || on;
-    if (job->enabled != p->applied_enabled) {
+    if (p->target[0] && doubt) {
+        call(next, AP_USER_ENABLE);
+    } else if (!p->target[0] || (!p->deleted && strcmp(p->display_name, p->applied_name) != 0)) {
+        job->enabled = true;
+        ap_exec(core->ledger, "UPDATE person SET applied_name = ? WHERE id = ?", "si", NO_NAME,
+                p->id);
+        call(next, AP_USER_ENSURE);
+    } else if (job->enabled != p->applied_enabled) {
         call(next, AP_USER_ENABLE);
     } else if (busy && !on) {
         next->verdict = AP_LATER;
         next->cause = "drain";
-    } else if (!p->deleted) {
-        (void)quota_next(core, p, next, job);
+    } else if (!p->deleted && quota_next(core, p, next, job) && next->verdict == AP_CALL) {
+        ap_exec(core->ledger, "INSERT OR REPLACE INTO quota(storage, bytes) VALUES(?, ?)", "ii",
+                job->quota_storage, QUOTA_UNKNOWN);
     }
 }
 
+/* A group that may have been removed already is looked for, and made again. */
 static void
-member_next(struct ap_core *core, const struct person *p, struct ap_next *next, struct ap_job *job)
+group_next(const struct person *p, bool doubt, struct ap_next *next)
+{
+    if (p->deleted && p->target[0])
+        call(next, AP_GROUP_REMOVE);
+    else if (!p->deleted && (!p->target[0] || doubt))
+        call(next, AP_GROUP_ENSURE);
+}
+
+static void
+member_next(struct ap_core *core, const struct person *p, bool doubt, struct ap_next *next,
+            struct ap_job *job)
 {
     struct person user = {0}, group = {0};
 
     person_get(core, ap_person_find(core, CS3_USER, p->uid, ""), &user);
     person_get(core, ap_person_find(core, CS3_GROUP, "", p->gid), &group);
-    if (p->deleted != p->applied) /* both: gone and not there, or wanted and there */
+    if (!doubt && p->deleted != p->applied) /* gone and not there, or wanted and there */
         return;
     if (p->deleted && (!user.target[0] || !group.target[0]))
         return;
@@ -277,15 +298,13 @@ ap_person_next(struct ap_core *core, const struct ap_work *work, struct ap_next 
         return;
     person_into_job(&p, job);
     if (p.type == CS3_USER)
-        user_next(core, &p, next, job);
+        user_next(core, &p, work->doubt, next, job);
     else if (p.type == CS3_MEMBER)
-        member_next(core, &p, next, job);
+        member_next(core, &p, work->doubt, next, job);
     else if (p.type == CS3_QUOTA)
         preference_next(core, &p, next, job);
-    else if (p.deleted && p.target[0])
-        call(next, AP_GROUP_REMOVE);
-    else if (!p.deleted && !p.target[0])
-        call(next, AP_GROUP_ENSURE);
+    else
+        group_next(&p, work->doubt, next);
 }
 
 void
@@ -315,12 +334,45 @@ ap_space_next(struct ap_core *core, const struct ap_work *work, struct ap_next *
     call(next, AP_SPACE_ENSURE);
 }
 
+/* Nobody is a member of it any more. What was shared with it stays on record, by the target's id
+ * of the share, to be removed with its rows or before it is shared anew. */
+static void
+group_gone(struct ap_core *core, const char *gid)
+{
+    ap_exec(core->ledger, "UPDATE person SET applied = 0 WHERE type = 2 AND gid = ?", "s", gid);
+    ap_exec(core->ledger, "UPDATE grants SET permissions = ? WHERE type = 1 AND grantee = ?", "is",
+            AP_OTHER_GRANTEE, gid);
+}
+
+/* Another group than it was: it was removed, and its answer lost. */
+static void
+group_made(struct ap_core *core, const struct ap_job *job)
+{
+    int64_t now = ls_now_us() / 1000;
+
+    if (!job->group_id[0] || strcmp(job->group_id, job->person.id) == 0)
+        return;
+    group_gone(core, job->gid);
+    ap_exec(core->ledger,
+            "INSERT INTO work(kind, id, storage, state, ready_at, since_us, on_kind, on_id,"
+            " counted) SELECT 4, id, ?2, 0, ?3, ?3 * 1000, 0, 0, 0 FROM person WHERE type = 2"
+            " AND gid = ?1 AND deleted = 0 ON CONFLICT(kind, id) DO NOTHING",
+            "sii", job->gid, (int64_t)AP_LANE_PEOPLE, now);
+    ap_exec(core->ledger,
+            "INSERT INTO work(kind, id, storage, state, ready_at, since_us, on_kind, on_id,"
+            " counted) SELECT 6, id, storage, 0, ?2, ?2 * 1000, 0, 0, 0 FROM grants WHERE type = 1"
+            " AND grantee = ?1 AND share_id <> '' ON CONFLICT(kind, id) DO NOTHING",
+            "si", job->gid, now);
+}
+
 void
 ap_people_settled(struct ap_core *core, const struct ap_job *job)
 {
     switch (job->call) {
     case AP_USER_ENSURE:
     case AP_GROUP_ENSURE:
+        if (job->call == AP_GROUP_ENSURE)
+            group_made(core, job);
         ap_exec(core->ledger, "UPDATE person SET target = ?, applied_name = ? WHERE id = ?", "ssi",
                 job->person.id, job->display_name, job->who.id);
         break;
@@ -330,10 +382,7 @@ ap_people_settled(struct ap_core *core, const struct ap_job *job)
         break;
     case AP_GROUP_REMOVE:
         ap_exec(core->ledger, "UPDATE person SET target = NULL WHERE id = ?", "i", job->who.id);
-        ap_exec(core->ledger, "UPDATE person SET applied = 0 WHERE type = 2 AND gid = ?", "s",
-                job->gid);
-        ap_exec(core->ledger, "UPDATE grants SET share_id = '' WHERE type = 1 AND grantee = ?", "s",
-                job->gid);
+        group_gone(core, job->gid);
         break;
     case AP_MEMBER_SET:
         ap_exec(core->ledger, "UPDATE person SET applied = ? WHERE id = ?", "ii",

@@ -337,8 +337,7 @@ grant_remove(struct ap_core *core, struct ap_key key, struct grant *g, struct ap
 {
     struct ap_space_row space;
 
-    if (!g->share_id[0])
-        ap_intent_get(core, key, &g->storage, g->share_id);
+    (void)ap_intent_get(core, key, &g->storage, g->share_id); /* before the one on record */
     if (!g->share_id[0] || !ap_space_get(core->ledger, g->storage, &space))
         return;
     job_share(job, next, AP_SHARE_REMOVE, NULL);
@@ -375,6 +374,10 @@ ap_grant_next(struct ap_core *core, const struct ap_work *work, struct ap_next *
     if (!person_target(core, g.type == CS3_SHARE_USER ? CS3_USER : CS3_GROUP, g.grantee,
                        job->person_id, next))
         return;
+    if (g.share_id[0] && g.permissions == AP_OTHER_GRANTEE) {
+        grant_remove(core, work->key, &g, next, job);
+        return;
+    }
     if (strcmp(g.node, basis.node.target) != 0)
         g.share_id[0] = '\0'; /* the node of another space went with its share */
     sharer_pick(core, fold.creator, basis.space.owner, job->sharer, sizeof(job->sharer));
@@ -384,8 +387,8 @@ ap_grant_next(struct ap_core *core, const struct ap_work *work, struct ap_next *
     job->state = fold.state;
     memcpy(job->mount, fold.mount, sizeof(job->mount));
     ap_mark_make(core, job);
-    if (g.share_id[0] && g.permissions == fold.permissions && g.expires == fold.expires &&
-        ap_mark_same(core, job, work->key)) {
+    if (!work->doubt && g.share_id[0] && g.permissions == fold.permissions &&
+        g.expires == fold.expires && ap_mark_same(core, job, work->key)) {
         receivers_open(core, work->key.id, g.type, g.grantee);
         return;
     }
@@ -421,6 +424,10 @@ ap_received_next(struct ap_core *core, const struct ap_work *work, struct ap_nex
         state = sqlite3_column_int64(s, 3);
         ap_text(s, 4, mount, sizeof(mount));
         ap_done(s);
+    }
+    if (work->doubt) { /* it may be otherwise by now; that outlives this look */
+        ap_exec(core->ledger, "UPDATE received SET state = NULL WHERE id = ?", "i", work->key.id);
+        state = -1;
     }
     if (!grant_get(core, grant, &g))
         return;
@@ -559,9 +566,9 @@ ap_link_next(struct ap_core *core, const struct ap_work *work, struct ap_next *n
     if (core->writer->exact)
         ap_secrets_get(core, work->key.id, job);
     ap_mark_make(core, job);
-    if (have.link_id[0] && have.permissions == want.permissions && have.expires == want.expires &&
-        have.has_password == want.has_password && strcmp(have.label, want.label) == 0 &&
-        ap_mark_same(core, job, work->key))
+    if (!work->doubt && have.link_id[0] && have.permissions == want.permissions &&
+        have.expires == want.expires && have.has_password == want.has_password &&
+        strcmp(have.label, want.label) == 0 && ap_mark_same(core, job, work->key))
         return;
     job_share(job, next, AP_LINK_SET, &basis);
     memcpy(job->share_id, have.link_id, sizeof(job->share_id));
@@ -588,8 +595,9 @@ ap_shares_settled(struct ap_core *core, const struct ap_job *job)
         break;
     case AP_SHARE_REMOVE:
         ap_mark_drop(core, job);
-        ap_exec(core->ledger, "UPDATE grants SET share_id = '', node = '' WHERE id = ?", "i",
-                job->who.id);
+        ap_exec(core->ledger,
+                "UPDATE grants SET share_id = '', node = '' WHERE id = ? AND share_id = ?", "is",
+                job->who.id, job->share_id);
         break;
     case AP_RECEIVED_SET:
         ap_exec(core->ledger, "UPDATE received SET share_id = ?, state = ?, mount = ? WHERE id = ?",

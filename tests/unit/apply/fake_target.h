@@ -40,16 +40,24 @@ struct fake_received {
     enum cs3_share_state state;
 };
 
+struct fake_fact {
+    char what[160];
+    bool on;
+};
+
 struct fake_target {
     struct ap_writer writer;
+    struct fake_fact facts[64]; /* "member Gg Uu", "user Uu": what was last said of them */
+    int n_facts;
     struct fake_node *nodes; /* [0] is no node */
     int n_nodes;
     struct fake_share shares[FAKE_SHARES];
     int n_shares;
     struct fake_received received[FAKE_SHARES];
     int n_received;
-    int users_off; /* how many are disabled */
-    int64_t quota; /* the last one set, of any space */
+    int users_off;      /* how many are disabled */
+    int groups_removed; /* the next one made has another id */
+    int64_t quota;      /* the last one set, of any space */
     int quota_sets;
     /* trouble: of 1000 calls, how many... */
     int lost_answers; /* ... happen, and answer "timeout" */
@@ -63,6 +71,7 @@ struct fake_target {
     char what[100];           /* ... the last of it */
     char trashed_in[300];     /* the name of the folder where the last item lay; "" the root */
     char removed[AP_ID_SIZE]; /* the last share or link */
+    char named[64];           /* the last user's display name */
 };
 
 static struct fake_target *
@@ -401,6 +410,18 @@ fake_purge(struct ap_writer *w, const struct ap_space *space, struct ap_trash_re
 
 /* ---- people */
 
+static struct fake_fact *
+fake_fact(struct fake_target *f, const char *what)
+{
+    for (int i = 0; i < f->n_facts; i++)
+        if (strcmp(f->facts[i].what, what) == 0)
+            return &f->facts[i];
+    if (f->n_facts == 64)
+        abort();
+    snprintf(f->facts[f->n_facts].what, sizeof(f->facts[0].what), "%s", what);
+    return &f->facts[f->n_facts++];
+}
+
 static int
 fake_user_ensure(struct ap_writer *w, const struct cs3_person *person, struct ap_person_id *ret,
                  struct ls_err *err)
@@ -408,6 +429,9 @@ fake_user_ensure(struct ap_writer *w, const struct cs3_person *person, struct ap
     bool happens;
     int r = fake_trouble(fake_of(w), &happens, err);
 
+    if (happens)
+        snprintf(fake_of(w)->named, sizeof(fake_of(w)->named), "%.*s", (int)person->display_name.n,
+                 person->display_name.p);
     if (r == 0)
         snprintf(ret->id, sizeof(ret->id), "U%.*s", (int)person->uid.n, person->uid.p);
     return r;
@@ -417,9 +441,12 @@ static int
 fake_user_enable(struct ap_writer *w, const char *user_id, bool enabled, struct ls_err *err)
 {
     bool happens;
+    char what[160];
     int r = fake_trouble(fake_of(w), &happens, err);
 
-    (void)user_id;
+    snprintf(what, sizeof(what), "user %.127s", user_id);
+    if (happens)
+        fake_fact(fake_of(w), what)->on = enabled;
     if (r == 0)
         fake_of(w)->users_off += enabled ? -1 : 1;
     return r;
@@ -429,10 +456,13 @@ static int
 fake_group_ensure(struct ap_writer *w, const char *gid, struct ap_person_id *ret,
                   struct ls_err *err)
 {
+    struct fake_target *f = fake_of(w);
     bool happens;
-    int r = fake_trouble(fake_of(w), &happens, err);
+    int r = fake_trouble(f, &happens, err);
 
-    if (r == 0)
+    if (r == 0 && f->groups_removed)
+        snprintf(ret->id, sizeof(ret->id), "G%.60s.%d", gid, f->groups_removed);
+    else if (r == 0)
         snprintf(ret->id, sizeof(ret->id), "G%.60s", gid);
     return r;
 }
@@ -441,9 +471,11 @@ static int
 fake_group_remove(struct ap_writer *w, const char *group_id, struct ls_err *err)
 {
     bool happens;
+    int r = fake_trouble(fake_of(w), &happens, err);
 
     (void)group_id;
-    return fake_trouble(fake_of(w), &happens, err);
+    fake_of(w)->groups_removed += happens;
+    return r;
 }
 
 static int
@@ -451,9 +483,13 @@ fake_member_set(struct ap_writer *w, const char *group_id, const char *user_id, 
                 struct ls_err *err)
 {
     bool happens;
+    char what[160];
+    int r = fake_trouble(fake_of(w), &happens, err);
 
-    (void)group_id, (void)user_id, (void)member;
-    return fake_trouble(fake_of(w), &happens, err);
+    snprintf(what, sizeof(what), "member %.64s %.64s", group_id, user_id);
+    if (happens)
+        fake_fact(fake_of(w), what)->on = member;
+    return r;
 }
 
 static int
@@ -516,8 +552,9 @@ fake_share_set(struct ap_writer *w, const struct ap_share_want *want, char share
     if (r < 0 && !happens)
         return r;
     f->share_sets++;
-    i = share_id[0] ? atoi(share_id + 1)
-                    : fake_share_add(f, want->node_id, false, want->group, want->grantee_id);
+    i = share_id[0] && f->shares[atoi(share_id + 1)].used
+            ? atoi(share_id + 1)
+            : fake_share_add(f, want->node_id, false, want->group, want->grantee_id);
     f->shares[i].permissions = want->permissions;
     f->shares[i].expires = want->expires;
     f->shares[i].row = want->row;
@@ -578,7 +615,9 @@ fake_link_set(struct ap_writer *w, const struct ap_link_want *want, char link_id
     if (r < 0)
         return r;
     f->link_sets++;
-    i = link_id[0] ? atoi(link_id + 1) : fake_share_add(f, want->node_id, true, false, "");
+    i = link_id[0] && f->shares[atoi(link_id + 1)].used
+            ? atoi(link_id + 1)
+            : fake_share_add(f, want->node_id, true, false, "");
     f->shares[i].permissions = want->permissions;
     f->shares[i].expires = want->expires;
     f->shares[i].row = want->row;
