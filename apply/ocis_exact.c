@@ -167,7 +167,7 @@ share_look(struct ap_ocis *ocis, const char *id, const struct ap_share_record *l
 /* ---- grants */
 struct grant_search {
     const struct cs3_grant_info *want;
-    bool found;
+    bool right;
 };
 
 static int
@@ -176,7 +176,7 @@ grant_check(void *arg, const struct cs3_grant_info *grant)
     struct grant_search *search = arg;
 
     if (grant->group == search->want->group && !strcmp(grant->grantee_id, search->want->grantee_id))
-        search->found = true;
+        search->right = ap_grant_gives(grant, search->want);
     return 0;
 }
 
@@ -199,27 +199,44 @@ grant_write(struct ap_ocis *ocis, const char *owner, const struct cs3_place *nod
     return r;
 }
 
+/* What is known of a grant before it is written. */
+enum grant_is { GRANT_NEW, GRANT_OTHER, GRANT_RIGHT_MAYBE };
+
+static int
+grant_put_locked(struct ap_ocis *ocis, const struct ap_space *space, const struct cs3_place *node,
+                 const struct cs3_grant_info *grant, enum grant_is is, struct ls_err *err)
+{
+    struct grant_search search = {.want = grant};
+
+    if (is == GRANT_RIGHT_MAYBE) {
+        if (cs3_list_grants(ocis->cs3, space->owner, node, grant_check, &search, err) < 0)
+            return -1;
+        if (search.right)
+            return 0;
+    }
+    if (grant_write(ocis, space->owner, node, grant, is != GRANT_NEW, err) < 0)
+        return -1;
+    if (cs3_list_grants(ocis->cs3, space->owner, node, grant_check, &search, err) < 0)
+        return ap_unknown(err);
+    return search.right ? 0
+                        : ls_fail_cause(err, LS_ERR_RETRY, 0, "timeout",
+                                        "the target lost the grant, or a change of it");
+}
+
 /* The node's grant is there afterwards, with these permissions. */
 static int
 grant_put(struct ap_ocis *ocis, const struct ap_space *space, const char *node_id,
-          const struct cs3_grant_info *grant, bool update, struct ls_err *err)
+          const struct cs3_grant_info *grant, enum grant_is is, struct ls_err *err)
 {
     struct cs3_place node = cs3_place_of(space, node_id, NULL);
-    struct grant_search search = {grant, false};
     pthread_mutex_t *lock = ap_share_node_lock(ocis, node_id);
     struct ls_err why = {0};
     struct cs3_info info;
     int r;
 
     pthread_mutex_lock(lock);
-    r = grant_write(ocis, space->owner, &node, grant, update, &why);
-    if (r == 0 && cs3_list_grants(ocis->cs3, space->owner, &node, grant_check, &search, &why) < 0) {
-        r = -1;
-        ap_unknown(&why);
-    }
+    r = grant_put_locked(ocis, space, &node, grant, is, &why);
     pthread_mutex_unlock(lock);
-    if (r == 0 && !search.found)
-        return ls_fail_cause(err, LS_ERR_RETRY, 0, "timeout", "the target lost the grant");
     if (r < 0 && (ap_cause_is(&why, "gone") || ap_cause_is(&why, "internal")) &&
         ap_look(ocis, space, node_id, NULL, &info, NULL) == 0)
         return ls_fail_cause(err, LS_ERR_RETRY, why.code, "gone", "the shared node is not there");
@@ -413,14 +430,14 @@ share_find(struct ap_ocis *ocis, const struct ap_share_want *want,
 
 static int
 share_grant(struct ap_ocis *ocis, const struct ap_share_want *want,
-            const struct ap_share_record *share, bool update, struct ls_err *err)
+            const struct ap_share_record *share, enum grant_is is, struct ls_err *err)
 {
     const struct cs3_grant_info grant = {.grantee_id = share->grantee_id,
                                          .group = share->group,
                                          .permissions = share->permissions,
                                          .expires = share->expires};
 
-    return grant_put(ocis, want->space, want->node_id, &grant, update, err);
+    return grant_put(ocis, want->space, want->node_id, &grant, is, err);
 }
 
 /* One that may be there, in whole or in part, under our id or another. */
@@ -429,13 +446,16 @@ share_finish(struct ap_ocis *ocis, const struct ap_share_want *want, struct ap_s
              bool sure, struct ls_err *err)
 {
     struct ap_share_record found, was;
+    enum grant_is is = GRANT_NEW;
 
     if (share_find(ocis, want, share, share->id, &found, err) < 0)
         return -1;
-    if (found.id[0] && same_state(&found, share) && sure)
+    if (found.id[0])
+        is = same_state(&found, share) ? GRANT_RIGHT_MAYBE : GRANT_OTHER;
+    if (is == GRANT_RIGHT_MAYBE && sure)
         return 0;
-    if ((!found.id[0] || !same_state(&found, share)) &&
-        share_grant(ocis, want, share, found.id[0] != '\0', err) < 0)
+    /* The file may be as wanted while the grant is that of a try in between. */
+    if (share_grant(ocis, want, share, is, err) < 0)
         return -1;
     was = *share; /* what an earlier try of ours may have put into the lists */
     if (found.id[0])
@@ -470,7 +490,7 @@ share_set(struct ap_ocis *ocis, const struct ap_share_want *want, char share_id[
         return ls_fail_cause(err, LS_ERR_POISON, 0, "refused", "the share's id is too long");
     if (fresh) {
         ap_metadata_coming(ocis->metadata, 1);
-        r = share_grant(ocis, want, &share, false, err);
+        r = share_grant(ocis, want, &share, GRANT_NEW, err);
         ap_metadata_coming(ocis->metadata, -1);
         if (r < 0 || share_write(ocis, want, &share, &found, err) < 0)
             return -1;

@@ -133,9 +133,25 @@ share_create_as(struct ap_ocis *ocis, const char *as, const struct ap_share_want
                             err);
 }
 
+/* The server keeps a grant as letters, each for several permissions, and shows all of those; and
+ * its end in nanoseconds, which have no room for what is centuries away. */
+bool
+ap_grant_gives(const struct cs3_grant_info *is, const struct cs3_grant_info *want)
+{
+    static const int64_t letters[] = {CS3_PERM_STAT | CS3_PERM_GET_PATH | CS3_PERM_LIST_CONTAINER |
+                                          CS3_PERM_INITIATE_FILE_DOWNLOAD,
+                                      CS3_PERM_INITIATE_FILE_UPLOAD | CS3_PERM_MOVE,
+                                      CS3_PERM_CREATE_CONTAINER, CS3_PERM_DELETE};
+
+    for (size_t i = 0; i < sizeof(letters) / sizeof(letters[0]); i++)
+        if (!(is->permissions & letters[i]) != !(want->permissions & letters[i]))
+            return false;
+    return is->expires == want->expires || want->expires > INT64_MAX / 1000000000;
+}
+
 struct grant_search {
     const struct cs3_grant_info *want;
-    bool found;
+    bool found, right;
 };
 
 static int
@@ -143,8 +159,10 @@ grant_check(void *arg, const struct cs3_grant_info *grant)
 {
     struct grant_search *search = arg;
 
-    if (grant->group == search->want->group && !strcmp(grant->grantee_id, search->want->grantee_id))
-        search->found = true;
+    if (grant->group != search->want->group || strcmp(grant->grantee_id, search->want->grantee_id))
+        return 0;
+    search->found = true;
+    search->right = ap_grant_gives(grant, search->want);
     return 0;
 }
 
@@ -154,12 +172,15 @@ grant_verify(struct ap_ocis *ocis, const struct ap_share_want *want,
              const struct cs3_grant_info *grant, const char *share_id, struct ls_err *err)
 {
     struct cs3_place node = cs3_place_of(want->space, want->node_id, NULL);
-    struct grant_search search = {grant, false};
+    struct grant_search search = {.want = grant};
 
     if (cs3_list_grants(ocis->cs3, want->space->owner, &node, grant_check, &search, err) < 0)
         return ap_unknown(err);
-    if (search.found)
+    if (search.right)
         return 0;
+    if (search.found)
+        return ls_fail_cause(err, LS_ERR_RETRY, 0, "timeout",
+                             "the target lost a change of the share's grant");
     cs3_remove_share(ocis->cs3, want->space->owner, share_id, NULL);
     return ls_fail_cause(err, LS_ERR_RETRY, 0, "busy", "the target lost the grant of the share");
 }
@@ -250,7 +271,7 @@ share_set_locked(struct ap_ocis *ocis, const struct ap_share_want *want, char sh
     if (share_id[0] || search.found) {
         snprintf(id, sizeof(id), "%s", share_id[0] ? share_id : search.found_id);
         if (share_update(ocis, want, id, &grant, &why) == 0) {
-            if (!share_id[0] && grant_verify(ocis, want, &grant, id, err) < 0)
+            if (grant_verify(ocis, want, &grant, id, err) < 0)
                 return -1;
             goto done;
         }

@@ -13,7 +13,7 @@ import cs3.sharing.link.v1beta1.link_api_pb2 as links_api
 import pytest
 import requests
 from client import DENIED, EDITOR, NOT_FOUND, OK, UNKNOWN_ID, VIEWER
-from probe import Probe, bits
+from probe import Failed, Probe, bits
 from test_metadata import LINKS, System
 from test_writer import make_site
 
@@ -376,6 +376,37 @@ def test_whatever_fails_once_is_finished_by_the_repeat(sim, sim_pair, call, nth,
     assert len(pair.site.see.my_shares()) == 1
     assert [x.token for x in pair.site.see.my_links()] == [want["token"]]
     assert opens(pair.site, want["token"], "pw")
+
+
+def test_a_grant_that_was_written_before_its_file_was_follows_the_file_back(sim, sim_pair):
+    """Write access was given, the file was not reached, and the source took it back meanwhile."""
+    pair, node = sim_pair, sim_pair.site.folder("A")
+    sid = share(pair, node, VIEWER)
+    sim.ask("/faults", "POST", {"call": "system-data.PUT", "effect": "http", "http": 500})
+    with pytest.raises(Failed) as failed:
+        share(pair, node, EDITOR, share_id=sid)
+    sim.ask("/faults", "DELETE")
+    assert (failed.value.kind, failed.value.cause) == ("retry", "timeout")
+    assert [g.permissions.delete for g in pair.site.see.grants(node)] == [True]
+    share(pair, node, VIEWER, share_id=sid, doubtful=True)
+    assert [g.permissions.delete for g in pair.site.see.grants(node)] == [False]
+    assert not pair.see.received()[0].share.permissions.permissions.delete
+
+
+@pytest.mark.parametrize("before, after", [
+    ((EDITOR, 0), (VIEWER, 0)), ((VIEWER, 0), (EDITOR, 0)), ((VIEWER, 0), (VIEWER, LATER))])
+def test_a_change_of_a_grant_that_the_target_loses_is_not_taken_for_done(sim, sim_pair, before,
+                                                                         after):
+    pair, node = sim_pair, sim_pair.site.folder("A")
+    sid = share(pair, node, before[0], expires=before[1])
+    sim.ask("/faults", "POST", {"call": "storage-users.UpdateGrant", "effect": "code", "code": OK})
+    with pytest.raises(Failed) as failed:
+        share(pair, node, after[0], expires=after[1], share_id=sid)
+    sim.ask("/faults", "DELETE")
+    assert (failed.value.kind, failed.value.cause) == ("retry", "timeout")
+    share(pair, node, after[0], expires=after[1], share_id=sid, doubtful=True)
+    grant = pair.site.see.grants(node)[0]
+    assert (grant.permissions.delete, grant.expiration.seconds) == ("delete" in after[0], after[1])
 
 
 def test_links_of_many_workers_are_one_write(sim, sim_pair):

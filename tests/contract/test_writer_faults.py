@@ -8,7 +8,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from client import NOT_FOUND, OK, VIEWER, text_in
+from client import EDITOR, NOT_FOUND, OK, VIEWER, text_in
 from probe import Probe, bits
 from test_writer import make_site, share
 
@@ -188,6 +188,19 @@ def test_a_share_cut_off_is_made_once(pair, effect):
         assert answer["kind"] == "retry"
         pair.site.call("share_set", doubtful=True, **arguments)
     assert len(pair.see.received()) == 1 and len(pair.site.see.grants(node)) == 1
+
+
+def test_a_change_of_a_share_that_its_grant_does_not_follow_is_not_taken_for_done(pair):
+    node = pair.site.folder("A")
+    arguments = {"node_id": node, "folder": True, "group": False, "grantee_id": pair.uid,
+                 "sharer": pair.site.name, "expires": 0}
+    sid = pair.site.call("share_set", permissions=bits(EDITOR), **arguments)["id"]
+    fault(pair.site, call="gateway.UpdateShare", nth=1, effect="code", code=OK)
+    arguments.update(share_id=sid, permissions=bits(VIEWER))
+    failed = pair.site.fails("share_set", **arguments)
+    assert (failed.kind, failed.cause) == ("retry", "timeout")
+    assert pair.site.call("share_set", doubtful=True, **arguments)["id"] == sid
+    assert [g.permissions.delete for g in pair.site.see.grants(node)] == [False]
 
 
 @pytest.mark.parametrize("effect", ["drop-before", "drop-after"])
