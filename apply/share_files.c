@@ -8,7 +8,9 @@
  *
  * The time of the last change (mtime) is set when something has changed only, else no two runs
  * would ever agree. A password is compared by bcrypt there; where ownCloud's hash is not known or
- * is none of bcrypt's, the text stored is one that no password has: such a link is never open.
+ * is none of bcrypt's, the text stored is one that no password has: such a link is never open. Who
+ * wrote a hash is seen by its letter, which changes nothing else: y, from a row (as PHP writes it);
+ * a, by the target, when somebody set a new password there; b, one that no password has.
  */
 #include "apply/share_files.h"
 #include <stdio.h>
@@ -410,7 +412,7 @@ ap_password_hash_ok(const char *hash)
 static int
 hash_make(char out[61])
 {
-    memcpy(out, "$2y$10$", 7);
+    memcpy(out, "$2b$10$", 7);
     if (random_text(out + 7, 53, hash_digits) < 0)
         return -1;
     out[28] = '.';
@@ -438,7 +440,8 @@ token_is_others(json_t *doc, const struct ap_link_record *link)
     return others;
 }
 
-/* The one to be stored: what the row has; else what is there; else one that nobody knows. */
+/* The one to be stored: what the row has; else what is there, but for what an earlier row had; else
+ * one that nobody knows. */
 static const char *
 hash_pick(const struct ap_link_record *link, const json_t *entry, char made[61])
 {
@@ -446,9 +449,12 @@ hash_pick(const struct ap_link_record *link, const json_t *entry, char made[61])
 
     if (!link->has_password)
         return "";
-    if (ap_password_hash_ok(link->password_hash))
-        return link->password_hash;
-    if (*is)
+    if (ap_password_hash_ok(link->password_hash)) {
+        memcpy(made, link->password_hash, 61);
+        made[2] = 'y';
+        return made;
+    }
+    if (*is && strncmp(is, "$2y$", 4) != 0)
         return is;
     return hash_make(made) == 0 ? made : NULL;
 }

@@ -271,6 +271,14 @@ def test_without_its_secrets_a_link_gets_a_token_and_opens_to_nobody(site):
     assert not opens(site, got.token + "2", "1|no bcrypt")
 
 
+def test_a_password_that_was_changed_to_one_without_a_usable_hash_opens_nothing(site):
+    node, token = site.folder("A"), new_token()
+    lid = link(site, node, VIEWER, token=token, has_password=True, password_hash=hash_of("One"))
+    assert opens(site, token, "One")
+    link(site, node, VIEWER, link_id=lid, token=token, has_password=True)
+    assert not opens(site, token, "One") and site.see.my_links()[0].password_protected
+
+
 def test_the_token_of_another_link_is_not_taken(site):
     node, token = site.folder("A"), new_token()
     link(site, node, VIEWER, row=1, token=token)

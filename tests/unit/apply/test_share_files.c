@@ -259,6 +259,35 @@ a_password_without_a_usable_hash_opens_to_nobody(void **state)
 }
 
 static void
+a_password_that_the_row_has_no_more_opens_nothing(void **state)
+{
+    static const char target[] = "$2a$11$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy";
+    struct ap_link_record link = a_link();
+    json_t *doc = json_object();
+    char other[61];
+
+    (void)state;
+    for (const char *letter = "yab"; *letter; letter++) {
+        snprintf(other, sizeof(other), "%s", HASH);
+        other[2] = *letter;
+        link.password_hash = other;
+        assert_true(ap_link_file_put(doc, &link, NOW) >= 0);
+        assert_string_equal(hash_in(doc, "23") + 3, HASH + 3);
+        assert_int_equal(ap_link_file_put(doc, &link, NOW), 0);
+        link.password_hash = letter[1] ? "$argon2id$v=19$m=1$x$y" : NULL;
+        assert_int_equal(ap_link_file_put(doc, &link, NOW), 1);
+        assert_true(ap_password_hash_ok(hash_in(doc, "23")));
+        assert_string_not_equal(hash_in(doc, "23") + 3, HASH + 3);
+        assert_int_equal(ap_link_file_put(doc, &link, NOW), 0);
+    }
+    /* what somebody set at the target since stays */
+    json_object_set_new(json_object_get(doc, "23"), "password", json_string(target));
+    assert_int_equal(ap_link_file_put(doc, &link, NOW), 0);
+    assert_string_equal(hash_in(doc, "23"), target);
+    json_decref(doc);
+}
+
+static void
 a_token_is_made_where_there_is_none_and_kept(void **state)
 {
     struct ap_link_record link = a_link();
@@ -308,6 +337,7 @@ main(void)
         cmocka_unit_test(the_storage_and_space_of_a_share_stand_in_its_id),
         cmocka_unit_test(a_link_is_written_as_the_manager_writes_it),
         cmocka_unit_test(a_password_without_a_usable_hash_opens_to_nobody),
+        cmocka_unit_test(a_password_that_the_row_has_no_more_opens_nothing),
         cmocka_unit_test(a_token_is_made_where_there_is_none_and_kept),
         cmocka_unit_test(a_link_of_another_shape_is_left_alone),
     };
