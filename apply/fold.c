@@ -1,7 +1,8 @@
 /*
  * The rows of one file and one grantee, folded into one share as oC10 folds them.
  *
- * Those that count are the accepted ones, where none is the pending ones. Their bits are united
+ * Those that count are the accepted ones (of a group's also what one of its members accepted: all
+ * of them share the target's one grant), where none is the pending ones. Their bits are united
  * (rename comes with update, create and delete, from whichever rows); the mount point is that of
  * the oldest; a download that one row denies is denied, unless another one allows it by name: a row
  * that says nothing of it does not lift the denial. A member's own row goes before the group's, row
@@ -69,6 +70,19 @@ row_of_member(struct ap_core *core, const char *member, struct row *row)
         row->state = CS3_SHARE_REJECTED;
 }
 
+/* Of several rows for one group each member may have accepted another one; the target has one share
+ * for all of them. So a row counts that was accepted by anybody. */
+static void
+row_of_group(struct ap_core *core, struct row *row)
+{
+    if (row->state != CS3_SHARE_ACCEPTED &&
+        ap_number(core->ledger, 0,
+                  "SELECT 1 FROM share WHERE parent = ? AND type = 2 AND deleted = 0 AND state = ?"
+                  " AND permissions <> 0 LIMIT 1",
+                  "ii", row->id, (int64_t)CS3_SHARE_ACCEPTED) == 1)
+        row->state = CS3_SHARE_ACCEPTED;
+}
+
 static void
 add(struct ap_fold *fold, struct sum *sum, const struct row *row)
 {
@@ -122,6 +136,8 @@ ap_fold_rows(struct ap_core *core, int64_t fileid, int64_t type, const char *gra
     while (row_next(core, s, &row)) {
         if (member)
             row_of_member(core, member, &row);
+        else if (type == CS3_SHARE_GROUP)
+            row_of_group(core, &row);
         add(ret, &sum, &row);
     }
     ret->permissions =

@@ -95,6 +95,21 @@ reopen(struct ap_core *core, struct ap_key key, int64_t lane, int64_t ready_at)
     ap_work_open(core->ledger, key, lane, ready_at);
 }
 
+/* What a member made of one of several rows may decide which of them count. */
+static void
+siblings_touch(struct ap_core *core, int64_t received, int64_t lane, int64_t ready_at)
+{
+    int64_t grant = ap_number(
+        core->ledger, 0,
+        "SELECT g.id FROM received r JOIN grants g ON g.id = r.grant_id WHERE r.id = ? AND"
+        " (SELECT count(*) FROM share s WHERE s.fileid = g.fileid AND s.type = g.type AND"
+        " s.grantee = g.grantee AND s.deleted = 0) > 1",
+        "i", received);
+
+    if (grant != 0)
+        reopen(core, (struct ap_key){AP_GRANT, grant}, lane, ready_at);
+}
+
 void
 ap_share_touch(struct ap_core *core, int64_t share, int64_t ready_at)
 {
@@ -103,6 +118,8 @@ ap_share_touch(struct ap_core *core, int64_t share, int64_t ready_at)
 
     if (!row_get(core, share, &row) || !row_target(core, &row, &key))
         return;
+    if (key.kind == AP_RECEIVED)
+        siblings_touch(core, key.id, lane_of(core, row.fileid), ready_at);
     reopen(core, key, key.kind == AP_RECEIVED ? AP_LANE_SHARES : lane_of(core, row.fileid),
            ready_at);
     ap_wake(core->ledger, (struct ap_key){AP_SHARE, share});

@@ -421,6 +421,35 @@ a_group_that_came_back_gets_a_share_of_its_own(void **state)
     }
 }
 
+/* ---- several rows for one group */
+
+static void
+a_row_for_a_group_counts_once_a_member_accepted_it(void **state)
+{
+    static struct world w;
+
+    (void)state;
+    start_world(&w, false);
+    give_person(&w, CS3_MEMBER, "u2", "g", "", CS3_UPSERT);
+    give_share(&w, 7, CS3_SHARE_GROUP, 0, "g", 1, CS3_SHARE_ACCEPTED, CS3_UPSERT);
+    give_share(&w, 8, CS3_SHARE_GROUP, 0, "g", 4, CS3_SHARE_PENDING, CS3_UPSERT);
+    finish(&w, 0);
+    assert_int_equal(w.target.shares[0].permissions, 1);
+    give_share(&w, 9, CS3_SHARE_MEMBER, 8, "u2", 4, CS3_SHARE_ACCEPTED, CS3_UPSERT);
+    finish(&w, 0);
+    assert_int_equal(w.target.shares[0].permissions, 5);
+    give_share(&w, 9, CS3_SHARE_MEMBER, 8, "u2", 4, CS3_SHARE_REJECTED, CS3_UPSERT);
+    finish(&w, 0);
+    assert_int_equal(w.target.shares[0].permissions, 1);
+    give_share(&w, 9, CS3_SHARE_MEMBER, 8, "u2", 4, CS3_SHARE_ACCEPTED, CS3_UPSERT);
+    finish(&w, 0);
+    give_share(&w, 9, CS3_SHARE_MEMBER, 8, "u2", 4, CS3_SHARE_ACCEPTED, CS3_DELETE);
+    finish(&w, 0);
+    assert_int_equal(w.target.shares[0].permissions, 1);
+    assert_int_equal(w.target.n_shares, 1);
+    stop_world(&w);
+}
+
 /* ---- sweeps */
 
 static void
@@ -479,6 +508,7 @@ main(void)
         cmocka_unit_test(a_user_is_as_the_source_says_whatever_was_in_doubt),
         cmocka_unit_test(a_share_outlives_its_group_on_record_and_is_removed_with_its_row),
         cmocka_unit_test(a_group_that_came_back_gets_a_share_of_its_own),
+        cmocka_unit_test(a_row_for_a_group_counts_once_a_member_accepted_it),
         cmocka_unit_test(a_link_that_is_swept_leaves_no_secrets),
     };
     cmocka_set_test_filter(getenv("LOCKSTEP_TEST"));
