@@ -363,6 +363,16 @@ grant_remove(struct ap_core *core, struct ap_key key, struct grant *g, struct ap
     memcpy(job->sharer, space.owner, sizeof(job->sharer));
 }
 
+/* What may have been made was made in another space: it goes before a new one comes. */
+static bool
+intent_is_elsewhere(struct ap_core *core, struct ap_key key, int64_t storage)
+{
+    char id[AP_ID_SIZE];
+    int64_t made_in;
+
+    return ap_intent_get(core, key, &made_in, id) && made_in != storage;
+}
+
 void
 ap_grant_next(struct ap_core *core, const struct ap_work *work, struct ap_next *next,
               struct ap_job *job)
@@ -391,7 +401,8 @@ ap_grant_next(struct ap_core *core, const struct ap_work *work, struct ap_next *
     if (!person_target(core, g.type == CS3_SHARE_USER ? CS3_USER : CS3_GROUP, g.grantee,
                        job->person_id, next))
         return;
-    if (g.share_id[0] && g.permissions == AP_OTHER_GRANTEE) {
+    if ((g.share_id[0] && g.permissions == AP_OTHER_GRANTEE) ||
+        intent_is_elsewhere(core, work->key, basis.node.storage)) {
         grant_remove(core, work->key, &g, next, job);
         return;
     }

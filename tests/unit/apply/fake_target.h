@@ -564,18 +564,39 @@ fake_share_set(struct ap_writer *w, const struct ap_share_want *want, char share
     return r;
 }
 
+/* Of an id that we gave, or of one that an exact writer would have; -1: there is none. */
+static int
+fake_share_index(struct fake_target *f, const char *id)
+{
+    char own[AP_ID_SIZE + 32];
+
+    if (id[0] == 's' && id[1] >= '0' && id[1] <= '9')
+        return atoi(id + 1);
+    for (int i = 0; i < f->n_shares; i++) {
+        const struct fake_share *share = &f->shares[i];
+        if (share->link)
+            snprintf(own, sizeof(own), "%lld", (long long)share->row);
+        else
+            snprintf(own, sizeof(own), "st:%s:%lld", f->nodes[share->node].space,
+                     (long long)share->row);
+        if (share->used && strcmp(own, id) == 0)
+            return i;
+    }
+    return -1;
+}
+
 static int
 fake_share_remove(struct ap_writer *w, const struct ap_space *space, const char *sharer,
                   const char *share_id, struct ls_err *err)
 {
     struct fake_target *f = fake_of(w);
     bool happens;
-    int r = fake_trouble(f, &happens, err);
+    int r = fake_trouble(f, &happens, err), i = fake_share_index(f, share_id);
 
     (void)space, (void)sharer;
     snprintf(f->removed, sizeof(f->removed), "%s", share_id);
-    if (happens)
-        f->shares[atoi(share_id + 1)].used = false;
+    if (happens && i >= 0)
+        f->shares[i].used = false;
     return r;
 }
 

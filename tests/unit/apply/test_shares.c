@@ -371,6 +371,69 @@ a_user_is_as_the_source_says_whatever_was_in_doubt(void **state)
     stop_world(&w);
 }
 
+/* ---- made in doubt, then the file goes to another space */
+
+static int
+in_use(const struct world *w)
+{
+    int n = 0;
+
+    for (int i = 0; i < w->target.n_shares; i++)
+        n += w->target.shares[i].used;
+    return n;
+}
+
+/* The calls up to one that makes a share happen; that one's answer is never read. */
+static void
+share_and_die(struct world *w)
+{
+    int sets = w->target.share_sets;
+    int64_t until = ls_mono_ms() + 240000;
+
+    while (w->target.share_sets == sets) {
+        assert_true(ls_mono_ms() < until);
+        round_once(w);
+        run_some(w, 1);
+    }
+    close_world(w);
+    open_world(w);
+}
+
+static void
+a_share_made_in_doubt_in_another_space_is_not_forgotten_for_the_old_one(void **state)
+{
+    static struct world w;
+
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        bool known = i & 1, deleted = i & 2; /* known: shared before the first move, too */
+        start_world(&w, true);
+        if (known) {
+            give_share(&w, 7, CS3_SHARE_USER, 0, "u4", 1, CS3_SHARE_PENDING, CS3_UPSERT);
+            give_account(&w, "u4", true, 0);
+            finish(&w, 0);
+        } else {
+            give_account(&w, "u4", true, 0);
+            finish(&w, 0);
+            give_share(&w, 7, CS3_SHARE_USER, 0, "u4", 1, CS3_SHARE_PENDING, CS3_UPSERT);
+        }
+        give_node(&w, 2, FILE_ID, 21, "a");
+        share_and_die(&w);
+        if (deleted)
+            give_share(&w, 7, CS3_SHARE_USER, 0, "u4", 1, CS3_SHARE_PENDING, CS3_DELETE);
+        else
+            give_node(&w, 3, FILE_ID, 31, "a");
+        finish(&w, 0);
+        for (int n = 0; n < w.target.n_shares; n++) {
+            const struct fake_share *share = &w.target.shares[n];
+            if (share->used && strcmp(w.target.nodes[share->node].space, "Su2") == 0)
+                fail_msg("it is open in the second space");
+        }
+        assert_true(!deleted || in_use(&w) == 0);
+        stop_world(&w);
+    }
+}
+
 /* ---- groups that go before their shares */
 
 static void
@@ -506,6 +569,7 @@ main(void)
         cmocka_unit_test(what_a_recipient_made_of_it_in_doubt_is_set_back),
         cmocka_unit_test(a_member_made_in_doubt_is_one_no_more_when_the_source_took_it_back),
         cmocka_unit_test(a_user_is_as_the_source_says_whatever_was_in_doubt),
+        cmocka_unit_test(a_share_made_in_doubt_in_another_space_is_not_forgotten_for_the_old_one),
         cmocka_unit_test(a_share_outlives_its_group_on_record_and_is_removed_with_its_row),
         cmocka_unit_test(a_group_that_came_back_gets_a_share_of_its_own),
         cmocka_unit_test(a_row_for_a_group_counts_once_a_member_accepted_it),
