@@ -159,7 +159,7 @@ every_file_is_compiled_in_unchanged(void **state)
     const struct ls_schema *all = ls_schema_all(&n);
 
     (void)state;
-    assert_int_equal(n, LS_T_COUNT + 4);
+    assert_int_equal(n, LS_T_COUNT + 5);
     for (size_t i = 0; i < n; i++) {
         char path[128], text[16384];
         FILE *f;
