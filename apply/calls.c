@@ -87,6 +87,11 @@ run_share(struct ap_writer *w, struct ap_job *job)
         job->result = ops->share_set(w, &share, job->share_id, job->doubtful, &job->err);
         break;
     case AP_SHARE_REMOVE:
+        if (!job->share_id[0]) {
+            job->result = ops->share_find(w, &share, job->share_id, &job->err);
+            if (job->result < 0 || !job->share_id[0])
+                break;
+        }
         job->result = ops->share_remove(w, &job->space, job->sharer, job->share_id, &job->err);
         break;
     case AP_RECEIVED_SET:

@@ -276,6 +276,15 @@ share_set(struct ap_writer *w, const struct ap_share_want *want, char share_id[A
 }
 
 static int
+share_find(struct ap_writer *w, const struct ap_share_want *want, char ret_id[AP_ID_SIZE],
+           struct ls_err *err)
+{
+    (void)w, (void)want, (void)err;
+    ret_id[0] = '\0';
+    return 0;
+}
+
+static int
 share_remove(struct ap_writer *w, const struct ap_space *space, const char *sharer,
              const char *share_id, struct ls_err *err)
 {
@@ -344,6 +353,7 @@ static const struct ap_writer_ops ops = {
     .restore = restore,
     .purge = purge,
     .share_set = share_set,
+    .share_find = share_find,
     .share_remove = share_remove,
     .received_set = received_set,
     .link_set = link_set,

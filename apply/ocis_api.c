@@ -586,6 +586,7 @@ ocis_ping(struct ap_writer *w, struct ls_err *err)
 static const struct ap_writer_ops api_ops = {
     ALL_BUT_SHARES,
     .share_set = ap_ocis_share_set,
+    .share_find = ap_ocis_share_find,
     .share_remove = ap_ocis_share_remove,
     .received_set = ap_ocis_received_set,
     .link_set = ap_ocis_link_set,
@@ -594,6 +595,7 @@ static const struct ap_writer_ops api_ops = {
 static const struct ap_writer_ops exact_ops = {
     ALL_BUT_SHARES,
     .share_set = ap_exact_share_set,
+    .share_find = ap_ocis_share_find,
     .share_remove = ap_exact_share_remove,
     .received_set = ap_exact_received_set,
     .link_set = ap_exact_link_set,

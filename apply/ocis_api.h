@@ -101,6 +101,8 @@ bool ap_grant_gives(const struct cs3_grant_info *is, const struct cs3_grant_info
 pthread_mutex_t *ap_share_node_lock(struct ap_ocis *ocis, const char *node_id);
 int ap_ocis_share_set(struct ap_writer *w, const struct ap_share_want *want,
                       char share_id[AP_ID_SIZE], bool doubtful, struct ls_err *err);
+int ap_ocis_share_find(struct ap_writer *w, const struct ap_share_want *want,
+                       char ret_id[AP_ID_SIZE], struct ls_err *err);
 int ap_ocis_share_remove(struct ap_writer *w, const struct ap_space *space, const char *sharer,
                          const char *share_id, struct ls_err *err);
 int ap_ocis_received_set(struct ap_writer *w, const char *recipient, const char *share_id,

@@ -310,6 +310,18 @@ ap_ocis_share_set(struct ap_writer *w, const struct ap_share_want *want, char sh
 }
 
 int
+ap_ocis_share_find(struct ap_writer *w, const struct ap_share_want *want, char ret_id[AP_ID_SIZE],
+                   struct ls_err *err)
+{
+    struct share_search search = {.grantee_id = want->grantee_id, .group = want->group};
+
+    if (share_search(ap_ocis_of(w), want, &search, err) < 0)
+        return -1;
+    memcpy(ret_id, search.found_id, AP_ID_SIZE);
+    return 0;
+}
+
+int
 ap_ocis_share_remove(struct ap_writer *w, const struct ap_space *space, const char *sharer,
                      const char *share_id, struct ls_err *err)
 {

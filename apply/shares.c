@@ -348,13 +348,37 @@ grant_get(struct ap_core *core, int64_t id, struct grant *ret)
     return true;
 }
 
+/* What a share that nobody has the id of is found by. False: it cannot be found. */
+static bool
+grantee_fill(struct ap_core *core, const struct grant *g, struct ap_job *job)
+{
+    struct ap_applied node;
+    struct ap_space_row space;
+    struct ap_next ignored;
+    bool group = g->type == CS3_SHARE_GROUP;
+
+    if (!ap_node_of(core->ledger, g->fileid, &node) ||
+        !ap_space_get(core->ledger, node.storage, &space) ||
+        !person_target(core, group ? CS3_GROUP : CS3_USER, g->grantee, job->person_id, &ignored))
+        return false;
+    memcpy(job->node_id, node.target, sizeof(job->node_id));
+    job->space = space.target;
+    job->group = group;
+    memcpy(job->sharer, space.owner, sizeof(job->sharer));
+    return true;
+}
+
 static void
-grant_remove(struct ap_core *core, struct ap_key key, struct grant *g, struct ap_next *next,
-             struct ap_job *job)
+grant_remove(struct ap_core *core, const struct ap_work *work, struct grant *g,
+             struct ap_next *next, struct ap_job *job)
 {
     struct ap_space_row space;
 
-    (void)ap_intent_get(core, key, &g->storage, g->share_id); /* before the one on record */
+    (void)ap_intent_get(core, work->key, &g->storage, g->share_id); /* before the one on record */
+    if (!g->share_id[0] && work->doubt && grantee_fill(core, g, job)) {
+        job_share(job, next, AP_SHARE_REMOVE, NULL); /* it may be there all the same */
+        return;
+    }
     if (!g->share_id[0] || !ap_space_get(core->ledger, g->storage, &space))
         return;
     job_share(job, next, AP_SHARE_REMOVE, NULL);
@@ -386,7 +410,7 @@ ap_grant_next(struct ap_core *core, const struct ap_work *work, struct ap_next *
     ap_fold_rows(core, g.fileid, g.type, g.grantee, NULL, &fold);
     ap_exec(core->ledger, "DELETE FROM expiry WHERE grant_id = ?", "i", work->key.id);
     if (fold.rows == 0) {
-        grant_remove(core, work->key, &g, next, job);
+        grant_remove(core, work, &g, next, job);
         return;
     }
     if (fold.first_end != 0)
@@ -395,7 +419,7 @@ ap_grant_next(struct ap_core *core, const struct ap_work *work, struct ap_next *
     if (!basis_find(core, g.fileid, &basis, next))
         return;
     if (g.type == CS3_SHARE_USER && strcmp(g.grantee, basis.space.owner) == 0) {
-        grant_remove(core, work->key, &g, next, job); /* the owner has it anyway */
+        grant_remove(core, work, &g, next, job); /* the owner has it anyway */
         return;
     }
     if (!person_target(core, g.type == CS3_SHARE_USER ? CS3_USER : CS3_GROUP, g.grantee,
@@ -403,7 +427,7 @@ ap_grant_next(struct ap_core *core, const struct ap_work *work, struct ap_next *
         return;
     if ((g.share_id[0] && g.permissions == AP_OTHER_GRANTEE) ||
         intent_is_elsewhere(core, work->key, basis.node.storage)) {
-        grant_remove(core, work->key, &g, next, job);
+        grant_remove(core, work, &g, next, job);
         return;
     }
     if (strcmp(g.node, basis.node.target) != 0)

@@ -149,6 +149,9 @@ struct ap_writer_ops {
     /* ---- shares. share_id "" makes a new one and fills it; else changes that one. */
     int (*share_set)(struct ap_writer *w, const struct ap_share_want *want,
                      char share_id[AP_ID_SIZE], bool doubtful, struct ls_err *err);
+    /* Its id when nobody knows it, by node_id, grantee_id and group alone; "": there is none. */
+    int (*share_find)(struct ap_writer *w, const struct ap_share_want *want,
+                      char ret_id[AP_ID_SIZE], struct ls_err *err);
     int (*share_remove)(struct ap_writer *w, const struct ap_space *space, const char *sharer,
                         const char *share_id, struct ls_err *err);
     /* State and mount point of a received share, as its recipient. */

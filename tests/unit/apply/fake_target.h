@@ -586,6 +586,22 @@ fake_share_index(struct fake_target *f, const char *id)
 }
 
 static int
+fake_share_find(struct ap_writer *w, const struct ap_share_want *want, char ret_id[AP_ID_SIZE],
+                struct ls_err *err)
+{
+    struct fake_target *f = fake_of(w);
+    bool happens;
+    int r = fake_trouble(f, &happens, err), node = fake_index(f, want->node_id);
+
+    for (int i = 0; r == 0 && i < f->n_shares; i++)
+        if (f->shares[i].used && !f->shares[i].link && f->shares[i].node == node &&
+            f->shares[i].group == want->group &&
+            strcmp(f->shares[i].grantee, want->grantee_id) == 0)
+            snprintf(ret_id, AP_ID_SIZE, "s%d", i);
+    return r;
+}
+
+static int
 fake_share_remove(struct ap_writer *w, const struct ap_space *space, const char *sharer,
                   const char *share_id, struct ls_err *err)
 {
@@ -681,6 +697,7 @@ static const struct ap_writer_ops fake_ops = {
     .restore = fake_restore,
     .purge = fake_purge,
     .share_set = fake_share_set,
+    .share_find = fake_share_find,
     .share_remove = fake_share_remove,
     .received_set = fake_received_set,
     .link_set = fake_link_set,

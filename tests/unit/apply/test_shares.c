@@ -434,6 +434,29 @@ a_share_made_in_doubt_in_another_space_is_not_forgotten_for_the_old_one(void **s
     }
 }
 
+static void
+a_share_made_in_doubt_that_nobody_has_the_id_of_is_found_and_removed(void **state)
+{
+    static struct world w;
+
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        bool group = i & 1;
+        enum cs3_share_type type = group ? CS3_SHARE_GROUP : CS3_SHARE_USER;
+        const char *grantee = group ? "g" : "u2";
+        start_world(&w, false);
+        give_share(&w, 7, type, 0, grantee, 1, CS3_SHARE_ACCEPTED, CS3_UPSERT);
+        call_and_die(&w);
+        assert_int_equal(in_use(&w), 1);
+        give_share(&w, 7, type, 0, grantee, 1, CS3_SHARE_ACCEPTED, CS3_DELETE);
+        if (i & 2) /* removed, and killed once more */
+            call_and_die(&w);
+        finish(&w, 0);
+        assert_int_equal(in_use(&w), 0);
+        stop_world(&w);
+    }
+}
+
 /* ---- groups that go before their shares */
 
 static void
@@ -570,6 +593,7 @@ main(void)
         cmocka_unit_test(a_member_made_in_doubt_is_one_no_more_when_the_source_took_it_back),
         cmocka_unit_test(a_user_is_as_the_source_says_whatever_was_in_doubt),
         cmocka_unit_test(a_share_made_in_doubt_in_another_space_is_not_forgotten_for_the_old_one),
+        cmocka_unit_test(a_share_made_in_doubt_that_nobody_has_the_id_of_is_found_and_removed),
         cmocka_unit_test(a_share_outlives_its_group_on_record_and_is_removed_with_its_row),
         cmocka_unit_test(a_group_that_came_back_gets_a_share_of_its_own),
         cmocka_unit_test(a_row_for_a_group_counts_once_a_member_accepted_it),
