@@ -466,9 +466,10 @@ link_fill(json_t *share, const struct ap_link_record *link, bool fresh, bool *ch
 
     if (fresh) {
         json_object_set_new(share, "id", json_pack("{s:s}", "opaqueId", link->id));
-        json_object_set_new(share, "owner", user_new(&proto, link->owner_id, link->idp));
         *changed = true;
     }
+    if (strcmp(text_at(json_object_get(share, "resourceId"), "spaceId"), link->space_id) != 0)
+        field_set(share, "owner", user_new(&proto, link->owner_id, link->idp), changed);
     if (link->token && *link->token) {
         field_set(share, "token", json_string(link->token), changed);
     } else if (!*text_at(share, "token")) {

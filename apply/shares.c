@@ -397,6 +397,18 @@ intent_is_elsewhere(struct ap_core *core, struct ap_key key, int64_t storage)
     return ap_intent_get(core, key, &made_in, id) && made_in != storage;
 }
 
+/* The share of a node that went (the file is in another space now, say) did not go with it. Left
+ * where it is when he who could remove it cannot any more, so that the new one is made. */
+static bool
+old_can_go(struct ap_core *core, const struct grant *g)
+{
+    struct ap_space_row space;
+    int64_t person;
+
+    return g->share_id[0] && ap_space_get(core->ledger, g->storage, &space) && !space.deleted &&
+           !core->view.owner_off(core->ledger, &space, &person);
+}
+
 void
 ap_grant_next(struct ap_core *core, const struct ap_work *work, struct ap_next *next,
               struct ap_job *job)
@@ -430,8 +442,13 @@ ap_grant_next(struct ap_core *core, const struct ap_work *work, struct ap_next *
         grant_remove(core, work, &g, next, job);
         return;
     }
-    if (strcmp(g.node, basis.node.target) != 0)
-        g.share_id[0] = '\0'; /* the node of another space went with its share */
+    if (strcmp(g.node, basis.node.target) != 0) {
+        if (old_can_go(core, &g))
+            grant_remove(core, work, &g, next, job);
+        if (next->verdict == AP_CALL)
+            return;
+        g.share_id[0] = '\0';
+    }
     sharer_pick(core, fold.creator, basis.space.owner, job->sharer, sizeof(job->sharer));
     job->token[0] = job->password_hash[0] = '\0'; /* of a link, from an earlier look */
     job->row = fold.row;
@@ -610,8 +627,11 @@ ap_link_next(struct ap_core *core, const struct ap_work *work, struct ap_next *n
     }
     if (!basis_find(core, want.fileid, &basis, next))
         return;
-    if (strcmp(have.node, basis.node.target) != 0)
-        have.link_id[0] = '\0';
+    if (strcmp(have.node, basis.node.target) != 0) {
+        if (!core->writer->exact) /* it goes there with its token, which is its own only */
+            have.link_id[0] = '\0';
+        have.permissions = -1; /* nothing of it is right */
+    }
     sharer_pick(core, want.creator, basis.space.owner, job->sharer, sizeof(job->sharer));
     job->row = work->key.id;
     job->ctime = want.stime;

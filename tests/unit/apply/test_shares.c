@@ -460,6 +460,53 @@ a_share_made_in_doubt_that_nobody_has_the_id_of_is_found_and_removed(void **stat
 /* ---- groups that go before their shares */
 
 static void
+a_share_goes_with_its_file_to_another_space(void **state)
+{
+    static struct world w;
+
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        bool off = i & 2; /* who had it before cannot act any more: then nothing waits for him */
+        start_world(&w, i & 1);
+        give_either(&w, false, 1);
+        finish(&w, 0);
+        if (off)
+            give_account(&w, "u1", false, 0);
+        give_node(&w, 3, FILE_ID, 31, "a");
+        finish(&w, 0);
+        assert_int_equal(w.target.n_shares, 2);
+        assert_string_equal(w.target.nodes[w.target.shares[1].node].space, "Su3");
+        assert_true(w.target.shares[1].used);
+        if (!off)
+            assert_false(w.target.shares[0].used);
+        stop_world(&w);
+    }
+}
+
+/* A second one could not have its token. */
+static void
+a_link_made_over_the_api_is_the_same_one_in_another_space_once_links_are_exact(void **state)
+{
+    static struct world w;
+
+    (void)state;
+    start_world(&w, false);
+    give_either(&w, true, 1);
+    finish(&w, 0);
+    close_world(&w);
+    w.target.writer.exact = true;
+    open_world(&w);
+    finish(&w, 0);
+    give_node(&w, 3, FILE_ID, 31, "a");
+    w.target.link_sets = 0;
+    finish(&w, 0);
+    assert_int_equal(w.target.link_sets, 1);
+    assert_int_equal(w.target.n_shares, 1);
+    assert_int_equal(ap_number(w.ledger, 0, "SELECT storage FROM link WHERE id = 7", NULL), 3);
+    stop_world(&w);
+}
+
+static void
 a_share_outlives_its_group_on_record_and_is_removed_with_its_row(void **state)
 {
     static struct world w;
@@ -594,6 +641,9 @@ main(void)
         cmocka_unit_test(a_user_is_as_the_source_says_whatever_was_in_doubt),
         cmocka_unit_test(a_share_made_in_doubt_in_another_space_is_not_forgotten_for_the_old_one),
         cmocka_unit_test(a_share_made_in_doubt_that_nobody_has_the_id_of_is_found_and_removed),
+        cmocka_unit_test(a_share_goes_with_its_file_to_another_space),
+        cmocka_unit_test(
+            a_link_made_over_the_api_is_the_same_one_in_another_space_once_links_are_exact),
         cmocka_unit_test(a_share_outlives_its_group_on_record_and_is_removed_with_its_row),
         cmocka_unit_test(a_group_that_came_back_gets_a_share_of_its_own),
         cmocka_unit_test(a_row_for_a_group_counts_once_a_member_accepted_it),
