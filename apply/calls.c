@@ -93,6 +93,8 @@ run_share(struct ap_writer *w, struct ap_job *job)
                 break;
         }
         job->result = ops->share_remove(w, &job->space, job->sharer, job->share_id, &job->err);
+        if (job->result == 0 && job->half && ops->share_clear)
+            job->result = ops->share_clear(w, &share, job->share_id, &job->err);
         break;
     case AP_RECEIVED_SET:
         job->result =

@@ -46,6 +46,7 @@ struct ap_job {
     char sharer[256], label[512], mount[2600];
     char person_id[AP_ID_SIZE], group_id[AP_ID_SIZE];
     bool enabled, group, folder, has_password;
+    bool half;                          /* a share to be removed may be there in part only */
     int64_t quota_storage, quota_bytes; /* below 0: no limit */
     int64_t permissions, expires;
     enum cs3_share_state state;

@@ -597,6 +597,7 @@ static const struct ap_writer_ops exact_ops = {
     .share_set = ap_exact_share_set,
     .share_find = ap_ocis_share_find,
     .share_remove = ap_exact_share_remove,
+    .share_clear = ap_exact_share_clear,
     .received_set = ap_exact_received_set,
     .link_set = ap_exact_link_set,
     .link_remove = ap_exact_link_remove,

@@ -118,6 +118,8 @@ int ap_exact_share_set(struct ap_writer *w, const struct ap_share_want *want,
                        char share_id[AP_ID_SIZE], bool doubtful, struct ls_err *err);
 int ap_exact_share_remove(struct ap_writer *w, const struct ap_space *space, const char *sharer,
                           const char *share_id, struct ls_err *err);
+int ap_exact_share_clear(struct ap_writer *w, const struct ap_share_want *want,
+                         const char *share_id, struct ls_err *err);
 int ap_exact_received_set(struct ap_writer *w, const char *recipient, const char *share_id,
                           enum cs3_share_state state, const char *mount_point, struct ls_err *err);
 int ap_exact_link_set(struct ap_writer *w, const struct ap_link_want *want,

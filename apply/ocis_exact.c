@@ -440,6 +440,25 @@ share_grant(struct ap_ocis *ocis, const struct ap_share_want *want,
     return grant_put(ocis, want->space, want->node_id, &grant, is, err);
 }
 
+/* Without an entry nothing says where it stands. Somebody's share of that node with that grantee
+ * keeps the grant, as it is to be. */
+int
+ap_exact_share_clear(struct ap_writer *w, const struct ap_share_want *want, const char *share_id,
+                     struct ls_err *err)
+{
+    struct ap_ocis *ocis = ap_ocis_of(w);
+    struct ap_share_record share, others;
+
+    if (record_fill(ocis, want, &share, err) < 0 ||
+        share_look(ocis, NULL, &share, &others, err) < 0)
+        return -1;
+    if (others.id[0] ? share_grant(ocis, want, &others, GRANT_RIGHT_MAYBE, err) < 0
+                     : grant_drop(ocis, want->space, &share, err) < 0)
+        return -1;
+    snprintf(share.id, sizeof(share.id), "%s", share_id);
+    return strcmp(others.id, share_id) == 0 ? 0 : lists_drop(ocis, &share, err);
+}
+
 /* One that may be there, in whole or in part, under our id or another. */
 static int
 share_finish(struct ap_ocis *ocis, const struct ap_share_want *want, struct ap_share_record *share,

@@ -374,7 +374,10 @@ grant_remove(struct ap_core *core, const struct ap_work *work, struct grant *g,
 {
     struct ap_space_row space;
 
-    (void)ap_intent_get(core, work->key, &g->storage, g->share_id); /* before the one on record */
+    bool half =
+        ap_intent_get(core, work->key, &g->storage, g->share_id); /* before that on record */
+
+    job->half = false;
     if (!g->share_id[0] && work->doubt && grantee_fill(core, g, job)) {
         job_share(job, next, AP_SHARE_REMOVE, NULL); /* it may be there all the same */
         return;
@@ -382,6 +385,8 @@ grant_remove(struct ap_core *core, const struct ap_work *work, struct grant *g,
     if (!g->share_id[0] || !ap_space_get(core->ledger, g->storage, &space))
         return;
     job_share(job, next, AP_SHARE_REMOVE, NULL);
+    job->half = half && grantee_fill(core, g, job) &&
+                strcmp(job->space.space_id, space.target.space_id) == 0;
     job->space = space.target;
     memcpy(job->share_id, g->share_id, sizeof(job->share_id));
     memcpy(job->sharer, space.owner, sizeof(job->sharer));

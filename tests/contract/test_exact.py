@@ -390,7 +390,7 @@ def test_a_grant_that_was_written_before_its_file_was_follows_the_file_back(sim,
     """Write access was given, the file was not reached, and the source took it back meanwhile."""
     pair, node = sim_pair, sim_pair.site.folder("A")
     sid = share(pair, node, VIEWER)
-    sim.ask("/faults", "POST", {"call": "system-data.PUT", "effect": "http", "http": 500})
+    sim.ask("/faults", "POST", {"call": "system-data.PUT", "effect": "http", "http": 400})
     with pytest.raises(Failed) as failed:
         share(pair, node, EDITOR, share_id=sid)
     sim.ask("/faults", "DELETE")
@@ -399,6 +399,27 @@ def test_a_grant_that_was_written_before_its_file_was_follows_the_file_back(sim,
     share(pair, node, VIEWER, share_id=sid, doubtful=True)
     assert [g.permissions.delete for g in pair.site.see.grants(node)] == [False]
     assert not pair.see.received()[0].share.permissions.permissions.delete
+
+
+@pytest.mark.parametrize("others", [False, True])
+def test_a_grant_without_its_share_is_taken_away_when_nobody_wants_it_any_more(sim, sim_pair,
+                                                                               others):
+    """But for somebody's share of the same with the same: that keeps what it gives."""
+    pair, node = sim_pair, sim_pair.site.folder("A")
+    if others:
+        assert pair.site.see.share(node, pair.see, VIEWER).status.code == OK
+    sim.ask("/faults", "POST", {"call": "system-data.PUT", "effect": "http", "http": 400})
+    with pytest.raises(Failed):
+        share(pair, node, EDITOR)
+    sim.ask("/faults", "DELETE")
+    assert len(pair.site.see.grants(node)) == 1
+    half = {"sharer": pair.site.name, "node_id": node, "group": False, "grantee_id": pair.uid,
+            "share_id": "%(storage_id)s:%(space_id)s:17" % pair.site.space}
+    for _ in range(2):
+        pair.site.call("share_remove", **half)
+        pair.site.call("share_clear", **half)
+    assert [g.permissions.delete for g in pair.site.see.grants(node)] == [False] * others
+    assert len(pair.see.received()) == len(pair.site.see.my_shares()) == others
 
 
 @pytest.mark.parametrize("before, after", [

@@ -25,6 +25,7 @@
  *   share_set       space, node_id, folder, group, grantee_id, sharer, permissions, expires
  *                   [, share_id] [, doubtful] [, row, ctime, state, mount_point]
  *   share_remove    space, sharer, share_id
+ *   share_clear     space, sharer, share_id, node_id, group, grantee_id
  *   received_set    recipient, share_id, state ("accepted", "pending", "rejected"), mount_point
  *   link_set        space, node_id, folder, sharer, permissions, expires, has_password, label
  *                   [, link_id] [, doubtful] [, row, ctime, token, password_hash]
@@ -277,6 +278,8 @@ do_shares(struct ap_writer *w, const char *name, const json_t *in, json_t *out, 
              text_or_empty(in, strncmp(name, "link", 4) ? "share_id" : "link_id"));
     if (!strcmp(name, "share_remove"))
         return w->ops->share_remove(w, &space, share.sharer, id, err);
+    if (!strcmp(name, "share_clear"))
+        return w->ops->share_clear(w, &share, id, err);
     if (!strcmp(name, "link_remove"))
         return w->ops->link_remove(w, &space, share.sharer, id, err);
     if (!strcmp(name, "received_set"))

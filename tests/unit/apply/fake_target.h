@@ -55,6 +55,7 @@ struct fake_target {
     int n_shares;
     struct fake_received received[FAKE_SHARES];
     int n_received;
+    int cleared;        /* what may be there of a share in part */
     int users_off;      /* how many are disabled */
     int groups_removed; /* the next one made has another id */
     int64_t quota;      /* the last one set, of any space */
@@ -602,6 +603,18 @@ fake_share_find(struct ap_writer *w, const struct ap_share_want *want, char ret_
 }
 
 static int
+fake_share_clear(struct ap_writer *w, const struct ap_share_want *want, const char *share_id,
+                 struct ls_err *err)
+{
+    struct fake_target *f = fake_of(w);
+    bool happens;
+    int r = fake_trouble(f, &happens, err);
+
+    f->cleared += happens && share_id[0] && fake_index(f, want->node_id) && want->grantee_id[0];
+    return r;
+}
+
+static int
 fake_share_remove(struct ap_writer *w, const struct ap_space *space, const char *sharer,
                   const char *share_id, struct ls_err *err)
 {
@@ -699,6 +712,7 @@ static const struct ap_writer_ops fake_ops = {
     .share_set = fake_share_set,
     .share_find = fake_share_find,
     .share_remove = fake_share_remove,
+    .share_clear = fake_share_clear,
     .received_set = fake_received_set,
     .link_set = fake_link_set,
     .link_remove = fake_share_remove,

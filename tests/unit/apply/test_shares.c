@@ -460,6 +460,26 @@ a_share_made_in_doubt_that_nobody_has_the_id_of_is_found_and_removed(void **stat
 /* ---- groups that go before their shares */
 
 static void
+what_a_try_may_have_left_of_a_share_is_cleared_when_nobody_wants_it(void **state)
+{
+    static struct world w;
+
+    (void)state;
+    for (int doubt = 0; doubt < 2; doubt++) {
+        start_world(&w, true);
+        give_either(&w, false, 1);
+        if (doubt)
+            share_and_die(&w);
+        else
+            finish(&w, 0);
+        give_share(&w, 7, CS3_SHARE_USER, 0, "u2", 1, CS3_SHARE_ACCEPTED, CS3_DELETE);
+        finish(&w, 0);
+        assert_int_equal(w.target.cleared, doubt);
+        stop_world(&w);
+    }
+}
+
+static void
 a_share_goes_with_its_file_to_another_space(void **state)
 {
     static struct world w;
@@ -641,6 +661,7 @@ main(void)
         cmocka_unit_test(a_user_is_as_the_source_says_whatever_was_in_doubt),
         cmocka_unit_test(a_share_made_in_doubt_in_another_space_is_not_forgotten_for_the_old_one),
         cmocka_unit_test(a_share_made_in_doubt_that_nobody_has_the_id_of_is_found_and_removed),
+        cmocka_unit_test(what_a_try_may_have_left_of_a_share_is_cleared_when_nobody_wants_it),
         cmocka_unit_test(a_share_goes_with_its_file_to_another_space),
         cmocka_unit_test(
             a_link_made_over_the_api_is_the_same_one_in_another_space_once_links_are_exact),
