@@ -390,7 +390,7 @@ def test_a_grant_that_was_written_before_its_file_was_follows_the_file_back(sim,
     """Write access was given, the file was not reached, and the source took it back meanwhile."""
     pair, node = sim_pair, sim_pair.site.folder("A")
     sid = share(pair, node, VIEWER)
-    sim.ask("/faults", "POST", {"call": "system-data.PUT", "effect": "http", "http": 400})
+    sim.ask("/faults", "POST", {"call": "system-data.PUT", "effect": "http", "http": 500})
     with pytest.raises(Failed) as failed:
         share(pair, node, EDITOR, share_id=sid)
     sim.ask("/faults", "DELETE")
