@@ -181,7 +181,9 @@ grant_verify(struct ap_ocis *ocis, const struct ap_share_want *want,
     if (search.found)
         return ls_fail_cause(err, LS_ERR_RETRY, 0, "timeout",
                              "the target lost a change of the share's grant");
-    cs3_remove_share(ocis->cs3, want->space->owner, share_id, NULL);
+    if (cs3_remove_share(ocis->cs3, want->space->owner, share_id, NULL) < 0)
+        return ls_fail_cause(err, LS_ERR_RETRY, 0, "timeout",
+                             "the target lost the grant of the share, and may keep the share");
     return ls_fail_cause(err, LS_ERR_RETRY, 0, "busy", "the target lost the grant of the share");
 }
 
