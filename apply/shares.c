@@ -5,8 +5,8 @@
  * pending, rejected, mount point) is a thing of its own, made after the share is. Shares with other
  * servers do not come here (remote_shares.c). What can go wrong: rows come before their
  * file, their grantee, their group share; the file lies in the trash (dormant: what is there is
- * kept, nothing new is made); the file moved to another space and is a new node (made anew); the
- * owner is his own recipient (no effect).
+ * kept, nothing new is made); the file moved to another space and is a new node (removed, and made
+ * anew); the owner is his own recipient (no effect).
  */
 #include "apply/shares_parts.h"
 #include "common/run.h"
