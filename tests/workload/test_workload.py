@@ -37,7 +37,10 @@ def test_every_action_can_happen(bed, tmp_path):
     site = new_site(bed, tmp_path, 7)
     work = Workload(site, 7)
     work.populate(6)
-    work.run(actions=1000)
+    for _ in range(20):  # the rare ones come when they come: what is done depends on the clock, too
+        work.run(actions=500)
+        if set(work.done) == set(Workload.WEIGHTS):
+            break
     assert set(work.done) == set(Workload.WEIGHTS)
 
 
