@@ -34,6 +34,8 @@ struct ls_consumer {
     plist *committed; /* ... as the last transaction had them; the same entries */
     plist *starts;    /* where the assignment began, for a rewind without a commit */
     int last;         /* the entry that was found last: records come in runs of a partition */
+    unsigned revoked; /* how often the group has taken the partitions away */
+    struct ls_message *held; /* the first of a new assignment, which came while waiting for it */
     ls_rebalance_fn *on_rebalance;
     void *arg;
     struct ls_err pending; /* from the rebalance callback, given out by the next poll */
@@ -179,6 +181,7 @@ revoked(struct ls_consumer *c, const plist *list)
     struct ls_partition *parts = partitions_of(list);
     plist *none = rd_kafka_topic_partition_list_new(0);
 
+    c->revoked++;
     if (c->on_rebalance && parts)
         c->on_rebalance(c->arg, false, parts, (size_t)list->cnt);
     positions_set(c, none);
@@ -254,6 +257,8 @@ ls_consumer_free(struct ls_consumer *consumer)
     if (!consumer)
         return;
     consumer->on_rebalance = NULL;
+    if (consumer->held)
+        ls_message_free(consumer->held);
     if (consumer->queue)
         rd_kafka_queue_destroy(consumer->queue);
     if (consumer->rk) {
@@ -301,32 +306,6 @@ ls_consumer_assign(struct ls_consumer *consumer, const struct ls_partition *part
     if (r == 0)
         positions_set(consumer, list);
     rd_kafka_topic_partition_list_destroy(list);
-    return r;
-}
-
-int
-ls_consumer_rewind(struct ls_consumer *consumer, struct ls_err *err)
-{
-    plist *starts = rd_kafka_topic_partition_list_copy(consumer->starts);
-    plist *list = rd_kafka_topic_partition_list_copy(consumer->starts);
-    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
-    int r;
-
-    if (consumer->has_group && list->cnt > 0)
-        code = rd_kafka_committed(consumer->rk, list, RESOLVE_MS);
-    for (int i = 0; i < list->cnt; i++) {
-        pentry *p = &list->elems[i];
-
-        if (!consumer->has_group || p->offset < 0)
-            p->offset = starts->elems[i].offset;
-        if (!code)
-            code = p->err;
-    }
-    r = code ? kafka_fail(err, code, "the group's offsets") : assign(consumer, list, err);
-    if (r == 0)
-        positions_set(consumer, list);
-    rd_kafka_topic_partition_list_destroy(list);
-    rd_kafka_topic_partition_list_destroy(starts);
     return r;
 }
 
@@ -435,6 +414,11 @@ ls_consumer_poll(struct ls_consumer *consumer, int timeout_ms, struct ls_message
     int64_t until = ls_mono_ms() + timeout_ms;
     int64_t left = timeout_ms;
 
+    if (consumer->held) {
+        *ret = consumer->held;
+        consumer->held = NULL;
+        return 0;
+    }
     for (;;) {
         rd_kafka_message_t *m = rd_kafka_consumer_poll(consumer->rk, (int)left);
 
@@ -462,6 +446,83 @@ ls_consumer_poll(struct ls_consumer *consumer, int timeout_ms, struct ls_message
         if (left < 0)
             left = 0;
     }
+}
+
+/* ---- going back */
+
+/* The group is done with us, as after a sleep beyond the session's end: the partitions come anew
+ * after the rebalance that poll will tell of. What was fetched for the old ones is not given out;
+ * the same poll may bring the first record of the new ones, which is.
+ */
+static int
+rebalance_await(struct ls_consumer *c, struct ls_err *err)
+{
+    int64_t until = ls_mono_ms() + CALL_MS;
+    unsigned before = c->revoked;
+
+    while (c->revoked == before && !ls_run_stopping()) {
+        struct ls_message *m = NULL;
+
+        if (ls_mono_ms() >= until)
+            return ls_fail_cause(err, LS_ERR_RETRY, RD_KAFKA_RESP_ERR__TIMED_OUT, "kafka",
+                                 "the group's rebalance does not come");
+        if (ls_consumer_poll(c, 100, &m, err) < 0)
+            return -1;
+        if (m && c->revoked != before)
+            c->held = m;
+        else if (m)
+            ls_message_free(m);
+    }
+    return 0;
+}
+
+/* A seek, not a new assignment: librdkafka aborts the process when two of these come at once, and
+ * the group's own may come at any time (its issue 5573). */
+static int
+seek(struct ls_consumer *c, plist *list, struct ls_err *err)
+{
+    rd_kafka_error_t *error;
+
+    if (list->cnt == 0)
+        return 0;
+    error = rd_kafka_seek_partitions(c->rk, list, CALL_MS);
+    if (error)
+        return kafka_fail_error(err, error, "seek");
+    for (int i = 0; i < list->cnt; i++) {
+        if (list->elems[i].err)
+            return kafka_fail(err, list->elems[i].err, "seek");
+    }
+    return 0;
+}
+
+int
+ls_consumer_rewind(struct ls_consumer *consumer, struct ls_err *err)
+{
+    plist *list;
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
+    int r;
+
+    if (consumer->held)
+        ls_message_free(consumer->held);
+    consumer->held = NULL;
+    if (rd_kafka_assignment_lost(consumer->rk))
+        return rebalance_await(consumer, err);
+    list = rd_kafka_topic_partition_list_copy(consumer->starts);
+    if (consumer->has_group && list->cnt > 0)
+        code = rd_kafka_committed(consumer->rk, list, RESOLVE_MS);
+    for (int i = 0; i < list->cnt; i++) {
+        pentry *p = &list->elems[i];
+
+        if (!consumer->has_group || p->offset < 0)
+            p->offset = consumer->starts->elems[i].offset;
+        if (!code)
+            code = p->err;
+    }
+    r = code ? kafka_fail(err, code, "the group's offsets") : seek(consumer, list, err);
+    if (r == 0)
+        positions_set(consumer, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    return r;
 }
 
 size_t

@@ -23,7 +23,8 @@ cluster_start(void **state)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     char text[200], servers[200];
-    const char *sets[] = {servers, "lockstep.prefix=t", "log.level=error"};
+    const char *sets[] = {servers, "lockstep.prefix=t", "log.level=error",
+                          "kafka.heartbeat.interval.ms=500", "kafka.session.timeout.ms=6000"};
     struct ls_err err = {0};
 
     (void)state;
@@ -31,7 +32,7 @@ cluster_start(void **state)
     cluster = rd_kafka_mock_cluster_new(host, 1);
     snprintf(servers, sizeof(servers), "kafka.bootstrap.servers=%s",
              rd_kafka_mock_cluster_bootstraps(cluster));
-    return ls_config_load(NULL, (char *const *)sets, 3, &config, &err);
+    return ls_config_load(NULL, (char *const *)sets, 5, &config, &err);
 }
 
 static int
@@ -234,6 +235,39 @@ a_group_starts_at_the_beginning_and_a_rewind_goes_back_there(void **state)
 
     ls_consumer_free(c);
     ls_producer_free(p);
+    ls_producer_free(plain);
+}
+
+static void
+a_rewind_after_the_group_gave_the_partitions_away_leaves_no_record_out(void **state)
+{
+    const char *in = topic_new(2);
+    int64_t until = ls_mono_ms() + 30000;
+    struct ls_producer *plain;
+    struct ls_consumer *c;
+    struct ls_err err = {0};
+
+    (void)state;
+    revoked = 0;
+    ok(ls_producer_new(config, NULL, &plain, &err));
+    for (int i = 0; i < 5; i++)
+        send_text(plain, in, i % 2, "x");
+    ok(ls_producer_flush(plain, 10000, &err));
+    ok(ls_consumer_new(config, ls_config_topic(config, "group-lost"), &c, &err));
+    ok(ls_consumer_subscribe(c, &in, 1, on_rebalance, NULL, &err));
+    assert_int_equal(drain(c), 5);
+
+    rd_kafka_mock_push_request_errors(cluster, 12 /* Heartbeat */, 1,
+                                      RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION);
+    while (!rd_kafka_assignment_lost(consumer_handle(c)) && ls_mono_ms() < until)
+        ls_run_sleep_ms(20);
+    assert_true(rd_kafka_assignment_lost(consumer_handle(c)));
+    assert_int_equal(revoked, 0);
+    ok(ls_consumer_rewind(c, &err));
+    assert_int_equal(revoked, 1);
+    assert_int_equal(drain(c), 5);
+
+    ls_consumer_free(c);
     ls_producer_free(plain);
 }
 
@@ -612,6 +646,7 @@ main(void)
         cmocka_unit_test(an_aborted_transaction_can_be_followed_by_a_good_one),
         cmocka_unit_test(headers_come_back_with_the_record),
         cmocka_unit_test(a_group_starts_at_the_beginning_and_a_rewind_goes_back_there),
+        cmocka_unit_test(a_rewind_after_the_group_gave_the_partitions_away_leaves_no_record_out),
         cmocka_unit_test(a_plain_commit_is_where_the_group_goes_on),
         cmocka_unit_test(a_lost_offset_is_fatal_not_a_jump),
         cmocka_unit_test(a_record_too_large_is_poison_and_the_rest_goes_on),
