@@ -13,6 +13,14 @@ from confluent_kafka.admin import AdminClient
 from .process import BedError
 
 
+def _consumer(bootstrap, reset="latest"):
+    """The broker says that a partition is at its end only after fetch.wait.max.ms without data."""
+    return Consumer({"bootstrap.servers": bootstrap, "group.id": "test",
+                     "enable.auto.commit": False, "isolation.level": "read_committed",
+                     "enable.partition.eof": True, "auto.offset.reset": reset,
+                     "fetch.wait.max.ms": 10})
+
+
 def names(bootstrap):
     """The topics there are: name -> number of partitions."""
     found = AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=10).topics
@@ -25,9 +33,7 @@ def read(bootstrap, topic, seconds=30):
     for so many seconds. Partition by partition, each in its order.
     """
     partitions = names(bootstrap).get(topic, 0)
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "test",
-                         "enable.auto.commit": False, "isolation.level": "read_committed",
-                         "enable.partition.eof": True, "auto.offset.reset": "earliest"})
+    consumer = _consumer(bootstrap, "earliest")
     out, left, end = [], set(), time.monotonic() + seconds
     try:
         parts = [TopicPartition(topic, p, 0) for p in range(partitions)]
@@ -57,9 +63,7 @@ def read(bootstrap, topic, seconds=30):
 
 def last(bootstrap, topic, key):
     """The newest value under a key of a topic with one partition, read from the end backwards."""
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "test",
-                         "enable.auto.commit": False, "isolation.level": "read_committed",
-                         "enable.partition.eof": True})
+    consumer = _consumer(bootstrap)
     try:
         first, end = consumer.get_watermark_offsets(TopicPartition(topic, 0), 10)
         step, found = 16, None
