@@ -135,6 +135,7 @@ writer_open(struct apply *a, struct ls_err *err)
         if (!told)
             ls_log_err(LS_WARN, "target-not-ready", err);
         told = true;
+        ls_run_notify_ready();
         snprintf(a->status.why, sizeof(a->status.why), "%s", err->cause[0] ? err->cause : "target");
         ap_status_tell(&a->status, a->core, false);
         if (ls_run_stopping())

@@ -194,6 +194,7 @@ wait_and_tell(struct capture *c, const struct ls_err *why, int64_t ms)
 
     cap_status_ready(c->status, why->msg);
     ls_log_err(LS_WARN, "retry", why);
+    ls_run_notify_ready();
     do {
         int64_t left = until - ls_mono_ms();
         cap_tell(c);

@@ -1,5 +1,5 @@
 /*
- * Loading the configuration: defaults, file, environment, --set.
+ * Loading the configuration: defaults, file, credentials, environment, --set.
  *
  * Every value goes through one function, which knows where it comes from, so
  * that each error names file and line, variable or argument. What can go wrong:
@@ -13,14 +13,18 @@
 #include "common/kafka.h"
 #include "common/log.h"
 #include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <ini.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define DEFAULT_PATH "/etc/lockstep/lockstep.conf"
+#define DEFAULT_CREDENTIALS "/etc/lockstep/credentials"
 #define LINE_SIZE 8192
 #define SECRET_SIZE 4096
 #define ENV_PREFIX "LOCKSTEP_"
@@ -310,6 +314,62 @@ file_load(struct ls_config *c, const char *path, bool must_exist, struct ls_err 
     return 0;
 }
 
+/* ---- credentials */
+
+static bool
+section_known(const char *section)
+{
+    if (strcmp(section, "kafka") == 0)
+        return true;
+    for (size_t i = 0; ls_options[i].section; i++) {
+        if (strcmp(ls_options[i].section, section) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* One file of the folder: "source.password" holds that option. Other names are somebody else's;
+ * an empty one is systemd's stand-in for a credential that is not there. */
+static int
+credential_load(struct ls_config *c, const char *folder, const char *name, struct ls_err *err)
+{
+    char path[PATH_MAX], section[64], value[SECRET_SIZE];
+    const char *dot = strchr(name, '.');
+    struct stat st;
+
+    if (!dot || dot == name || (size_t)(dot - name) >= sizeof(section))
+        return 0;
+    snprintf(section, sizeof(section), "%.*s", (int)(dot - name), name);
+    if (!section_known(section) ||
+        snprintf(path, sizeof(path), "%s/%s", folder, name) >= (int)sizeof(path) ||
+        (stat(path, &st) == 0 && st.st_size == 0))
+        return 0;
+    if (secret_read(path, value, "credential", err) < 0)
+        return -1;
+    return option_set(c, section, dot + 1, value, path, err);
+}
+
+/* What systemd hands over (LoadCredential=), or the folder that it takes them from. */
+static int
+credentials_load(struct ls_config *c, const char *fallback, struct ls_err *err)
+{
+    const char *given = getenv("CREDENTIALS_DIRECTORY");
+    const char *folder = given && *given ? given : fallback;
+    DIR *dir = folder ? opendir(folder) : NULL;
+    const struct dirent *entry;
+    int r = 0;
+
+    if (!dir) /* nobody but root may look into the fallback: others give their secrets otherwise */
+        return folder && folder == given
+                   ? ls_fail(err, LS_ERR_FATAL, errno, "CREDENTIALS_DIRECTORY: cannot open %s: %s",
+                             folder, strerror(errno))
+                   : 0;
+    while (r == 0 && (entry = readdir(dir)))
+        r = credential_load(c, folder, entry->d_name, err);
+    closedir(dir);
+    return r;
+}
+
 /* ---- environment and arguments */
 
 static int
@@ -401,7 +461,8 @@ ls_config_load(const char *path, char *const *sets, size_t n_sets, struct ls_con
         if (ls_options[i].fallback && replace(&c->values[i], ls_options[i].fallback, err) < 0)
             goto fail;
     }
-    if (file_load(c, path ? path : DEFAULT_PATH, path != NULL, err) < 0 || env_load(c, err) < 0)
+    if (file_load(c, path ? path : DEFAULT_PATH, path != NULL, err) < 0 ||
+        credentials_load(c, path ? NULL : DEFAULT_CREDENTIALS, err) < 0 || env_load(c, err) < 0)
         goto fail;
     for (size_t i = 0; i < n_sets; i++) {
         if (set_load(c, sets[i], err) < 0)

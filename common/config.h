@@ -2,7 +2,9 @@
  * Configuration: one INI file for all programs, one table of options.
  *
  * Order, the later wins: the table's defaults, the file (--config, default
- * /etc/lockstep/lockstep.conf when it exists), the environment
+ * /etc/lockstep/lockstep.conf when it exists), systemd's credentials (files
+ * named SECTION.KEY in $CREDENTIALS_DIRECTORY; without both that and --config
+ * those in /etc/lockstep/credentials, where they can be read), the environment
  * (LOCKSTEP_SOURCE_HOST for [source] host), --set source.host=h. An unknown
  * section or key is an error with file and line. Every secret may be given as
  * a file: key `password_file` next to `password`. Keys of [kafka] go to

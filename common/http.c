@@ -225,6 +225,7 @@ void
 ls_http_ready(struct ls_http *http, const char *why)
 {
     text_set(http, &http->why, why);
+    ls_run_notify_state(why ? why : "ready");
 }
 
 void

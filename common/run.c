@@ -1,5 +1,5 @@
 /*
- * Signals, clocks, back-off.
+ * Signals, clocks, back-off, and what systemd hears.
  *
  * What can go wrong: a signal that arrives between a look at the flag and the
  * sleep would be slept through. So the handler also writes to an eventfd that
@@ -12,11 +12,16 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
 #include <unistd.h>
+
+#define ALIVE_MS 1000  /* between two words to the watchdog */
+#define SLICE_MS 30000 /* of a long sleep: the watchdog is fed between two */
 
 static atomic_int stopping;
 static int stop_fd = -1;
@@ -86,7 +91,10 @@ ls_run_sleep_ms(int64_t ms)
     while (ms > 0 && !ls_run_stopping()) {
         struct pollfd p = {.fd = stop_fd, .events = POLLIN};
 
-        poll(&p, 1, (int)(ms > 60000 ? 60000 : ms));
+        /* who waits for a server is not stuck; a worker that sleeps says nothing of the loop */
+        if (gettid() == getpid())
+            ls_run_notify_alive();
+        poll(&p, 1, (int)(ms > SLICE_MS ? SLICE_MS : ms));
         ms = until - ls_mono_ms();
     }
 }
@@ -94,13 +102,36 @@ ls_run_sleep_ms(int64_t ms)
 void
 ls_run_notify_ready(void)
 {
-    sd_notify(0, "READY=1");
+    static atomic_flag told = ATOMIC_FLAG_INIT;
+
+    if (!atomic_flag_test_and_set(&told))
+        sd_notify(0, "READY=1");
 }
 
 void
 ls_run_notify_alive(void)
 {
+    static _Atomic int64_t next;
+    int64_t now = ls_mono_ms();
+
+    if (now < atomic_load(&next))
+        return;
+    atomic_store(&next, now + ALIVE_MS);
     sd_notify(0, "WATCHDOG=1");
+}
+
+void
+ls_run_notify_state(const char *state)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static char last[160];
+
+    pthread_mutex_lock(&lock);
+    if (strncmp(last, state, sizeof(last) - 1) != 0) {
+        snprintf(last, sizeof(last), "%s", state);
+        sd_notifyf(0, "STATUS=%.*s", (int)strcspn(last, "\n"), last);
+    }
+    pthread_mutex_unlock(&lock);
 }
 
 int64_t

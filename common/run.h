@@ -13,9 +13,15 @@ bool ls_run_stopping(void);
 void ls_run_stop(void); /* the same, asked for from inside */
 /* Sleeps, but not past a stop. */
 void ls_run_sleep_ms(int64_t ms);
-/* sd_notify READY=1 / WATCHDOG=1 where systemd is there; nothing elsewhere. */
+/*
+ * What systemd is told where it is there (Type=notify); nothing elsewhere. Ready: once, when the
+ * stage works, or when it waits for a server for the first time: a wrong option ends before that.
+ * Alive: feeds the watchdog, at most once a second; a main thread in ls_run_sleep_ms is alive. The
+ * state is one line for `systemctl status`, sent when it changes.
+ */
 void ls_run_notify_ready(void);
 void ls_run_notify_alive(void);
+void ls_run_notify_state(const char *state);
 
 int64_t ls_now_us(void);  /* wall clock, microseconds since 1970 */
 int64_t ls_mono_ms(void); /* monotonic */

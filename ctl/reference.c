@@ -57,11 +57,14 @@ print_configuration(FILE *out)
         "# Configuration\n\n"
         "<!-- printed by `lockstep reference configuration`; a test compares -->\n\n"
         "One INI file for all programs: `--config FILE`, else `/etc/lockstep/lockstep.conf` where "
-        "it exists. What stands\nlater wins: the defaults below, the file, the environment, "
-        "`--set SECTION.KEY=VALUE`. An unknown section or key is\nan error with file and line. "
-        "A secret may be given as a file: `password_file` next to `password` (and\n"
-        "`..._PASSWORD_FILE` in the environment). `--dump-config` shows what is in force, "
-        "secrets hidden; `--check-config`\nonly checks.\n",
+        "it exists. What stands\nlater wins: the defaults below, the file, the credentials, the "
+        "environment, `--set SECTION.KEY=VALUE`. An unknown\nsection or key is an error with file "
+        "and line. A secret may be given as a file: `password_file` next to `password`\n(and "
+        "`..._PASSWORD_FILE` in the environment). Credentials are files that are named "
+        "`SECTION.KEY`, say `source.password`,\nin the folder that systemd tells by "
+        "`$CREDENTIALS_DIRECTORY`; without that, and without `--config`, in\n"
+        "`/etc/lockstep/credentials` where it can be read. `--dump-config` shows what is in force, "
+        "secrets hidden;\n`--check-config` only checks.\n",
         out);
     for (const struct ls_option *option = ls_options; option->section; option++) {
         if (strcmp(section, option->section) != 0) {

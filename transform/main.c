@@ -47,6 +47,8 @@ start(const struct ls_config *config, struct tf_status *status, struct tf_pipeli
         if (err->kind != LS_ERR_RETRY || ls_run_stopping())
             return -1;
         ls_log_err(LS_WARN, "start-retry", err);
+        ls_run_notify_ready();
+        ls_run_notify_state(err->msg);
         ls_run_sleep_ms(ls_backoff_next_ms(&backoff));
     }
     return 0;

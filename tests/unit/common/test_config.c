@@ -311,6 +311,62 @@ a_daemons_own_option_is_reported(void **state)
     assert_true(extra);
 }
 
+/* Loads with $CREDENTIALS_DIRECTORY set to a new folder that holds one file. */
+static int
+load_with_credential(const char *name, const char *text, struct ls_config **ret, struct ls_err *err)
+{
+    char folder[] = "/tmp/lockstep-unit-XXXXXX", path[100];
+    FILE *f;
+    int r;
+
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    f = fopen(path, "we");
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+    setenv("CREDENTIALS_DIRECTORY", folder, 1);
+    r = load("[source]\npassword = from-file\n", NULL, 0, ret, err);
+    unlink(path);
+    rmdir(folder);
+    unsetenv("CREDENTIALS_DIRECTORY");
+    return r;
+}
+
+static void
+a_credential_wins_over_the_file_and_an_empty_one_is_none(void **state)
+{
+    struct ls_config *config;
+    struct ls_err err = {0};
+
+    (void)state;
+    ok(load_with_credential("source.password", "handed over\n", &config, &err));
+    assert_string_equal(ls_config_str(config, "source", "password"), "handed over");
+    ls_config_free(config);
+    ok(load_with_credential("source.password", "", &config, &err));
+    assert_string_equal(ls_config_str(config, "source", "password"), "from-file");
+    ls_config_free(config);
+    ok(load_with_credential("tls.pem", "a file that an option names", &config, &err));
+    ls_config_free(config);
+}
+
+static void
+a_wrong_credential_is_named(void **state)
+{
+    struct ls_config *config = NULL;
+    struct ls_err err = {0};
+
+    (void)state;
+    assert_int_equal(load_with_credential("source.pasword", "x", &config, &err), -1);
+    assert_non_null(strstr(err.msg, "unknown key \"pasword\""));
+    assert_int_equal(load_with_credential("kafka.acks", "0", &config, &err), -1);
+    setenv("CREDENTIALS_DIRECTORY", "/nonexistent/credentials", 1);
+    assert_int_equal(load("", NULL, 0, &config, &err), -1);
+    unsetenv("CREDENTIALS_DIRECTORY");
+    assert_non_null(strstr(err.msg, "/nonexistent/credentials"));
+    assert_null(config);
+}
+
 static void
 every_default_satisfies_its_own_option(void **state)
 {
@@ -349,6 +405,8 @@ main(void)
         cmocka_unit_test(the_dump_is_a_configuration_that_loads),
         cmocka_unit_test(wrong_arguments_are_a_usage_error),
         cmocka_unit_test(a_daemons_own_option_is_reported),
+        cmocka_unit_test(a_credential_wins_over_the_file_and_an_empty_one_is_none),
+        cmocka_unit_test(a_wrong_credential_is_named),
         cmocka_unit_test(every_default_satisfies_its_own_option),
     };
 

@@ -2,7 +2,10 @@
 #include "tests/unit/common/unit.h"
 
 #include "common/run.h"
+#include <pthread.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 static void
@@ -122,10 +125,66 @@ a_sleep_lasts_its_time(void **state)
     assert_true(ls_now_us() > INT64_C(1700000000000000));
 }
 
+/* What came on systemd's socket since, one message after another. */
+static size_t
+heard(int fd, char *out, size_t size)
+{
+    size_t n = 0;
+    ssize_t got;
+
+    while ((got = recv(fd, out + n, size - n - 2, MSG_DONTWAIT)) > 0) {
+        n += (size_t)got;
+        out[n++] = '\n';
+    }
+    out[n] = '\0';
+    return n;
+}
+
+static void *
+worker(void *arg)
+{
+    (void)arg;
+    ls_run_sleep_ms(1);
+    return NULL;
+}
+
+static void
+systemd_hears_ready_once_and_of_a_main_thread_that_sleeps_that_it_lives(void **state)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    char text[1000];
+    pthread_t thread;
+
+    (void)state;
+    snprintf(address.sun_path, sizeof(address.sun_path), "/tmp/lockstep-unit-%d.sock", getpid());
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    setenv("NOTIFY_SOCKET", address.sun_path, 1);
+    assert_int_equal(pthread_create(&thread, NULL, worker, NULL), 0);
+    pthread_join(thread, NULL);
+    assert_int_equal(heard(fd, text, sizeof(text)), 0); /* a worker does not speak for the loop */
+    ls_run_sleep_ms(1);
+    heard(fd, text, sizeof(text));
+    assert_string_equal(text, "WATCHDOG=1\n");
+    ls_run_sleep_ms(1);
+    assert_int_equal(heard(fd, text, sizeof(text)), 0); /* not more than once a second */
+    ls_run_notify_ready();
+    ls_run_notify_ready();
+    ls_run_notify_state("waiting for Kafka\nREADY=0");
+    ls_run_notify_state("waiting for Kafka\nREADY=0");
+    ls_run_notify_state("ready");
+    heard(fd, text, sizeof(text));
+    assert_string_equal(text, "READY=1\nSTATUS=waiting for Kafka\nSTATUS=ready\n");
+    unsetenv("NOTIFY_SOCKET");
+    unlink(address.sun_path);
+    close(fd);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(systemd_hears_ready_once_and_of_a_main_thread_that_sleeps_that_it_lives),
         cmocka_unit_test(the_back_off_stays_in_its_bounds_and_grows),
         cmocka_unit_test(the_back_off_has_full_jitter),
         cmocka_unit_test(a_stop_wakes_a_sleeper),
