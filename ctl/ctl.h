@@ -22,4 +22,10 @@ int ctl_status(const struct ls_config *config, const struct ctl_flags *flags, FI
 int ctl_lag(const struct ls_config *config, const struct ctl_flags *flags, FILE *out);
 int ctl_verify(const struct ls_config *config, const struct ctl_flags *flags, FILE *out);
 
+/* The value of "--name V" or "--name=V" at argv[*i]; "" when it is missing, NULL when it is another
+ * argument. */
+const char *ctl_option(int argc, char **argv, int *i, const char *name);
+/* Asks on the terminal, unless `yes`; false without one. */
+bool ctl_confirm(const char *question, bool yes);
+
 #endif

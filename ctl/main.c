@@ -7,6 +7,7 @@
  */
 #include "common/log.h"
 #include "ctl/ctl.h"
+#include "ctl/dlq.h"
 #include "ctl/reference.h"
 #include "ctl/snapshot.h"
 #include <string.h>
@@ -30,17 +31,20 @@ usage(FILE *out)
         fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].help);
     fputs("  snapshot start|pause|resume|cancel|status: have capture read everything, or some "
           "users,\n"
-          "           again beside the stream\n",
+          "           again beside the stream\n"
+          "  dlq list|show|export: what can never be applied, and why\n",
           out);
-    fputs("\n  --json   one JSON document instead of a table\n"
-          "  --watch  (status) again every second until interrupted\n"
-          "  --user U (verify) only this user's tree, trash, links and what he received\n"
-          "  --source (check) the source alone, and the rows that its lines are about by number\n"
-          "  --all, --user U..., --storage N...  (snapshot start) what is read\n"
-          "\nexit status: 0 fine or equal, 1 failed, 2 wrong usage, 3 different, a check failed or "
-          "refused,\n"
-          "             4 source, 6 target, 7 Kafka, 9 data directory refused\n",
-          out);
+    fputs(
+        "\n  --json   one JSON document instead of a table\n"
+        "  --watch  (status) again every second until interrupted\n"
+        "  --user U (verify) only this user's tree, trash, links and what he received\n"
+        "  --source (check) the source alone, and the rows that its lines are about by number\n"
+        "  --all, --user U..., --storage N...  (snapshot start) what is read\n"
+        "  LETTER... --cause C --stage S --topic T --user U --state S --all  (dlq) which letters\n"
+        "\nexit status: 0 fine or equal, 1 failed, 2 wrong usage, 3 different, a check failed or "
+        "refused,\n"
+        "             4 source, 6 target, 7 Kafka, 9 data directory refused\n",
+        out);
 }
 
 /* Takes "--user U" out of the arguments; the other options are ls_config_main's. Returns the new
@@ -91,6 +95,32 @@ run_snapshot(int argc, char **argv)
     return r < 0 ? LS_EXIT_USAGE : status;
 }
 
+static int
+run_dlq(int argc, char **argv)
+{
+    static const char *const extra[] = {"--json", NULL};
+    struct ls_config *config = NULL;
+    struct dlq_args args = {0};
+    const char *why = NULL;
+    struct ls_err err = {0};
+    bool given[1] = {false};
+    int status = LS_EXIT_USAGE, r;
+
+    argc = ctl_dlq_arguments(argc, argv, &args, &why);
+    if (argc < 0) {
+        fprintf(stderr, "lockstep: %s\n", why);
+        return LS_EXIT_USAGE;
+    }
+    r = ls_config_main(argc, argv, "lockstep", extra, given, &config, &status, &err);
+    if (r < 0)
+        ls_log_err(LS_ERROR, "configuration", &err);
+    if (r == 0)
+        status = ctl_dlq(config, &args, &(struct ctl_flags){.json = given[0]}, stdout);
+    ls_config_free(config);
+    dlq_args_free(&args);
+    return r < 0 ? LS_EXIT_USAGE : status;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -114,6 +144,8 @@ main(int argc, char **argv)
         return ctl_reference(argv[2], stdout) == 0 ? LS_EXIT_OK : LS_EXIT_USAGE;
     if (strcmp(argv[1], "snapshot") == 0)
         return run_snapshot(argc - 1, argv + 1);
+    if (strcmp(argv[1], "dlq") == 0)
+        return run_dlq(argc - 1, argv + 1);
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         if (strcmp(argv[1], commands[i].name) != 0)
             continue;

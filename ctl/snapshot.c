@@ -40,19 +40,6 @@ list_of(json_t *args, const char *key)
     return list;
 }
 
-/* The value of "--name V" or "--name=V" at argv[*i]; NULL when it is another argument. */
-static const char *
-value_of(int argc, char **argv, int *i, const char *name)
-{
-    size_t n = strlen(name);
-
-    if (!strncmp(argv[*i], name, n) && argv[*i][n] == '=')
-        return argv[*i] + n + 1;
-    if (strcmp(argv[*i], name) != 0)
-        return NULL;
-    return *i + 1 < argc && argv[*i + 1] ? argv[++*i] : "";
-}
-
 int
 ctl_snapshot_arguments(int argc, char **argv, const char **ret_action, json_t **ret_args,
                        const char **ret_why)
@@ -63,10 +50,10 @@ ctl_snapshot_arguments(int argc, char **argv, const char **ret_action, json_t **
     int n = 1;
 
     for (int i = 1; i < argc && !why; i++) {
-        if ((value = value_of(argc, argv, &i, "--user"))) {
+        if ((value = ctl_option(argc, argv, &i, "--user"))) {
             if (!*value || json_array_append_new(list_of(args, "users"), json_string(value)) < 0)
                 why = "--user wants a name";
-        } else if ((value = value_of(argc, argv, &i, "--storage"))) {
+        } else if ((value = ctl_option(argc, argv, &i, "--storage"))) {
             errno = 0;
             long long storage = strtoll(value, &end, 10);
             if (!*value || *end || errno)

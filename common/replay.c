@@ -1,0 +1,135 @@
+/*
+ * <p>.replay: what a record of it says, and who may say it.
+ *
+ * What can go wrong: a record that nobody with the key has sent, or whose headers were exchanged
+ * for another record's: all of it is signed, each part by its own digest so that no two can be
+ * parted otherwise. One that is sent again, or late, is no harm up to the age that the topic keeps:
+ * it names a state, not a step, and older states are not gone back to.
+ */
+#include "common/replay.h"
+#include "common/records.h"
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <stdio.h>
+#include <string.h>
+
+#define PARTS 11
+#define DIGEST 32
+
+struct ls_str
+ls_topic_short(struct ls_str prefix, struct ls_str topic)
+{
+    if (topic.n > prefix.n + 1 && memcmp(topic.p, prefix.p, prefix.n) == 0 &&
+        topic.p[prefix.n] == '.')
+        return (struct ls_str){topic.p + prefix.n + 1, topic.n - prefix.n - 1};
+    return topic;
+}
+
+static int
+mac_of(struct ls_str key, struct ls_str prefix, const struct ls_replay *r, struct ls_str time,
+       char out[LS_CONTROL_HEX])
+{
+    const struct ls_str parts[PARTS] = {
+        prefix, r->topic,  r->key,    r->value, r->seq,
+        r->run, r->letter, r->origin, r->drop,  r->reconcile ? LS_STR("1") : LS_STR(""),
+        time};
+    uint8_t text[PARTS * DIGEST], mac[EVP_MAX_MD_SIZE];
+    unsigned n = 0;
+
+    for (size_t i = 0; i < PARTS; i++)
+        if (!EVP_Digest(parts[i].p ? parts[i].p : "", parts[i].n, text + i * DIGEST, &n,
+                        EVP_sha256(), NULL) ||
+            n != DIGEST)
+            return -1;
+    if (!HMAC(EVP_sha256(), key.p, (int)key.n, text, sizeof(text), mac, &n) ||
+        n * 2 + 1 != LS_CONTROL_HEX)
+        return -1;
+    for (unsigned i = 0; i < n; i++)
+        snprintf(out + 2 * i, 3, "%02x", mac[i]);
+    return 0;
+}
+
+static void
+header_put(struct ls_replay_signed *s, const char *name, struct ls_str value)
+{
+    if (value.p && value.n)
+        s->headers[s->n++] = (struct ls_header){name, value};
+}
+
+int
+ls_replay_sign(struct ls_str key, struct ls_str prefix, const struct ls_replay *replay,
+               struct ls_replay_signed *ret, struct ls_err *err)
+{
+    ret->n = 0;
+    snprintf(ret->time, sizeof(ret->time), "%lld", (long long)replay->time_us);
+    if (mac_of(key, prefix, replay, ls_str_of(ret->time), ret->mac) < 0)
+        return ls_fail(err, LS_ERR_FATAL, 0, "a record cannot be signed");
+    header_put(ret, "topic", replay->topic);
+    header_put(ret, "seq", replay->seq);
+    header_put(ret, "run", replay->run);
+    header_put(ret, "letter", replay->letter);
+    header_put(ret, "origin", replay->origin);
+    header_put(ret, "drop", replay->drop);
+    header_put(ret, "reconcile", replay->reconcile ? LS_STR("1") : LS_STR_NULL);
+    header_put(ret, "time", ls_str_of(ret->time));
+    header_put(ret, "mac", ls_str_of(ret->mac));
+    return 0;
+}
+
+static struct ls_str
+header_of(const struct ls_message *message, const char *name)
+{
+    const struct ls_str *value = ls_message_header(message, name);
+
+    return value && value->p ? *value : LS_STR_NULL;
+}
+
+static bool
+number_of(struct ls_str text, int64_t *ret)
+{
+    int64_t n = 0;
+
+    for (size_t i = 0; i < text.n; i++)
+        if (text.p[i] < '0' || text.p[i] > '9' || __builtin_mul_overflow(n, 10, &n) ||
+            __builtin_add_overflow(n, text.p[i] - '0', &n))
+            return false;
+    *ret = n;
+    return text.n > 0;
+}
+
+int
+ls_replay_read(struct ls_str key, struct ls_str prefix, const struct ls_message *message,
+               int64_t now_us, int64_t max_ahead_s, struct ls_replay *ret, struct ls_err *err)
+{
+    struct ls_str mac = header_of(message, "mac"), time = header_of(message, "time");
+    struct ls_replay r = {.topic = header_of(message, "topic"),
+                          .key = message->key,
+                          .value = message->value,
+                          .seq = header_of(message, "seq"),
+                          .run = header_of(message, "run"),
+                          .letter = header_of(message, "letter"),
+                          .origin = header_of(message, "origin"),
+                          .drop = header_of(message, "drop"),
+                          .reconcile = ls_str_is(header_of(message, "reconcile"), "1")};
+    char want[LS_CONTROL_HEX];
+    struct ls_seq seq;
+
+    if (!mac.n)
+        return ls_fail_cause(err, LS_ERR_POISON, EACCES, "unsigned", "the record is not signed");
+    if (mac_of(key, prefix, &r, time, want) < 0 || mac.n != LS_CONTROL_HEX - 1 ||
+        CRYPTO_memcmp(want, mac.p, LS_CONTROL_HEX - 1) != 0)
+        return ls_fail_cause(err, LS_ERR_POISON, EACCES, "wrong-signature",
+                             "the record was not signed with control.key, or for another prefix");
+    if (!r.topic.n || !r.key.n || !number_of(time, &r.time_us) ||
+        (r.seq.n && ls_seq_parse(r.seq, &seq) < 0))
+        return ls_fail_cause(err, LS_ERR_POISON, EINVAL, "malformed-replay",
+                             "the record has no topic, key or time");
+    if (r.time_us / 1000000 + LS_REPLAY_MAX_AGE_S < now_us / 1000000 ||
+        r.time_us / 1000000 - max_ahead_s > now_us / 1000000)
+        return ls_fail_cause(err, LS_ERR_POISON, ETIME, "stale",
+                             "the record is older than the topic keeps, or of the future");
+    *ret = r;
+    return 0;
+}

@@ -1,0 +1,56 @@
+/*
+ * Records sent again, through <p>.replay: signed, and about one entity each.
+ *
+ * A record is the bytes of a cs3 record, or (a dead letter of transform) of a row's envelope, as
+ * they stood in their topic, with that record's key; or no bytes: what is known of that key. Its
+ * headers say from which topic, and what for; `mac` is the HMAC-SHA256, in hex, over all of it with
+ * control.key, so that who may write to the topic but does not have the key gets nothing done. To
+ * send one twice does no harm: no reader goes back behind what it knows.
+ */
+#ifndef LS_REPLAY_H
+#define LS_REPLAY_H
+
+#include "common/buf.h"
+#include "common/control.h"
+#include "common/err.h"
+#include "common/kafka.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+#define LS_REPLAY_TOPIC "replay"
+#define LS_REPLAY_MAX_AGE_S (14 * 86400) /* as long as the topic keeps them */
+
+/* Texts are borrowed; null or "" where there is nothing to say. */
+struct ls_replay {
+    struct ls_str topic; /* without prefix: "cs3.share", "oc10.oc_share" */
+    struct ls_str key, value;
+    struct ls_str seq;    /* as the header `seq`; of a tombstone, a letter */
+    struct ls_str run;    /* id of the command that sent it */
+    struct ls_str letter; /* "<partition>/<offset>" of the dead letter in <p>.dlq */
+    struct ls_str origin; /* "<topic>/<partition>/<offset>" of a record that could not be read */
+    struct ls_str drop;   /* the reason: the letter is given up, nothing is replayed */
+    bool reconcile;       /* compare with the target itself */
+    int64_t time_us;      /* when it was sent */
+};
+
+#define LS_REPLAY_HEADERS 9
+struct ls_replay_signed {
+    struct ls_header headers[LS_REPLAY_HEADERS];
+    size_t n;
+    char time[32], mac[LS_CONTROL_HEX];
+};
+
+/* The headers of a record; they borrow from `replay` and from *ret, which must not be moved. */
+int ls_replay_sign(struct ls_str key, struct ls_str prefix, const struct ls_replay *replay,
+                   struct ls_replay_signed *ret, struct ls_err *err);
+
+/* A record as it came; borrowed from the message. POISON: "unsigned", "wrong-signature",
+ * "malformed-replay" (only of one that is signed), "stale" (older than the topic keeps, or more
+ * than max_ahead_s in the future). */
+int ls_replay_read(struct ls_str key, struct ls_str prefix, const struct ls_message *message,
+                   int64_t now_us, int64_t max_ahead_s, struct ls_replay *ret, struct ls_err *err);
+
+/* "<p>.dlq" as "dlq"; a name without the prefix as it is. */
+struct ls_str ls_topic_short(struct ls_str prefix, struct ls_str topic);
+
+#endif
