@@ -10,6 +10,7 @@
 #define AP_CORE_H
 
 #include "apply/converge.h"
+#include "apply/latency.h"
 #include "apply/ledger.h"
 #include "common/config.h"
 
@@ -17,6 +18,7 @@
 #define AP_LANE_SPACES (-9)
 #define AP_LANE_SHARES (-11)
 #define AP_MAX_CHAIN 2100
+#define AP_RETRY_CAUSES 32
 /* grants.permissions: the share on record is for a group of that name which is gone */
 #define AP_OTHER_GRANTEE ((int64_t)-1)
 
@@ -86,6 +88,12 @@ struct ap_core {
     struct ap_job *ping;
     struct ls_err fatal; /* of a call */
     int64_t calls;
+    int64_t content_bytes; /* that the target took */
+    struct {
+        char cause[32];
+        int64_t n;
+    } retries[AP_RETRY_CAUSES]; /* calls that failed and are made again; the last: all others */
+    struct ap_latency *latency; /* NULL: nobody measures */
 };
 
 int ap_core_new(struct ap_ledger *ledger, struct ap_writer *writer, const struct ls_config *config,

@@ -582,6 +582,7 @@ take_value(struct ap_core *core, const struct ap_origin *at, const struct ls_mes
 
     if (cs3_decode(type, message->value, arena, &record, err) < 0)
         return -1;
+    ap_latency_record(core->latency, record); /* each begins with its head */
     if (type == &cs3_resource_type)
         ap_take_resource(core, at, record);
     else if (type == &cs3_space_type_)
@@ -615,6 +616,7 @@ ap_take_message(struct ap_core *core, const struct ls_message *message, const ch
         }
         ap_take_malformed(core, &at, message->key, message->value, &why);
     }
+    ap_latency_record(core->latency, NULL);
     ap_exec(core->ledger,
             "INSERT INTO offset(topic, partition, next) VALUES(?1, ?2, ?3)"
             " ON CONFLICT(topic, partition) DO UPDATE SET next = ?3",

@@ -8,6 +8,7 @@
  * work it stands for. A lock on a file beside it keeps a second apply off; reading it is free.
  */
 #include "apply/ledger.h"
+#include "apply/latency.h"
 #include "common/log.h"
 #include "common/run.h"
 #include <errno.h>
@@ -24,8 +25,9 @@
 
 struct ap_ledger {
     sqlite3 *db;
-    int lock;  /* descriptor of `<path>.lock` */
-    bool open; /* a transaction is */
+    int lock;                   /* descriptor of `<path>.lock` */
+    bool open;                  /* a transaction is */
+    struct ap_latency *latency; /* NULL: nobody measures */
     struct ls_err err;
     struct {
         const char *sql;
@@ -225,6 +227,27 @@ ap_ledger_close(struct ap_ledger *ledger)
     if (ledger->lock >= 0)
         close(ledger->lock);
     free(ledger);
+}
+
+void
+ap_ledger_measure(struct ap_ledger *ledger, struct ap_latency *latency)
+{
+    ledger->latency = latency;
+}
+
+int64_t
+ap_ledger_bytes(struct ap_ledger *ledger)
+{
+    const char *path = sqlite3_db_filename(ledger->db, "main");
+    char wal[4096];
+    struct stat file;
+    int64_t bytes;
+
+    if (!path || !path[0] || stat(path, &file) < 0)
+        return -1;
+    bytes = file.st_size;
+    snprintf(wal, sizeof(wal), "%s-wal", path);
+    return stat(wal, &file) < 0 ? bytes : bytes + file.st_size;
 }
 
 int
@@ -592,10 +615,13 @@ ap_work_record(struct ap_ledger *ledger, struct ap_key key, int64_t storage, int
                int64_t ready_at)
 {
     struct ap_work work;
+    bool have;
 
     ap_count(ledger, "in", 1);
     undead(ledger, key);
-    if (!ap_work_get(ledger, key, &work)) {
+    have = ap_work_get(ledger, key, &work);
+    ap_latency_begin(ledger->latency, key, have && work.counted);
+    if (!have) {
         ap_exec(ledger,
                 "INSERT INTO work(kind, id, storage, state, ready_at, since_us, on_kind, on_id,"
                 " counted) VALUES(?, ?, ?, 0, ?, ?, 0, 0, 1)",
@@ -650,6 +676,7 @@ ap_work_close(struct ap_ledger *ledger, const struct ap_work *work, const char *
     ap_exec(ledger, "DELETE FROM work WHERE kind = ? AND id = ?", "ii", (int64_t)work->key.kind,
             work->key.id);
     undead(ledger, work->key);
+    ap_latency_end(ledger->latency, work->key, work->counted && !outcome);
     if (work->counted)
         ap_count(ledger, outcome ? outcome : work->did ? "applied" : "equal", 1);
     if (work->did && work->key.kind >= AP_GRANT) /* then the share's row is applied, too */

@@ -91,9 +91,14 @@ struct ap_space_row {
 };
 
 struct ap_ledger;
+struct ap_latency;
 int ap_ledger_open(const char *path, struct ap_ledger **ret, struct ls_err *err);
 void
 ap_ledger_close(struct ap_ledger *ledger); /* NULL is fine; an open transaction is rolled back */
+/* Is told when an entity's record comes and when it is done; borrowed. */
+void ap_ledger_measure(struct ap_ledger *ledger, struct ap_latency *latency);
+/* Its size on disk, with what is written ahead; -1: not known. */
+int64_t ap_ledger_bytes(struct ap_ledger *ledger);
 int ap_ledger_begin(struct ap_ledger *ledger, struct ls_err *err);
 int ap_ledger_commit(struct ap_ledger *ledger, struct ls_err *err);
 bool ap_ledger_failed(const struct ap_ledger *ledger);

@@ -38,6 +38,7 @@ struct apply {
     int64_t commit_at;
     bool moved; /* offsets since the last commit to the group */
     struct ap_status status;
+    struct ap_latency *latency;
 };
 
 static const char *
@@ -177,7 +178,8 @@ start(struct apply *a, bool from_start, struct ls_err *err)
                                    .starting = true,
                                    .why = "starting",
                                    .metrics = ls_metrics_new("apply", ap_metrics)};
-    if (!a->arena || !a->batch || !a->status.metrics)
+    a->latency = ap_latency_new(ap_status_latency, a->status.metrics);
+    if (!a->arena || !a->batch || !a->status.metrics || !a->latency)
         return ls_fail(err, LS_ERR_FATAL, 0, "out of memory");
     options_read(a->config, &options);
     if (data_check(a->config, err) < 0 || writer_make(a, err) < 0 ||
@@ -185,6 +187,8 @@ start(struct apply *a, bool from_start, struct ls_err *err)
         ap_ledger_open(ls_config_str(a->config, "apply", "ledger"), &a->ledger, err) < 0 ||
         ap_core_new(a->ledger, a->writer, a->config, &options, &a->core, err) < 0)
         return -1;
+    a->core->latency = a->latency;
+    ap_ledger_measure(a->ledger, a->latency);
     ls_schemas_attach(a->config); /* a writer may be newer, or use a registry's framing */
     if (topics_ensure(a, err) < 0 || ls_producer_new(a->config, NULL, &a->producer, err) < 0)
         return -1;
@@ -196,6 +200,7 @@ start(struct apply *a, bool from_start, struct ls_err *err)
     snprintf(group, sizeof(group), "%s-apply", prefix);
     if (ls_consumer_new(a->config, group, &a->consumer, err) < 0)
         return -1;
+    a->status.consumer = a->consumer;
     for (size_t i = 0; i < N_TOPICS; i++)
         topics[i] = ls_config_topic(a->config, topic_names[i]);
     a->status.starting = false;
@@ -356,6 +361,7 @@ stop(struct apply *a)
     ap_ledger_close(a->ledger);
     ls_http_stop(a->status.http);
     ls_metrics_free(a->status.metrics);
+    ap_latency_free(a->latency);
     ls_arena_free(a->arena);
     free(a->batch);
     ls_config_free(a->config);

@@ -165,6 +165,7 @@ void
 ap_work_dead(struct ap_core *core, const struct ap_work *work, const char *cause,
              const char *message)
 {
+    ap_latency_end(core->latency, work->key, false);
     if (work->key.kind <= AP_SHARE) /* the others' records are rows of shares, dead after them */
         ap_dead_letter(core, work->key, cause, message, work->attempts + work->tries);
     ap_exec(core->ledger, "DELETE FROM work WHERE kind = ? AND id = ?", "ii",

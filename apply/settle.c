@@ -77,6 +77,7 @@ tree_done(struct ap_core *core, const struct ap_job *job)
         node_add(core, job);
         break;
     case AP_PUT_FILE:
+        core->content_bytes += size_of(job);
         if (op->node == 0)
             node_add(core, job);
         else
@@ -115,6 +116,20 @@ tree_done(struct ap_core *core, const struct ap_job *job)
 }
 
 /* ---- failures */
+
+static void
+count_retry(struct ap_core *core, const char *cause)
+{
+    size_t i = 0;
+
+    cause = cause[0] ? cause : "failed";
+    while (i < AP_RETRY_CAUSES - 1 && core->retries[i].n > 0 &&
+           strcmp(core->retries[i].cause, cause) != 0)
+        i++;
+    if (core->retries[i].n++ == 0)
+        snprintf(core->retries[i].cause, sizeof(core->retries[i].cause), "%s",
+                 i < AP_RETRY_CAUSES - 1 ? cause : "other");
+}
 
 static bool
 is_cause(const struct ap_job *job, const char *cause)
@@ -308,6 +323,7 @@ job_done(struct ap_core *core, struct ap_job *job)
     if (job->result != 0 && outcome_unknown(job)) {
         if (is_cause(job, "target-down") || is_cause(job, "slow-down") || is_cause(job, "sign-in"))
             pause_all(core, job);
+        count_retry(core, job->err.cause);
         job->doubtful = true;
         job->resend_at = now_ms() + ap_backoff(&core->options, job->attempt);
         if (is_cause(job, "no-user")) /* that may last: no part of the lag */
@@ -329,6 +345,7 @@ job_done(struct ap_core *core, struct ap_job *job)
     }
     if (have && job->result != 0 && !(tree && tree_mended(core, job))) {
         ls_log_err(LS_DEBUG, "call-failed", &job->err);
+        count_retry(core, job->err.cause);
         entity_trouble(core, job, &work);
         ap_job_forget(core, job);
         return;

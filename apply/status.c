@@ -9,38 +9,73 @@
 #include "common/log.h"
 #include "common/run.h"
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
+    M_IN,
     M_RECORDS,
+    M_OPEN,
     M_PARKED,
+    M_PARKED_AGE,
     M_DEAD,
     M_IN_FLIGHT,
     M_LAG,
+    M_LAG_RECORDS,
+    M_LATENCY,
     M_BALANCE,
     M_CALLS,
-    M_CALL_ERRORS,
     M_CALL_SECONDS,
+    M_RETRIES,
+    M_RECEIVED_BYTES,
+    M_CONTENT_BYTES,
+    M_LEDGER_BYTES,
+    M_PROGRESS,
+    M_SNAPSHOT_RUNNING,
     M_PAUSED,
     M_SWEEPS,
 };
 const struct ls_metric ap_metrics[] = {
-    [M_RECORDS] = {"lockstep_apply_records_total", LS_GAUGE, "outcome",
-                   "Records taken in and what became of them, over the ledger's life."},
-    [M_PARKED] = {"lockstep_apply_parked", LS_GAUGE, "cause", "Open records by cause."},
+    [M_IN] = {"lockstep_apply_records_in_total", LS_COUNTER, NULL,
+              "Records taken in, over the ledger's life."},
+    [M_RECORDS] = {"lockstep_apply_records_total", LS_COUNTER, "outcome",
+                   "What became of them, over the ledger's life."},
+    [M_OPEN] = {"lockstep_apply_open", LS_GAUGE, "state",
+                "Records that are not done: queued, in-flight, parked."},
+    [M_PARKED] = {"lockstep_apply_parked", LS_GAUGE, "cause",
+                  "Records that wait for something, by cause."},
+    [M_PARKED_AGE] = {"lockstep_apply_parked_oldest_seconds", LS_GAUGE, "cause",
+                      "Age of the oldest of them; 0: none."},
     [M_DEAD] = {"lockstep_apply_dead", LS_GAUGE, "cause", "Dead letters not superseded, by cause."},
     [M_IN_FLIGHT] = {"lockstep_apply_in_flight", LS_GAUGE, NULL, "Calls without an answer yet."},
     [M_LAG] = {"lockstep_apply_lag_seconds", LS_GAUGE, NULL,
                "Age of the oldest change not applied; parked for its own cause does not count."},
+    [M_LAG_RECORDS] = {"lockstep_apply_lag_records", LS_GAUGE, NULL,
+                       "Offsets of its topics that it has not read, transactions' marks included; "
+                       "NaN: not known."},
+    [M_LATENCY] = {"lockstep_apply_end_to_end_seconds", LS_HISTOGRAM, "clock",
+                   "From the commit at the source (source: where it tells microseconds) or the "
+                   "row's arrival at capture (capture) to the target; no snapshots."},
     [M_BALANCE] = {"lockstep_apply_balance", LS_GAUGE, NULL,
                    "Records in minus all outcomes; anything but 0 is an error."},
-    [M_CALLS] = {"lockstep_apply_calls_total", LS_COUNTER, "method", "Calls to the target."},
-    [M_CALL_ERRORS] = {"lockstep_apply_call_errors_total", LS_COUNTER, "status",
-                       "Answers of the target that were no success."},
+    [M_CALLS] = {"lockstep_apply_calls_total", LS_COUNTER, "method,status",
+                 "Calls to the target; status: ok, a cause, or HTTP's number."},
     [M_CALL_SECONDS] = {"lockstep_apply_call_seconds", LS_HISTOGRAM, "method",
                         "How long a call took."},
+    [M_RETRIES] = {"lockstep_apply_retries_total", LS_COUNTER, "cause",
+                   "Calls that failed and are made again, by cause."},
+    [M_RECEIVED_BYTES] = {"lockstep_apply_received_bytes_total", LS_COUNTER, NULL,
+                          "Keys and values read from Kafka since the start."},
+    [M_CONTENT_BYTES] = {"lockstep_apply_content_bytes_total", LS_COUNTER, NULL,
+                         "Content of files that the target took since the start."},
+    [M_LEDGER_BYTES] = {"lockstep_apply_ledger_bytes", LS_GAUGE, NULL,
+                        "Size of the ledger on disk, its write-ahead log included."},
+    [M_PROGRESS] = {"lockstep_apply_last_progress_timestamp_seconds", LS_GAUGE, NULL,
+                    "When a record was done last, since 1970; 0: not since the start."},
+    [M_SNAPSHOT_RUNNING] = {"lockstep_apply_snapshot_running", LS_GAUGE, NULL,
+                            "1 between the brackets of a snapshot."},
     [M_PAUSED] = {"lockstep_apply_paused", LS_GAUGE, NULL,
                   "1 while the whole target is in trouble."},
     [M_SWEEPS] = {"lockstep_apply_sweeps_waiting", LS_GAUGE, NULL,
@@ -51,10 +86,17 @@ const struct ls_metric ap_metrics[] = {
 void
 ap_status_call(void *arg, const char *method, const char *status, double seconds)
 {
-    ls_metric_add(arg, M_CALLS, method, 1);
+    char both[96];
+
+    snprintf(both, sizeof(both), "%.48s,%.40s", method, status[0] ? status : "failed");
+    ls_metric_add(arg, M_CALLS, both, 1);
     ls_metric_observe(arg, M_CALL_SECONDS, method, seconds);
-    if (strcmp(status, "OK") != 0)
-        ls_metric_add(arg, M_CALL_ERRORS, status, 1);
+}
+
+void
+ap_status_latency(void *arg, enum ap_clock clock, double seconds)
+{
+    ls_metric_observe(arg, M_LATENCY, ap_clock_names[clock], seconds);
 }
 
 static void
@@ -67,19 +109,76 @@ cause_seen(struct ap_status *status, const char *name)
         snprintf(status->causes[status->n_causes++], sizeof(status->causes[0]), "%s", name);
 }
 
-/* name -> number, from a query of two columns; each also goes into a metric. */
+/* name -> number. */
 static json_t *
-table(struct ap_status *status, struct ap_core *core, int metric, sqlite3_stmt *s)
+counters_json(struct ap_status *status, struct ap_core *core)
 {
+    sqlite3_stmt *s = ap_query(core->ledger, "SELECT name, value FROM counter", NULL);
+    json_t *object = json_object();
+    char name[64];
+
+    while (ap_step(core->ledger, s)) {
+        int64_t n = sqlite3_column_int64(s, 1);
+
+        ap_text(s, 0, name, sizeof(name));
+        json_object_set_new(object, name, json_integer(n));
+        if (strcmp(name, "in") == 0)
+            ls_metric_reach(status->metrics, M_IN, NULL, (double)n);
+        else
+            ls_metric_reach(status->metrics, M_RECORDS, name, (double)n);
+    }
+    return object;
+}
+
+/* cause -> number; what is merely queued or in flight is told as such. */
+static json_t *
+parked_json(struct ap_status *status, struct ap_core *core, int64_t now)
+{
+    sqlite3_stmt *s = ap_query(core->ledger,
+                               "SELECT CASE WHEN state = 2 THEN 'in-flight' WHEN cause = '' THEN"
+                               " 'queued' ELSE cause END AS c, count(*), min(since_us) FROM work"
+                               " WHERE counted = 1 GROUP BY c",
+                               NULL);
+    int64_t queued = 0, in_flight = 0, parked = 0;
+    json_t *object = json_object();
+    char name[64];
+
+    while (ap_step(core->ledger, s)) {
+        int64_t n = sqlite3_column_int64(s, 1), since = sqlite3_column_int64(s, 2);
+
+        ap_text(s, 0, name, sizeof(name));
+        json_object_set_new(object, name, json_integer(n));
+        if (strcmp(name, "queued") == 0) {
+            queued = n;
+        } else if (strcmp(name, "in-flight") == 0) {
+            in_flight = n;
+        } else {
+            parked += n;
+            cause_seen(status, name);
+            ls_metric_set(status->metrics, M_PARKED, name, (double)n);
+            if (since > 0 && since < now)
+                ls_metric_set_age(status->metrics, M_PARKED_AGE, name, (double)(now - since) / 1e6);
+        }
+    }
+    ls_metric_set(status->metrics, M_OPEN, "queued", (double)queued);
+    ls_metric_set(status->metrics, M_OPEN, "in-flight", (double)in_flight);
+    ls_metric_set(status->metrics, M_OPEN, "parked", (double)parked);
+    return object;
+}
+
+static json_t *
+dead_json(struct ap_status *status, struct ap_core *core)
+{
+    sqlite3_stmt *s = ap_query(
+        core->ledger, "SELECT cause, count(*) FROM dead WHERE counted = 1 GROUP BY cause", NULL);
     json_t *object = json_object();
     char name[64];
 
     while (ap_step(core->ledger, s)) {
         ap_text(s, 0, name, sizeof(name));
         json_object_set_new(object, name, json_integer(sqlite3_column_int64(s, 1)));
-        if (metric != M_RECORDS)
-            cause_seen(status, name);
-        ls_metric_set(status->metrics, metric, name, (double)sqlite3_column_int64(s, 1));
+        cause_seen(status, name);
+        ls_metric_set(status->metrics, M_DEAD, name, (double)sqlite3_column_int64(s, 1));
     }
     return object;
 }
@@ -90,12 +189,14 @@ causes_reset(struct ap_status *status)
 {
     for (int i = 0; i < status->n_causes; i++) {
         ls_metric_set(status->metrics, M_PARKED, status->causes[i], 0);
+        ls_metric_set(status->metrics, M_PARKED_AGE, status->causes[i], 0);
         ls_metric_set(status->metrics, M_DEAD, status->causes[i], 0);
     }
 }
 
+/* While nothing is known, at least since the start. */
 static int64_t
-lag_us(struct ap_core *core, int64_t now)
+lag_us(const struct ap_status *status, struct ap_core *core, int64_t now)
 {
     int64_t oldest = ap_number(core->ledger, 0,
                                "SELECT min(since_us) FROM work WHERE counted = 1 AND trouble = 0"
@@ -106,7 +207,9 @@ lag_us(struct ap_core *core, int64_t now)
 
     if (oldest == 0 || (read != 0 && read < oldest))
         oldest = read;
-    return oldest == 0 || oldest > now ? 0 : now - oldest;
+    if (oldest == 0)
+        oldest = status->started_us;
+    return oldest > now ? 0 : now - oldest;
 }
 
 static json_t *
@@ -127,29 +230,44 @@ snapshot(struct ap_core *core)
                      "rows", (json_int_t)in, "estimate", (json_int_t)estimate);
 }
 
+static void
+set_metrics(struct ap_status *status, struct ap_core *core, int64_t lag, int64_t balance,
+            int64_t sweeps)
+{
+    struct ls_metrics *m = status->metrics;
+    int64_t behind = status->consumer ? ls_consumer_behind(status->consumer) : -1;
+
+    ls_metric_set_age(m, M_LAG, NULL, (double)lag / 1e6);
+    ls_metric_set(m, M_LAG_RECORDS, NULL, behind < 0 ? NAN : (double)behind);
+    ls_metric_set(m, M_BALANCE, NULL, (double)balance);
+    ls_metric_set(m, M_IN_FLIGHT, NULL, (double)core->n_jobs);
+    ls_metric_set(m, M_PAUSED, NULL, core->paused ? 1 : 0);
+    ls_metric_set(m, M_SWEEPS, NULL, (double)sweeps);
+    ls_metric_set(m, M_LEDGER_BYTES, NULL, (double)ap_ledger_bytes(core->ledger));
+    ls_metric_set(m, M_PROGRESS, NULL, (double)status->last_progress_us / 1e6);
+    ls_metric_set(m, M_SNAPSHOT_RUNNING, NULL,
+                  (double)ap_number(core->ledger, 0,
+                                    "SELECT count(*) > 0 FROM bracket WHERE state = 1", NULL));
+    ls_metric_reach(m, M_RECEIVED_BYTES, NULL, (double)ls_kafka_received_bytes());
+    ls_metric_reach(m, M_CONTENT_BYTES, NULL, (double)core->content_bytes);
+    for (size_t i = 0; i < AP_RETRY_CAUSES && core->retries[i].n > 0; i++)
+        ls_metric_reach(m, M_RETRIES, core->retries[i].cause, (double)core->retries[i].n);
+}
+
 static json_t *
 document(struct ap_status *status, struct ap_core *core, int64_t now)
 {
     json_t *counters, *parked, *dead;
-    int64_t lag = lag_us(core, now), balance = ap_balance(core->ledger);
+    int64_t lag = lag_us(status, core, now), balance = ap_balance(core->ledger);
     int64_t sweeps =
         ap_number(core->ledger, 0, "SELECT count(*) FROM bracket WHERE state = 3", NULL) +
         ap_number(core->ledger, 0, "SELECT count(*) FROM bracket_storage WHERE state = 3", NULL);
     int64_t done = ap_counted(core->ledger, "applied") + ap_counted(core->ledger, "equal");
 
     causes_reset(status);
-    counters = table(status, core, M_RECORDS,
-                     ap_query(core->ledger, "SELECT name, value FROM counter", NULL));
-    parked = table(status, core, M_PARKED,
-                   ap_query(core->ledger,
-                            "SELECT CASE WHEN state = 2 THEN 'in-flight' WHEN cause = '' THEN"
-                            " 'queued' ELSE cause END AS c, count(*) FROM work WHERE counted = 1"
-                            " GROUP BY c",
-                            NULL));
-    dead =
-        table(status, core, M_DEAD,
-              ap_query(core->ledger,
-                       "SELECT cause, count(*) FROM dead WHERE counted = 1 GROUP BY cause", NULL));
+    counters = counters_json(status, core);
+    parked = parked_json(status, core, now);
+    dead = dead_json(status, core);
     if (done != status->last_done || status->last_us == 0) {
         if (status->last_us != 0)
             status->last_progress_us = now;
@@ -161,11 +279,7 @@ document(struct ap_status *status, struct ap_core *core, int64_t now)
     }
     status->last_done = done;
     status->last_us = now;
-    ls_metric_set(status->metrics, M_LAG, NULL, (double)lag / 1e6);
-    ls_metric_set(status->metrics, M_BALANCE, NULL, (double)balance);
-    ls_metric_set(status->metrics, M_IN_FLIGHT, NULL, (double)core->n_jobs);
-    ls_metric_set(status->metrics, M_PAUSED, NULL, core->paused ? 1 : 0);
-    ls_metric_set(status->metrics, M_SWEEPS, NULL, (double)sweeps);
+    set_metrics(status, core, lag, balance, sweeps);
     return json_pack(
         "{s:s, s:s, s:s, s:I, s:I, s:b, s:s, s:I, s:I, s:o, s:I, s:o, s:o, s:o, s:f,"
         " s:I, s:I, s:I, s:I}",

@@ -14,6 +14,7 @@ struct ap_status {
     struct ls_metrics *metrics;
     struct ls_http *http;
     struct ls_producer *producer; /* NULL: not published */
+    struct ls_consumer *consumer; /* NULL: not yet */
     int64_t started_us, last_progress_us, last_done, next_ms, last_us;
     double rate;
     bool starting;
@@ -23,6 +24,8 @@ struct ap_status {
 };
 
 extern const struct ls_metric ap_metrics[];
+/* Told of every change that reached the target; `arg` is the struct ls_metrics. */
+void ap_status_latency(void *arg, enum ap_clock clock, double seconds);
 /* Told of every call by the writer, from any thread; `arg` is the struct ls_metrics. */
 void ap_status_call(void *arg, const char *method, const char *status, double seconds);
 /* At most once a second; slower when the ledger is so large that counting takes long. */

@@ -33,6 +33,7 @@ struct cap_headroom {
     int socket; /* of the query that is running; -1 none */
     /* from the loop */
     char file[512];
+    uint64_t pos;
     uint32_t server_id;
     char uuid[40];
     int64_t read_us;
@@ -45,6 +46,7 @@ struct cap_headroom {
 struct logs {
     char first[512], last[512];
     int64_t files, bytes; /* in front of it */
+    int64_t rest;         /* bytes of it and of those behind it */
     bool found;
 };
 
@@ -54,6 +56,7 @@ list_logs(MYSQL *mysql, const char *file, struct logs *ret, struct ls_err *err)
     MYSQL_RES *rows = NULL;
     MYSQL_ROW row;
     struct logs logs = {0};
+    int64_t size;
 
     if (cap_query_rows(mysql, "SHOW BINARY LOGS", &rows, err) < 0)
         return -1;
@@ -64,9 +67,12 @@ list_logs(MYSQL *mysql, const char *file, struct logs *ret, struct ls_err *err)
             (void)snprintf(logs.first, sizeof(logs.first), "%s", row[0]);
         (void)snprintf(logs.last, sizeof(logs.last), "%s", row[0]);
         logs.found = logs.found || !strcmp(row[0], file);
-        if (!logs.found) {
+        size = row[1] ? strtoll(row[1], NULL, 10) : 0;
+        if (logs.found) {
+            logs.rest += size;
+        } else {
             logs.files++;
-            logs.bytes += row[1] ? strtoll(row[1], NULL, 10) : 0;
+            logs.bytes += size;
         }
     }
     mysql_free_result(rows);
@@ -109,6 +115,8 @@ take_answer(struct cap_headroom *h, const struct logs *logs, int64_t kept)
 
     *facts = (struct cap_headroom_facts){
         .known = true, .files = logs->files, .bytes = logs->bytes, .seconds = -1};
+    if (logs->rest > (int64_t)h->pos) /* read on since it was asked: nothing is left */
+        facts->behind = logs->rest - (int64_t)h->pos;
     if (kept > 0)
         facts->seconds = behind < kept ? kept - behind : 0;
     small = kept > 0 ? facts->seconds < kept / 4
@@ -255,6 +263,7 @@ cap_headroom_at(struct cap_headroom *h, const struct cap_position *position,
     if (!h->file[0] && *file)
         (void)pthread_cond_signal(&h->changed);
     (void)snprintf(h->file, sizeof(h->file), "%s", file);
+    h->pos = file == position->file ? position->pos : read->pos;
     (void)snprintf(h->uuid, sizeof(h->uuid), "%s", position->server_uuid);
     h->server_id = position->server_id;
     h->read_us = read_us ? read_us : position->ts_us;

@@ -13,6 +13,7 @@ struct cap_headroom_facts {
     bool known;
     /* Binlog files that are older than the one with our position: those are purged before it. */
     int64_t files, bytes;
+    int64_t behind; /* bytes in ours and the later ones that were not read yet */
     /* At least so long until age alone lets the source purge ours; -1: it does not purge by age. */
     int64_t seconds;
 };

@@ -77,6 +77,8 @@ cap_tell(struct capture *c)
     facts.read_us = c->read_us;
     facts.last_progress_us = c->last_progress_us;
     facts.events = cap_stream_events(c->stream);
+    facts.bytes = cap_stream_bytes(c->stream);
+    facts.in_flight = cap_publisher_in_flight(c->publisher);
     facts.rows = cap_publisher_rows(c->publisher);
     facts.commits = cap_publisher_commits(c->publisher);
     facts.reconnects = c->reconnects;
@@ -143,6 +145,7 @@ fall_back(struct capture *c, const struct ls_err *why, struct ls_err *err)
     cap_snapshot_drop(c->snapshot);
     cap_control_restart(c->control);
     c->reconnects++;
+    cap_status_retry(c->status, why->cause);
     if (!strcmp(why->cause, "too-large"))
         c->topics = false; /* a topic's limit is another now */
     if (of_source && !c->publisher_lost && cap_publisher_commit(c->publisher, &failure) == 0)

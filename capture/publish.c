@@ -526,6 +526,12 @@ cap_publisher_keep(struct cap_publisher *p, struct ls_err *err)
 }
 
 int64_t
+cap_publisher_in_flight(const struct cap_publisher *p)
+{
+    return p->open ? p->open_rows : 0;
+}
+
+int64_t
 cap_publisher_commits(const struct cap_publisher *p)
 {
     return p->commits;

@@ -86,6 +86,8 @@ int cap_publisher_wait_ms(const struct cap_publisher *publisher);
 int cap_publisher_commit(struct cap_publisher *publisher, struct ls_err *err);
 /* The same, also when nothing is open: the position is in the topic on return. */
 int cap_publisher_keep(struct cap_publisher *publisher, struct ls_err *err);
+/* Rows in the transaction that is open. */
+int64_t cap_publisher_in_flight(const struct cap_publisher *publisher);
 int64_t cap_publisher_commits(const struct cap_publisher *publisher);
 int64_t cap_publisher_rows(const struct cap_publisher *publisher); /* sent since the start */
 

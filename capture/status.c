@@ -43,6 +43,13 @@ enum {
     M_HEADROOM_FILES,
     M_HEADROOM_BYTES,
     M_HEADROOM_SECONDS,
+    M_LAG_BYTES,
+    M_IN_FLIGHT,
+    M_READ_BYTES,
+    M_SENT_BYTES,
+    M_RETRIES,
+    M_PROGRESS,
+    M_SNAPSHOT_WAITS,
 };
 
 const struct ls_metric cap_metrics[] = {
@@ -50,7 +57,8 @@ const struct ls_metric cap_metrics[] = {
     [M_PUBLISHED] = {"lockstep_capture_published_total", LS_COUNTER, NULL, "Records published."},
     [M_FILTERED] = {"lockstep_capture_filtered_total", LS_COUNTER, "reason",
                     "Rows left out on purpose."},
-    [M_DEAD] = {"lockstep_capture_dead_total", LS_COUNTER, "cause", "Rows in the dead letters."},
+    [M_DEAD] = {"lockstep_capture_dead_letters_total", LS_COUNTER, "cause",
+                "Rows in the dead letters."},
     [M_LAG] = {"lockstep_capture_lag_seconds", LS_GAUGE, NULL,
                "Now minus how far the source was read."},
     [M_EVENTS] = {"lockstep_capture_events_total", LS_COUNTER, NULL,
@@ -92,6 +100,21 @@ const struct ls_metric cap_metrics[] = {
     [M_HEADROOM_SECONDS] = {"lockstep_capture_binlog_headroom_seconds", LS_GAUGE, NULL,
                             "At least so long until age alone lets the source purge what was not "
                             "read; NaN: not known, or it does not purge by age."},
+    [M_LAG_BYTES] = {"lockstep_capture_lag_bytes", LS_GAUGE, NULL,
+                     "Binlog at the source behind our position, as of the last look "
+                     "([source] headroom_ms); NaN: not known."},
+    [M_IN_FLIGHT] = {"lockstep_capture_in_flight", LS_GAUGE, NULL,
+                     "Records in the Kafka transaction that is open."},
+    [M_READ_BYTES] = {"lockstep_capture_read_bytes_total", LS_COUNTER, NULL,
+                      "Binlog events read since the start."},
+    [M_SENT_BYTES] = {"lockstep_capture_sent_bytes_total", LS_COUNTER, NULL,
+                      "Keys and values given to Kafka since the start."},
+    [M_RETRIES] = {"lockstep_capture_retries_total", LS_COUNTER, "cause",
+                   "Failures after which it went on from the position, by cause."},
+    [M_PROGRESS] = {"lockstep_capture_last_progress_timestamp_seconds", LS_GAUGE, NULL,
+                    "When rows were committed last, since 1970; 0: not since the start."},
+    [M_SNAPSHOT_WAITS] = {"lockstep_capture_snapshot_waits", LS_GAUGE, NULL,
+                          "1 while the snapshot waits for the stream."},
     {NULL, LS_COUNTER, NULL, NULL},
 };
 
@@ -201,14 +224,16 @@ cap_status_standby(struct cap_status *s, bool standby)
                    ls_config_str(s->config, "lockstep", "instance"));
 }
 
-/* Counters of metrics.h only go up; the difference to what the position says is added. */
 static void
 set_counter(struct cap_status *s, int id, const char *label, int64_t value)
 {
-    double difference = (double)value - ls_metric_get(s->metrics, id, label);
+    ls_metric_reach(s->metrics, id, label, (double)value);
+}
 
-    if (difference > 0)
-        ls_metric_add(s->metrics, id, label, difference);
+void
+cap_status_retry(struct cap_status *s, const char *cause)
+{
+    ls_metric_add(s->metrics, M_RETRIES, cause[0] ? cause : "failed", 1);
 }
 
 static int64_t
@@ -268,7 +293,14 @@ set_metrics(struct cap_status *s, const struct cap_facts *facts, int64_t now)
     ls_metric_set(s->metrics, M_HEADROOM_BYTES, NULL, room->known ? (double)room->bytes : NAN);
     ls_metric_set(s->metrics, M_HEADROOM_SECONDS, NULL,
                   room->known && room->seconds >= 0 ? (double)room->seconds : NAN);
+    ls_metric_set(s->metrics, M_LAG_BYTES, NULL, room->known ? (double)room->behind : NAN);
     ls_metric_set(s->metrics, M_BALANCE, NULL, (double)cap_counters_balance(c));
+    ls_metric_set(s->metrics, M_IN_FLIGHT, NULL, (double)facts->in_flight);
+    set_counter(s, M_READ_BYTES, NULL, facts->bytes);
+    set_counter(s, M_SENT_BYTES, NULL, ls_kafka_sent_bytes());
+    ls_metric_set(s->metrics, M_PROGRESS, NULL, (double)facts->last_progress_us / 1e6);
+    ls_metric_set(s->metrics, M_SNAPSHOT_WAITS, NULL,
+                  p->snapshot.phase == CAP_SNAPSHOT_RUNNING && facts->waits);
 }
 
 static json_t *
@@ -367,7 +399,8 @@ headroom_json(const struct cap_headroom_facts *room)
 
     if (!room->known)
         return json_null();
-    o = json_pack("{s:I, s:I}", "files", (json_int_t)room->files, "bytes", (json_int_t)room->bytes);
+    o = json_pack("{s:I, s:I, s:I}", "files", (json_int_t)room->files, "bytes",
+                  (json_int_t)room->bytes, "behind", (json_int_t)room->behind);
     json_object_set_new(o, "seconds",
                         room->seconds < 0 ? json_null() : json_integer(room->seconds));
     return o;

@@ -21,7 +21,8 @@ struct cap_facts {
     bool waits;         /* a chunk waits for the stream */
     int64_t read_us;    /* 0: not known */
     int64_t last_progress_us;
-    int64_t events, rows, commits, reconnects; /* since the start */
+    int64_t events, bytes, rows, commits, reconnects; /* since the start */
+    int64_t in_flight;                                /* records of the open transaction */
     bool commands_on;
     const int64_t *commands; /* CAP_CONTROL_COUNTS of them, since the start */
     struct cap_headroom_facts headroom;
@@ -40,6 +41,8 @@ void cap_status_ready(struct cap_status *status, const char *why);
 void cap_status_ready_until(struct cap_status *status, int64_t mono_ms, const char *stuck);
 /* A standby is ready, and its document goes under a key of its own. */
 void cap_status_standby(struct cap_status *status, bool standby);
+/* Something failed, and is done again. */
+void cap_status_retry(struct cap_status *status, const char *cause);
 /* Once a second. A status record that cannot be sent is logged and given up. */
 void cap_status_tick(struct cap_status *status, const struct cap_facts *facts);
 

@@ -294,6 +294,7 @@ cap_stream_take(struct cap_stream *s, const struct cap_packet *packet, struct ls
     if (cap_event_parse(packet->p, packet->n, s->checksum, &event, err) < 0)
         return -1;
     s->events++;
+    s->bytes += (int64_t)packet->n;
     s->received_us = packet->received_us;
     switch (cap_event_classify(event.type, event.flags)) {
     case CAP_CLASS_UNKNOWN:
@@ -385,4 +386,10 @@ int64_t
 cap_stream_events(const struct cap_stream *s)
 {
     return s->events;
+}
+
+int64_t
+cap_stream_bytes(const struct cap_stream *s)
+{
+    return s->bytes;
 }

@@ -48,5 +48,6 @@ int64_t cap_stream_groups(const struct cap_stream *stream); /* transactions that
  * had no more, else the last transaction's commit time; 0: not known yet. */
 int64_t cap_stream_read_us(const struct cap_stream *stream);
 int64_t cap_stream_events(const struct cap_stream *stream);
+int64_t cap_stream_bytes(const struct cap_stream *stream); /* of those events */
 
 #endif

@@ -56,14 +56,29 @@ answer_text(struct MHD_Connection *connection, unsigned status, const char *text
     return answer(connection, status, "text/plain; charset=utf-8", text, strlen(text));
 }
 
+/* Why it is not ready, or NULL. Under the lock. */
+static const char *
+not_ready(const struct ls_http *http)
+{
+    int64_t until = atomic_load(&http->ready_until);
+
+    if (http->why)
+        return http->why;
+    return until > 0 && ls_mono_ms() > until ? atomic_load(&http->stuck) : NULL;
+}
+
 static enum MHD_Result
 answer_metrics(struct ls_http *http, struct MHD_Connection *connection)
 {
     struct ls_buf out;
     enum MHD_Result r;
+    bool ready;
 
+    pthread_mutex_lock(&http->lock);
+    ready = !not_ready(http);
+    pthread_mutex_unlock(&http->lock);
     ls_buf_init(&out, TEXT_MAX);
-    metrics_print(http->metrics, &out);
+    metrics_print(http->metrics, ready, &out);
     if (out.failed)
         r = answer_text(connection, 500, "too many metrics\n");
     else
@@ -76,14 +91,12 @@ answer_metrics(struct ls_http *http, struct MHD_Connection *connection)
 static enum MHD_Result
 answer_ready(struct ls_http *http, struct MHD_Connection *connection)
 {
-    int64_t until = atomic_load(&http->ready_until);
-    const char *stuck = until > 0 && ls_mono_ms() > until ? atomic_load(&http->stuck) : NULL;
+    const char *why;
     enum MHD_Result r;
 
     pthread_mutex_lock(&http->lock);
-    if (http->why)
-        stuck = http->why;
-    r = answer_text(connection, stuck ? 503 : 200, stuck ? stuck : "ready\n");
+    why = not_ready(http);
+    r = answer_text(connection, why ? 503 : 200, why ? why : "ready\n");
     pthread_mutex_unlock(&http->lock);
     return r;
 }

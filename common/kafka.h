@@ -67,6 +67,10 @@ int ls_producer_commit(struct ls_producer *producer, struct ls_err *err);
 /* Also when begin, send or commit failed. After -1 this producer is done for: free it, make a new
  * one. Without an open transaction it does nothing and returns 0. */
 int ls_producer_abort(struct ls_producer *producer, struct ls_err *err);
+/* Keys and values of what this process has handed to librdkafka, aborted transactions included, and
+ * of what was polled. */
+int64_t ls_kafka_sent_bytes(void);
+int64_t ls_kafka_received_bytes(void);
 /* For plain producers: waits until all that was sent is acknowledged. */
 int ls_producer_flush(struct ls_producer *producer, int timeout_ms, struct ls_err *err);
 
@@ -112,6 +116,10 @@ int ls_consumer_poll(struct ls_consumer *consumer, int timeout_ms, struct ls_mes
                      struct ls_err *err);
 /* Records (and events) that have been fetched and not yet polled. */
 size_t ls_consumer_waiting(struct ls_consumer *consumer);
+/* How many offsets of the assigned partitions lie before their ends and were not polled: records,
+ * and the marks of transactions. From what librdkafka has heard last, no question to the broker; -1
+ * while it has heard nothing. */
+int64_t ls_consumer_behind(struct ls_consumer *consumer);
 /* Back to the group's committed offsets (or the ones given at assignment), after an abort. */
 int ls_consumer_rewind(struct ls_consumer *consumer, struct ls_err *err);
 /* Plain commit of these offsets for the group (apply; never used beside send_offsets). */

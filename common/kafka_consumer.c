@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "common/run.h"
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,8 @@
 
 typedef rd_kafka_topic_partition_list_t plist;
 typedef rd_kafka_topic_partition_t pentry;
+
+static _Atomic int64_t received_bytes;
 
 struct ls_consumer {
     rd_kafka_t *rk;
@@ -345,6 +348,8 @@ message_take(rd_kafka_message_t *m, struct ls_message **ret, struct ls_err *err)
     message->key = (struct ls_str){m->key, m->key_len};
     message->value = (struct ls_str){m->payload, m->len};
     message->opaque = m;
+    atomic_fetch_add_explicit(&received_bytes, (int64_t)(m->key_len + m->len),
+                              memory_order_relaxed);
     if (rd_kafka_message_headers(m, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR) {
         struct ls_header *h = message->headers;
         const void *p;
@@ -523,6 +528,30 @@ ls_consumer_rewind(struct ls_consumer *consumer, struct ls_err *err)
         positions_set(consumer, list);
     rd_kafka_topic_partition_list_destroy(list);
     return r;
+}
+
+int64_t
+ls_kafka_received_bytes(void)
+{
+    return atomic_load_explicit(&received_bytes, memory_order_relaxed);
+}
+
+int64_t
+ls_consumer_behind(struct ls_consumer *consumer)
+{
+    int64_t behind = -1;
+
+    for (int i = 0; i < consumer->positions->cnt; i++) {
+        const pentry *p = &consumer->positions->elems[i];
+        int64_t first = -1, end = -1;
+
+        if (p->offset < 0 ||
+            rd_kafka_get_watermark_offsets(consumer->rk, p->topic, p->partition, &first, &end) != 0)
+            continue;
+        if (end >= 0)
+            behind = (behind < 0 ? 0 : behind) + (end > p->offset ? end - p->offset : 0);
+    }
+    return behind;
 }
 
 size_t

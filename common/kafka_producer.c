@@ -28,6 +28,8 @@
 #define COMMIT_TRIES 5
 #define ABORT_FLUSH_MS 1000
 
+static _Atomic int64_t sent_bytes;
+
 struct ls_producer {
     rd_kafka_t *rk;
     bool transactional, open;
@@ -277,6 +279,8 @@ ls_producer_send(struct ls_producer *producer, const char *topic, int32_t partit
                                  "Kafka took nothing for %d s", QUEUE_MS / 1000);
         rd_kafka_poll(producer->rk, FULL_MS);
     }
+    if (!code)
+        atomic_fetch_add_explicit(&sent_bytes, (int64_t)(key.n + value.n), memory_order_relaxed);
     if (++producer->sent % 256 == 0)
         rd_kafka_poll(producer->rk, 0);
     if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
@@ -287,6 +291,12 @@ ls_producer_send(struct ls_producer *producer, const char *topic, int32_t partit
         return producer_fail(producer, rd_kafka_error_new(code, "%s", rd_kafka_err2str(code)),
                              "produce", err);
     return code ? kafka_fail(err, code, "produce") : 0;
+}
+
+int64_t
+ls_kafka_sent_bytes(void)
+{
+    return atomic_load_explicit(&sent_bytes, memory_order_relaxed);
 }
 
 int

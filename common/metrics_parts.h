@@ -7,7 +7,7 @@
 #include "common/buf.h"
 #include "common/metrics.h"
 
-/* Prometheus' text format, version 0.0.4. */
-void metrics_print(struct ls_metrics *metrics, struct ls_buf *out);
+/* Prometheus' text format, version 0.0.4. `ready`: /readyz says so. */
+void metrics_print(struct ls_metrics *metrics, bool ready, struct ls_buf *out);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * Prints docs/configuration.md, docs/metrics.md and docs/columns.md, from the table of options, the
+ * Prints docs/configuration.md, docs/METRICS.md and docs/columns.md, from the table of options, the
  * daemons' tables of metrics and transform's table of columns. A unit test compares the files with
  * what is printed here, so an option, a metric or a column that nobody documented does not exist.
  */
@@ -96,31 +96,44 @@ print_configuration(FILE *out)
 }
 
 static void
+print_table(const char *name, const struct ls_metric *table, FILE *out)
+{
+    static const char *const types[] = {
+        [LS_COUNTER] = "counter", [LS_GAUGE] = "gauge", [LS_HISTOGRAM] = "histogram"};
+
+    fprintf(out, "\n## %s\n\n| metric | type | labels | |\n|---|---|---|---|\n", name);
+    for (const struct ls_metric *metric = table; metric->name; metric++) {
+        fprintf(out, "| `%s` | %s | %s | ", metric->name, types[metric->type],
+                metric->label ? metric->label : "");
+        cell(metric->help, out);
+        fputs(" |\n", out);
+    }
+}
+
+static void
 print_metrics(FILE *out)
 {
     static const struct {
         const char *name;
         const struct ls_metric *table;
-    } stages[] = {{"capture", cap_metrics}, {"transform", tf_metrics}, {"apply", ap_metrics}};
-    static const char *const types[] = {
-        [LS_COUNTER] = "counter", [LS_GAUGE] = "gauge", [LS_HISTOGRAM] = "histogram"};
+    } stages[] = {{"lockstep-capture", cap_metrics},
+                  {"lockstep-transform", tf_metrics},
+                  {"lockstep-apply", ap_metrics}};
 
     fputs("# Metrics\n\n"
           "<!-- printed by `lockstep reference metrics`; a test compares -->\n\n"
-          "Each daemon answers `/metrics` (Prometheus text) at `[http] listen:port`. A metric has "
-          "at most one label, whose\nvalues are few; no user names, no paths. Besides these each "
-          "has `lockstep_build_info`.\n",
+          "Each daemon answers `/metrics` (Prometheus text) at `[http] listen:port`. A label's "
+          "values are few words of the\nprogram's own, at most 200 of a metric (then `other`); no "
+          "user names, no paths. Counters that are not \"since the\nstart\" are kept with the "
+          "position or the ledger. Alert rules are in `packaging/prometheus`, dashboards in\n"
+          "`packaging/grafana`, what to do in `docs/runbooks`.\n\n"
+          "What is not there: how many rows capture is behind (a binlog does not say; its bytes "
+          "do), and how many bytes\ntransform and apply are (a topic does not say; its offsets "
+          "do).\n",
           out);
-    for (size_t i = 0; i < sizeof stages / sizeof stages[0]; i++) {
-        fprintf(out, "\n## lockstep-%s\n\n| metric | type | label | |\n|---|---|---|---|\n",
-                stages[i].name);
-        for (const struct ls_metric *metric = stages[i].table; metric->name; metric++) {
-            fprintf(out, "| `%s` | %s | %s | ", metric->name, types[metric->type],
-                    metric->label ? metric->label : "");
-            cell(metric->help, out);
-            fputs(" |\n", out);
-        }
-    }
+    print_table("all daemons", ls_metrics_of_all, out);
+    for (size_t i = 0; i < sizeof stages / sizeof stages[0]; i++)
+        print_table(stages[i].name, stages[i].table, out);
 }
 
 int

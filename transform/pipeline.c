@@ -340,7 +340,8 @@ batch_throw_away(struct tf_pipeline *p, const struct ls_err *why, struct ls_err 
     struct ls_err trouble = {0};
 
     ls_log_err(LS_WARN, "batch-aborted", why);
-    ls_metric_add(tf_status_metrics(p->status), TF_M_ABORTS, NULL, 1);
+    ls_metric_add(tf_status_metrics(p->status), TF_M_RETRIES, why->cause[0] ? why->cause : "failed",
+                  1);
     if (p->open && !renew && ls_producer_abort(p->producer, &trouble) < 0) {
         if (trouble.kind == LS_ERR_FATAL && !is_only_late(p, &trouble)) {
             *err = trouble;
@@ -432,6 +433,8 @@ tell(struct tf_pipeline *p, int64_t now_ms)
     p->facts.lag_us = oldest ? ls_now_us() - oldest : 0;
     if (p->facts.lag_us < 0)
         p->facts.lag_us = 0;
+    p->facts.lag_records = ls_consumer_behind(p->consumer);
+    p->facts.in_flight = p->open ? p->in_batch : 0;
     tf_reach_snapshot(p->reach, &p->facts.snapshots_open, &p->facts.snapshot_done,
                       &p->facts.snapshot_rows);
     tf_status_tick(p->status, &p->facts);

@@ -12,6 +12,7 @@
 #include "common/log.h"
 #include "common/run.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,12 +33,28 @@ const struct ls_metric tf_metrics[] = {
     [TF_M_PARTITIONS] = {"lockstep_transform_partitions", LS_GAUGE, NULL, "Partitions held."},
     [TF_M_COMMITS] = {"lockstep_transform_commits_total", LS_COUNTER, NULL,
                       "Transactions committed."},
-    [TF_M_ABORTS] = {"lockstep_transform_aborts_total", LS_COUNTER, NULL, "Transactions aborted."},
+    [TF_M_RETRIES] = {"lockstep_transform_retries_total", LS_COUNTER, "cause",
+                      "Transactions that were aborted and done again, by cause."},
     [TF_M_BARRIERS] = {"lockstep_transform_barriers_total", LS_COUNTER, NULL,
                        "Times the small topics were read to their end for an unknown storage, "
                        "mimetype or account."},
     [TF_M_COMMIT_SECONDS] = {"lockstep_transform_commit_seconds", LS_HISTOGRAM, NULL,
                              "Time of a commit."},
+    [TF_M_LAG_RECORDS] = {"lockstep_transform_lag_records", LS_GAUGE, NULL,
+                          "Offsets of its topics that it has not read, transactions' marks "
+                          "included; NaN: not known."},
+    [TF_M_IN_FLIGHT] = {"lockstep_transform_in_flight", LS_GAUGE, NULL,
+                        "Rows read in the transaction that is open."},
+    [TF_M_RECEIVED_BYTES] = {"lockstep_transform_received_bytes_total", LS_COUNTER, NULL,
+                             "Keys and values read from Kafka since the start."},
+    [TF_M_SENT_BYTES] = {"lockstep_transform_sent_bytes_total", LS_COUNTER, NULL,
+                         "Keys and values given to Kafka since the start."},
+    [TF_M_PROGRESS] = {"lockstep_transform_last_progress_timestamp_seconds", LS_GAUGE, NULL,
+                       "When it committed last, since 1970; 0: not since the start."},
+    [TF_M_SNAPSHOT_ROWS] = {"lockstep_transform_snapshot_rows", LS_GAUGE, NULL,
+                            "Rows of the last snapshot that went through."},
+    [TF_M_SNAPSHOT_RUNNING] = {"lockstep_transform_snapshot_running", LS_GAUGE, NULL,
+                               "1 between the brackets of a snapshot."},
     [TF_M_COUNT] = {NULL, LS_COUNTER, NULL, NULL},
 };
 
@@ -116,7 +133,17 @@ set_metrics(struct tf_status *s, const struct tf_facts *f)
     }
     ls_metric_set(s->metrics, TF_M_ROWS, NULL, (double)f->counts->in);
     ls_metric_set(s->metrics, TF_M_BALANCE, NULL, (double)tf_counts_balance(f->counts));
-    ls_metric_set(s->metrics, TF_M_LAG, NULL, (double)f->lag_us / 1e6);
+    /* without partitions nothing is known: at least since the start */
+    ls_metric_set_age(s->metrics, TF_M_LAG, NULL,
+                      (double)(f->assigned ? f->lag_us : ls_now_us() - s->started_us) / 1e6);
+    ls_metric_set(s->metrics, TF_M_LAG_RECORDS, NULL,
+                  f->lag_records < 0 ? NAN : (double)f->lag_records);
+    ls_metric_set(s->metrics, TF_M_IN_FLIGHT, NULL, (double)f->in_flight);
+    ls_metric_reach(s->metrics, TF_M_RECEIVED_BYTES, NULL, (double)ls_kafka_received_bytes());
+    ls_metric_reach(s->metrics, TF_M_SENT_BYTES, NULL, (double)ls_kafka_sent_bytes());
+    ls_metric_set(s->metrics, TF_M_PROGRESS, NULL, (double)f->last_progress_us / 1e6);
+    ls_metric_set(s->metrics, TF_M_SNAPSHOT_ROWS, NULL, (double)f->snapshot_rows);
+    ls_metric_set(s->metrics, TF_M_SNAPSHOT_RUNNING, NULL, f->snapshots_open > 0);
     ls_metric_set(s->metrics, TF_M_PARTITIONS, NULL, f->partitions);
 }
 

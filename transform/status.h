@@ -19,9 +19,16 @@ enum {
     TF_M_LAG,
     TF_M_PARTITIONS,
     TF_M_COMMITS,
-    TF_M_ABORTS,
+    TF_M_RETRIES,
     TF_M_BARRIERS,
     TF_M_COMMIT_SECONDS,
+    TF_M_LAG_RECORDS,
+    TF_M_IN_FLIGHT,
+    TF_M_RECEIVED_BYTES,
+    TF_M_SENT_BYTES,
+    TF_M_PROGRESS,
+    TF_M_SNAPSHOT_ROWS,
+    TF_M_SNAPSHOT_RUNNING,
     TF_M_COUNT
 };
 extern const struct ls_metric tf_metrics[];
@@ -32,6 +39,8 @@ struct tf_facts {
     bool assigned;                  /* the group has given us our partitions (perhaps none) */
     int partitions;
     int64_t lag_us;           /* 0 when nothing is known yet */
+    int64_t lag_records;      /* -1: not known */
+    int64_t in_flight;        /* rows of the open transaction */
     int64_t last_progress_us; /* wall clock of the last commit */
     int snapshots_open;       /* partitions between `begin` and `end` */
     bool snapshot_done;

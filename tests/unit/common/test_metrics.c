@@ -6,11 +6,12 @@
 #include "common/run.h"
 #include <curl/curl.h>
 
-enum { M_ROWS, M_LAG, M_CALLS };
+enum { M_ROWS, M_LAG, M_CALLS, M_BOTH };
 static const struct ls_metric table[] = {
     [M_ROWS] = {"t_rows_total", LS_COUNTER, "table", "Rows.\nBy \\ table."},
     [M_LAG] = {"t_lag_seconds", LS_GAUGE, NULL, "Lag."},
     [M_CALLS] = {"t_call_seconds", LS_HISTOGRAM, "method", "Calls."},
+    [M_BOTH] = {"t_calls_total", LS_COUNTER, "method,status", "Calls."},
     {NULL, LS_COUNTER, NULL, NULL},
 };
 
@@ -20,7 +21,7 @@ printed(struct ls_metrics *m)
     struct ls_buf out;
 
     ls_buf_init(&out, 1 << 20);
-    metrics_print(m, &out);
+    metrics_print(m, true, &out);
     assert_non_null(ls_buf_text(&out));
     return out;
 }
@@ -76,16 +77,59 @@ an_age_rises_until_it_is_set_again(void **state)
 }
 
 static void
-label_values_are_escaped(void **state)
+label_values_that_are_no_words_of_ours_are_not_shown(void **state)
+{
+    static const char *const values[] = {
+        "a\"b", "back\\slash", "two\nlines", "/home/alice/x", "alice@example.com",
+        "a,b",  "\xc3\xa4",    "{}"};
+    struct ls_metrics *m = ls_metrics_new("t", table);
+    char all[100];
+    struct ls_buf out;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
+        ls_metric_add(m, M_ROWS, values[i], 1);
+    memset(all, 'a', sizeof(all));
+    all[65] = '\0';
+    ls_metric_add(m, M_ROWS, all, 1);
+    ls_metric_add(m, M_ROWS, "left:trash-info", 1);
+    out = printed(m);
+    has(&out, "# TYPE t_rows_total counter\nt_rows_total{table=\"other\"} 9\n"
+              "t_rows_total{table=\"left:trash-info\"} 1\n#");
+    ls_buf_free(&out);
+    ls_metrics_free(m);
+}
+
+static void
+two_labels_are_parted_when_printed(void **state)
 {
     struct ls_metrics *m = ls_metrics_new("t", table);
     struct ls_buf out;
 
     (void)state;
-    ls_metric_add(m, M_ROWS, "a\"b\\c\nd", 1);
+    ls_metric_add(m, M_BOTH, "Stat,ok", 2);
+    ls_metric_add(m, M_BOTH, "Stat,timeout", 1);
+    ls_metric_add(m, M_BOTH, "Stat", 1);
+    ls_metric_add(m, M_BOTH, "Stat,a,b", 1);
     out = printed(m);
-    has(&out, "t_rows_total{table=\"a\\\"b\\\\c\\nd\"} 1\n");
+    has(&out, "t_calls_total{method=\"Stat\",status=\"ok\"} 2\n"
+              "t_calls_total{method=\"Stat\",status=\"timeout\"} 1\n"
+              "t_calls_total{method=\"other\",status=\"other\"} 2\n");
     ls_buf_free(&out);
+    ls_metrics_free(m);
+}
+
+static void
+a_counter_reaches_what_is_counted_elsewhere_and_never_falls(void **state)
+{
+    struct ls_metrics *m = ls_metrics_new("t", table);
+
+    (void)state;
+    ls_metric_reach(m, M_ROWS, "x", 7);
+    ls_metric_reach(m, M_ROWS, "x", 5);
+    assert_true(ls_metric_get(m, M_ROWS, "x") == 7);
+    ls_metric_reach(m, M_ROWS, "x", 8);
+    assert_true(ls_metric_get(m, M_ROWS, "x") == 8);
     ls_metrics_free(m);
 }
 
@@ -193,12 +237,16 @@ readyz_says_why_not_and_then_yes(void **state)
     (void)state;
     assert_int_equal(get(port, "/readyz", "GET", &reply), 503);
     assert_string_equal(reply.text, "starting");
+    assert_int_equal(get(port, "/metrics", "GET", &reply), 200);
+    assert_non_null(strstr(reply.text, "\nlockstep_ready 0\n"));
     ls_http_ready(http, "no source");
     assert_int_equal(get(port, "/readyz", "GET", &reply), 503);
     assert_string_equal(reply.text, "no source");
     assert_int_equal(get(port, "/healthz", "GET", &reply), 200);
     ls_http_ready(http, NULL);
     assert_int_equal(get(port, "/readyz", "GET", &reply), 200);
+    assert_int_equal(get(port, "/metrics", "GET", &reply), 200);
+    assert_non_null(strstr(reply.text, "\nlockstep_ready 1\n"));
     ls_http_stop(http);
     ls_metrics_free(m);
 }
@@ -281,7 +329,9 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counters_and_gauges_have_help_type_and_value),
         cmocka_unit_test(an_age_rises_until_it_is_set_again),
-        cmocka_unit_test(label_values_are_escaped),
+        cmocka_unit_test(label_values_that_are_no_words_of_ours_are_not_shown),
+        cmocka_unit_test(two_labels_are_parted_when_printed),
+        cmocka_unit_test(a_counter_reaches_what_is_counted_elsewhere_and_never_falls),
         cmocka_unit_test(histograms_count_into_cumulative_buckets),
         cmocka_unit_test(label_values_cannot_grow_without_end),
         cmocka_unit_test(readyz_says_why_not_and_then_yes),

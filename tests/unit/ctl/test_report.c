@@ -171,7 +171,7 @@ reference_pages_are_what_the_tables_say(void **state)
 {
     (void)state;
     page_agrees("configuration", "docs/configuration.md");
-    page_agrees("metrics", "docs/metrics.md");
+    page_agrees("metrics", "docs/METRICS.md");
     page_agrees("columns", "docs/columns.md");
 }
 
