@@ -85,14 +85,14 @@ open_fail(int code, const char *what, struct ls_err *err)
         return ls_fail_cause(err, LS_ERR_RETRY, code, "content-missing", "%s is not there", what);
     case EACCES:
     case EPERM:
-        return ls_fail_cause(err, LS_ERR_RETRY, code, "content-missing", "%s is not readable: %s",
-                             what, strerror(code));
+        return ls_fail_cause(err, LS_ERR_RETRY, code, "content-unreadable",
+                             "%s is not readable: %s", what, strerror(code));
     case ENOSYS:
         return ls_fail_cause(err, LS_ERR_FATAL, code, "data",
                              "the kernel (5.6 or later is needed) or a sandbox has no openat2");
     default:
-        return ls_fail_cause(err, LS_ERR_RETRY, code, "content-missing", "cannot open %s: %s", what,
-                             strerror(code));
+        return ls_fail_cause(err, LS_ERR_RETRY, code, "content-unreadable", "cannot open %s: %s",
+                             what, strerror(code));
     }
 }
 
@@ -115,8 +115,9 @@ blob_file_open(struct ap_blob *blob, const struct ap_blob_want *want, struct ls_
     if (has_dot_dot(want->relative) || want->relative[0] == '/')
         return open_fail(EXDEV, "the file", err);
     home = open(want->home, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (home < 0)
-        return open_fail(errno == ELOOP ? ENOENT : errno, "the home folder", err);
+    if (home < 0) /* not mounted, perhaps: that says nothing about the file */
+        return ls_fail_cause(err, LS_ERR_RETRY, errno, "content-unreadable",
+                             "cannot open the home folder: %s", strerror(errno));
     blob->fd = open_beneath(home, want->relative);
     if (blob->fd < 0) {
         int code = errno;
@@ -259,7 +260,7 @@ ap_blob_read(struct ap_blob *blob, void *p, size_t n, struct ls_err *err)
         if (r < 0 && errno == EINTR)
             continue;
         if (r < 0)
-            return ls_fail_cause(err, LS_ERR_RETRY, errno, "content-missing",
+            return ls_fail_cause(err, LS_ERR_RETRY, errno, "content-unreadable",
                                  "reading the file failed: %s", strerror(errno));
         if (r == 0)
             return changed("shrank", err);

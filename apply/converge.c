@@ -6,8 +6,10 @@
  * itself; something that shall live is still inside of what shall go; half of a move between
  * storages has come; the old copy of what moved to another space is still the only one; the chain
  * of parents leads nowhere, or in a ring. Waits may form a ring (a -> b, b -> a): schedule.c sees
- * it and asks again with `forced`, and then the holder of the name is moved aside. Rows are trusted
- * in parent and name only, never in path.
+ * it and asks again with `forced`, and then the holder of the name is moved aside. Content that
+ * cannot be had at all (`given_up`) holds up nothing else: its node moves, goes to the trash and
+ * comes back with the content that it has. Rows are trusted in parent and name only, never in
+ * path.
  */
 #include "apply/converge.h"
 #include <stdio.h>
@@ -156,13 +158,20 @@ content_differs(const struct ap_desired *row, const struct ap_applied *node)
            (row->etag[0] && node->etag[0] && strcmp(row->etag, node->etag) != 0);
 }
 
+/* It shall have other content, and that can be had. */
+static bool
+content_due(const struct ap_desired *row, const struct ap_applied *node, struct ap_how how)
+{
+    return content_differs(row, node) && !how.given_up && !row->encrypted;
+}
+
 /* Content and time of a node that is where it belongs and live. */
 static void
 content_step(const struct ap_view *view, const struct ap_desired *row,
-             const struct ap_applied *node, struct ap_next *ret)
+             const struct ap_applied *node, struct ap_how how, struct ap_next *ret)
 {
     ret->verdict = AP_EQUAL;
-    if (row->folder)
+    if (row->folder || (content_differs(row, node) && !content_due(row, node, how)))
         return;
     if (content_differs(row, node)) {
         put_call(view, row, node, node->storage, ret);
@@ -197,7 +206,8 @@ way_out(const struct ap_view *view, int64_t from, int64_t top)
  * there already. `node` NULL: there is none. */
 static bool
 place_step(const struct ap_view *view, const struct ap_desired *row, const struct ap_applied *node,
-           int64_t storage, int64_t parent, const char *name, bool forced, struct ap_next *ret)
+           int64_t storage, int64_t parent, const char *name, struct ap_how how,
+           struct ap_next *ret)
 {
     char relative[AP_PATH_SIZE];
     struct ap_applied holder;
@@ -215,7 +225,7 @@ place_step(const struct ap_view *view, const struct ap_desired *row, const struc
     }
     if (view->node_at(view->arg, storage, parent, name, &holder) &&
         (!node || holder.id != node->id)) {
-        held(&holder, forced, ret);
+        held(&holder, how.forced, ret);
         return true;
     }
     if (!node && !row->folder)
@@ -265,7 +275,7 @@ gone_step(const struct ap_view *view, const struct ap_applied *node, struct ap_n
         return;
     }
     /* Content is never taken away before its new node is there. */
-    if (view->only_copy(view->arg, node->id, &who)) {
+    if (view->only_copy(view->arg, node->id, top != AP_ROOT, &who)) {
         wait_on(ret, "only-copy", who.kind, who.id);
         return;
     }
@@ -331,7 +341,7 @@ parent_node(const struct ap_view *view, const struct ap_desired *row, const stru
 
 static void
 live_step(const struct ap_view *view, const struct ap_desired *row, const struct ap_place *place,
-          const struct ap_applied *node, const struct ap_space_row *space, bool forced,
+          const struct ap_applied *node, const struct ap_space_row *space, struct ap_how how,
           struct ap_next *ret)
 {
     int64_t parent;
@@ -342,14 +352,14 @@ live_step(const struct ap_view *view, const struct ap_desired *row, const struct
     }
     if (!parent_node(view, row, place, &parent, ret))
         return;
-    if (!place_step(view, row, node, place->storage, parent, row->name, forced, ret) && node)
-        content_step(view, row, node, ret);
+    if (!place_step(view, row, node, place->storage, parent, row->name, how, ret) && node)
+        content_step(view, row, node, how, ret);
 }
 
 /* Something below a trash item: in its place there, wherever the item itself is now. */
 static void
 trash_inner_step(const struct ap_view *view, const struct ap_desired *row,
-                 const struct ap_place *place, const struct ap_applied *node, bool forced,
+                 const struct ap_place *place, const struct ap_applied *node, struct ap_how how,
                  struct ap_next *ret)
 {
     struct ap_applied up;
@@ -357,14 +367,14 @@ trash_inner_step(const struct ap_view *view, const struct ap_desired *row,
     bool there = node && view->node_of(view->arg, row->parent, &up) && node->parent == up.id &&
                  strcmp(node->name, row->name) == 0;
 
-    if (there && !content_differs(row, node)) {
+    if (there && !content_due(row, node, how)) {
         ret->verdict = AP_EQUAL; /* times of what lies in the trash are not looked after */
         return;
     }
     if (!parent_node(view, row, place, &parent, ret))
         return;
-    if (!place_step(view, row, node, place->storage, parent, row->name, forced, ret) && node)
-        content_step(view, row, node, ret);
+    if (!place_step(view, row, node, place->storage, parent, row->name, how, ret) && node)
+        content_step(view, row, node, how, ret);
 }
 
 /* Where a trash item is made, or was last: the folder it was deleted from when that is there. */
@@ -436,12 +446,12 @@ trash_waits(const struct ap_view *view, const struct ap_desired *row, const stru
 static void
 trash_top_step(const struct ap_view *view, const struct ap_desired *row,
                const struct ap_place *place, const struct ap_applied *node,
-               const struct ap_space_row *space, bool forced, struct ap_next *ret)
+               const struct ap_space_row *space, struct ap_how how, struct ap_next *ret)
 {
     char relative[AP_PATH_SIZE], name[AP_NAME_SIZE];
     int64_t parent, other;
     int64_t top = node ? ap_applied_top(view, node, relative, sizeof(relative)) : AP_ROOT;
-    bool differs = node && content_differs(row, node);
+    bool differs = node && content_due(row, node, how);
 
     if (node && top == node->id && !differs && trash_name_right(row, node) &&
         !view->reopened(view->arg, row->fileid)) {
@@ -456,7 +466,7 @@ trash_top_step(const struct ap_view *view, const struct ap_desired *row,
         return;
     /* Moved only while nothing else is to be done: the name under which it lies in the trash. */
     if (!staging_place(view, row, space, node, &parent, name, sizeof(name), ret) ||
-        place_step(view, row, node, place->storage, parent, name, forced, ret) || !node)
+        place_step(view, row, node, place->storage, parent, name, how, ret) || !node)
         return;
     if (differs) {
         put_call(view, row, node, node->storage, ret);
@@ -513,7 +523,7 @@ not_carried(const struct ap_view *view, const struct ap_applied *node, const cha
 
 static void
 carried(const struct ap_view *view, const struct ap_desired *row, const struct ap_place *place,
-        const struct ap_applied *node, bool forced, struct ap_next *ret)
+        const struct ap_applied *node, struct ap_how how, struct ap_next *ret)
 {
     struct ap_space_row space;
     int64_t twin;
@@ -541,15 +551,27 @@ carried(const struct ap_view *view, const struct ap_desired *row, const struct a
         return;
     }
     if (place->class == AP_CLASS_LIVE)
-        live_step(view, row, place, node, &space, forced, ret);
+        live_step(view, row, place, node, &space, how, ret);
     else if (place->top == row->fileid)
-        trash_top_step(view, row, place, node, &space, forced, ret);
+        trash_top_step(view, row, place, node, &space, how, ret);
     else
-        trash_inner_step(view, row, place, node, forced, ret);
+        trash_inner_step(view, row, place, node, how, ret);
+}
+
+/* Nothing is left to do but to say that its content is not the row's. */
+static void
+without_content(const struct ap_desired *row, const struct ap_applied *node, struct ap_how how,
+                struct ap_next *ret)
+{
+    if (ret->verdict != AP_EQUAL || !node || !content_differs(row, node) ||
+        content_due(row, node, how))
+        return;
+    ret->verdict = AP_DEAD;
+    ret->cause = row->encrypted ? "encrypted" : "content";
 }
 
 void
-ap_converge_node(const struct ap_view *view, int64_t fileid, bool forced, struct ap_next *ret)
+ap_converge_node(const struct ap_view *view, int64_t fileid, struct ap_how how, struct ap_next *ret)
 {
     struct ap_desired row;
     struct ap_applied node;
@@ -603,7 +625,8 @@ ap_converge_node(const struct ap_view *view, int64_t fileid, bool forced, struct
         return;
     case AP_CLASS_LIVE:
     case AP_CLASS_TRASH:
-        carried(view, &row, &place, have ? &node : NULL, forced, ret);
+        carried(view, &row, &place, have ? &node : NULL, how, ret);
+        without_content(&row, have ? &node : NULL, how, ret);
         return;
     }
 }

@@ -83,6 +83,12 @@ struct ap_place {
     int64_t broken;  /* ORPHAN, MOVING: the row it fails at */
 };
 
+/* What earlier looks have come to. */
+struct ap_how {
+    bool forced;   /* part of a ring of waits: move who holds the name aside */
+    bool given_up; /* its content cannot be had; the verdict when all else is done is AP_DEAD */
+};
+
 struct ap_view {
     void *arg;
     bool (*desired)(void *arg, int64_t fileid, struct ap_desired *ret);
@@ -96,8 +102,9 @@ struct ap_view {
     /* Somebody in the applied subtree of `node` who shall be elsewhere. */
     bool (*inside)(void *arg, int64_t node, struct ap_key *ret);
     /* A node without a file of its own any more, `node` or below it, that is the only copy: its
-     * file lives on and has no other node yet. */
-    bool (*only_copy)(void *arg, int64_t node, struct ap_key *ret);
+     * file lives on and has no other node yet. One whose file is a dead letter may go to the trash,
+     * and from there (`purge`) only when the source itself has erased the content in its trash. */
+    bool (*only_copy)(void *arg, int64_t node, bool purge, struct ap_key *ret);
     /* Somebody below `fileid` in the desired tree who is open and not parked for his own cause.
      * Content that is tried again counts: the item would have to come out for each try. */
     bool (*unfinished)(void *arg, int64_t fileid, int64_t *ret);
@@ -114,7 +121,8 @@ struct ap_view {
     bool (*owner_off)(void *arg, const struct ap_space_row *space, int64_t *ret);
 };
 
-void ap_converge_node(const struct ap_view *view, int64_t fileid, bool forced, struct ap_next *ret);
+void ap_converge_node(const struct ap_view *view, int64_t fileid, struct ap_how how,
+                      struct ap_next *ret);
 /* A node whose file lives in another space now. */
 void ap_converge_leftover(const struct ap_view *view, int64_t id, struct ap_next *ret);
 

@@ -297,9 +297,14 @@ park(struct ap_core *core, struct ap_work *work, const struct ap_next *next)
     snprintf(work->cause, sizeof(work->cause), "%s",
              is_open && other.cause[0] && strcmp(next->cause, "grant") == 0 ? other.cause
                                                                             : next->cause);
-    if (!is_open && ap_is_dead(core->ledger, next->on)) {
+    if (!is_open && ap_is_dead(core->ledger, next->on) && strcmp(next->cause, "name") == 0) {
+        work->forced = true; /* he will not give it up by himself */
+        work->state = AP_READY;
+        work->on = (struct ap_key){AP_NONE, 0};
+    } else if (!is_open && ap_is_dead(core->ledger, next->on)) {
         work->trouble = true;
-        snprintf(work->cause, sizeof(work->cause), "parent-dead");
+        snprintf(work->cause, sizeof(work->cause), "%s",
+                 strcmp(next->cause, "only-copy") == 0 ? "copy-kept" : "parent-dead");
     } else if (!is_open && listed(active_causes, next->cause)) {
         ap_work_open(core->ledger, next->on,
                      next->on.kind == AP_SPACE    ? AP_LANE_SPACES
@@ -367,18 +372,46 @@ ap_node_leave(struct ap_core *core, int64_t fileid)
     } while (n == 256 && !ap_ledger_failed(core->ledger));
 }
 
+/* Content that failed often enough, and the stream was read past the last of those tries with the
+ * row still the same (a newer one would have set `tries` back). A cause from elsewhere means that
+ * things have changed since: tried once more. */
+static bool
+content_is_dead(struct ap_core *core, const struct ap_work *work)
+{
+    int64_t read_us;
+
+    if (work->tries < core->options.content_tries || strncmp(work->cause, "content-", 8) != 0)
+        return false;
+    read_us = ap_number(core->ledger, 0,
+                        "SELECT read_us FROM offset WHERE topic = 'cs3.resource' AND partition ="
+                        " (SELECT partition FROM desired WHERE fileid = ?)",
+                        "i", work->key.id);
+    return read_us > work->tried_us + core->options.content_margin_us;
+}
+
+static const char *
+content_words(const char *cause)
+{
+    return strcmp(cause, "content-missing") == 0 ? "ownCloud's data directory has no such file"
+           : strcmp(cause, "content-unreadable") == 0
+               ? "the file cannot be read from ownCloud's data directory"
+               : "the file differs from what its row says (size, time or checksum)";
+}
+
 static void
 entity_next(struct ap_core *core, const struct ap_work *work, struct ap_next *next,
             struct ap_job *job)
 {
+    struct ap_how how = {work->forced, content_is_dead(core, work)};
+
     memset(next, 0, sizeof(*next));
     next->cause = "";
     switch (work->key.kind) {
     case AP_NODE:
-        ap_converge_node(&core->view, work->key.id, work->forced, next);
+        ap_converge_node(&core->view, work->key.id, how, next);
         for (int n = 0; next->verdict == AP_LEAVE && n < 3; n++) {
             ap_node_leave(core, work->key.id);
-            ap_converge_node(&core->view, work->key.id, work->forced, next);
+            ap_converge_node(&core->view, work->key.id, how, next);
         }
         break;
     case AP_LEFTOVER:
@@ -410,22 +443,6 @@ entity_next(struct ap_core *core, const struct ap_work *work, struct ap_next *ne
     }
 }
 
-/* Content that failed often enough, and the stream was read past the last try with the row still
- * the same (a newer one would have set `tries` back). */
-static bool
-content_is_dead(struct ap_core *core, const struct ap_work *work)
-{
-    int64_t read_us;
-
-    if (work->tries < core->options.content_tries)
-        return false;
-    read_us = ap_number(core->ledger, 0,
-                        "SELECT read_us FROM offset WHERE topic = 'cs3.resource' AND partition ="
-                        " (SELECT partition FROM desired WHERE fileid = ?)",
-                        "i", work->key.id);
-    return read_us > work->tried_us + core->options.content_margin_us;
-}
-
 /* Returns 1 when a call was started (the job is used), else 0. */
 static int
 start(struct ap_core *core, struct ap_work *work, struct ap_next *next, struct ap_job *job)
@@ -437,9 +454,7 @@ start(struct ap_core *core, struct ap_work *work, struct ap_next *next, struct a
     if (on_tree(next->op.call)) {
         job->op = next->op;
         if (next->op.call == AP_PUT_FILE && content_is_dead(core, work)) {
-            ap_work_dead(core, work,
-                         strncmp(work->cause, "content-", 8) == 0 ? work->cause : "content-missing",
-                         "content does not match its row");
+            ap_work_dead(core, work, work->cause, content_words(work->cause));
             return 0;
         }
         if (!job_fill(core, job, &err) || !has_ids(job)) {
@@ -502,7 +517,10 @@ look_at(struct ap_core *core, struct ap_key key, struct ap_job *job)
         ap_work_save(core->ledger, &work);
         return 0;
     case AP_DEAD:
-        ap_work_dead(core, &work, next.cause, "cannot be carried as it is");
+        if (strcmp(next.cause, "content") == 0)
+            ap_work_dead(core, &work, work.cause, content_words(work.cause));
+        else
+            ap_work_dead(core, &work, next.cause, "cannot be carried as it is");
         break;
     case AP_CALL:
         return start(core, &work, &next, job);

@@ -234,7 +234,8 @@ entity_trouble(struct ap_core *core, const struct ap_job *job, struct ap_work *w
     snprintf(work->cause, sizeof(work->cause), "%s", job->err.cause[0] ? job->err.cause : "failed");
     if (strncmp(job->err.cause, "content-", 8) == 0) {
         work->tries++;
-        work->tried_us = job->began_us;
+        if (work->tries <= core->options.content_tries) /* else the stream would never catch up */
+            work->tried_us = job->began_us;
         work->ready_at = now_ms() + ap_backoff(&core->options, work->tries);
         /* The next look may be the verdict: not before a heartbeat can have passed this try. */
         after = now_ms() + core->options.content_margin_us / 1000 + HEARTBEAT_MS;
@@ -365,7 +366,10 @@ job_done(struct ap_core *core, struct ap_job *job)
         work.attempts = 0;
         work.did = true;
         work.doubt = work.trouble = false;
-        work.cause[0] = '\0';
+        if (job->call == AP_PUT_FILE)
+            work.tries = 0;
+        if (work.tries == 0 || strncmp(work.cause, "content-", 8) != 0)
+            work.cause[0] = '\0'; /* else it says what is wrong with its content, moved or not */
         ap_work_save(core->ledger, &work);
         ap_wake(core->ledger, job->who);
     }

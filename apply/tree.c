@@ -143,8 +143,27 @@ shall_live(struct ap_ledger *ledger, int64_t fileid)
            space.type == CS3_SPACE_PERSONAL;
 }
 
+/* Its file is a dead letter: no other node will come before somebody looks into it. */
 static bool
-view_only_copy(void *arg, int64_t id, struct ap_key *ret)
+may_go(struct ap_ledger *ledger, int64_t fileid, bool purge)
+{
+    struct ap_view view = ap_ledger_view(ledger);
+    struct ap_desired row;
+    struct ap_place place;
+
+    if (!purge)
+        return ap_is_dead(ledger, (struct ap_key){AP_NODE, fileid});
+    if (ap_number(ledger, 0,
+                  "SELECT 1 FROM dead WHERE kind = 1 AND id = ? AND cause = 'content-missing'", "i",
+                  fileid) != 1 ||
+        !ap_desired_get(ledger, fileid, &row) || row.deleted)
+        return false;
+    ap_place_find(&view, &row, &place);
+    return place.class == AP_CLASS_TRASH;
+}
+
+static bool
+view_only_copy(void *arg, int64_t id, bool purge, struct ap_key *ret)
 {
     struct {
         int64_t id, fileid;
@@ -170,7 +189,7 @@ view_only_copy(void *arg, int64_t id, struct ap_key *ret)
         }
         ap_done(s);
         for (int i = 0; i < n; i++)
-            if (shall_live(arg, found[i].fileid)) {
+            if (shall_live(arg, found[i].fileid) && !may_go(arg, found[i].fileid, purge)) {
                 *ret = (struct ap_key){AP_NODE, found[i].fileid};
                 return true;
             }

@@ -18,6 +18,7 @@
 struct model_row {
     int64_t fileid, storage, parent, mtime;
     bool folder, deleted;
+    bool erased; /* its content is not on the disk, though the row is there */
     char name[100], sha1[41], etag[40];
 };
 
@@ -96,6 +97,7 @@ static void
 model_content(struct model *m, struct model_row *row)
 {
     row->mtime = ++m->clock + 1700000000;
+    row->erased = false;
     snprintf(row->sha1, sizeof(row->sha1), "%040llx", (unsigned long long)m->clock);
     snprintf(row->etag, sizeof(row->etag), "e%llx", (unsigned long long)m->clock);
 }
@@ -368,7 +370,7 @@ model_content_at(void *arg, const char *owner, const char *relative)
     for (char *save = NULL, *part = strtok_r(path, "/", &save); part && row;
          part = strtok_r(NULL, "/", &save))
         row = model_child(m, row->fileid, part);
-    return row && !row->folder ? row->sha1 : NULL;
+    return row && !row->folder && !row->erased ? row->sha1 : NULL;
 }
 
 #endif

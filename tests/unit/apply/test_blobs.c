@@ -353,8 +353,8 @@ what_is_not_there_may_come(void **state)
     (void)state;
     refused(want("files/nope", -1, NULL), LS_ERR_RETRY, "content-missing");
     refused(want("files/hello/under", -1, NULL), LS_ERR_RETRY, "content-missing");
-    w.home = "/nonexistent/home";
-    refused(w, LS_ERR_RETRY, "content-missing");
+    w.home = "/nonexistent/home"; /* a volume that is not mounted says nothing about a file */
+    refused(w, LS_ERR_RETRY, "content-unreadable");
 }
 
 static struct ls_config *
