@@ -42,6 +42,7 @@ SUITES = {
     "fuzz": (400, MAKE + ["fuzz-smoke"]),
     "contract": (600, pytest("tests/contract")),
     "workload": (60, pytest("tests/workload")),
+    "ops": (60, pytest("tests/ops")),
     "source": (1800, pytest("tests/scenarios/source")),
     "exact": (1700, pytest("tests/scenarios/exact")),
     "capture": (1500, pytest("tests/scenarios/capture")),
