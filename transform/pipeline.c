@@ -61,6 +61,8 @@ struct tf_pipeline {
     bool open;    /* a transaction is */
     bool suspect; /* the producer failed; whether its last commit succeeded is not known */
     int64_t opened_ms;
+    int64_t waited_since_ms; /* its oldest row, as far as we know */
+    int64_t commit_begun_ms; /* the last one, if rows came meanwhile; else 0 */
     int64_t in_batch;
     int64_t told_ms;
     struct ls_err broken; /* a rebalance could not commit; kind NONE: all is well */
@@ -239,6 +241,7 @@ batch_begin(struct tf_pipeline *p, struct ls_err *err)
     p->suspect = false;
     p->open = true;
     p->opened_ms = ls_mono_ms();
+    p->waited_since_ms = p->commit_begun_ms ? p->commit_begun_ms : p->opened_ms;
     p->in_batch = 0;
     return 0;
 }
@@ -259,6 +262,7 @@ batch_commit(struct tf_pipeline *p, struct ls_err *err)
         ls_producer_commit(p->producer, err) < 0)
         return -1;
     p->open = p->suspect = false;
+    p->commit_begun_ms = ls_consumer_waiting(p->consumer) > 0 ? start : 0;
     p->committed = p->counts;
     tf_reach_keep(p->reach);
     p->facts.last_progress_us = ls_now_us();
@@ -376,11 +380,15 @@ static bool
 batch_is_due(const struct tf_pipeline *p, int64_t now_ms)
 {
     int64_t age = now_ms - p->opened_ms;
+    size_t waiting;
 
     if (!p->open || p->in_batch >= p->commit_records)
         return p->open;
-    return age >= p->commit_ms &&
-           (age >= BEHIND_MS || ls_consumer_waiting(p->consumer) < BEHIND_ROWS);
+    if (now_ms - p->waited_since_ms < p->commit_ms)
+        return false;
+    /* those that came during the last commit go together */
+    waiting = ls_consumer_waiting(p->consumer);
+    return waiting == 0 || (age >= p->commit_ms && waiting < BEHIND_ROWS) || age >= BEHIND_MS;
 }
 
 /* Takes one record, or waits for one; commits when it is time. */
@@ -393,7 +401,7 @@ step(struct tf_pipeline *p, int64_t now_ms, struct ls_err *err)
     int r = -1;
 
     if (p->open) {
-        wait = p->opened_ms + p->commit_ms - now_ms;
+        wait = p->waited_since_ms + p->commit_ms - now_ms;
         wait = wait < 0 ? 0 : wait;
     }
     if (ls_consumer_poll(p->consumer, (int)wait, &m, err) < 0)
