@@ -39,11 +39,18 @@ static int
 commit_due(struct capture *c, struct ls_err *err)
 {
     bool due = cap_publisher_full(c->publisher);
+    int64_t read_us = cap_stream_read_us(c->stream), tick = c->now_ms - c->tick_ms;
 
-    if (!due && cap_publisher_age_ms(c->publisher, c->now_ms) >= c->commit_ms)
+    if (!due && cap_publisher_waited_ms(c->publisher, c->now_ms) >= c->commit_ms)
         due = !cap_session_has_more(c->session) ||
               cap_publisher_age_ms(c->publisher, c->now_ms) >= BEHIND_MS;
-    return due ? cap_publisher_commit(c->publisher, err) : 0;
+    if (!due)
+        return 0;
+    /* a part of the next tick's heartbeats, which would all wait for one commit */
+    if (read_us > 0 && tick < CAP_TICK_MS &&
+        cap_publish_heartbeats(c->publisher, read_us, tick, CAP_TICK_MS, err) < 0)
+        return -1;
+    return cap_publisher_commit(c->publisher, err);
 }
 
 /* Everything between two packets: the snapshot's next step, a repair, the commit. */
@@ -181,9 +188,7 @@ tick(struct capture *c, struct ls_err *err)
     }
     c->read_us = read_us;
     cap_tell(c);
-    if (read_us > 0 && cap_publish_heartbeat(c->publisher, read_us, err) < 0)
-        return -1;
-    return 0;
+    return read_us > 0 ? cap_publish_heartbeats(c->publisher, read_us, 1, 1, err) : 0;
 }
 
 /* Milliseconds the loop may wait for the next packet. */

@@ -26,6 +26,7 @@
 #include <time.h>
 
 #define RECORD_CAP ((size_t)64 << 20)
+#define AT_ONCE_MS 1 /* behind a commit */
 #define ARENA_CAP ((size_t)256 << 20)
 #define ALL_COLUMNS UINT32_MAX
 
@@ -86,7 +87,10 @@ cap_publisher_open(struct cap_publisher *p, struct ls_err *err)
     if (ls_producer_begin(p->producer, err) < 0)
         return -1;
     p->open = true;
-    p->open_since_ms = ls_mono_ms();
+    p->open_since_ms = p->waited_since_ms = ls_mono_ms();
+    /* what is there at once came while we were committing, and has waited for that */
+    if (p->open_since_ms - p->committed_ms <= AT_ONCE_MS)
+        p->waited_since_ms = p->commit_begun_ms;
     p->open_rows = 0;
     return 0;
 }
@@ -144,6 +148,7 @@ cap_publisher_connect(struct cap_publisher *p, bool *ret_found, struct ls_err *e
     if (p->now.epoch <= given)
         p->now.epoch = given + 1;
     p->heartbeat_us = p->heartbeat_kept_us;
+    p->beats = 0;
     free(p->columns);
     p->columns = columns;
     columns = NULL;
@@ -482,6 +487,12 @@ cap_publisher_age_ms(const struct cap_publisher *p, int64_t now_ms)
     return p->open ? now_ms - p->open_since_ms : 0;
 }
 
+int64_t
+cap_publisher_waited_ms(const struct cap_publisher *p, int64_t now_ms)
+{
+    return p->open ? now_ms - p->waited_since_ms : 0;
+}
+
 int
 cap_publisher_wait_ms(const struct cap_publisher *p)
 {
@@ -489,13 +500,14 @@ cap_publisher_wait_ms(const struct cap_publisher *p)
 
     if (!p->open)
         return -1;
-    left = p->commit_ms - (ls_mono_ms() - p->open_since_ms);
+    left = p->commit_ms - (ls_mono_ms() - p->waited_since_ms);
     return left < 0 ? 0 : (int)left;
 }
 
 int
 cap_publisher_commit(struct cap_publisher *p, struct ls_err *err)
 {
+    int64_t begun_ms = ls_mono_ms();
     char *json;
     int r;
 
@@ -515,6 +527,8 @@ cap_publisher_commit(struct cap_publisher *p, struct ls_err *err)
     p->columns_changed = false;
     p->open = false;
     p->heartbeat_kept_us = p->heartbeat_us;
+    p->commit_begun_ms = begun_ms;
+    p->committed_ms = ls_mono_ms();
     p->commits++;
     return 0;
 }

@@ -73,14 +73,22 @@ int cap_publish_begin(struct cap_publisher *publisher, int64_t storage, struct l
                       struct ls_err *err);
 int cap_publish_end(struct cap_publisher *publisher, int64_t storage, struct ls_seq begin,
                     struct ls_err *err);
-/* "Read up to read_us, nothing left out". Never goes back in time. */
-int cap_publish_heartbeat(struct cap_publisher *publisher, int64_t read_us, struct ls_err *err);
+/*
+ * "Read up to read_us, nothing left out", to every partition once in a round. A commit waits for
+ * each partition that it touches, so while there are commits anyway each takes a share along: that
+ * of part/of of the round. part = of: all that are left, and the round ends. Never goes back in
+ * time.
+ */
+int cap_publish_heartbeats(struct cap_publisher *publisher, int64_t read_us, int64_t part,
+                           int64_t of, struct ls_err *err);
 
 /* Whether the open transaction has as many rows as it may. */
 bool cap_publisher_full(const struct cap_publisher *publisher);
 /* How long it is open, 0 when none is. */
 int64_t cap_publisher_age_ms(const struct cap_publisher *publisher, int64_t now_ms);
-/* Milliseconds until it is due by age, -1 when nothing is open. */
+/* How long its first row has been waiting; longer, where that came during the last commit. */
+int64_t cap_publisher_waited_ms(const struct cap_publisher *publisher, int64_t now_ms);
+/* Milliseconds until it is due by that, -1 when nothing is open. */
 int cap_publisher_wait_ms(const struct cap_publisher *publisher);
 /* Sends the position and commits. Nothing happens when nothing is open. */
 int cap_publisher_commit(struct cap_publisher *publisher, struct ls_err *err);

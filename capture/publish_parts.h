@@ -27,7 +27,10 @@ struct cap_publisher {
     bool columns_changed;
     bool open;
     int64_t open_since_ms, open_rows;
+    int64_t waited_since_ms;                 /* the oldest row of the transaction at hand */
+    int64_t commit_begun_ms, committed_ms;   /* the last one */
     int64_t heartbeat_us, heartbeat_kept_us; /* the last one sent, the last one committed */
+    int beats; /* partitions that have their heartbeat of this round */
     int64_t commits, rows;
     cap_row_fn *each; /* NULL: nobody wants to know */
     void *each_arg;

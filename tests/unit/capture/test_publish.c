@@ -17,6 +17,7 @@ struct record {
 static struct record records[4096];
 static size_t n_sent, n_committed;
 static bool refuse_commit;
+static int commit_takes_ms;
 static size_t largest;   /* value and headers of one record; 0: any */
 static int64_t hidden;   /* so many reads do not yet see the newest transaction */
 static size_t n_visible; /* for those */
@@ -87,6 +88,8 @@ int
 ls_producer_commit(struct ls_producer *p, struct ls_err *err)
 {
     (void)p;
+    if (commit_takes_ms > 0)
+        ls_run_sleep_ms(commit_takes_ms);
     if (refuse_commit)
         return ls_fail(err, LS_ERR_RETRY, 0, "no answer");
     n_visible = n_committed;
@@ -203,6 +206,7 @@ setup(void **state)
     n_committed = n_visible = largest = 0;
     hidden = 0;
     refuse_commit = false;
+    commit_takes_ms = 0;
     memset(&err, 0, sizeof(err));
     config = test_config(sets, 2);
     arena = ls_arena_new(1 << 20);
@@ -286,7 +290,7 @@ a_position_that_readers_cannot_see_yet_is_waited_for(void **state)
     (void)state;
     assert_false(connect_again());
     cap_publisher_position(publisher)->pos = 4711;
-    assert_int_equal(cap_publish_heartbeat(publisher, 1, &err), 0);
+    assert_int_equal(cap_publish_heartbeats(publisher, 1, 1, 1, &err), 0);
     assert_int_equal(cap_publisher_commit(publisher, &err), 0);
     hidden = 2;
     n_visible = 0;
@@ -303,7 +307,7 @@ a_lost_position_gives_numbers_above_those_in_the_topics(void **state)
     (void)state;
     assert_false(connect_again());
     cap_publisher_position(publisher)->epoch = epoch;
-    assert_int_equal(cap_publish_heartbeat(publisher, 1, &err), 0);
+    assert_int_equal(cap_publish_heartbeats(publisher, 1, 1, 1, &err), 0);
     assert_int_equal(cap_publisher_commit(publisher, &err), 0);
     for (size_t i = 0; i < n_sent; i++)
         if (!strcmp(records[i].topic, "p.position"))
@@ -321,22 +325,75 @@ a_heartbeat_that_was_thrown_away_does_not_raise_the_next_one(void **state)
 {
     (void)state;
     assert_false(connect_again());
-    assert_int_equal(cap_publish_heartbeat(publisher, 1000, &err), 0);
+    assert_int_equal(cap_publish_heartbeats(publisher, 1000, 1, 1, &err), 0);
     assert_int_equal(cap_publisher_commit(publisher, &err), 0);
-    assert_int_equal(cap_publish_heartbeat(publisher, 9000, &err), 0);
+    assert_int_equal(cap_publish_heartbeats(publisher, 9000, 1, 1, &err), 0);
     refuse_commit = true;
     assert_int_equal(cap_publisher_commit(publisher, &err), -1);
     refuse_commit = false;
     assert_true(connect_again());
-    assert_int_equal(cap_publish_heartbeat(publisher, 2000, &err), 0);
+    assert_int_equal(cap_publish_heartbeats(publisher, 2000, 1, 1, &err), 0);
     assert_int_equal(envelope(LS_T_SHARE, 0)->source_ts_us, 1000);
     assert_int_equal(envelope(LS_T_SHARE, 1)->source_ts_us, 2000);
-    assert_int_equal(cap_publish_heartbeat(publisher, 1500, &err), 0);
+    assert_int_equal(cap_publish_heartbeats(publisher, 1500, 1, 1, &err), 0);
     assert_int_equal(envelope(LS_T_SHARE, 2)->source_ts_us, 2000);
     assert_int_equal(count("p.oc10.oc_filecache"), 3 * 4);
     assert_int_equal(count("p.oc10.oc_files_trash"), 3);
     assert_int_equal(count("p.oc10.oc_groups"), 3);
     assert_int_equal(count("p.oc10.oc_group_user"), 3);
+}
+
+static void
+heartbeats_in_shares_reach_every_partition_once(void **state)
+{
+    static const int64_t parts[] = {100, 400, 400, 900, 1000};
+    size_t all = LS_T_COUNT - 2 + 4, before = 0;
+
+    (void)state;
+    assert_false(connect_again());
+    for (size_t i = 0; i < 5; i++) {
+        size_t from = n_sent;
+        assert_int_equal(cap_publish_heartbeats(publisher, 1000 + parts[i], parts[i], 1000, &err),
+                         0);
+        before += n_sent - from;
+        assert_int_equal(before, all * (size_t)parts[i] / 1000);
+    }
+    for (size_t i = 0; i < LS_T_COUNT; i++) {
+        char topic[64];
+        (void)snprintf(topic, sizeof(topic), "p.oc10.oc_%s", ls_tables[i].name);
+        assert_int_equal(count(topic), i == LS_T_MIMETYPES ? 0 : ls_tables[i].by_storage ? 4 : 1);
+    }
+    /* and the next round begins anew */
+    assert_int_equal(cap_publish_heartbeats(publisher, 3000, 1, 1, &err), 0);
+    assert_int_equal(count("p.oc10.oc_filecache"), 8);
+}
+
+static void
+what_came_during_a_commit_has_waited_for_it(void **state)
+{
+    bool waited = false;
+    int64_t now_ms;
+
+    (void)state;
+    assert_false(connect_again());
+    assert_int_equal(cap_publisher_wait_ms(publisher), -1);
+    commit_takes_ms = 30; /* commit_ms is 20 */
+    /* as often as it takes for nobody to take the processor away just then */
+    for (int i = 0; i < 100 && !waited; i++) {
+        assert_int_equal(cap_publish_heartbeats(publisher, 1, 1, 1, &err), 0);
+        assert_int_equal(cap_publisher_commit(publisher, &err), 0);
+        assert_int_equal(cap_publish_heartbeats(publisher, 1, 1, 1, &err), 0);
+        waited = cap_publisher_waited_ms(publisher, ls_mono_ms()) >= commit_takes_ms &&
+                 cap_publisher_wait_ms(publisher) == 0;
+        assert_int_equal(cap_publisher_commit(publisher, &err), 0);
+        ls_run_sleep_ms(5);
+    }
+    assert_true(waited);
+    /* what comes later has not */
+    assert_int_equal(cap_publish_heartbeats(publisher, 1, 1, 1, &err), 0);
+    now_ms = ls_mono_ms();
+    assert_int_equal(cap_publisher_waited_ms(publisher, now_ms),
+                     cap_publisher_age_ms(publisher, now_ms));
 }
 
 static void
@@ -349,7 +406,7 @@ a_bracket_says_how_far_was_read_not_what_time_it_is(void **state)
     cap_publisher_position(publisher)->ts_us = 7000;
     assert_int_equal(cap_publish_begin(publisher, LS_NO_STORAGE, &seq, &err), 0);
     assert_int_equal(envelope(LS_T_GROUPS, 0)->source_ts_us, 7000);
-    assert_int_equal(cap_publish_heartbeat(publisher, 9000, &err), 0);
+    assert_int_equal(cap_publish_heartbeats(publisher, 9000, 1, 1, &err), 0);
     assert_int_equal(cap_publish_end(publisher, LS_NO_STORAGE, seq, &err), 0);
     assert_int_equal(envelope(LS_T_USERS, 1)->op, LS_OP_HEARTBEAT);
     assert_int_equal(envelope(LS_T_USERS, 2)->source_ts_us, 9000);
@@ -510,6 +567,8 @@ main(void)
         T(a_position_that_readers_cannot_see_yet_is_waited_for),
         T(odd_bytes_in_what_was_do_not_bury_what_is),
         T(a_deletion_names_no_other_half_that_is_a_dead_letter),
+        T(heartbeats_in_shares_reach_every_partition_once),
+        T(what_came_during_a_commit_has_waited_for_it),
         T(a_bracket_says_how_far_was_read_not_what_time_it_is),
         T(the_bracket_of_a_storage_goes_to_its_partition_alone),
         T(a_dead_letter_that_is_too_large_goes_without_its_value),
