@@ -55,6 +55,8 @@ int ls_producer_begin(struct ls_producer *producer, struct ls_err *err);
 int ls_producer_send(struct ls_producer *producer, const char *topic, int32_t partition,
                      struct ls_str key, struct ls_str value, const struct ls_header *headers,
                      size_t n_headers, struct ls_err *err);
+/* What was sent so far begins its way now, not with the commit. Takes up to a millisecond. */
+void ls_producer_push(struct ls_producer *producer);
 struct ls_consumer;
 /* Puts the consumer's positions (all that was polled) into the transaction; the consumer is
  * borrowed until its end. */

@@ -27,6 +27,11 @@
 #define OFFSETS_MS 30000
 #define COMMIT_TRIES 5
 #define ABORT_FLUSH_MS 1000
+#define DELIVER_MS 1000
+/* A commit is answered before the coordinator is done with it. Who then begins at once is told
+ * "later", which librdkafka takes for 20 ms; so a small transaction is waited for behind it. */
+#define SETTLE_MS 5
+#define FEW 1000
 
 static _Atomic int64_t sent_bytes;
 
@@ -38,6 +43,8 @@ struct ls_producer {
     atomic_long undelivered;
     atomic_int undelivered_code;
     unsigned sent;
+    int64_t committed_ms;   /* the last transaction */
+    int64_t in_transaction; /* records */
     size_t n_topics, last_topic;
     struct {
         char *name;
@@ -185,8 +192,13 @@ ls_producer_free(struct ls_producer *producer)
 int
 ls_producer_begin(struct ls_producer *producer, struct ls_err *err)
 {
-    rd_kafka_error_t *error = rd_kafka_begin_transaction(producer->rk);
+    int64_t left = producer->committed_ms + SETTLE_MS - ls_mono_ms();
+    rd_kafka_error_t *error;
 
+    if (left > 0 && producer->in_transaction < FEW)
+        ls_run_sleep_ms(left);
+    producer->in_transaction = 0;
+    error = rd_kafka_begin_transaction(producer->rk);
     if (error)
         return producer_fail(producer, error, "begin_transaction", err);
     atomic_store(&producer->undelivered, 0);
@@ -281,6 +293,7 @@ ls_producer_send(struct ls_producer *producer, const char *topic, int32_t partit
     }
     if (!code)
         atomic_fetch_add_explicit(&sent_bytes, (int64_t)(key.n + value.n), memory_order_relaxed);
+    producer->in_transaction++;
     if (++producer->sent % 256 == 0)
         rd_kafka_poll(producer->rk, 0);
     if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
@@ -299,6 +312,26 @@ ls_kafka_sent_bytes(void)
     return atomic_load_explicit(&sent_bytes, memory_order_relaxed);
 }
 
+/*
+ * Waits until all of the transaction has been delivered. A commit does that too, but looks only
+ * each 10 ms when successes are not told. What does not come to an end here comes to it there.
+ */
+static void
+deliver(struct ls_producer *p)
+{
+    int64_t until = ls_mono_ms() + DELIVER_MS;
+
+    while (rd_kafka_flush(p->rk, 1) == RD_KAFKA_RESP_ERR__TIMED_OUT && ls_mono_ms() < until &&
+           atomic_load(&p->undelivered) == 0)
+        ;
+}
+
+void
+ls_producer_push(struct ls_producer *producer)
+{
+    (void)rd_kafka_flush(producer->rk, 1);
+}
+
 int
 ls_producer_send_offsets(struct ls_producer *producer, struct ls_consumer *consumer,
                          struct ls_err *err)
@@ -311,6 +344,8 @@ ls_producer_send_offsets(struct ls_producer *producer, struct ls_consumer *consu
 
     if (!group)
         return ls_fail_cause(err, LS_ERR_FATAL, EINVAL, "kafka-use", "the consumer has no group");
+    /* The coordinator answers this with "later" (100 ms) while it takes up partitions. */
+    deliver(producer);
     /* The broker keeps a record for each: those that have not moved would be most of its work. */
     positions = consumer_uncommitted(consumer);
     while ((error = rd_kafka_send_offsets_to_transaction(producer->rk, positions, group, 10000))) {
@@ -350,10 +385,12 @@ ls_producer_commit(struct ls_producer *producer, struct ls_err *err)
     struct ls_err lost = {0};
     rd_kafka_error_t *error = NULL;
 
+    deliver(producer);
     for (int i = 0; i < COMMIT_TRIES; i++) {
         error = rd_kafka_commit_transaction(producer->rk, -1);
         if (!error) {
             producer->open = false;
+            producer->committed_ms = ls_mono_ms();
             if (producer->reader)
                 consumer_set_committed(producer->reader);
             return 0;
