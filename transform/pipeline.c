@@ -36,6 +36,8 @@
 #define RECORD_CAP (16u << 20)
 #define BEHIND_ROWS 500 /* fetched and not yet taken: there is much to catch up on */
 #define BEHIND_MS 500   /* ... then the most between two commits */
+#define PUSH_MS 5       /* before its commit a batch sets out: fewer are then waited for */
+#define AT_ONCE_MS 1    /* behind a commit */
 #define TELL_MS 50      /* between two looks at the status */
 
 struct tf_pipeline {
@@ -61,9 +63,10 @@ struct tf_pipeline {
     bool open;    /* a transaction is */
     bool suspect; /* the producer failed; whether its last commit succeeded is not known */
     int64_t opened_ms;
-    int64_t waited_since_ms; /* its oldest row, as far as we know */
-    int64_t commit_begun_ms; /* the last one, if rows came meanwhile; else 0 */
+    int64_t waited_since_ms;               /* its oldest row, as far as we know */
+    int64_t commit_begun_ms, committed_ms; /* the last one */
     int64_t in_batch;
+    bool pushed;
     int64_t told_ms;
     struct ls_err broken; /* a rebalance could not commit; kind NONE: all is well */
     struct tf_counts counts, committed;
@@ -233,6 +236,8 @@ take(struct tf_pipeline *p, const struct ls_table *table, const struct ls_messag
 static int
 batch_begin(struct tf_pipeline *p, struct ls_err *err)
 {
+    int64_t now_ms = ls_mono_ms();
+
     if (tf_tail_poll(p->tail, err) < 0)
         return -1;
     p->suspect = true;
@@ -240,9 +245,12 @@ batch_begin(struct tf_pipeline *p, struct ls_err *err)
         return -1;
     p->suspect = false;
     p->open = true;
-    p->opened_ms = ls_mono_ms();
-    p->waited_since_ms = p->commit_begun_ms ? p->commit_begun_ms : p->opened_ms;
+    p->opened_ms = p->waited_since_ms = now_ms;
+    /* what is there at once came while we were committing, and has waited for that */
+    if (now_ms - p->committed_ms <= AT_ONCE_MS)
+        p->waited_since_ms = p->commit_begun_ms;
     p->in_batch = 0;
+    p->pushed = false;
     return 0;
 }
 
@@ -262,7 +270,8 @@ batch_commit(struct tf_pipeline *p, struct ls_err *err)
         ls_producer_commit(p->producer, err) < 0)
         return -1;
     p->open = p->suspect = false;
-    p->commit_begun_ms = ls_consumer_waiting(p->consumer) > 0 ? start : 0;
+    p->commit_begun_ms = start;
+    p->committed_ms = ls_mono_ms();
     p->committed = p->counts;
     tf_reach_keep(p->reach);
     p->facts.last_progress_us = ls_now_us();
@@ -391,6 +400,17 @@ batch_is_due(const struct tf_pipeline *p, int64_t now_ms)
     return waiting == 0 || (age >= p->commit_ms && waiting < BEHIND_ROWS) || age >= BEHIND_MS;
 }
 
+/* What its rows became goes ahead of the commit, which waits for all of it to arrive. */
+static void
+batch_push(struct tf_pipeline *p, int64_t now_ms)
+{
+    if (!p->open || p->pushed || now_ms - p->waited_since_ms < p->commit_ms - PUSH_MS ||
+        ls_consumer_waiting(p->consumer) >= BEHIND_ROWS)
+        return;
+    ls_producer_push(p->producer);
+    p->pushed = true;
+}
+
 /* Takes one record, or waits for one; commits when it is time. */
 static int
 step(struct tf_pipeline *p, int64_t now_ms, struct ls_err *err)
@@ -401,7 +421,7 @@ step(struct tf_pipeline *p, int64_t now_ms, struct ls_err *err)
     int r = -1;
 
     if (p->open) {
-        wait = p->waited_since_ms + p->commit_ms - now_ms;
+        wait = p->waited_since_ms + p->commit_ms - (p->pushed ? 0 : PUSH_MS) - now_ms;
         wait = wait < 0 ? 0 : wait;
     }
     if (ls_consumer_poll(p->consumer, (int)wait, &m, err) < 0)
@@ -419,8 +439,13 @@ step(struct tf_pipeline *p, int64_t now_ms, struct ls_err *err)
             goto out;
         p->in_batch++;
     }
-    if (batch_is_due(p, ls_mono_ms()) && batch_commit(p, err) < 0)
-        goto out;
+    now_ms = ls_mono_ms();
+    if (batch_is_due(p, now_ms)) {
+        if (batch_commit(p, err) < 0)
+            goto out;
+    } else {
+        batch_push(p, now_ms);
+    }
     ls_backoff_reset(&p->backoff);
     r = 0;
 out:
