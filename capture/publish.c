@@ -82,14 +82,17 @@ cap_publisher_free(struct cap_publisher *p)
 int
 cap_publisher_open(struct cap_publisher *p, struct ls_err *err)
 {
+    int64_t now_ms;
+
     if (p->open)
         return 0;
+    now_ms = ls_mono_ms();
     if (ls_producer_begin(p->producer, err) < 0)
         return -1;
     p->open = true;
-    p->open_since_ms = p->waited_since_ms = ls_mono_ms();
+    p->open_since_ms = p->waited_since_ms = now_ms;
     /* what is there at once came while we were committing, and has waited for that */
-    if (p->open_since_ms - p->committed_ms <= AT_ONCE_MS)
+    if (now_ms - p->committed_ms <= AT_ONCE_MS)
         p->waited_since_ms = p->commit_begun_ms;
     p->open_rows = 0;
     return 0;
