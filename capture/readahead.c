@@ -9,8 +9,10 @@
  * libmariadb reads 16 KiB at once and then gives packets from its cache. Whatever needs the kernel
  * (is there more, what time is it, wake the loop) is done once for each such reading, and the lock
  * is held over all packets that came with it. A sleeping loop is woken when nothing more is there
- * to be read, or when enough has come together. What can go wrong: a source that stops in the
- * middle of a packet; what was read before it lies here until the loop's own timeout.
+ * to be read, or when enough has come together. A large packet (a transaction in one event) is not
+ * copied: the loop works on it where libmariadb has it, and the thread waits for that. What can go
+ * wrong: a source that stops in the middle of a packet; what was read before it lies here until the
+ * loop's own timeout.
  */
 #include "capture/readahead.h"
 #include "common/buf.h"
@@ -25,13 +27,19 @@
 
 #define READ_AHEAD ((size_t)1 << 20)
 #define ENOUGH ((size_t)256 << 10)
-#define KEEP_AT_MOST (8 * READ_AHEAD) /* a larger buffer is given back after its use */
-#define LARGEST_PACKET ((size_t)1 << 30)
+#define LARGE READ_AHEAD /* a packet that is not copied */
 
 /* Packets one behind another: size, time, bytes, padded to 8. */
 struct packet_head {
     uint64_t n;
     int64_t received_us, idle_us;
+};
+
+/* A large packet, behind all that is in the buffers. */
+struct large {
+    struct packet_head head;
+    const uint8_t *p; /* NULL: there is none */
+    bool given;       /* the loop has it */
 };
 
 struct cap_readahead {
@@ -42,6 +50,7 @@ struct cap_readahead {
     pthread_mutex_t mutex;
     pthread_cond_t filled, drained;
     struct ls_buf buffers[2];
+    struct large large;
     int filling;  /* the buffer that the thread appends to */
     bool waiting; /* the loop, for `filled` */
     bool closing;
@@ -127,21 +136,35 @@ read_packet(struct cap_readahead *a, bool from_network, struct packet_head *head
     return 0;
 }
 
-/* All packets that come with one reading. The lock is held where no reading can block. */
+/* Lends the packet at hand to the loop until it asks for the next one. */
+static void
+lend(struct cap_readahead *a, const struct packet_head *head)
+{
+    a->large = (struct large){.head = *head, .p = a->mysql->net.read_pos + 1};
+    (void)pthread_cond_signal(&a->filled);
+    while (a->large.p && !a->closing)
+        (void)pthread_cond_wait(&a->drained, &a->mutex);
+}
+
+/* All packets that come with one reading. The lock is held where no reading can block: these are
+ * small, of what libmariadb's cache holds. */
 static int
 read_some(struct cap_readahead *a, struct ls_err *err)
 {
     struct packet_head head = {0};
     int r = read_packet(a, true, &head, err);
+    bool large = head.n > LARGE;
 
     if (r < 0)
         return -1;
     (void)pthread_mutex_lock(&a->mutex);
     while (a->buffers[a->filling].n > READ_AHEAD && !a->closing)
         (void)pthread_cond_wait(&a->drained, &a->mutex);
+    if (large)
+        lend(a, &head);
     if (a->closing)
         r = ls_fail(err, LS_ERR_RETRY, 0, "the connection is being closed");
-    while (r == 0) {
+    while (r == 0 && !large) {
         if (append(&a->buffers[a->filling], &head, a->mysql->net.read_pos + 1) < 0)
             r = ls_fail_cause(err, LS_ERR_FATAL, ENOMEM, "event-too-large",
                               "no memory for an event of %llu bytes", (unsigned long long)head.n);
@@ -222,8 +245,8 @@ cap_readahead_start(MYSQL *mysql, int64_t heartbeat_ms,
     (void)pthread_cond_init(&a->filled, &attr);
     (void)pthread_cond_init(&a->drained, NULL);
     (void)pthread_condattr_destroy(&attr);
-    ls_buf_init(&a->buffers[0], LARGEST_PACKET + 2 * READ_AHEAD);
-    ls_buf_init(&a->buffers[1], LARGEST_PACKET + 2 * READ_AHEAD);
+    ls_buf_init(&a->buffers[0], 4 * READ_AHEAD);
+    ls_buf_init(&a->buffers[1], 4 * READ_AHEAD);
     if (pthread_create(&a->thread, NULL, read_ahead, a) != 0) {
         readahead_free(a);
         return ls_fail(err, LS_ERR_RETRY, errno, "no thread to read the binlog");
@@ -247,7 +270,8 @@ cap_readahead_stop(struct cap_readahead *a)
     readahead_free(a);
 }
 
-/* Swaps the buffers once the loop's own one is read to its end. */
+/* Swaps the buffers once the loop's own one is read to its end. 1: there is something in it, or a
+ * large packet behind it. */
 static int
 swap_buffers(struct cap_readahead *a, int timeout_ms, struct ls_err *err)
 {
@@ -257,11 +281,6 @@ swap_buffers(struct cap_readahead *a, int timeout_ms, struct ls_err *err)
 
     ls_buf_clear(mine);
     a->at = 0;
-    if (mine->size > KEEP_AT_MOST) {
-        size_t cap = mine->cap;
-        ls_buf_free(mine);
-        ls_buf_init(mine, cap);
-    }
     (void)clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += timeout_ms / 1000;
     until.tv_nsec += (timeout_ms % 1000) * 1000000L;
@@ -270,14 +289,21 @@ swap_buffers(struct cap_readahead *a, int timeout_ms, struct ls_err *err)
         until.tv_nsec -= 1000000000L;
     }
     (void)pthread_mutex_lock(&a->mutex);
+    if (a->large.given) { /* the loop is done with it */
+        a->large = (struct large){0};
+        (void)pthread_cond_signal(&a->drained);
+    }
     a->waiting = true;
-    while (a->buffers[a->filling].n == 0 && !a->ended)
+    while (a->buffers[a->filling].n == 0 && !a->large.p && !a->ended)
         if (pthread_cond_timedwait(&a->filled, &a->mutex, &until) == ETIMEDOUT)
             break;
     a->waiting = false;
     if (a->buffers[a->filling].n > 0) {
         a->filling = !a->filling;
         (void)pthread_cond_signal(&a->drained);
+        r = 1;
+    } else if (a->large.p) {
+        a->large.given = true;
         r = 1;
     } else if (a->ended) {
         if (err)
@@ -286,6 +312,12 @@ swap_buffers(struct cap_readahead *a, int timeout_ms, struct ls_err *err)
     }
     (void)pthread_mutex_unlock(&a->mutex);
     return r;
+}
+
+static struct cap_packet
+packet_of(const struct packet_head *head, const uint8_t *p)
+{
+    return (struct cap_packet){p, (size_t)head->n, head->received_us, head->idle_us};
 }
 
 int
@@ -301,11 +333,12 @@ cap_readahead_next(struct cap_readahead *a, int timeout_ms, struct cap_packet *r
             return r;
         mine = &a->buffers[!a->filling];
     }
+    if (mine->n == 0) {
+        *ret = packet_of(&a->large.head, a->large.p);
+        return 1;
+    }
     memcpy(&head, mine->p + a->at, sizeof(head));
-    ret->p = mine->p + a->at + sizeof(head);
-    ret->n = (size_t)head.n;
-    ret->received_us = head.received_us;
-    ret->idle_us = head.idle_us;
+    *ret = packet_of(&head, mine->p + a->at + sizeof(head));
     a->at += sizeof(head) + (((size_t)head.n + 7) & ~(size_t)7);
     return 1;
 }
@@ -322,7 +355,7 @@ cap_readahead_has_more(struct cap_readahead *a)
     size_t more;
 
     (void)pthread_mutex_lock(&a->mutex);
-    more = a->buffers[a->filling].n;
+    more = a->buffers[a->filling].n + (a->large.given ? 0 : (size_t)a->large.head.n);
     (void)pthread_mutex_unlock(&a->mutex);
     return more + (a->buffers[!a->filling].n - a->at) > ENOUGH;
 }
