@@ -46,6 +46,10 @@ ap_unknown(struct ls_err *err)
 {
     if (err && err->kind == LS_ERR_RETRY)
         snprintf(err->cause, sizeof(err->cause), "timeout");
+    if (err && err->kind == LS_ERR_POISON) { /* the rest is refused, and that may be for good */
+        err->kind = LS_ERR_RETRY;
+        snprintf(err->cause, sizeof(err->cause), "in-part");
+    }
     return -1;
 }
 

@@ -254,7 +254,7 @@ settle_by_looking(const struct put *put, struct ap_node *ret, char *ret_over, st
     if (same < 0)
         return -1;
     if (same)
-        return adopt(put, &info, ret, err) < 0 ? -1 : 1;
+        return adopt(put, &info, ret, err) == 0 ? 1 : put->doubtful ? ap_unknown(err) : -1;
     if (!put->node_id || info.folder) {
         ap_node_fill(ret, &info);
         return ls_fail_cause(err, LS_ERR_RETRY, CS3_ALREADY_EXISTS, "taken",

@@ -4,7 +4,8 @@
  * What can go wrong here decides what is kept: an outcome that is not known (no answer, a dead
  * connection) keeps its call as it was, locks included, and sends it again as doubtful; trouble of
  * the whole target pauses everything; trouble of one entity parks that entity with a timer and its
- * cause; what can never succeed becomes a dead letter; FATAL ends the process. A node that the
+ * cause; what can never succeed becomes a dead letter, but not while a part of it may be there;
+ * FATAL ends the process. A node that the
  * target no longer has is forgotten after three tries and made again.
  */
 #include "apply/core.h"
@@ -223,6 +224,32 @@ tree_mended(struct ap_core *core, struct ap_job *job)
     return false;
 }
 
+static bool
+on_tree(const struct ap_job *job)
+{
+    return job->call >= AP_MAKE_FOLDER && job->call <= AP_PURGE;
+}
+
+/* A share may be refused after a part of it was made, now or in an earlier try. That is no verdict:
+ * as a dead letter it would be forgotten, and what was made stays when the source wants it no more.
+ */
+static void
+refused_in_part(struct ap_job *job)
+{
+    if (job->result == 0 || job->err.kind != LS_ERR_POISON || !job->doubtful ||
+        job->call < AP_SHARE_SET)
+        return;
+    job->err.kind = LS_ERR_RETRY;
+    snprintf(job->err.cause, sizeof(job->err.cause), "in-part");
+}
+
+/* The answer does not say that nothing was done; the next call is told so, whatever it is. */
+static bool
+leaves_doubt(const struct ap_job *job)
+{
+    return !on_tree(job) && (is_cause(job, "in-part") || is_cause(job, "internal"));
+}
+
 static void
 entity_trouble(struct ap_core *core, const struct ap_job *job, struct ap_work *work)
 {
@@ -230,7 +257,7 @@ entity_trouble(struct ap_core *core, const struct ap_job *job, struct ap_work *w
 
     work->state = AP_READY;
     work->trouble = true;
-    work->doubt = false;
+    work->doubt = leaves_doubt(job);
     snprintf(work->cause, sizeof(work->cause), "%s", job->err.cause[0] ? job->err.cause : "failed");
     if (strncmp(job->err.cause, "content-", 8) == 0) {
         work->tries++;
@@ -262,6 +289,8 @@ outcome_unknown(const struct ap_job *job)
 
     if (job->err.kind != LS_ERR_RETRY)
         return false;
+    if (is_cause(job, "in-part"))
+        return on_tree(job); /* the source may change its mind about the others meanwhile */
     for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++)
         if (is_cause(job, unknown[i]))
             return true;
@@ -308,7 +337,7 @@ not_twice(struct ap_core *core, struct ap_job *job)
 static void
 job_done(struct ap_core *core, struct ap_job *job)
 {
-    bool tree = job->call >= AP_MAKE_FOLDER && job->call <= AP_PURGE;
+    bool tree = on_tree(job);
     struct ap_work work;
     bool have;
 
@@ -317,6 +346,7 @@ job_done(struct ap_core *core, struct ap_job *job)
     if (job->result != 0 && removed_already(job))
         job->result = 0;
     not_twice(core, job);
+    refused_in_part(job);
     if (job->result != 0 && job->err.kind == LS_ERR_FATAL) {
         core->fatal = job->err; /* stays in flight in the ledger */
         return;
@@ -345,7 +375,7 @@ job_done(struct ap_core *core, struct ap_job *job)
         return;
     }
     if (have && job->result != 0 && !(tree && tree_mended(core, job))) {
-        ls_log_err(LS_DEBUG, "call-failed", &job->err);
+        ls_log_err(is_cause(job, "in-part") ? LS_WARN : LS_DEBUG, "call-failed", &job->err);
         count_retry(core, job->err.cause);
         entity_trouble(core, job, &work);
         ap_job_forget(core, job);

@@ -386,15 +386,17 @@ def test_whatever_fails_once_is_finished_by_the_repeat(sim, sim_pair, call, nth,
     assert opens(pair.site, want["token"], "pw")
 
 
-def test_a_grant_that_was_written_before_its_file_was_follows_the_file_back(sim, sim_pair):
-    """Write access was given, the file was not reached, and the source took it back meanwhile."""
+@pytest.mark.parametrize("http, cause", [(500, "timeout"), (400, "in-part")])
+def test_a_grant_that_was_written_before_its_file_was_follows_the_file_back(sim, sim_pair, http,
+                                                                            cause):
+    """Write access was given, the file was not written, and the source took it back meanwhile."""
     pair, node = sim_pair, sim_pair.site.folder("A")
     sid = share(pair, node, VIEWER)
-    sim.ask("/faults", "POST", {"call": "system-data.PUT", "effect": "http", "http": 500})
+    sim.ask("/faults", "POST", {"call": "system-data.PUT", "effect": "http", "http": http})
     with pytest.raises(Failed) as failed:
         share(pair, node, EDITOR, share_id=sid)
     sim.ask("/faults", "DELETE")
-    assert (failed.value.kind, failed.value.cause) == ("retry", "timeout")
+    assert (failed.value.kind, failed.value.cause) == ("retry", cause)
     assert [g.permissions.delete for g in pair.site.see.grants(node)] == [True]
     share(pair, node, VIEWER, share_id=sid, doubtful=True)
     assert [g.permissions.delete for g in pair.site.see.grants(node)] == [False]

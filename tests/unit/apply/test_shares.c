@@ -272,6 +272,70 @@ permissions_given_in_doubt_are_taken_back(void **state)
     }
 }
 
+/* How the next calls that set a share end, though it was set. */
+static struct {
+    int calls;
+    enum ls_err_kind kind;
+    const char *cause;
+} set_ends;
+
+static int
+share_set_in_part(struct ap_writer *w, const struct ap_share_want *want, char share_id[AP_ID_SIZE],
+                  bool doubtful, struct ls_err *err)
+{
+    char id[AP_ID_SIZE];
+    int r;
+
+    memcpy(id, share_id, sizeof(id));
+    r = fake_share_set(w, want, id, doubtful, err);
+    if (r == 0 && set_ends.calls-- > 0)
+        return ls_fail_cause(err, set_ends.kind, 0, set_ends.cause, "and no more");
+    if (r == 0)
+        memcpy(share_id, id, sizeof(id));
+    return r;
+}
+
+/* Refused after a part of it was made; trouble of the target's own; refused where an earlier answer
+ * was lost. Then the source wants what it wanted before, or nothing. */
+static void
+a_share_refused_in_part_is_not_forgotten(void **state)
+{
+    static struct ap_writer_ops ops;
+
+    (void)state;
+    for (int i = 0; i < 12; i++) {
+        static struct world w;
+        bool poison = i % 3 == 2, deleted = i & 1;
+        start_world(&w, i >= 6);
+        ops = *w.target.writer.ops;
+        ops.share_set = share_set_in_part;
+        w.target.writer.ops = &ops;
+        give_share(&w, 1, CS3_SHARE_USER, 0, "u2", 1, CS3_SHARE_ACCEPTED, CS3_UPSERT);
+        finish(&w, 0);
+        give_share(&w, 1, CS3_SHARE_USER, 0, "u2", 15, CS3_SHARE_ACCEPTED, CS3_UPSERT);
+        if (poison)
+            call_and_die(&w);
+        set_ends.calls = 2;
+        set_ends.kind = poison ? LS_ERR_POISON : LS_ERR_RETRY;
+        set_ends.cause = poison ? "refused" : i % 3 == 1 ? "internal" : "in-part";
+        for (int n = 0; set_ends.calls == 2; n++) {
+            assert_true(n < 100000);
+            round_once(&w);
+            run_some(&w, 1);
+        }
+        give_share(&w, 1, CS3_SHARE_USER, 0, "u2", 1, CS3_SHARE_ACCEPTED,
+                   deleted ? CS3_DELETE : CS3_UPSERT);
+        set_ends.calls = 0;
+        finish(&w, 0);
+        assert_int_equal(ap_number(w.ledger, 0, "SELECT count(*) FROM dead", NULL), 0);
+        assert_int_equal(w.target.shares[0].used, !deleted);
+        if (!deleted)
+            assert_int_equal(w.target.shares[0].permissions, 1);
+        assert_int_equal(w.target.n_shares, 1);
+        stop_world(&w);
+    }
+}
+
 static void
 a_share_removed_in_doubt_is_made_again(void **state)
 {
@@ -655,6 +719,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(permissions_given_in_doubt_are_taken_back),
+        cmocka_unit_test(a_share_refused_in_part_is_not_forgotten),
         cmocka_unit_test(a_share_removed_in_doubt_is_made_again),
         cmocka_unit_test(what_a_recipient_made_of_it_in_doubt_is_set_back),
         cmocka_unit_test(a_member_made_in_doubt_is_one_no_more_when_the_source_took_it_back),
