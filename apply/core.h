@@ -157,6 +157,11 @@ void ap_sweep_waiting(struct ap_core *core);
 bool ap_take_storage_mark(struct ap_core *core, const struct ap_origin *at,
                           const struct cs3_resource *record);
 void ap_sweep_storages_waiting(struct ap_core *core);
+/* A value of at->topic, decoded and taken; and what it begins with. POISON: it cannot be read. */
+int ap_take_value(struct ap_core *core, const struct ap_origin *at, struct ls_arena *arena,
+                  struct ls_err *err);
+int ap_head_read(const struct ap_origin *at, struct ls_arena *arena, struct cs3_head *ret,
+                 struct ls_err *err);
 /* The message's bytes: decode and take; the offset moves on. 0, or -1 FATAL. */
 struct ls_message;
 int ap_take_message(struct ap_core *core, const struct ls_message *message, const char *topic,

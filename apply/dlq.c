@@ -5,8 +5,12 @@
  * <p>.dlq afterwards; it is deleted here once Kafka has it. A crash between the two sends it twice,
  * never not at all. The bytes are encoded again from the desired row (the record itself is gone by
  * then); only a record that could not be read keeps its own bytes.
+ *
+ * When a dead entity is at work again, a word about it follows its letter: the same key and topic,
+ * `state: alive`, no cause.
  */
 #include "apply/core.h"
+#include "apply/letters.h"
 #include "common/kafka.h"
 #include "common/log.h"
 #include "common/run.h"
@@ -86,16 +90,116 @@ topic_of(enum ap_kind kind)
                                                   : "cs3.share";
 }
 
+/* ---- what a letter is called */
+
+/* '/' and '%' as in the key of a record. */
+static size_t
+escape(const char *text, char *out, size_t size)
+{
+    size_t n = 0;
+
+    for (; *text && n + 4 < size; text++)
+        n += (size_t)snprintf(out + n, size - n, *text == '/' || *text == '%' ? "%%%02X" : "%c",
+                              (unsigned char)*text);
+    out[n] = '\0';
+    return n;
+}
+
+static bool
+person_letter_key(struct ap_ledger *ledger, int64_t id, char *out, size_t size)
+{
+    char key[600] = "", *second;
+    sqlite3_stmt *s = ap_query(ledger, "SELECT key FROM person WHERE id = ?", "i", id);
+    size_t n;
+
+    if (!ap_step(ledger, s))
+        return false;
+    ap_text(s, 0, key, sizeof(key));
+    ap_done(s);
+    if (strlen(key) < 2 || size < 8)
+        return false;
+    second = strchr(key, '\001'); /* of a member: between group and user */
+    if (second)
+        *second++ = '\0';
+    n = (size_t)snprintf(out, size, "%.2s", key);
+    n += escape(key + 2, out + n, size - n);
+    if (second && n + 1 < size) {
+        out[n++] = '/';
+        escape(second, out + n, size - n);
+    }
+    return true;
+}
+
+static int
+hex_of(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+bool
+ap_person_key_read(struct ls_str key, char *out, size_t size)
+{
+    size_t n = 0;
+
+    if (key.n < 3 || key.n >= size || key.p[1] != ':' || !strchr("ugmq", key.p[0]))
+        return false;
+    for (size_t i = 0; i < key.n; i++) {
+        char c = key.p[i];
+        if (c == '%' && i + 2 < key.n && hex_of(key.p[i + 1]) >= 0 && hex_of(key.p[i + 2]) >= 0) {
+            c = (char)(hex_of(key.p[i + 1]) * 16 + hex_of(key.p[i + 2]));
+            i += 2;
+        } else if (c == '/') {
+            c = '\001';
+        }
+        out[n++] = c;
+    }
+    out[n] = '\0';
+    return true;
+}
+
+bool
+ap_letter_key(struct ap_ledger *ledger, struct ap_key key, char *out, size_t size)
+{
+    if (key.kind == AP_PERSON)
+        return person_letter_key(ledger, key.id, out, size);
+    if (key.kind == AP_NONE || key.kind > AP_SHARE)
+        return false;
+    snprintf(out, size, key.kind == AP_LEFTOVER ? "n%lld" : "%lld", (long long)key.id);
+    return true;
+}
+
+#define ALIVE (-1) /* in place of attempts */
+
+void
+ap_record_alive(struct ap_ledger *ledger, const char *topic, struct ls_str key)
+{
+    ap_exec(ledger,
+            "INSERT INTO letter(key, value, cause, message, attempts, seq, topic, partition,"
+            " offset, time_us) VALUES(CAST(? AS BLOB), x'', '', '', ?, '', ?, -1, -1, ?)",
+            "tisi", &key, (int64_t)ALIVE, topic, ls_now_us());
+}
+
+void
+ap_letter_alive(struct ap_ledger *ledger, struct ap_key key)
+{
+    char text[1300];
+
+    if (ap_letter_key(ledger, key, text, sizeof(text)))
+        ap_record_alive(ledger, topic_of(key.kind), ls_str_of(text));
+}
+
+/* ---- letters */
+
 void
 ap_dead_letter(struct ap_core *core, struct ap_key key, const char *cause, const char *message,
                int attempts)
 {
     struct ls_seq seq = {0};
     struct ls_buf value;
-    char id[64], text[64] = "";
+    char id[1300] = "", text[64] = "";
 
     ls_buf_init(&value, 1 << 20);
-    snprintf(id, sizeof(id), "%lld", (long long)key.id);
+    ap_letter_key(core->ledger, key, id, sizeof(id));
     if (key.kind == AP_NODE)
         (void)node_bytes(core, key.id, &value, &seq);
     else
@@ -144,13 +248,14 @@ letter_send(struct ap_core *core, sqlite3_stmt *s, struct ls_producer *producer,
         {"partition", ls_str_of(l->number[1])},
         {"offset", ls_str_of(l->number[2])},
         {"time", ls_str_of(l->time)},
+        {"state", LS_STR("alive")},
     };
     const char *value = sqlite3_column_blob(s, 2);
+    size_t n = sizeof(headers) / sizeof(headers[0]) - (sqlite3_column_int64(s, 5) != ALIVE);
     return ls_producer_send(
         producer, topic, 0,
         (struct ls_str){sqlite3_column_blob(s, 1), (size_t)sqlite3_column_bytes(s, 1)},
-        (struct ls_str){value ? value : "", (size_t)sqlite3_column_bytes(s, 2)}, headers,
-        sizeof(headers) / sizeof(headers[0]), err);
+        (struct ls_str){value ? value : "", (size_t)sqlite3_column_bytes(s, 2)}, headers, n, err);
 }
 
 int

@@ -7,7 +7,7 @@
  * whole home is gone although only somebody's mount was missing (a sweep above the limit waits).
  * Nothing here calls the target.
  */
-#include "apply/core.h"
+#include "apply/replay.h"
 #include "common/kafka.h"
 #include "common/log.h"
 #include "common/run.h"
@@ -69,6 +69,7 @@ ap_take_malformed(struct ap_core *core, const struct ap_origin *at, struct ls_st
             "INSERT INTO dead(kind, id, cause, message, attempts, counted, time_us)"
             " VALUES(11, ?, ?, ?, 1, 1, ?)",
             "issi", id, why->cause, why->msg, ls_now_us());
+    ap_record_dead(core, id, at);
     ap_count(core->ledger, "in", 1);
 }
 
@@ -569,18 +570,36 @@ ap_take_mark(struct ap_core *core, const struct ap_origin *at, const struct cs3_
 
 /* ---- messages */
 
-static int
-take_value(struct ap_core *core, const struct ap_origin *at, const struct ls_message *message,
-           struct ls_arena *arena, struct ls_err *err)
+static const struct cs3_type *
+type_of(const char *topic)
+{
+    return strcmp(topic, RESOURCE) == 0           ? &cs3_resource_type
+           : strcmp(topic, "cs3.space") == 0      ? &cs3_space_type_
+           : strcmp(topic, "cs3.person") == 0     ? &cs3_person_type_
+           : strcmp(topic, "cs3.annotation") == 0 ? &cs3_annotation_type_
+                                                  : &cs3_share_type_;
+}
+
+int
+ap_head_read(const struct ap_origin *at, struct ls_arena *arena, struct cs3_head *ret,
+             struct ls_err *err)
 {
     void *record = NULL;
-    const struct cs3_type *type = strcmp(at->topic, RESOURCE) == 0           ? &cs3_resource_type
-                                  : strcmp(at->topic, "cs3.space") == 0      ? &cs3_space_type_
-                                  : strcmp(at->topic, "cs3.person") == 0     ? &cs3_person_type_
-                                  : strcmp(at->topic, "cs3.annotation") == 0 ? &cs3_annotation_type_
-                                                                             : &cs3_share_type_;
 
-    if (cs3_decode(type, message->value, arena, &record, err) < 0)
+    if (cs3_decode(type_of(at->topic), at->value, arena, &record, err) < 0)
+        return -1;
+    *ret = *(const struct cs3_head *)record; /* what each of them begins with */
+    return 0;
+}
+
+int
+ap_take_value(struct ap_core *core, const struct ap_origin *at, struct ls_arena *arena,
+              struct ls_err *err)
+{
+    const struct cs3_type *type = type_of(at->topic);
+    void *record = NULL;
+
+    if (cs3_decode(type, at->value, arena, &record, err) < 0)
         return -1;
     ap_latency_record(core->latency, record); /* each begins with its head */
     if (type == &cs3_resource_type)
@@ -609,7 +628,7 @@ ap_take_message(struct ap_core *core, const struct ls_message *message, const ch
         header = ls_message_header(message, "seq");
         if (header && ls_seq_parse(*header, &seq) == 0)
             ap_take_tombstone(core, &at, message->key, seq);
-    } else if (take_value(core, &at, message, arena, &why) < 0) {
+    } else if (ap_take_value(core, &at, arena, &why) < 0) {
         if (why.kind != LS_ERR_POISON) {
             *err = why;
             return -1;

@@ -9,6 +9,7 @@
  */
 #include "apply/ledger.h"
 #include "apply/latency.h"
+#include "apply/letters.h"
 #include "common/log.h"
 #include "common/run.h"
 #include <errno.h>
@@ -137,7 +138,11 @@ static const char *const schema =
     " WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS dead(kind INT, id INT, cause TEXT, message TEXT, attempts INT,"
     " counted INT, time_us INT, PRIMARY KEY(kind, id)) WITHOUT ROWID;"
-    /* dead letters on their way to the topic */
+    /* of those whose record could not be read: where it stood */
+    "CREATE TABLE IF NOT EXISTS dead_record(id INTEGER PRIMARY KEY, topic TEXT, partition INT,"
+    " offset INT);"
+    /* dead letters on their way to the topic, and the word (attempts -1) that one is none any more
+     */
     "CREATE TABLE IF NOT EXISTS letter(id INTEGER PRIMARY KEY, key BLOB, value BLOB, cause TEXT,"
     " message TEXT, attempts INT, seq TEXT, topic TEXT, partition INT, offset INT, time_us INT);"
     "CREATE TABLE IF NOT EXISTS counter(name TEXT PRIMARY KEY, value INT) WITHOUT ROWID;";
@@ -608,6 +613,7 @@ undead(struct ap_ledger *ledger, struct ap_key key)
     ap_exec(ledger, "DELETE FROM dead WHERE kind = ? AND id = ?", "ii", (int64_t)key.kind, key.id);
     if (counted == 1)
         ap_count(ledger, "superseded", 1);
+    ap_letter_alive(ledger, key);
 }
 
 void

@@ -7,7 +7,7 @@
  * (everything pauses, records are still taken in); a ledger older than what the topics keep (FATAL,
  * a new snapshot is needed); the ledger not writable (FATAL before anything is sent).
  */
-#include "apply/core.h"
+#include "apply/replay.h"
 #include "apply/status.h"
 #include "common/kafka.h"
 #include "common/log.h"
@@ -21,8 +21,8 @@
 #define ARENA_CAP (16u << 20)
 #define STOP_MS 30000
 
-static const char *const topic_names[] = {"cs3.person", "cs3.space", "cs3.resource", "cs3.share",
-                                          "cs3.annotation"};
+static const char *const topic_names[] = {"cs3.person", "cs3.space",      "cs3.resource",
+                                          "cs3.share",  "cs3.annotation", LS_REPLAY_TOPIC};
 #define N_TOPICS (sizeof(topic_names) / sizeof(topic_names[0]))
 
 struct apply {
@@ -39,6 +39,7 @@ struct apply {
     bool moved; /* offsets since the last commit to the group */
     struct ap_status status;
     struct ap_latency *latency;
+    struct ap_replay_guard replay;
 };
 
 static const char *
@@ -73,6 +74,7 @@ topics_ensure(struct apply *a, struct ls_err *err)
         {ls_config_topic(a->config, "cs3.share"), 1, LS_KEPT_LAST},
         {ls_config_topic(a->config, "cs3.annotation"), 1, LS_KEPT_LAST},
         {ls_config_topic(a->config, "cs3.resource"), partitions, LS_KEPT_LAST},
+        {ls_config_topic(a->config, LS_REPLAY_TOPIC), partitions, LS_KEPT_14_DAYS},
         {ls_config_topic(a->config, "dlq"), 1, false},
         {ls_config_topic(a->config, "status"), 1, LS_KEPT_STATE},
     };
@@ -154,7 +156,7 @@ ledger_prepare(struct apply *a, bool from_start, struct ls_err *err)
     if (ap_ledger_begin(a->ledger, err) < 0)
         return -1;
     if (from_start)
-        ap_exec(a->ledger, "UPDATE offset SET next = 0", NULL);
+        ap_exec(a->ledger, "UPDATE offset SET next = 0 WHERE topic <> 'replay'", NULL);
     ap_recover(a->core);
     ap_shares_make_exact(a->core);
     ap_sweep_waiting(a->core);
@@ -182,7 +184,10 @@ start(struct apply *a, bool from_start, struct ls_err *err)
     if (!a->arena || !a->batch || !a->status.metrics || !a->latency)
         return ls_fail(err, LS_ERR_FATAL, 0, "out of memory");
     options_read(a->config, &options);
-    if (data_check(a->config, err) < 0 || writer_make(a, err) < 0 ||
+    a->replay.prefix = ls_str_of(prefix);
+    a->replay.max_ahead_s = ls_config_int(a->config, "control", "max_age_s");
+    if (ls_control_key(a->config, &a->replay.key, err) < 0 || data_check(a->config, err) < 0 ||
+        writer_make(a, err) < 0 ||
         ls_http_start(a->config, a->status.metrics, &a->status.http, NULL, err) < 0 ||
         ap_ledger_open(ls_config_str(a->config, "apply", "ledger"), &a->ledger, err) < 0 ||
         ap_core_new(a->ledger, a->writer, a->config, &options, &a->core, err) < 0)
@@ -238,8 +243,11 @@ batch_take(struct apply *a, struct ls_err *err)
 
     for (size_t i = 0; i < a->n_batch; i++) {
         struct ls_message *message = a->batch[i];
+        const char *topic = message ? short_name(a, message->topic) : "";
         if (message && r == 0)
-            r = ap_take_message(a->core, message, short_name(a, message->topic), a->arena, err);
+            r = strcmp(topic, LS_REPLAY_TOPIC) == 0
+                    ? ap_take_replay(a->core, &a->replay, message, a->arena, err)
+                    : ap_take_message(a->core, message, topic, a->arena, err);
         ls_arena_reset(a->arena);
         ls_message_free(message);
         a->moved = true;
@@ -374,9 +382,10 @@ exit_status(const struct ls_err *err)
         const char *cause;
         enum ls_exit status;
     } table[] = {
-        {"data", LS_EXIT_DATA},      {"option", LS_EXIT_USAGE},  {"target-config", LS_EXIT_TARGET},
-        {"sign-in", LS_EXIT_TARGET}, {"fenced", LS_EXIT_FENCED}, {"offset-lost", LS_EXIT_PURGED},
-        {"topics", LS_EXIT_KAFKA},   {"kafka", LS_EXIT_KAFKA},   {"kafka-auth", LS_EXIT_KAFKA},
+        {"control-key", LS_EXIT_USAGE},    {"data", LS_EXIT_DATA},      {"option", LS_EXIT_USAGE},
+        {"target-config", LS_EXIT_TARGET}, {"sign-in", LS_EXIT_TARGET}, {"fenced", LS_EXIT_FENCED},
+        {"offset-lost", LS_EXIT_PURGED},   {"topics", LS_EXIT_KAFKA},   {"kafka", LS_EXIT_KAFKA},
+        {"kafka-auth", LS_EXIT_KAFKA},
     };
 
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)

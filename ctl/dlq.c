@@ -1,9 +1,9 @@
 /*
  * Dead letters for an admin: which there are, what they say, what was done with them.
  *
- * Reads only. What can go wrong: a secret on a screen or in a ticket (records are shown with their
- * secrets masked, bytes as they came only with --secrets); a terminal that obeys what a file's name
- * tells it (ctl_plain).
+ * Reads only; what retries and drops is in dlq_send.c. What can go wrong: a secret on a screen or
+ * in a ticket (records are shown with their secrets masked, bytes as they came only with
+ * --secrets); a terminal that obeys what a file's name tells it (ctl_plain).
  */
 #include "ctl/dlq.h"
 #include "common/log.h"
@@ -23,7 +23,7 @@
 static bool
 is_action(const char *word)
 {
-    static const char *const actions[] = {"list", "show", "export"};
+    static const char *const actions[] = {"list", "show", "retry", "drop", "export"};
 
     for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++)
         if (!strcmp(word, actions[i]))
@@ -56,6 +56,14 @@ id_add(struct letter_filter *filter, const char *word)
     filter->ids = more;
     filter->ids[filter->n_ids++] = id;
     return 0;
+}
+
+static bool
+chooses(const struct dlq_args *a)
+{
+    const struct letter_filter *f = &a->filter;
+
+    return a->all || f->n_ids > 0 || f->cause || f->user || f->stage || f->topic || f->state >= 0;
 }
 
 int
@@ -101,9 +109,13 @@ ctl_dlq_arguments(int argc, char **argv, struct dlq_args *ret, const char **ret_
     if (!why && state && (a.filter.state = state_of(state)) < 0)
         why = "--state wants open, retried, alive or dropped";
     if (!why && !a.action)
-        why = "dlq wants list, show or export";
+        why = "dlq wants list, show, retry, drop or export";
     else if (!why && !strcmp(a.action, "show") && a.filter.n_ids == 0)
         why = "dlq show wants the numbers of letters";
+    else if (!why && (!strcmp(a.action, "retry") || !strcmp(a.action, "drop")) && !chooses(&a))
+        why = "say which: the numbers of letters, --cause, --user, --stage, --topic, or --all";
+    else if (!why && !strcmp(a.action, "drop") && (!a.reason || !*a.reason))
+        why = "dlq drop wants a --reason, which is kept";
     if (why) {
         dlq_args_free(&a);
         *ret_why = why;
@@ -336,6 +348,8 @@ ctl_dlq(const struct ls_config *config, const struct dlq_args *args, const struc
         status = LS_EXIT_KAFKA;
     } else if (!strcmp(args->action, "list")) {
         status = list(&letters, args, flags, out);
+    } else if (!strcmp(args->action, "retry") || !strcmp(args->action, "drop")) {
+        status = dlq_send(config, &letters, args, flags, out);
     } else {
         status = give_all(config, &letters, args, flags, out);
     }

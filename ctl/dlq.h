@@ -1,5 +1,5 @@
 /*
- * `lockstep dlq list|show|export`: dead letters, looked at.
+ * `lockstep dlq list|show|retry|drop|export`: dead letters looked at, sent again, given up.
  */
 #ifndef CTL_DLQ_H
 #define CTL_DLQ_H
@@ -22,5 +22,10 @@ int ctl_dlq(const struct ls_config *config, const struct dlq_args *args,
 
 /* One letter with its record, as `show` and `export` give it. */
 json_t *dlq_letter_json(const struct letter *letter, bool secrets, struct ls_arena *arena);
+
+/* dlq_send.c: retry and drop. */
+int dlq_send(const struct ls_config *config, const struct letters *letters,
+             const struct dlq_args *args, const struct ctl_flags *flags, FILE *out);
+bool dlq_can_retry(const struct letter *letter);
 
 #endif

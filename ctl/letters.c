@@ -365,6 +365,9 @@ take_letter(void *arg, const struct ls_message *m, struct ls_err *err)
     struct letter *l = &all->letter[n];
     json_t *record = letter_record_json(l->topic, m->value, false, r->arena);
     letter_user(l->topic, record, user, sizeof(user), &storage);
+    if (!user[0] && strcmp(l->topic, "cs3.person") == 0 && l->key.n > 2 && l->key.p[0] != 'g' &&
+        l->key.p[0] != 'm')
+        snprintf(user, sizeof(user), "%.*s", (int)l->key.n - 2, l->key.p + 2);
     if (!user[0] && storage >= 0 && storage < STORAGES && r->owners[storage])
         snprintf(user, sizeof(user), "%s", r->owners[storage]);
     free(l->user);

@@ -32,7 +32,8 @@ usage(FILE *out)
     fputs("  snapshot start|pause|resume|cancel|status: have capture read everything, or some "
           "users,\n"
           "           again beside the stream\n"
-          "  dlq list|show|export: what can never be applied, and why\n",
+          "  dlq list|show|retry|drop|export: what can never be applied, and why; once more, or "
+          "given up\n",
           out);
     fputs(
         "\n  --json   one JSON document instead of a table\n"

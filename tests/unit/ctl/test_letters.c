@@ -202,6 +202,33 @@ the_words_of_dlq_are_checked(void **state)
     assert_int_equal(PARSE(args, why, "dlq", "list", "--state", "gone"), -1);
     assert_int_equal(PARSE(args, why, "dlq", "list", "--user"), -1);
     assert_int_equal(PARSE(args, why, "dlq", "list", "12x"), -1);
+    /* not all of them by mistake, and nothing is given up without a reason */
+    assert_int_equal(PARSE(args, why, "dlq", "retry"), -1);
+    assert_int_equal(PARSE(args, why, "dlq", "retry", "--all"), 1);
+    assert_int_equal(PARSE(args, why, "dlq", "drop", "--cause", "name", "--yes"), -1);
+    assert_int_equal(PARSE(args, why, "dlq", "drop", "--cause", "name", "--reason", "odd"), 1);
+    assert_string_equal(args.reason, "odd");
+}
+
+static void
+letters_without_their_bytes_are_not_retried(void **state)
+{
+    struct letters letters = {0};
+    struct ls_message capture = a_message(8, "capture", "lockstep.oc10.oc_share", "7", "too-large");
+
+    (void)state;
+    three(&letters);
+    add(&letters, &capture);
+    letters.letter[0].bytes = 0; /* about an entity: apply knows it */
+    assert_true(dlq_can_retry(&letters.letter[0]));
+    assert_true(dlq_can_retry(&letters.letter[1]));
+    letters.letter[1].bytes = 0;
+    assert_false(dlq_can_retry(&letters.letter[1]));
+    assert_false(dlq_can_retry(&letters.letter[3]));
+    letters.letter[2].bytes = 0;
+    letters.letter[2].at_offset = 12; /* a record that could not be read */
+    assert_false(dlq_can_retry(&letters.letter[2]));
+    letters_free(&letters);
 }
 
 int
@@ -214,6 +241,7 @@ main(void)
         cmocka_unit_test(filters_choose),
         cmocka_unit_test(a_record_tells_whose_it_is),
         cmocka_unit_test(the_words_of_dlq_are_checked),
+        cmocka_unit_test(letters_without_their_bytes_are_not_retried),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
