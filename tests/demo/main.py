@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 FOLDER = ROOT / "build" / "demo"
 KEEPER = FOLDER / "demo.pid"
+RULES = ROOT / "packaging/prometheus/lockstep.rules.yml"
 
 
 def running():
@@ -74,14 +75,20 @@ def start(args):
 
 def play(args):
     from bed import Bed
+    from bed.prometheus import Prometheus
     from bed.world import World
+    from demo.page import Page
     from demo.screen import Screen
 
     os.environ["LOCKSTEP_TEST_TARGET"] = args.target
     print("demo: starting MariaDB, Kafka and the target (fetched at the first time)", flush=True)
-    with Bed(folder=FOLDER / "bed") as bed, World(bed, FOLDER / "site", args.seed) as world:
+    with Bed(folder=FOLDER / "bed") as bed, World(bed, FOLDER / "site", args.seed) as world, \
+            Page(world.daemons.status) as page, \
+            Prometheus(FOLDER / "prometheus", world.daemons.ports.values(), RULES) as prometheus:
         what = "a real oCIS" if world.target.kind == "oCIS" else "the oCIS simulator, no real oCIS"
         print(f"demo: the target is {what}", flush=True)
+        print(f"demo: look at {page.url} (all stages on one page), "
+              f"{prometheus.url} (Prometheus)", flush=True)
         print("demo: making a small ownCloud 10 site", flush=True)
         world.work.populate(users=6, actions=150)
         daemons = world.daemons

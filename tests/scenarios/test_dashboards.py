@@ -1,0 +1,100 @@
+"""
+A real Prometheus scrapes daemons at work: no panel of a dashboard without data, every rule can be
+evaluated, and what goes wrong is seen in the metrics and then in an alert.
+"""
+
+import json
+import signal
+import subprocess
+from pathlib import Path
+
+from bed import wait_until
+from bed.daemons import STAGES
+from bed.prometheus import Prometheus
+
+ROOT = Path(__file__).resolve().parents[2]
+RULES = ROOT / "packaging/prometheus/lockstep.rules.yml"
+# what Grafana puts in: the job that was chosen, and some scrapes' time
+VARIABLES = {"$job": "lockstep", "$__rate_interval": "2m"}
+
+
+def queries():
+    """(dashboard, panel, query) of all there are, the variables' and annotations' own too."""
+    for path in sorted((ROOT / "packaging/grafana/dashboards").glob("*.json")):
+        board = json.loads(path.read_text())
+        for panel in board["panels"]:
+            for target in panel["targets"]:
+                expr = target["expr"]
+                for name, value in VARIABLES.items():
+                    expr = expr.replace(name, value)
+                assert "$" not in expr, f"{path.name}: a variable that the test does not know"
+                yield board["title"], panel["title"], expr
+
+
+def without_data(prometheus):
+    return [(board, panel, expr) for board, panel, expr in queries() if not prometheus.query(expr)]
+
+
+def lag(prometheus, stage):
+    found = prometheus.query(f'lockstep:lag_seconds{{stage="{stage}"}}')
+    return found[0][1] if found else -1.0
+
+
+def check_metrics(daemons, stage):
+    """promtool finds nothing to say of a daemon's page."""
+    page = daemons.get(stage, "/metrics")[1]
+    done = subprocess.run(["promtool", "check", "metrics"], input=page, text=True, timeout=60,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert done.returncode == 0 and not done.stdout.strip(), f"{stage}: {done.stdout}"
+
+
+def test_every_panel_has_data_and_trouble_is_an_alert(new_world, tmp_path):
+    world = new_world(sets={"source.headroom_ms": 500})
+    daemons = world.daemons
+    # a source that purges by age, so that there is a time left
+    world.bed.mariadb.sql("SET GLOBAL binlog_expire_logs_seconds=86400")
+    world.work.populate(3, actions=15)
+    with Prometheus(tmp_path / "prometheus", daemons.ports.values(), RULES, hurry=True) as prometheus:
+        daemons.start()
+        daemons.wait_snapshot()
+        # alerts on what never was there yet: only that the daemons were not up at first
+        wait_until(lambda: not prometheus.firing(), 60, "the alerts of the start to end")
+        world.work.run(actions=60)
+        world.drained()
+
+        missing = []
+
+        def all_there():
+            missing[:] = without_data(prometheus)
+            return not missing
+        try:
+            wait_until(all_there, 60, "all panels to have data", 1)
+        except Exception as e:
+            raise AssertionError(f"{e}: {missing}") from None
+        for stage in STAGES:
+            check_metrics(daemons, stage)
+            text = daemons.get(stage, "/metrics")[1]
+            for uid in world.site.storages:
+                assert f'"{uid}"' not in text, f"{stage} tells of {uid}"
+        bad = [r for r in prometheus.rules() if r["health"] != "ok"]
+        assert not bad, bad
+
+        # nothing happens: the lag stays small all the same
+        wait_until(lambda: 0 <= lag(prometheus, "apply") < 6, 60, "a small lag of an idle pipe")
+        wait_until(lambda: not prometheus.firing(), 60, "silence")
+
+        # a stage hangs: its own page does not answer, and those behind it fall behind
+        daemons.pause("transform")
+        try:
+            wait_until(lambda: "LockstepDown" in prometheus.firing(), 60, "the alert that it is down")
+            wait_until(lambda: lag(prometheus, "apply") > 9, 60, "apply's lag to rise")
+        finally:
+            daemons.resume("transform")
+        wait_until(lambda: not prometheus.firing(), 60, "the alert to end")
+        wait_until(lambda: 0 <= lag(prometheus, "apply") < 6, 60, "the lag to fall again")
+
+        # bytes that nobody can read: a dead letter, by its cause
+        world.send("cs3.share", "7", b"no record")
+        wait_until(lambda: "LockstepDeadLetters" in prometheus.firing(), 60, "the alert of dead letters")
+        found = prometheus.query('lockstep:dead_letters{stage="apply"} > 0')
+        assert [(labels["cause"], n) for labels, n in found] == [("malformed-avro", 1)]
