@@ -28,6 +28,7 @@ include tests/unit/unit.mk
 include tests/tests.mk
 include tests/fuzz/fuzz.mk
 include tests/bench/bench.mk
+include packaging/install.mk
 
 # ---- generated sources: CS3 messages from our .proto files, the schemas as C text
 PROTOS   := $(wildcard schemas/cs3/*.proto)
@@ -84,15 +85,11 @@ $(PROGRAMS):
 	$(call say,LD)
 	$(Q)$(CC) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS_ALL)
 
-install: all
-	install -d $(DESTDIR)$(PREFIX)/bin
-	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
-
 clean:
-	rm -rf $(B)/obj $(B)/lib $(B)/bin $(B)/gen $(B)/unit
+	rm -rf $(B)/obj $(B)/lib $(B)/bin $(B)/gen $(B)/unit $(B)/man $(B)/completion
 
 help:
-	@sed -n 's/^## //p' Makefile tests/*.mk tests/unit/*.mk tests/fuzz/*.mk tests/bench/*.mk
+	@sed -n 's/^## //p' Makefile packaging/*.mk tests/*.mk tests/unit/*.mk tests/fuzz/*.mk tests/bench/*.mk
 
-.PHONY: all install clean help
+.PHONY: all clean help
 -include $(shell find $(B)/obj $(B)/unit -name '*.d' 2>/dev/null)

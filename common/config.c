@@ -21,7 +21,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #define DEFAULT_PATH "/etc/lockstep/lockstep.conf"
 #define DEFAULT_CREDENTIALS "/etc/lockstep/credentials"
@@ -329,23 +328,23 @@ section_known(const char *section)
 }
 
 /* One file of the folder: "source.password" holds that option. Other names are somebody else's;
- * an empty one is systemd's stand-in for a credential that is not there. */
+ * an empty line is our units' stand-in for a credential that is not there. */
 static int
 credential_load(struct ls_config *c, const char *folder, const char *name, struct ls_err *err)
 {
     char path[PATH_MAX], section[64], value[SECRET_SIZE];
     const char *dot = strchr(name, '.');
-    struct stat st;
 
     if (!dot || dot == name || (size_t)(dot - name) >= sizeof(section))
         return 0;
     snprintf(section, sizeof(section), "%.*s", (int)(dot - name), name);
     if (!section_known(section) ||
-        snprintf(path, sizeof(path), "%s/%s", folder, name) >= (int)sizeof(path) ||
-        (stat(path, &st) == 0 && st.st_size == 0))
+        snprintf(path, sizeof(path), "%s/%s", folder, name) >= (int)sizeof(path))
         return 0;
     if (secret_read(path, value, "credential", err) < 0)
         return -1;
+    if (!*value)
+        return 0;
     return option_set(c, section, dot + 1, value, path, err);
 }
 

@@ -10,42 +10,40 @@
 #include "ctl/dlq.h"
 #include "ctl/reference.h"
 #include "ctl/snapshot.h"
+#include "ctl/usage.h"
 #include <string.h>
 
 static const struct {
     const char *name;
     int (*run)(const struct ls_config *config, const struct ctl_flags *flags, FILE *out);
-    const char *help;
 } commands[] = {
-    {"check", ctl_check, "is everything in place: source, Kafka, target, data directory"},
-    {"status", ctl_status, "every stage: ready, behind by, open, parked, dead"},
-    {"lag", ctl_lag, "how far each stage is behind, in seconds and in records"},
-    {"verify", ctl_verify, "compare ownCloud 10 with oCIS, independently of the ledger"},
+    {"check", ctl_check},
+    {"status", ctl_status},
+    {"lag", ctl_lag},
+    {"verify", ctl_verify},
 };
 
-static void
-usage(FILE *out)
+/* `lockstep COMMAND ... --help`, before anything else is looked at. */
+static bool
+asks_for_help(int argc, char **argv)
 {
-    fputs("usage: lockstep COMMAND [--json] [--config FILE] [--set SECTION.KEY=VALUE]...\n\n", out);
-    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
-        fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].help);
-    fputs("  snapshot start|pause|resume|cancel|status: have capture read everything, or some "
-          "users,\n"
-          "           again beside the stream\n"
-          "  dlq list|show|retry|drop|export: what can never be applied, and why; once more, or "
-          "given up\n",
-          out);
-    fputs(
-        "\n  --json   one JSON document instead of a table\n"
-        "  --watch  (status) again every second until interrupted\n"
-        "  --user U (verify) only this user's tree, trash, links and what he received\n"
-        "  --source (check) the source alone, and the rows that its lines are about by number\n"
-        "  --all, --user U..., --storage N...  (snapshot start) what is read\n"
-        "  LETTER... --cause C --stage S --topic T --user U --state S --all  (dlq) which letters\n"
-        "\nexit status: 0 fine or equal, 1 failed, 2 wrong usage, 3 different, a check failed or "
-        "refused,\n"
-        "             4 source, 6 target, 7 Kafka, 9 data directory refused\n",
-        out);
+    for (int i = 2; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0)
+            return true;
+    }
+    return false;
+}
+
+static int
+help(const char *command)
+{
+    if (!command)
+        ctl_help(stdout);
+    else if (ctl_help_of(command, stdout) < 0) {
+        fprintf(stderr, "lockstep: no command '%s'\n", command);
+        return LS_EXIT_USAGE;
+    }
+    return LS_EXIT_OK;
 }
 
 /* Takes "--user U" out of the arguments; the other options are ls_config_main's. Returns the new
@@ -133,16 +131,21 @@ main(int argc, char **argv)
     int status = LS_EXIT_USAGE, r;
 
     ls_log_init("lockstep", LS_WARN);
-    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
-        usage(argc < 2 ? stderr : stdout);
-        return argc < 2 ? LS_EXIT_USAGE : LS_EXIT_OK;
+    if (argc < 2) {
+        ctl_help(stderr);
+        return LS_EXIT_USAGE;
     }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)
+        return help(argv[2]);
     if (strcmp(argv[1], "--version") == 0) {
         puts("lockstep " LS_VERSION);
         return LS_EXIT_OK;
     }
-    if (strcmp(argv[1], "reference") == 0) /* for those who change the tables; not in the usage */
+    /* for those who change the tables, and for `make`; not in the help */
+    if (strcmp(argv[1], "reference") == 0)
         return ctl_reference(argv[2], stdout) == 0 ? LS_EXIT_OK : LS_EXIT_USAGE;
+    if (asks_for_help(argc, argv) && ctl_help_of(argv[1], stdout) == 0)
+        return LS_EXIT_OK;
     if (strcmp(argv[1], "snapshot") == 0)
         return run_snapshot(argc - 1, argv + 1);
     if (strcmp(argv[1], "dlq") == 0)
@@ -169,6 +172,6 @@ main(int argc, char **argv)
         return status;
     }
     fprintf(stderr, "lockstep: no command '%s'\n", argv[1]);
-    usage(stderr);
+    ctl_help(stderr);
     return LS_EXIT_USAGE;
 }

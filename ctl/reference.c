@@ -8,6 +8,7 @@
 #include "capture/status.h"
 #include "common/config.h"
 #include "common/metrics.h"
+#include "ctl/manual.h"
 #include "transform/columns.h"
 #include "transform/status.h"
 #include <ctype.h>
@@ -146,6 +147,6 @@ ctl_reference(const char *page, FILE *out)
     else if (page && strcmp(page, "columns") == 0)
         tf_columns_print(out);
     else
-        return -1;
+        return page ? ctl_manual(page, out) : -1;
     return 0;
 }

@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-/* "configuration", "metrics" or "columns"; -1 for another page. */
+/* "configuration", "metrics" or "columns", or one of ctl/manual.h; -1 for another page. */
 int ctl_reference(const char *page, FILE *out);
 
 #endif

@@ -41,6 +41,7 @@ SUITES = {
     "unit": (900, MAKE + ["unit"]),
     "fuzz": (400, MAKE + ["fuzz-smoke"]),
     "contract": (600, pytest("tests/contract")),
+    "packaging": (120, pytest("tests/packaging")),
     "workload": (60, pytest("tests/workload")),
     "ops": (60, pytest("tests/ops")),
     "source": (1800, pytest("tests/scenarios/source")),

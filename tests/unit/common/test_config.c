@@ -343,7 +343,7 @@ a_credential_wins_over_the_file_and_an_empty_one_is_none(void **state)
     ok(load_with_credential("source.password", "handed over\n", &config, &err));
     assert_string_equal(ls_config_str(config, "source", "password"), "handed over");
     ls_config_free(config);
-    ok(load_with_credential("source.password", "", &config, &err));
+    ok(load_with_credential("source.password", "\n", &config, &err));
     assert_string_equal(ls_config_str(config, "source", "password"), "from-file");
     ls_config_free(config);
     ok(load_with_credential("tls.pem", "a file that an option names", &config, &err));

@@ -1,0 +1,152 @@
+/*
+ * The table of commands and options as people read it, and `lockstep help`.
+ *
+ * What can go wrong: an option that is parsed and not here, or here and not parsed. A test asks the
+ * programs for each one here, and looks in the sources for those that are not.
+ */
+#include "ctl/usage.h"
+#include <string.h>
+
+#define WIDTH 80
+
+/* clang-format off */
+const struct ctl_option_help ctl_options_of_all[] = {
+    {"--json", NULL, "one JSON document instead of text"},
+    {"--config", "FILE", "read FILE instead of /etc/lockstep/lockstep.conf"},
+    {"--set", "SECTION.KEY=VALUE", "set an option; may be given more than once"},
+    {"--log-level", "LEVEL", "debug, info, warn or error"},
+    {"--check-config", NULL, "look at the configuration and the arguments, and exit"},
+    {"--dump-config", NULL, "print the configuration, without secrets, and exit"},
+    {"--version", NULL, "print the version and exit"},
+    {"--help", NULL, "print the command's help and exit"},
+    {NULL, NULL, NULL},
+};
+
+const struct ctl_option_help ctl_options_daemons[] = {
+    {"--snapshot", NULL, "lockstep-capture: take a snapshot of everything beside the stream, whatever the position says"},
+    {"--from-start", NULL, "lockstep-apply: read the topics from their beginning, not from the ledger's offsets"},
+    {NULL, NULL, NULL},
+};
+
+const struct ctl_command_help ctl_commands[] = {
+    {"check", NULL, NULL, "is everything in place: source, Kafka, target, data directory",
+     "The pre-flight. Each line is pass, note, warn or fail, and says what to do. It does not burden a living "
+     "ownCloud: each query ends after ten seconds. Status 3 when a line failed.",
+     {{"--source", NULL, "the source alone, and the rows that lines are about"}}},
+    {"status", NULL, NULL, "every stage: ready, behind by, open, parked, dead",
+     "One line a stage and instance, from the status topic, so that it works from any host that reaches Kafka. "
+     "Status 3 when a stage is silent, not ready or out of balance.",
+     {{"--watch", NULL, "again every second until interrupted"}}},
+    {"lag", NULL, NULL, "how far each stage is behind, in seconds and in records",
+     "The age of the oldest thing that each stage has not done yet, and the records that wait for it.",
+     {{NULL, NULL, NULL}}},
+    {"verify", NULL, NULL, "compare ownCloud 10 with oCIS, independently of the ledger",
+     "Reads both sides themselves: trees, sizes, times and checksums, trash, shares and links, as each user sees them. "
+     "Status 0 when they are equal, 3 when they differ.",
+     {{"--user", "U", "only this user's tree, trash, links and what he received"}}},
+    {"snapshot", "start pause resume cancel status", NULL,
+     "have capture read everything, or some users, again",
+     "Sends a signed command to capture and waits up to 30 s for its answer; needs [control] key. A snapshot runs beside "
+     "the stream, at any time. Status 3 when capture refuses, with why; 1 without an answer.\n"
+     " lockstep snapshot start --user alice --user bob",
+     {{"--all", NULL, "start: everything"},
+      {"--user", "U", "start: the storages of this user; up to 64 times"},
+      {"--storage", "N", "start: this storage (oc_storages); up to 256 times"}}},
+    {"dlq", "list show retry drop export", "[LETTER]...",
+     "what can never be applied, and why; once more, or given up",
+     "Dead letters of all stages, by their numbers or filtered by the options. Secrets are masked. retry sends them once "
+     "more through the replay topic, in their order, and drop gives them up for a reason that is kept; both ask, and "
+     "need [control] key.\n"
+     " lockstep dlq retry --cause content-missing",
+     {{"--cause", "C", "letters of this cause"},
+      {"--stage", "S", "letters of this stage"},
+      {"--topic", "T", "letters of this topic"},
+      {"--user", "U", "letters of this user"},
+      {"--state", "S", "letters in this state: open, retried, alive, dropped"},
+      {"--all", NULL, "all letters"},
+      {"--secrets", NULL, "show the bytes as they came"},
+      {"--reason", "TEXT", "drop: why"},
+      {"--yes", NULL, "do not ask"}}},
+    {"help", NULL, "[COMMAND]", "this text, or more about a command", "", {{NULL, NULL, NULL}}},
+    {NULL, NULL, NULL, NULL, NULL, {{NULL, NULL, NULL}}},
+};
+/* clang-format on */
+
+void
+ctl_help(FILE *out)
+{
+    fputs("usage: lockstep COMMAND [OPTION]...       lockstep help COMMAND says more\n\n", out);
+    for (const struct ctl_command_help *c = ctl_commands; c->name; c++)
+        fprintf(out, "  %-8s  %s\n", c->name, c->summary);
+    fputs("\n  --json    one JSON document instead of text\n"
+          "  --config FILE, --set SECTION.KEY=VALUE\n"
+          "\nexit status: 0 fine or equal, 1 failed, 2 wrong usage, 3 different, refused or a\n"
+          "check failed, 4 source, 5 lost position, 6 target, 7 Kafka, 9 data directory\n",
+          out);
+}
+
+/* The text at most WIDTH columns wide; a line that begins with a blank stays as it is. */
+static void
+print_text(const char *text, FILE *out)
+{
+    size_t column = 0;
+
+    while (*text) {
+        size_t n = strcspn(text, " \n");
+
+        if (column > 0 && column + 1 + n > WIDTH) {
+            fputc('\n', out);
+            column = 0;
+        }
+        column += (size_t)fprintf(out, "%s%.*s", column ? " " : "", (int)n, text);
+        text += n;
+        if (*text == '\n') {
+            fputc('\n', out);
+            column = 0;
+            if (text[1] == ' ') {
+                n = strcspn(text + 1, "\n");
+                fprintf(out, "\n %.*s\n", (int)n, text + 1);
+                text += n + 1;
+            }
+        }
+        if (*text)
+            text++;
+    }
+    if (column > 0)
+        fputc('\n', out);
+}
+
+static void
+print_options(const struct ctl_option_help *options, FILE *out)
+{
+    char left[64];
+
+    for (; options->name; options++) {
+        snprintf(left, sizeof(left), "%s%s%s", options->name, options->value ? " " : "",
+                 options->value ? options->value : "");
+        fprintf(out, "  %-20s%s%s\n", left, strlen(left) > 18 ? "\n                      " : "",
+                options->help);
+    }
+}
+
+int
+ctl_help_of(const char *command, FILE *out)
+{
+    const struct ctl_command_help *c = ctl_commands;
+
+    while (c->name && strcmp(c->name, command) != 0)
+        c++;
+    if (!c->name)
+        return -1;
+    fprintf(out, "usage: lockstep %s ", c->name);
+    for (const char *w = c->words; w && *w; w++)
+        fputc(*w == ' ' ? '|' : *w, out);
+    fprintf(out, "%s%s%s[OPTION]...\n%s\n\n", c->words ? " " : "", c->rest ? c->rest : "",
+            c->rest ? " " : "", c->summary);
+    print_text(c->text, out);
+    if (*c->text)
+        fputc('\n', out);
+    print_options(c->options, out);
+    print_options(ctl_options_of_all, out);
+    return 0;
+}
