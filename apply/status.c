@@ -1,5 +1,5 @@
 /*
- * What apply tells about itself, once a second: everything is read from the ledger, so that what is
+ * What apply tells about itself, every status_ms: all is read from the ledger, so that what is
  * told survives a crash and adds up (`balance` is 0 or there is a bug).
  *
  * Counting a ledger with a million open entities takes a while: then it is done less often, at most
@@ -299,6 +299,7 @@ ap_status_tell(struct ap_status *status, struct ap_core *core, bool at_once)
     int64_t began = ls_mono_ms(), took;
     char key[128], why[160], *text;
     struct ls_err err = {0};
+    int64_t every = ls_config_int(status->config, "lockstep", "status_ms");
     json_t *doc;
 
     if (!at_once && began < status->next_ms)
@@ -321,5 +322,5 @@ ap_status_tell(struct ap_status *status, struct ap_core *core, bool at_once)
     }
     free(text);
     took = ls_mono_ms() - began;
-    status->next_ms = ls_mono_ms() + (took * 20 > 1000 ? took * 20 : 1000);
+    status->next_ms = ls_mono_ms() + (took * 20 > every ? took * 20 : every);
 }

@@ -28,7 +28,7 @@ extern const struct ls_metric ap_metrics[];
 void ap_status_latency(void *arg, enum ap_clock clock, double seconds);
 /* Told of every call by the writer, from any thread; `arg` is the struct ls_metrics. */
 void ap_status_call(void *arg, const char *method, const char *status, double seconds);
-/* At most once a second; slower when the ledger is so large that counting takes long. */
+/* At most every lockstep.status_ms; slower when the ledger is so large that counting takes long. */
 void ap_status_tell(struct ap_status *status, struct ap_core *core, bool at_once);
 
 #endif

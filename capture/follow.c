@@ -1,6 +1,6 @@
 /*
  * Packet after packet: the stream, and what is done between two of them. That is a snapshot's next
- * step, a repair, a command, the commit, and once a second heartbeats and the status.
+ * step, a repair, a command, the commit, and every status_ms heartbeats and the status.
  *
  * Clocks and locks cost more than a packet does, so packets that are there are taken many at once,
  * up to one behind which there is something to do. Any failure ends it: loop.c says what becomes of
@@ -47,8 +47,8 @@ commit_due(struct capture *c, struct ls_err *err)
     if (!due)
         return 0;
     /* a part of the next tick's heartbeats, which would all wait for one commit */
-    if (read_us > 0 && tick < CAP_TICK_MS &&
-        cap_publish_heartbeats(c->publisher, read_us, tick, CAP_TICK_MS, err) < 0)
+    if (read_us > 0 && tick < c->status_ms &&
+        cap_publish_heartbeats(c->publisher, read_us, tick, c->status_ms, err) < 0)
         return -1;
     return cap_publisher_commit(c->publisher, err);
 }
@@ -174,7 +174,7 @@ ask_for_parts(struct capture *c)
         ls_log_err(LS_WARN, "parts-unknown", &why);
 }
 
-/* Once a second: heartbeats, which also keep the position young, and the status. */
+/* Every status_ms: heartbeats, which also keep the position young, and the status. */
 static int
 tick(struct capture *c, struct ls_err *err)
 {
@@ -195,7 +195,7 @@ tick(struct capture *c, struct ls_err *err)
 static int
 wait_ms(const struct capture *c)
 {
-    int64_t until_tick = c->tick_ms + CAP_TICK_MS - ls_mono_ms();
+    int64_t until_tick = c->tick_ms + c->status_ms - ls_mono_ms();
     int commit = cap_publisher_wait_ms(c->publisher), view = cap_snapshot_wait_ms(c->snapshot);
 
     if (until_tick < 0)
@@ -278,7 +278,7 @@ cap_follow(struct capture *c, struct ls_err *err)
         if (c->now_ms - c->control_ms >= CONTROL_MS && cap_stream_at_boundary(c->stream) &&
             take_commands(c, err) < 0)
             return -1;
-        if (c->now_ms - c->tick_ms >= CAP_TICK_MS) {
+        if (c->now_ms - c->tick_ms >= c->status_ms) {
             c->tick_ms = c->now_ms;
             if (tick(c, err) < 0)
                 return -1;

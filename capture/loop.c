@@ -201,7 +201,7 @@ wait_and_tell(struct capture *c, const struct ls_err *why, int64_t ms)
     do {
         int64_t left = until - ls_mono_ms();
         cap_tell(c);
-        ls_run_sleep_ms(left > CAP_TICK_MS ? CAP_TICK_MS : left > 0 ? left : 1);
+        ls_run_sleep_ms(left > c->status_ms ? c->status_ms : left > 0 ? left : 1);
     } while (ls_mono_ms() < until && !ls_run_stopping());
 }
 
@@ -326,6 +326,7 @@ cap_run(const struct ls_config *config, bool new_snapshot)
     if (c.backoff.max_ms > BACKOFF_MS)
         c.backoff.max_ms = BACKOFF_MS;
     c.commit_ms = ls_config_int(config, "capture", "commit_ms");
+    c.status_ms = ls_config_int(config, "lockstep", "status_ms");
     c.ready_ms = 2 * ls_config_int(config, "source", "heartbeat_ms");
     if (c.ready_ms < READY_MS)
         c.ready_ms = READY_MS;

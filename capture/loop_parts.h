@@ -15,8 +15,6 @@
 #include "capture/stream.h"
 #include "common/run.h"
 
-#define CAP_TICK_MS 1000
-
 struct capture {
     const struct ls_config *config;
     struct cap_schema *schema;
@@ -41,7 +39,7 @@ struct capture {
     struct cap_standby standby;
     int64_t ready_ms, ready_until;
     int64_t now_ms; /* as of the last look */
-    int64_t commit_ms;
+    int64_t commit_ms, status_ms;
     int64_t parts_ms; /* since when transactions in part are waited for, or were asked for */
     int64_t tick_ms, control_ms, read_us, last_progress_us, last_counter, reconnects;
 };

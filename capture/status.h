@@ -43,7 +43,7 @@ void cap_status_ready_until(struct cap_status *status, int64_t mono_ms, const ch
 void cap_status_standby(struct cap_status *status, bool standby);
 /* Something failed, and is done again. */
 void cap_status_retry(struct cap_status *status, const char *cause);
-/* Once a second. A status record that cannot be sent is logged and given up. */
+/* Every lockstep.status_ms. A status record that cannot be sent is logged and given up. */
 void cap_status_tick(struct cap_status *status, const struct cap_facts *facts);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * Once a second: the committed counters as metrics and as one JSON document.
+ * Every lockstep.status_ms: the committed counters as metrics and as one JSON document.
  *
  * Only committed numbers are shown, so that an aborted batch is never counted twice. The document
  * also goes to <p>.status by a producer of its own: it must not depend on the transaction's fate.
@@ -66,7 +66,7 @@ struct tf_status {
     const char *instance;
     char key[96];
     int64_t started_us;
-    int64_t next_ms;
+    int64_t every_ms, next_ms;
     int64_t last_rows;
     int64_t last_ms;
 };
@@ -82,6 +82,7 @@ tf_status_new(const struct ls_config *config, struct tf_status **ret, struct ls_
     s->topic = ls_config_topic(config, "status");
     s->instance = ls_config_str(config, "lockstep", "instance");
     snprintf(s->key, sizeof(s->key), "transform/%s", s->instance);
+    s->every_ms = ls_config_int(config, "lockstep", "status_ms");
     s->started_us = ls_now_us();
     s->last_ms = ls_mono_ms();
     s->metrics = ls_metrics_new("transform", tf_metrics);
@@ -192,7 +193,7 @@ tf_status_tick(struct tf_status *s, const struct tf_facts *f)
 
     if (now < s->next_ms)
         return;
-    s->next_ms = now + 1000;
+    s->next_ms = now + s->every_ms;
     rate = now > s->last_ms
                ? (double)(f->counts->in - s->last_rows) * 1000.0 / (double)(now - s->last_ms)
                : 0;

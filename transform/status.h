@@ -52,7 +52,7 @@ struct tf_status;
 int tf_status_new(const struct ls_config *config, struct tf_status **ret, struct ls_err *err);
 void tf_status_free(struct tf_status *status); /* NULL is fine */
 struct ls_metrics *tf_status_metrics(struct tf_status *status);
-/* Once a second (calls in between do nothing): metrics, /status, /readyz, and <p>.status. */
+/* Every lockstep.status_ms (calls between do nothing): metrics, /status, /readyz, <p>.status. */
 void tf_status_tick(struct tf_status *status, const struct tf_facts *facts);
 
 #endif
