@@ -29,8 +29,9 @@ $(B)/fuzz/%: tests/fuzz/fuzz_%.c $(FUZZ_LIBS)
 
 # ---- the same as unit tests (FOLDER=fuzz: just these)
 FUZZ_UNIT := $(if $(filter-out fuzz,$(FOLDER)),,$(FUZZ_ALL:%=$(B)/unit/fuzz/%))
-UNIT_BIN  += $(FUZZ_UNIT)
-unit-run: $(FUZZ_UNIT)
+unit-run: $(FUZZ_UNIT:%=%.run)
+$(FUZZ_UNIT:%=%.run): %.run: %
+	$(UNIT_RUN)
 
 $(B)/unit/fuzz/%: tests/fuzz/fuzz_%.c tests/fuzz/plain.c $(FUZZ_LIBS)
 	@mkdir -p $(@D)

@@ -5,11 +5,15 @@ UNIT_SRC  := $(wildcard tests/unit/$(or $(FOLDER),*)/test_*.c)
 UNIT_BIN  := $(UNIT_SRC:tests/unit/%.c=$(B)/unit/%)
 SAN       := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
+# every program is run when it is there, whatever the others say; with -j2 two at a time, each with
+# its output in one piece
 unit:
-	@$(MAKE) --no-print-directory B=$(B)/san OPT="$(SAN)" LDFLAGS="-fsanitize=address,undefined" unit-run
+	@$(MAKE) --no-print-directory -k -Otarget B=$(B)/san OPT="$(SAN)" LDFLAGS="-fsanitize=address,undefined" unit-run
 
-unit-run: $(UNIT_BIN)
-	@fail=0; for t in $(UNIT_BIN); do echo "== $$t"; $$t || fail=1; done; exit $$fail
+UNIT_RUN = @echo "== $<"; $<
+unit-run: $(UNIT_BIN:%=%.run)
+$(UNIT_BIN:%=%.run): %.run: %
+	$(UNIT_RUN)
 
 UNIT_LIBS_common    := common
 UNIT_LIBS_capture   := capture common
