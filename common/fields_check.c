@@ -8,38 +8,12 @@
  * left over. What then goes to avro-c is well-formed. Arrays and maps, which no
  * schema of Lockstep has, are refused with the schema that brings them.
  */
-#include "common/fields.h"
+#include "common/fields_parts.h"
 
 #define DEPTH_MAX 16
 
-struct walk {
-    const uint8_t *p, *end;
-};
-
 static bool
-walk_long(struct walk *w, int64_t *ret)
-{
-    uint64_t u = 0;
-
-    for (unsigned shift = 0; shift < 70; shift += 7) {
-        uint8_t b;
-
-        if (w->p == w->end)
-            return false;
-        b = *w->p++;
-        if (shift == 63 && b > 1)
-            return false;
-        u |= (uint64_t)(b & 127) << shift;
-        if (b < 128) {
-            *ret = (int64_t)(u >> 1) ^ -(int64_t)(u & 1);
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool
-walk_bytes(struct walk *w, int64_t n)
+walk_bytes(struct rec_cursor *w, int64_t n)
 {
     if (n < 0 || n > w->end - w->p)
         return false;
@@ -48,7 +22,7 @@ walk_bytes(struct walk *w, int64_t n)
 }
 
 static bool
-walk(struct walk *w, avro_schema_t schema, int depth)
+walk(struct rec_cursor *w, avro_schema_t schema, int depth)
 {
     int64_t n;
 
@@ -60,24 +34,24 @@ walk(struct walk *w, avro_schema_t schema, int depth)
     case AVRO_BOOLEAN:
         return w->p < w->end && *w->p <= 1 && walk_bytes(w, 1);
     case AVRO_INT32:
-        return walk_long(w, &n) && n >= INT32_MIN && n <= INT32_MAX;
+        return rec_long(w, &n) && n >= INT32_MIN && n <= INT32_MAX;
     case AVRO_INT64:
-        return walk_long(w, &n);
+        return rec_long(w, &n);
     case AVRO_FLOAT:
         return walk_bytes(w, 4);
     case AVRO_DOUBLE:
         return walk_bytes(w, 8);
     case AVRO_STRING:
     case AVRO_BYTES:
-        return walk_long(w, &n) && walk_bytes(w, n);
+        return rec_long(w, &n) && walk_bytes(w, n);
     case AVRO_FIXED:
         return walk_bytes(w, avro_schema_fixed_size(schema));
     case AVRO_ENUM:
-        return walk_long(w, &n) && n >= 0 && n < avro_schema_enum_number_of_symbols(schema);
+        return rec_long(w, &n) && n >= 0 && n < avro_schema_enum_number_of_symbols(schema);
     case AVRO_LINK:
         return walk(w, avro_schema_link_target(schema), depth + 1);
     case AVRO_UNION:
-        return walk_long(w, &n) && n >= 0 && n < (int64_t)avro_schema_union_size(schema) &&
+        return rec_long(w, &n) && n >= 0 && n < (int64_t)avro_schema_union_size(schema) &&
                walk(w, avro_schema_union_branch(schema, (int)n), depth + 1);
     case AVRO_RECORD:
         n = (int64_t)avro_schema_record_size(schema);
@@ -94,7 +68,7 @@ walk(struct walk *w, avro_schema_t schema, int depth)
 bool
 rec_well_formed(avro_schema_t schema, const void *p, size_t n)
 {
-    struct walk w = {p, (const uint8_t *)p + n};
+    struct rec_cursor w = {p, (const uint8_t *)p + n};
 
     return walk(&w, schema, 0) && w.p == w.end;
 }

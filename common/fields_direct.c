@@ -36,10 +36,6 @@ struct rec_steps {
     struct rec_seen row_seen[REC_MAX_ROWS][REC_MAX_FIELDS];
 };
 
-struct cursor {
-    const uint8_t *p, *end;
-};
-
 /* ---- the steps of a schema */
 
 static avro_schema_t
@@ -149,29 +145,7 @@ rec_steps_free(struct rec_steps *steps)
 /* ---- bytes */
 
 static bool
-read_long(struct cursor *c, int64_t *ret)
-{
-    uint64_t u = 0;
-
-    for (unsigned shift = 0; shift < 70; shift += 7) {
-        uint8_t b;
-
-        if (c->p == c->end)
-            return false;
-        b = *c->p++;
-        if (shift == 63 && b > 1)
-            return false;
-        u |= (uint64_t)(b & 127) << shift;
-        if (b < 128) {
-            *ret = (int64_t)(u >> 1) ^ -(int64_t)(u & 1);
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool
-read_plain(struct cursor *c, const struct step *step, struct rec_seen *seen)
+read_plain(struct rec_cursor *c, const struct step *step, struct rec_seen *seen)
 {
     int64_t n;
 
@@ -184,12 +158,12 @@ read_plain(struct cursor *c, const struct step *step, struct rec_seen *seen)
         return true;
     case STEP_INT:
         seen->kind = SEEN_INT;
-        return read_long(c, &seen->i) && seen->i >= INT32_MIN && seen->i <= INT32_MAX;
+        return rec_long(c, &seen->i) && seen->i >= INT32_MIN && seen->i <= INT32_MAX;
     case STEP_LONG:
         seen->kind = SEEN_INT;
-        return read_long(c, &seen->i);
+        return rec_long(c, &seen->i);
     case STEP_TEXT:
-        if (!read_long(c, &n) || n < 0 || n > c->end - c->p)
+        if (!rec_long(c, &n) || n < 0 || n > c->end - c->p)
             return false;
         seen->kind = SEEN_TEXT;
         seen->text = (const char *)c->p;
@@ -197,7 +171,7 @@ read_plain(struct cursor *c, const struct step *step, struct rec_seen *seen)
         c->p += n;
         return true;
     case STEP_ENUM:
-        if (!read_long(c, &n) || n < 0 || n >= step->n_symbols)
+        if (!rec_long(c, &n) || n < 0 || n >= step->n_symbols)
             return false;
         seen->kind = SEEN_SYMBOL;
         seen->text = avro_schema_enum_get(step->symbol, (int)n);
@@ -208,14 +182,14 @@ read_plain(struct cursor *c, const struct step *step, struct rec_seen *seen)
 }
 
 static bool
-read_null(struct cursor *c, const struct step *step, struct rec_seen *seen, bool *ret_null)
+read_null(struct rec_cursor *c, const struct step *step, struct rec_seen *seen, bool *ret_null)
 {
     int64_t branch;
 
     *ret_null = false;
     if (!step->optional)
         return true;
-    if (!read_long(c, &branch) || branch < 0 || branch > 1)
+    if (!rec_long(c, &branch) || branch < 0 || branch > 1)
         return false;
     *ret_null = branch == step->null_branch;
     if (*ret_null)
@@ -224,7 +198,8 @@ read_null(struct cursor *c, const struct step *step, struct rec_seen *seen, bool
 }
 
 static bool
-read_row(struct cursor *c, const struct step *step, struct rec_seen *columns, struct rec_seen *seen)
+read_row(struct rec_cursor *c, const struct step *step, struct rec_seen *columns,
+         struct rec_seen *seen)
 {
     bool null;
 
@@ -242,7 +217,7 @@ read_row(struct cursor *c, const struct step *step, struct rec_seen *columns, st
 const struct rec_seen *
 rec_steps_read(struct rec_steps *steps, const void *p, size_t n)
 {
-    struct cursor c = {p, (const uint8_t *)p + n};
+    struct rec_cursor c = {p, (const uint8_t *)p + n};
 
     for (size_t i = 0; i < steps->n; i++) {
         const struct step *step = &steps->steps[i];

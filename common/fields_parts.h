@@ -10,6 +10,34 @@
 #define REC_MAX_FIELDS 64
 #define REC_MAX_ROWS 2
 
+/* What is left of a value's bytes. */
+struct rec_cursor {
+    const uint8_t *p, *end;
+};
+
+/* A zigzag varint; false where the bytes end or hold more than 64 bits. */
+static inline bool
+rec_long(struct rec_cursor *c, int64_t *ret)
+{
+    uint64_t u = 0;
+
+    for (unsigned shift = 0; shift < 70; shift += 7) {
+        uint8_t b;
+
+        if (c->p == c->end)
+            return false;
+        b = *c->p++;
+        if (shift == 63 && b > 1)
+            return false;
+        u |= (uint64_t)(b & 127) << shift;
+        if (b < 128) {
+            *ret = (int64_t)(u >> 1) ^ -(int64_t)(u & 1);
+            return true;
+        }
+    }
+    return false;
+}
+
 struct rec_seen {
     enum { SEEN_NULL, SEEN_INT, SEEN_TEXT, SEEN_BOOL, SEEN_SYMBOL, SEEN_ROW, SEEN_OTHER } kind;
     int64_t i;
