@@ -21,6 +21,14 @@
 #include "common/err.h"
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
+
+/* One of the causes above. */
+static inline bool
+ap_cause_is(const struct ls_err *err, const char *cause)
+{
+    return strcmp(err->cause, cause) == 0;
+}
 
 enum cs3_code {
     CS3_OK = 1,

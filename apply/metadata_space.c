@@ -106,12 +106,6 @@ ap_metadata_open(struct ap_metadata *m, struct ls_err *err)
     return cs3_sign_in(m->cs3, cs3_system_user(m->cs3), NULL, err);
 }
 
-static bool
-cause_is(const struct ls_err *err, const char *cause)
-{
-    return strcmp(err->cause, cause) == 0;
-}
-
 /* There, 1; not, 0. */
 static int
 look(struct ap_metadata *m, const char *space, const char *path, struct cs3_info *ret,
@@ -122,7 +116,7 @@ look(struct ap_metadata *m, const char *space, const char *path, struct cs3_info
 
     if (cs3_stat(m->cs3, cs3_system_user(m->cs3), &place, ret, &why) == 0)
         return 1;
-    if (cause_is(&why, "gone"))
+    if (ap_cause_is(&why, "gone"))
         return 0;
     if (err)
         *err = why;
@@ -187,7 +181,7 @@ content_get(struct ap_metadata *m, const char *space, const char *path, const st
 static bool
 passing(const struct ls_err *err)
 {
-    return cause_is(err, "internal") || cause_is(err, "gone") || cause_is(err, "timeout");
+    return ap_cause_is(err, "internal") || ap_cause_is(err, "gone") || ap_cause_is(err, "timeout");
 }
 
 /* *ret_doc, and info with the etag it has; of no file an empty object, and info->etag "". */
@@ -243,7 +237,7 @@ folders_make(struct ap_metadata *m, const char *space, const char *path, struct 
         snprintf(part, sizeof(part), "%.*s", (int)(slash - path), path);
         struct cs3_place place = {"", space, space, part};
         if (cs3_mkdir(m->cs3, cs3_system_user(m->cs3), &place, &why) < 0 &&
-            !cause_is(&why, "taken")) {
+            !ap_cause_is(&why, "taken")) {
             if (err)
                 *err = why;
             return -1;
@@ -274,12 +268,12 @@ doc_write(struct ap_metadata *m, const char *space, const char *path, const json
     if (!*etag && folders_make(m, space, path, &why) < 0)
         goto out;
     if (cs3_upload_begin(m->cs3, as, &place, &upload, &url, &why) < 0) {
-        if (cause_is(&why, *etag ? "parent-gone" : "taken"))
+        if (ap_cause_is(&why, *etag ? "parent-gone" : "taken"))
             r = 1;
         goto out;
     }
     r = ap_data_put_bytes(m->data, as, url, text, strlen(text), &why);
-    if (r < 0 && cause_is(&why, "taken"))
+    if (r < 0 && ap_cause_is(&why, "taken"))
         r = 1;
 out:
     free(url);
@@ -349,7 +343,7 @@ file_serve(struct ap_metadata *m, const char *space, const char *path, struct wa
         if (r > 0) {
             ls_fail_cause(&why, LS_ERR_RETRY, 0, "busy", "%s/%s is changed all the time", space,
                           path);
-        } else if (cause_is(&why, "internal") || cause_is(&why, "timeout")) {
+        } else if (ap_cause_is(&why, "internal") || ap_cause_is(&why, "timeout")) {
             doubt = true;
         } else {
             break;

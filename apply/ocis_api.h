@@ -57,11 +57,6 @@ int ap_name_check(const char *name, struct ls_err *err);
 /* POISON refused for an empty parent: it would be the root of the space. */
 int ap_parent_id_check(const char *parent_id, struct ls_err *err);
 void ap_node_fill(struct ap_node *node, const struct cs3_info *info);
-static inline bool
-ap_cause_is(const struct ls_err *err, const char *cause)
-{
-    return __builtin_strcmp(err->cause, cause) == 0;
-}
 
 /* ---- ocis_content.c */
 void ap_ocis_processing_free(struct ap_ocis *ocis);
