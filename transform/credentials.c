@@ -11,6 +11,8 @@
 
 #include <string.h>
 
+#define BCRYPT_LENGTH 60
+
 bool
 tf_password(struct ls_str stored, struct ls_str *ret_hash, const char **ret_algorithm)
 {
@@ -41,6 +43,17 @@ tf_password(struct ls_str stored, struct ls_str *ret_hash, const char **ret_algo
     }
     *ret_algorithm = "legacy";
     return true;
+}
+
+/* oCIS checks a link's password as bcrypt, whole, and nothing else. */
+bool
+tf_password_kept(struct ls_str stored)
+{
+    struct ls_str hash;
+    const char *algorithm;
+
+    return !tf_password(stored, &hash, &algorithm) && algorithm && hash.n == BCRYPT_LENGTH &&
+           strcmp(algorithm, "bcrypt") == 0;
 }
 
 static struct cs3_person *

@@ -113,8 +113,6 @@ void tf_version_fill(struct ls_str path, struct cs3_resource *r);
 /* What oc_share.attributes says of downloads (attributes.c). *ret_odd: it is not what oC10 writes,
  * and read as oC10 reads it. */
 enum cs3_download tf_download(struct ls_str attributes, bool *ret_odd);
-/* oC10's hash of a password is of a kind that oCIS can check (shares.c). */
-bool tf_password_kept(struct ls_str hash);
 /* "zoe@far.example/oc" -> "zoe", "far.example/oc" (federation.c); both null where it is no such id.
  */
 void tf_cloud_id(struct ls_str id, struct ls_str *ret_user, struct ls_str *ret_remote);
@@ -125,5 +123,7 @@ bool tf_quota_parse(struct ls_str text, enum cs3_quota *ret_kind, int64_t *ret_b
 /* A stored password: its hash without ownCloud's "1|", and how it was made; null for none. True
  * when nobody but that ownCloud can check it (no hash then, "legacy"). credentials.c. */
 bool tf_password(struct ls_str stored, struct ls_str *ret_hash, const char **ret_algorithm);
+/* oCIS can check a link's password by what is stored: bcrypt. */
+bool tf_password_kept(struct ls_str stored);
 
 #endif

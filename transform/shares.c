@@ -70,14 +70,6 @@ fill_state(const struct ls_envelope *e, struct cs3_share *s, struct ls_err *err)
     return 0;
 }
 
-/* Of the forms that oC10 knows only "1|" and bcrypt is what oCIS can check, too: older ones are of
- * the password with the server's salt, or SHA1; newer ones may be argon2. */
-bool
-tf_password_kept(struct ls_str hash)
-{
-    return hash.n == 62 && memcmp(hash.p, "1|$2", 4) == 0;
-}
-
 static void
 fill_password(struct ls_str with, struct cs3_share *s)
 {
