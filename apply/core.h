@@ -221,6 +221,7 @@ const char *ap_version_join(struct ap_core *core, int64_t fileid);
 
 /* ---- dlq.c */
 struct ls_producer;
+const char *ap_dead_words(const char *cause); /* a sentence about a cause of our own */
 void ap_dead_letter(struct ap_core *core, struct ap_key key, const char *cause, const char *message,
                     int attempts);
 int ap_letters_send(struct ap_core *core, struct ls_producer *producer, const char *topic,

@@ -18,6 +18,31 @@
 #include <string.h>
 #include <time.h>
 
+/* What a cause of our own means, for who reads the letter at night; a refusal by the target comes
+ * with words of its own. */
+static const struct {
+    const char *cause, *words;
+} words[] = {
+    {"content-missing", "ownCloud's data directory has no such file"},
+    {"content-unreadable", "the file or its home cannot be read in ownCloud's data directory"},
+    {"content-mismatch", "the file differs from its row (size, time or checksum)"},
+    {"content-changed", "the file was changed each time while it was read"},
+    {"encrypted", "ownCloud has encrypted the file: the bytes on its disk are not the content"},
+    {"path-too-long", "the path is too long, or its folders are too deep"},
+    {"name", "the row's name is empty or has a slash"},
+    {"loop", "the row's parents lead back to itself: occ files:scan --repair at the source"},
+    {"share-refused", "the target refused the share or link that the row belongs to"},
+};
+
+const char *
+ap_dead_words(const char *cause)
+{
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (strcmp(words[i].cause, cause) == 0)
+            return words[i].words;
+    return "cannot be carried as it is";
+}
+
 static struct ls_str
 text_or_null(const char *s)
 {

@@ -389,15 +389,6 @@ content_is_dead(struct ap_core *core, const struct ap_work *work)
     return read_us > work->tried_us + core->options.content_margin_us;
 }
 
-static const char *
-content_words(const char *cause)
-{
-    return strcmp(cause, "content-missing") == 0 ? "ownCloud's data directory has no such file"
-           : strcmp(cause, "content-unreadable") == 0
-               ? "the file cannot be read from ownCloud's data directory"
-               : "the file differs from what its row says (size, time or checksum)";
-}
-
 static void
 entity_next(struct ap_core *core, const struct ap_work *work, struct ap_next *next,
             struct ap_job *job)
@@ -454,7 +445,7 @@ start(struct ap_core *core, struct ap_work *work, struct ap_next *next, struct a
     if (on_tree(next->op.call)) {
         job->op = next->op;
         if (next->op.call == AP_PUT_FILE && content_is_dead(core, work)) {
-            ap_work_dead(core, work, work->cause, content_words(work->cause));
+            ap_work_dead(core, work, work->cause, ap_dead_words(work->cause));
             return 0;
         }
         if (!job_fill(core, job, &err) || !has_ids(job)) {
@@ -484,6 +475,25 @@ start(struct ap_core *core, struct ap_work *work, struct ap_next *next, struct a
     ap_work_save(core->ledger, work);
     core->jobs[core->n_jobs++] = job;
     return 1;
+}
+
+static void
+give_up(struct ap_core *core, const struct ap_work *work, const struct ap_next *next)
+{
+    const char *cause = strcmp(next->cause, "content") == 0 ? work->cause : next->cause;
+    char message[256];
+    sqlite3_stmt *s;
+
+    snprintf(message, sizeof(message), "%s", ap_dead_words(cause));
+    if (next->on.kind != AP_NONE) { /* what it is folded into was refused, in the target's words */
+        s = ap_query(core->ledger, "SELECT message FROM dead WHERE kind = ? AND id = ?", "ii",
+                     (int64_t)next->on.kind, next->on.id);
+        if (ap_step(core->ledger, s)) {
+            ap_text(s, 0, message, sizeof(message));
+            ap_done(s);
+        }
+    }
+    ap_work_dead(core, work, cause, message);
 }
 
 static int
@@ -517,10 +527,7 @@ look_at(struct ap_core *core, struct ap_key key, struct ap_job *job)
         ap_work_save(core->ledger, &work);
         return 0;
     case AP_DEAD:
-        if (strcmp(next.cause, "content") == 0)
-            ap_work_dead(core, &work, work.cause, content_words(work.cause));
-        else
-            ap_work_dead(core, &work, next.cause, "cannot be carried as it is");
+        give_up(core, &work, &next);
         break;
     case AP_CALL:
         return start(core, &work, &next, job);

@@ -226,6 +226,7 @@ ap_share_next(struct ap_core *core, const struct ap_work *work, struct ap_next *
     if (ap_is_dead(core->ledger, key)) {
         next->verdict = AP_DEAD;
         next->cause = "share-refused";
+        next->on = key;
         return;
     }
     if (row.type == CS3_SHARE_USER && !row.deleted) {

@@ -1220,6 +1220,10 @@ encrypted_content_is_a_dead_letter_and_a_newer_row_takes_it_back(void **state)
     finish(&w, 0);
     assert_int_equal(w.target.puts, 0);
     assert_true(ap_is_dead(w.ledger, key));
+    assert_int_equal(ap_number(w.ledger, 0,
+                               "SELECT count(*) FROM letter WHERE message LIKE '%has encrypted%'",
+                               NULL),
+                     1);
     /* one that stands for no record, as after a look from aside, must not stay either */
     ap_exec(w.ledger, "UPDATE dead SET counted = 0", NULL);
     ap_count(w.ledger, "superseded", 1);

@@ -336,6 +336,38 @@ a_share_refused_in_part_is_not_forgotten(void **state)
     }
 }
 
+static int
+share_set_refused(struct ap_writer *w, const struct ap_share_want *want, char share_id[AP_ID_SIZE],
+                  bool doubtful, struct ls_err *err)
+{
+    (void)w;
+    (void)want;
+    (void)share_id;
+    (void)doubtful;
+    return ls_fail_cause(err, LS_ERR_POISON, 400, "refused", "no shares of that");
+}
+
+static void
+the_letter_of_a_refused_share_has_the_words_of_the_target(void **state)
+{
+    static struct ap_writer_ops ops;
+    static struct world w;
+
+    (void)state;
+    start_world(&w, true);
+    ops = *w.target.writer.ops;
+    ops.share_set = share_set_refused;
+    w.target.writer.ops = &ops;
+    give_share(&w, 1, CS3_SHARE_USER, 0, "u2", 1, CS3_SHARE_ACCEPTED, CS3_UPSERT);
+    finish(&w, 0);
+    assert_int_equal(ap_number(w.ledger, 0,
+                               "SELECT count(*) FROM letter WHERE topic = 'cs3.share' AND key = '1'"
+                               " AND cause = 'share-refused' AND message = 'no shares of that'",
+                               NULL),
+                     1);
+    stop_world(&w);
+}
+
 static void
 a_share_removed_in_doubt_is_made_again(void **state)
 {
@@ -720,6 +752,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(permissions_given_in_doubt_are_taken_back),
         cmocka_unit_test(a_share_refused_in_part_is_not_forgotten),
+        cmocka_unit_test(the_letter_of_a_refused_share_has_the_words_of_the_target),
         cmocka_unit_test(a_share_removed_in_doubt_is_made_again),
         cmocka_unit_test(what_a_recipient_made_of_it_in_doubt_is_set_back),
         cmocka_unit_test(a_member_made_in_doubt_is_one_no_more_when_the_source_took_it_back),
