@@ -418,7 +418,10 @@ parse_column(json_t *json, struct cap_source_column *ret)
     int is_unsigned, decimals;
 
     if (json_unpack(json, "[s, s, s, b, i, s]", &name, &type, &charset, &is_unsigned, &decimals,
-                    &refused) < 0)
+                    &refused) < 0 ||
+        strlen(name) >= sizeof(ret->name) || strlen(type) >= sizeof(ret->data_type) ||
+        strlen(charset) >= sizeof(ret->charset) || strlen(refused) >= sizeof(ret->refused) ||
+        decimals < 0 || decimals > UINT8_MAX)
         return -1;
     memset(ret, 0, sizeof(*ret));
     (void)snprintf(ret->name, sizeof(ret->name), "%s", name);

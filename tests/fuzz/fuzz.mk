@@ -3,6 +3,7 @@
 ## fuzz-smoke    every fuzz target for a number of runs, always the same ones
 FUZZ_SECONDS ?= 60
 FUZZ_RUNS    := 8000
+FUZZ_RUNS_stream := 2500 # of many events each
 FUZZ_ALL     := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ         ?= $(FUZZ_ALL)
 FUZZ_SAN     := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -19,7 +20,7 @@ fuzz-run: $(FUZZ:%=$(B)/fuzz/%)
 # a folder of its own for what is found, so that a run does not depend on the one before
 fuzz-smoke-run: $(FUZZ:%=$(B)/fuzz/%)
 	@rm -rf $(B)/smoke; mkdir -p $(FUZZ:%=$(B)/smoke/%)
-	@$(foreach t,$(FUZZ),echo "== $(t)"; $(B)/fuzz/$(t) -runs=$(FUZZ_RUNS) -seed=1 -reload=0 -verbosity=0 $(call FUZZ_ARGS,$(t)) \
+	@$(foreach t,$(FUZZ),echo "== $(t)"; $(B)/fuzz/$(t) -runs=$(or $(FUZZ_RUNS_$(t)),$(FUZZ_RUNS)) -seed=1 -reload=0 -verbosity=0 $(call FUZZ_ARGS,$(t)) \
 	  $(B)/smoke/$(t) tests/fuzz/corpus/$(t) || exit 1;)
 
 $(B)/fuzz/%: tests/fuzz/fuzz_%.c $(FUZZ_LIBS)

@@ -70,6 +70,7 @@ def from_recording(path):
     stem, raw = path.stem, path.read_bytes()
     mysql = "mysql" in stem
     how = bytes([(0 if "unsummed" in stem else 1) | (2 if mysql else 0)])
+    put("stream", stem, how + raw)
     last_map = None
     for i, event in enumerate(events(raw)):
         kind = event[4]
@@ -103,6 +104,11 @@ def main():
     for i, text in enumerate((HERE / "seeds" / "positions.txt").read_bytes().splitlines()):
         put("position", f"text-{i:02}", text)
         json.loads(text)
+    for i, text in enumerate((HERE / "seeds" / "controls.txt").read_bytes().splitlines()):
+        put("control", f"text-{i:02}", bytes([int(text[:1])]) + text[2:])
+    for path in sorted(DATA.glob("*.columns")):
+        put("schema_parse", path.stem, path.read_bytes())
+    put("schema_parse", "none", b"{}")
     for path in sorted((ROOT / "schemas/golden").glob("*.bin")):
         kind, name = path.stem.split("-")[:2]
         which = LS_TABLES.index(name) if kind == "oc10" else len(LS_TABLES) + CS3.index(name)
