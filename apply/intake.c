@@ -612,6 +612,7 @@ ap_take_value(struct ap_core *core, const struct ap_origin *at, struct ls_arena 
         ap_take_annotation(core, at, record);
     else
         ap_take_share(core, at, record);
+    ap_latency_record(core->latency, NULL);
     return 0;
 }
 
@@ -635,7 +636,6 @@ ap_take_message(struct ap_core *core, const struct ls_message *message, const ch
         }
         ap_take_malformed(core, &at, message->key, message->value, &why);
     }
-    ap_latency_record(core->latency, NULL);
     ap_exec(core->ledger,
             "INSERT INTO offset(topic, partition, next) VALUES(?1, ?2, ?3)"
             " ON CONFLICT(topic, partition) DO UPDATE SET next = ?3",

@@ -17,6 +17,7 @@
 enum {
     M_IN,
     M_RECORDS,
+    M_REPLAYS,
     M_OPEN,
     M_PARKED,
     M_PARKED_AGE,
@@ -42,6 +43,8 @@ const struct ls_metric ap_metrics[] = {
               "Records taken in, over the ledger's life."},
     [M_RECORDS] = {"lockstep_apply_records_total", LS_COUNTER, "outcome",
                    "What became of them, over the ledger's life."},
+    [M_REPLAYS] = {"lockstep_apply_replays_total", LS_COUNTER, "result",
+                   "Records of the replay topic, over the ledger's life: taken, refused."},
     [M_OPEN] = {"lockstep_apply_open", LS_GAUGE, "state",
                 "Records that are not done: queued, in-flight, parked."},
     [M_PARKED] = {"lockstep_apply_parked", LS_GAUGE, "cause",
@@ -124,6 +127,9 @@ counters_json(struct ap_status *status, struct ap_core *core)
         json_object_set_new(object, name, json_integer(n));
         if (strcmp(name, "in") == 0)
             ls_metric_reach(status->metrics, M_IN, NULL, (double)n);
+        else if (strncmp(name, "replay", 6) == 0)
+            ls_metric_reach(status->metrics, M_REPLAYS,
+                            strcmp(name, "replayed") == 0 ? "taken" : "refused", (double)n);
         else
             ls_metric_reach(status->metrics, M_RECORDS, name, (double)n);
     }

@@ -191,6 +191,8 @@ APPLY = [
     ("Bytes", "timeseries", "Bps", [
         (rate("lockstep_apply_received_bytes_total"), "from Kafka"),
         (rate("lockstep_apply_content_bytes_total"), "content to the target")], ""),
+    ("Replayed", "timeseries", "none",
+     one(f"sum by (result) (lockstep_apply_replays_total{{{J}}}) or vector(0)", "{{result}}"), ""),
     ("Ledger", "timeseries", "bytes", gauge("lockstep_apply_ledger_bytes"), ""),
     ("Paused, sweeps that wait, snapshot", "timeseries", "none", [
         (f"lockstep_apply_paused{{{J}}}", "paused {{instance}}"),

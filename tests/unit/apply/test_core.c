@@ -1088,6 +1088,35 @@ a_name_held_by_a_dead_letter_is_given_to_who_shall_have_it(void **state)
 }
 
 static void
+calls_that_are_made_again_are_counted_by_cause(void **state)
+{
+    static struct world w;
+    int64_t busy = 0, others = 0;
+    char name[16];
+
+    (void)state;
+    srandom(7);
+    start_world(&w);
+    w.target.busy = 300;
+    for (int i = 0; i < 30; i++) {
+        snprintf(name, sizeof(name), "f%d", i);
+        add_file(&w, 1, w.model.files[1], name);
+    }
+    finish(&w, 0);
+    for (size_t i = 0; i < AP_RETRY_CAUSES; i++) {
+        if (strcmp(w.core->retries[i].cause, "busy") == 0)
+            busy += w.core->retries[i].n;
+        else
+            others += w.core->retries[i].n;
+    }
+    assert_true(busy > 0);
+    assert_int_equal(others, 0);
+    assert_true(w.core->content_bytes > 0);
+    assert_true(ap_ledger_bytes(w.ledger) > 0);
+    stop_world(&w);
+}
+
+static void
 one_who_cannot_sign_in_holds_up_nobody_else(void **state)
 {
     static struct world w;
@@ -1802,6 +1831,7 @@ main(void)
         cmocka_unit_test(
             a_file_that_cannot_get_its_new_content_is_moved_trashed_and_deleted_all_the_same),
         cmocka_unit_test(a_name_held_by_a_dead_letter_is_given_to_who_shall_have_it),
+        cmocka_unit_test(calls_that_are_made_again_are_counted_by_cause),
         cmocka_unit_test(one_who_cannot_sign_in_holds_up_nobody_else),
         cmocka_unit_test(a_first_copy_goes_on_when_the_last_trash_item_is_parked),
         cmocka_unit_test(rows_of_a_deleted_storage_without_a_space_cost_nothing_while_they_wait),
