@@ -39,6 +39,7 @@ struct ap_job {
     int64_t op_id; /* row of `op`, for calls on the tree */
     bool doubtful, queued, done;
     int attempt;
+    int64_t logged;    /* held until the mirror has come as far; 0: not committed yet */
     int64_t resend_at; /* ms; outcome unknown: sent again then */
     struct ap_tree_op op;
     struct ap_space space;
@@ -94,6 +95,11 @@ struct ap_core {
         int64_t n;
     } retries[AP_RETRY_CAUSES]; /* calls that failed and are made again; the last: all others */
     struct ap_latency *latency; /* NULL: nobody measures */
+    /* the ledger's mirror: how far it has come; NULL: there is none. And the last change committed.
+     */
+    int64_t (*through)(const void *arg);
+    const void *through_arg;
+    int64_t logged;
 };
 
 int ap_core_new(struct ap_ledger *ledger, struct ap_writer *writer, const struct ls_config *config,
@@ -173,8 +179,13 @@ void ap_send(struct ap_core *core);
 int64_t ap_idle_ms(struct ap_core *core, int64_t most); /* how long nothing is to be done */
 int ap_workers_start(struct ap_core *core, struct ls_err *err);
 void ap_workers_stop(struct ap_core *core);
-bool ap_wait_answers(struct ap_core *core, int64_t ms); /* true: there are some */
-struct ap_job *ap_job_next(struct ap_core *core);       /* NULL: none */
+/* True: there are some. Also returns when somebody has nudged. */
+bool ap_wait_answers(struct ap_core *core, int64_t ms);
+void ap_nudge(void *core); /* from any thread */
+/* It was planned, and waits for the mirror to have it. */
+bool ap_is_held(const struct ap_core *core, const struct ap_job *job);
+int ap_held(const struct ap_core *core);
+struct ap_job *ap_job_next(struct ap_core *core); /* NULL: none */
 void ap_job_run(struct ap_writer *writer, struct ap_job *job);
 void ap_job_back(struct ap_core *core, struct ap_job *job);
 struct ap_job *ap_answer(struct ap_core *core);

@@ -14,6 +14,7 @@
  * the stream's user data, which is cleared before the caller is let go.
  */
 #include "apply/grpc_parts.h"
+#include "apply/lease.h"
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -138,6 +139,21 @@ connect_now(struct ap_grpc *client)
         drop(client, "out of memory");
 }
 
+/* Another process may be the one that calls now: nothing more goes out, not even what was on its
+ * way. */
+static void
+hold_back(struct ap_grpc *client)
+{
+    while (client->queue.next != &client->queue)
+        ap_grpc_finish(client, client->queue.next, GRPC_UNAVAILABLE, false, true,
+                       "no proof that no other applier has taken over");
+    if (client->fd >= 0 &&
+        (client->out_off < client->out_len || nghttp2_session_want_write(client->session)))
+        drop(client, "no lease");
+    while (client->queue.next != &client->queue) /* what had not gone */
+        ap_grpc_finish(client, client->queue.next, GRPC_UNAVAILABLE, false, true, "no lease");
+}
+
 static void
 submit(struct ap_grpc *client, int64_t now)
 {
@@ -247,6 +263,8 @@ step(struct ap_grpc *client, short revents)
     if (client->fd >= 0 && (revents & (POLLIN | POLLHUP | POLLERR)))
         receive(client);
     expire(client, ls_mono_ms());
+    if (!ap_lease_held())
+        hold_back(client);
     if (client->fd < 0 && client->n_queued && ls_mono_ms() >= client->retry_at)
         connect_now(client);
     if (client->fd >= 0)

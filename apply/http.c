@@ -8,6 +8,7 @@
  * the target being down, anything later leaves the outcome unknown.
  */
 #include "apply/http.h"
+#include "apply/lease.h"
 #include "common/run.h"
 #include <curl/curl.h>
 #include <errno.h>
@@ -112,7 +113,14 @@ static size_t
 on_read(char *p, size_t size, size_t n, void *arg)
 {
     struct transfer *t = arg;
-    ssize_t got = t->request->read(t->request->read_arg, p, size * n, &t->broken);
+    ssize_t got;
+
+    if (!ap_lease_held()) {
+        ls_fail_cause(&t->broken, LS_ERR_RETRY, 0, "timeout", "%s: no lease any more",
+                      t->request->label);
+        return CURL_READFUNC_ABORT;
+    }
+    got = t->request->read(t->request->read_arg, p, size * n, &t->broken);
 
     return got < 0 ? CURL_READFUNC_ABORT : (size_t)got;
 }
@@ -126,6 +134,23 @@ on_write(char *p, size_t size, size_t n, void *arg)
         return t->request->write(t->request->write_arg, p, size * n, &t->broken) < 0 ? 0 : size * n;
     ls_buf_append(&t->reply->body, p, size * n); /* too long: its end does not matter */
     return size * n;
+}
+
+/* Connected, and about to ask: may we (still)? */
+static int
+on_request(void *arg, char *ip, char *local_ip, int port, int local_port)
+{
+    struct transfer *t = arg;
+
+    (void)ip;
+    (void)local_ip;
+    (void)port;
+    (void)local_port;
+    if (ap_lease_held())
+        return CURL_PREREQFUNC_OK;
+    ls_fail_cause(&t->broken, LS_ERR_RETRY, 0, "target-down",
+                  "%s: no proof that no other applier has taken over", t->request->label);
+    return CURL_PREREQFUNC_ABORT;
 }
 
 /* The value of a header line when it has that name; else NULL. */
@@ -218,6 +243,8 @@ handle_setup(struct ap_http *http, CURL *curl, struct transfer *t, struct curl_s
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(curl, CURLOPT_HEADERDATA, t);
+    curl_easy_setopt(curl, CURLOPT_PREREQFUNCTION, on_request);
+    curl_easy_setopt(curl, CURLOPT_PREREQDATA, t);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_write);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, t);
     if (request->user) {

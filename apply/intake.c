@@ -190,6 +190,17 @@ comes_back(const struct ap_desired *have, const struct cs3_resource *r)
             !ls_str_is(r->name, have->name));
 }
 
+/* In a ledger made of its mirror: its node is of this life, or of a later one, already. */
+static bool
+is_past_life(struct ap_core *core, const struct cs3_resource *r)
+{
+    return ap_is_newer(core,
+                       ap_query(core->ledger,
+                                "SELECT epoch, counter, part FROM life WHERE fileid = ?", "i",
+                                r->fileid),
+                       r->head.seq);
+}
+
 void
 ap_take_resource(struct ap_core *core, const struct ap_origin *at, const struct cs3_resource *r)
 {
@@ -214,7 +225,7 @@ ap_take_resource(struct ap_core *core, const struct ap_origin *at, const struct 
     }
     moved = !known || have.deleted || r->head.kind == CS3_DELETE || have.parent != r->parent ||
             !ls_str_is(r->name, have.name);
-    if (known && comes_back(&have, r))
+    if (known && comes_back(&have, r) && !is_past_life(core, r))
         ap_node_leave(core, r->fileid);
     if (r->head.kind == CS3_DELETE)
         node_delete(core, at, r->fileid, r->head.seq, r->moved_to, r->head.source_ts_us);
@@ -438,8 +449,15 @@ sweep(struct ap_core *core, const char *topic, int32_t part, struct ls_seq begin
 {
     bool people = strcmp(topic, "cs3.person") == 0, shares = strcmp(topic, "cs3.share") == 0;
     int64_t gone = 0, excess = 0;
+    /* The same end once more (its records come again): it had its word, or needed none. */
+    bool again = ap_number(core->ledger, 0,
+                           "SELECT 1 FROM bracket WHERE topic = ? AND partition = ? AND state = 2"
+                           " AND epoch = ? AND counter = ?",
+                           "siii", topic, (int64_t)part, (int64_t)begin.epoch, begin.counter) == 1;
 
-    if (strcmp(topic, RESOURCE) == 0)
+    if (again)
+        excess = 0;
+    else if (strcmp(topic, RESOURCE) == 0)
         excess = sweep_excess(core, part, begin);
     else if (people)
         excess = ap_people_excess(core, (enum cs3_person_type)part, begin);

@@ -145,6 +145,10 @@ static const char *const schema =
      */
     "CREATE TABLE IF NOT EXISTS letter(id INTEGER PRIMARY KEY, key BLOB, value BLOB, cause TEXT,"
     " message TEXT, attempts INT, seq TEXT, topic TEXT, partition INT, offset INT, time_us INT);"
+    /* what the mirror has not been told of; how far a file's records had come when its node was
+     * mirrored, in a ledger that is being made of its mirror */
+    "CREATE TABLE IF NOT EXISTS changed(seq INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT, id TEXT);"
+    "CREATE TABLE IF NOT EXISTS life(fileid INTEGER PRIMARY KEY, epoch INT, counter INT, part INT);"
     "CREATE TABLE IF NOT EXISTS counter(name TEXT PRIMARY KEY, value INT) WITHOUT ROWID;";
 
 static void
@@ -277,6 +281,18 @@ ap_ledger_commit(struct ap_ledger *ledger, struct ls_err *err)
     if (ledger->err.kind == LS_ERR_NONE)
         return 0;
     sqlite3_exec(ledger->db, "ROLLBACK", NULL, NULL, NULL);
+    *err = ledger->err;
+    return -1;
+}
+
+int
+ap_ledger_script(struct ap_ledger *ledger, const char *sql, struct ls_err *err)
+{
+    if (ledger->err.kind == LS_ERR_NONE &&
+        sqlite3_exec(ledger->db, sql, NULL, NULL, NULL) != SQLITE_OK)
+        stick(ledger, sql);
+    if (ledger->err.kind == LS_ERR_NONE)
+        return 0;
     *err = ledger->err;
     return -1;
 }

@@ -101,6 +101,8 @@ void ap_ledger_measure(struct ap_ledger *ledger, struct ap_latency *latency);
 int64_t ap_ledger_bytes(struct ap_ledger *ledger);
 int ap_ledger_begin(struct ap_ledger *ledger, struct ls_err *err);
 int ap_ledger_commit(struct ap_ledger *ledger, struct ls_err *err);
+/* Statements of a text that is made at run time, without rows. */
+int ap_ledger_script(struct ap_ledger *ledger, const char *sql, struct ls_err *err);
 bool ap_ledger_failed(const struct ap_ledger *ledger);
 
 /*

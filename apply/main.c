@@ -7,6 +7,9 @@
  * (everything pauses, records are still taken in); a ledger older than what the topics keep (FATAL,
  * a new snapshot is needed); the ledger not writable (FATAL before anything is sent).
  */
+#include "apply/lease.h"
+#include "apply/mirror.h"
+#include "apply/mirror_rows.h"
 #include "apply/replay.h"
 #include "apply/status.h"
 #include "common/kafka.h"
@@ -21,6 +24,7 @@
 #define ARENA_CAP (16u << 20)
 #define STOP_MS 30000
 
+/* The last is no part of a ledger that is made anew: its records were acted upon. */
 static const char *const topic_names[] = {"cs3.person", "cs3.space",      "cs3.resource",
                                           "cs3.share",  "cs3.annotation", LS_REPLAY_TOPIC};
 #define N_TOPICS (sizeof(topic_names) / sizeof(topic_names[0]))
@@ -32,10 +36,13 @@ struct apply {
     struct ap_core *core;
     struct ls_consumer *consumer;
     struct ls_producer *producer;
+    struct ap_mirror *mirror; /* NULL: none is wanted */
+    enum ap_mirror_todo todo;
     struct ls_arena *arena;
     struct ls_message **batch;
     size_t n_batch, n_batch_max, prefix_len;
     int64_t commit_at;
+    int64_t trimmed;
     bool moved; /* offsets since the last commit to the group */
     struct ap_status status;
     struct ap_latency *latency;
@@ -64,6 +71,14 @@ on_rebalance(void *arg, bool assigned, struct ls_partition *parts, size_t n)
 
 /* ---- starting */
 
+/* A dry run makes nothing that anybody could go on with. */
+static bool
+is_mirrored(const struct ls_config *config)
+{
+    return ls_config_bool(config, "apply", "mirror") &&
+           strcmp(ls_config_str(config, "apply", "writer"), "null") != 0;
+}
+
 static int
 topics_ensure(struct apply *a, struct ls_err *err)
 {
@@ -77,9 +92,13 @@ topics_ensure(struct apply *a, struct ls_err *err)
         {ls_config_topic(a->config, LS_REPLAY_TOPIC), partitions, LS_KEPT_14_DAYS},
         {ls_config_topic(a->config, "dlq"), 1, false},
         {ls_config_topic(a->config, "status"), 1, LS_KEPT_STATE},
+        {ls_config_topic(a->config, "ledger"), 1, LS_KEPT_STATE},
+        {ls_config_topic(a->config, "applier"), 1, LS_KEPT_STATE},
     };
 
-    return ls_topics_ensure(a->config, specs, sizeof(specs) / sizeof(specs[0]), err);
+    /* the mirror's are the last */
+    return ls_topics_ensure(
+        a->config, specs, sizeof(specs) / sizeof(specs[0]) - (is_mirrored(a->config) ? 0 : 2), err);
 }
 
 static int
@@ -149,6 +168,101 @@ writer_open(struct apply *a, struct ls_err *err)
     return 0;
 }
 
+/* ---- the mirror, and the right to apply */
+
+static void
+tell_standby(void *arg)
+{
+    struct apply *a = arg;
+
+    ls_run_notify_ready();
+    ls_run_notify_alive();
+    ap_status_standby(&a->status, true);
+}
+
+static int64_t
+through(const void *arg)
+{
+    return ap_mirror_through(arg);
+}
+
+/* Not mirrored: should it be again, everything counts as changed. */
+static int
+mirror_off(struct apply *a, struct ls_err *err)
+{
+    if (ap_ledger_begin(a->ledger, err) < 0 || ap_mirror_unwatch(a->ledger, err) < 0)
+        return -1;
+    ap_exec(a->ledger, "INSERT OR REPLACE INTO meta(key, value) VALUES('mirror-off', '1')", NULL);
+    ap_exec(a->ledger, "DELETE FROM changed", NULL);
+    return ap_ledger_commit(a->ledger, err);
+}
+
+/* The ledger is another one's, or gone: made anew, but for what the records say. */
+static int
+ledger_anew(struct apply *a, struct ls_err *err)
+{
+    const char *path = ls_config_str(a->config, "apply", "ledger");
+
+    snprintf(a->status.why, sizeof(a->status.why), "rebuilding the ledger");
+    ls_http_ready(a->status.http, a->status.why);
+    ap_ledger_close(a->ledger);
+    a->ledger = NULL;
+    if (ap_ledger_put_aside(path, err) < 0 || ap_ledger_open(path, &a->ledger, err) < 0 ||
+        ap_rebuild_rows(a->config, a->ledger, err) < 0 || ap_ledger_begin(a->ledger, err) < 0 ||
+        ap_mirror_watch(a->ledger, err) < 0)
+        return -1;
+    return ap_ledger_commit(a->ledger, err);
+}
+
+/* Returns with a ledger and a core; -1 with *err. */
+static int
+take_office(struct apply *a, const struct ap_options *options, struct ls_err *err)
+{
+    a->todo = AP_MIRROR_GO_ON;
+    if (!is_mirrored(a->config)) {
+        if (mirror_off(a, err) < 0)
+            return -1;
+    } else if (ap_mirror_enter(a->config, a->ledger, tell_standby, a, &a->mirror, &a->todo, err) <
+               0) {
+        return -1;
+    }
+    if (a->todo == AP_MIRROR_STOP)
+        return 0;
+    ap_status_standby(&a->status, false);
+    if (a->todo == AP_MIRROR_REBUILD && ledger_anew(a, err) < 0)
+        return -1;
+    if (ap_core_new(a->ledger, a->writer, a->config, options, &a->core, err) < 0)
+        return -1;
+    if (a->todo == AP_MIRROR_REBUILD &&
+        ap_rebuild_records(a->config, a->core, topic_names, N_TOPICS - 1, err) < 0)
+        return -1;
+    if (!a->mirror)
+        return 0;
+    a->core->through = through;
+    a->core->through_arg = a->mirror;
+    a->status.mirror = a->mirror;
+    return ap_mirror_follow(a->mirror, a->ledger, a->todo, ap_nudge, a->core, err);
+}
+
+/* After a commit: what is to go through the mirror, and what has. */
+static int
+mirror_step(struct apply *a, struct ls_err *err)
+{
+    if (!a->mirror)
+        return 0;
+    a->core->logged = ap_mirror_last(a->ledger);
+    ap_mirror_changed(a->mirror, a->core->logged);
+    if (ap_mirror_is_fenced(a->mirror, err))
+        return -1;
+    if (!a->core->paused && !ap_lease_held()) {
+        ls_log(LS_WARN, "no-lease", LS_S("why", "no answer from Kafka; nothing is called"));
+        a->core->paused = true;
+        a->core->pause_until = ls_now_us() / 1000 + 500;
+        snprintf(a->core->why, sizeof(a->core->why), "no-lease");
+    }
+    return 0;
+}
+
 /* In one transaction: calls in doubt, sweeps that may go now, and all offsets when asked to. */
 static int
 ledger_prepare(struct apply *a, bool from_start, struct ls_err *err)
@@ -160,7 +274,9 @@ ledger_prepare(struct apply *a, bool from_start, struct ls_err *err)
     ap_recover(a->core);
     ap_shares_make_exact(a->core);
     ap_sweep_waiting(a->core);
-    return ap_ledger_commit(a->ledger, err);
+    if (ap_ledger_commit(a->ledger, err) < 0)
+        return -1;
+    return mirror_step(a, err);
 }
 
 static int
@@ -189,20 +305,24 @@ start(struct apply *a, bool from_start, struct ls_err *err)
     if (ls_control_key(a->config, &a->replay.key, err) < 0 || data_check(a->config, err) < 0 ||
         writer_make(a, err) < 0 ||
         ls_http_start(a->config, a->status.metrics, &a->status.http, NULL, err) < 0 ||
-        ap_ledger_open(ls_config_str(a->config, "apply", "ledger"), &a->ledger, err) < 0 ||
-        ap_core_new(a->ledger, a->writer, a->config, &options, &a->core, err) < 0)
+        ap_ledger_open(ls_config_str(a->config, "apply", "ledger"), &a->ledger, err) < 0)
         return -1;
-    a->core->latency = a->latency;
-    ap_ledger_measure(a->ledger, a->latency);
     ls_schemas_attach(a->config); /* a writer may be newer, or use a registry's framing */
     if (topics_ensure(a, err) < 0 || ls_producer_new(a->config, NULL, &a->producer, err) < 0)
         return -1;
     a->status.producer = a->producer;
+    if (take_office(a, &options, err) < 0)
+        return -1;
+    if (a->todo == AP_MIRROR_STOP)
+        return 0;
+    a->core->latency = a->latency;
+    ap_ledger_measure(a->ledger, a->latency);
     if (writer_open(a, err) < 0)
         return -1;
     if (ledger_prepare(a, from_start, err) < 0 || ap_workers_start(a->core, err) < 0)
         return -1;
-    snprintf(group, sizeof(group), "%s-apply", prefix);
+    snprintf(group, sizeof(group), "%s-apply%s", prefix,
+             strcmp(a->writer->name, "null") == 0 ? "-dry-run" : "");
     if (ls_consumer_new(a->config, group, &a->consumer, err) < 0)
         return -1;
     a->status.consumer = a->consumer;
@@ -304,7 +424,7 @@ ap_round(struct apply *a, bool stopping, struct ls_err *err)
 {
     int64_t idle = stopping ? 20 : ap_idle_ms(a->core, 100);
 
-    if (idle > 0 && calls_out(a->core)) {
+    if (idle > 0 && (calls_out(a->core) || ap_held(a->core) > 0)) {
         ap_wait_answers(a->core, idle < 20 ? idle : 20);
         idle = 0;
     }
@@ -317,7 +437,11 @@ ap_round(struct apply *a, bool stopping, struct ls_err *err)
         return -1;
     if (!stopping)
         ap_plan(a->core);
-    if (ap_ledger_commit(a->ledger, err) < 0)
+    if (a->mirror && ap_mirror_through(a->mirror) > a->trimmed) {
+        a->trimmed = ap_mirror_through(a->mirror);
+        ap_mirror_given(a->ledger, a->trimmed);
+    }
+    if (ap_ledger_commit(a->ledger, err) < 0 || mirror_step(a, err) < 0)
         return -1;
     if (a->core->fatal.kind != LS_ERR_NONE) {
         *err = a->core->fatal;
@@ -356,12 +480,13 @@ loop(struct apply *a, struct ls_err *err)
 }
 
 static void
-stop(struct apply *a)
+stop(struct apply *a, bool in_order)
 {
     batch_drop(a);
     ls_consumer_free(a->consumer);
     if (a->core)
         ap_workers_stop(a->core);
+    ap_mirror_leave(a->mirror, in_order); /* which nudges the core */
     ap_core_free(a->core);
     if (a->writer)
         ap_writer_free(a->writer);
@@ -382,9 +507,11 @@ exit_status(const struct ls_err *err)
         const char *cause;
         enum ls_exit status;
     } table[] = {
-        {"control-key", LS_EXIT_USAGE},    {"data", LS_EXIT_DATA},      {"option", LS_EXIT_USAGE},
-        {"target-config", LS_EXIT_TARGET}, {"sign-in", LS_EXIT_TARGET}, {"fenced", LS_EXIT_FENCED},
-        {"offset-lost", LS_EXIT_PURGED},   {"topics", LS_EXIT_KAFKA},   {"kafka", LS_EXIT_KAFKA},
+        {"control-key", LS_EXIT_USAGE},  {"data", LS_EXIT_DATA},
+        {"option", LS_EXIT_USAGE},       {"target-config", LS_EXIT_TARGET},
+        {"sign-in", LS_EXIT_TARGET},     {"fenced", LS_EXIT_FENCED},
+        {"offset-lost", LS_EXIT_PURGED}, {"standby", LS_EXIT_FENCED},
+        {"topics", LS_EXIT_KAFKA},       {"kafka", LS_EXIT_KAFKA},
         {"kafka-auth", LS_EXIT_KAFKA},
     };
 
@@ -412,11 +539,14 @@ main(int argc, char **argv)
         return status;
     ls_run_signals();
     ls_log(LS_INFO, "start", LS_S("version", LS_VERSION));
-    if (start(&a, from_start, &err) < 0 || (!ls_run_stopping() && loop(&a, &err) < 0)) {
+    r = start(&a, from_start, &err);
+    if (r == 0 && !ls_run_stopping())
+        r = loop(&a, &err);
+    if (r < 0 && !(ls_run_stopping() && err.kind == LS_ERR_RETRY)) { /* asked to while it waited */
         ls_log_err(LS_ERROR, "fatal", &err);
         status = exit_status(&err);
     }
-    stop(&a);
+    stop(&a, status == LS_EXIT_OK);
     if (status == LS_EXIT_OK)
         ls_log(LS_INFO, "stopped");
     return status;

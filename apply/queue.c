@@ -16,7 +16,7 @@ struct ap_queue {
     pthread_cond_t work, answers;
     struct ap_job **todo, **done;
     int n_todo, n_done, size;
-    bool stop;
+    bool stop, nudged;
     pthread_t *threads;
     int n_threads;
 };
@@ -126,6 +126,23 @@ enqueue(struct ap_core *core, struct ap_job *job)
     pthread_mutex_unlock(&q->lock);
 }
 
+bool
+ap_is_held(const struct ap_core *core, const struct ap_job *job)
+{
+    return core->through && job->attempt == 0 &&
+           (job->logged == 0 || job->logged > core->through(core->through_arg));
+}
+
+int
+ap_held(const struct ap_core *core)
+{
+    int n = 0;
+
+    for (int i = 0; i < core->n_jobs; i++)
+        n += ap_is_held(core, core->jobs[i]);
+    return n;
+}
+
 void
 ap_send(struct ap_core *core)
 {
@@ -135,9 +152,13 @@ ap_send(struct ap_core *core)
         enqueue(core, core->ping);
     if (core->paused)
         return;
-    for (int i = 0; i < core->n_jobs; i++)
-        if (!core->jobs[i]->queued && core->jobs[i]->resend_at <= now)
-            enqueue(core, core->jobs[i]);
+    for (int i = 0; i < core->n_jobs; i++) {
+        struct ap_job *job = core->jobs[i];
+        if (job->logged == 0)
+            job->logged = core->logged;
+        if (!job->queued && job->resend_at <= now && !ap_is_held(core, job))
+            enqueue(core, job);
+    }
 }
 
 static void *
@@ -206,11 +227,24 @@ ap_wait_answers(struct ap_core *core, int64_t ms)
         until.tv_nsec -= 1000000000;
     }
     pthread_mutex_lock(&q->lock);
-    while (q->n_done == 0 && pthread_cond_timedwait(&q->answers, &q->lock, &until) == 0)
+    while (q->n_done == 0 && !q->nudged &&
+           pthread_cond_timedwait(&q->answers, &q->lock, &until) == 0)
         ;
+    q->nudged = false;
     some = q->n_done > 0;
     pthread_mutex_unlock(&q->lock);
     return some;
+}
+
+void
+ap_nudge(void *core)
+{
+    struct ap_queue *q = ((struct ap_core *)core)->queue;
+
+    pthread_mutex_lock(&q->lock);
+    q->nudged = true;
+    pthread_cond_signal(&q->answers);
+    pthread_mutex_unlock(&q->lock);
 }
 
 void

@@ -583,11 +583,16 @@ static bool
 has_room(const struct ap_core *core)
 {
     int64_t now = now_ms();
-    int out = 0;
+    int out = 0, held = 0;
 
-    for (int i = 0; i < core->n_jobs; i++)
-        out += core->jobs[i]->queued || core->jobs[i]->resend_at <= now;
-    return out < core->limit && core->n_jobs < core->n_jobs_max - 2;
+    /* Some may wait for the mirror beside those that are out, so that it costs no pace. */
+    for (int i = 0; i < core->n_jobs; i++) {
+        if (ap_is_held(core, core->jobs[i]))
+            held++;
+        else
+            out += core->jobs[i]->queued || core->jobs[i]->resend_at <= now;
+    }
+    return out < core->limit && held < core->limit / 2 + 2 && core->n_jobs < core->n_jobs_max - 2;
 }
 
 static bool
@@ -708,7 +713,8 @@ ap_idle_ms(struct ap_core *core, int64_t most)
         return core->pause_until > now ? (core->pause_until < at ? core->pause_until - now : most)
                                        : (core->ping ? most : 0);
     for (int i = 0; i < core->n_jobs; i++)
-        if (!core->jobs[i]->queued && core->jobs[i]->resend_at < at)
+        if (!core->jobs[i]->queued && core->jobs[i]->resend_at < at &&
+            !ap_is_held(core, core->jobs[i]))
             at = core->jobs[i]->resend_at;
     if (has_room(core)) {
         t = ap_number(core->ledger, at,

@@ -37,6 +37,8 @@ enum {
     M_SNAPSHOT_RUNNING,
     M_PAUSED,
     M_SWEEPS,
+    M_ACTIVE,
+    M_MIRROR,
 };
 const struct ls_metric ap_metrics[] = {
     [M_IN] = {"lockstep_apply_records_in_total", LS_COUNTER, NULL,
@@ -83,6 +85,10 @@ const struct ls_metric ap_metrics[] = {
                   "1 while the whole target is in trouble."},
     [M_SWEEPS] = {"lockstep_apply_sweeps_waiting", LS_GAUGE, NULL,
                   "Sweeps above the limit that wait for a word."},
+    [M_ACTIVE] = {"lockstep_apply_active", LS_GAUGE, NULL,
+                  "1 while this one applies, 0 while it stands by."},
+    [M_MIRROR] = {"lockstep_apply_mirror_lag_rows", LS_GAUGE, NULL,
+                  "Changes of the ledger that its mirror has not yet."},
     {NULL, LS_GAUGE, NULL, NULL},
 };
 
@@ -236,6 +242,14 @@ snapshot(struct ap_core *core)
                      "rows", (json_int_t)in, "estimate", (json_int_t)estimate);
 }
 
+static int64_t
+mirror_lag(const struct ap_status *status, const struct ap_core *core)
+{
+    int64_t behind = status->mirror ? core->logged - ap_mirror_through(status->mirror) : 0;
+
+    return behind > 0 ? behind : 0;
+}
+
 static void
 set_metrics(struct ap_status *status, struct ap_core *core, int64_t lag, int64_t balance,
             int64_t sweeps)
@@ -249,6 +263,8 @@ set_metrics(struct ap_status *status, struct ap_core *core, int64_t lag, int64_t
     ls_metric_set(m, M_IN_FLIGHT, NULL, (double)core->n_jobs);
     ls_metric_set(m, M_PAUSED, NULL, core->paused ? 1 : 0);
     ls_metric_set(m, M_SWEEPS, NULL, (double)sweeps);
+    ls_metric_set(m, M_ACTIVE, NULL, 1);
+    ls_metric_set(m, M_MIRROR, NULL, (double)mirror_lag(status, core));
     ls_metric_set(m, M_LEDGER_BYTES, NULL, (double)ap_ledger_bytes(core->ledger));
     ls_metric_set(m, M_PROGRESS, NULL, (double)status->last_progress_us / 1e6);
     ls_metric_set(m, M_SNAPSHOT_RUNNING, NULL,
@@ -288,7 +304,7 @@ document(struct ap_status *status, struct ap_core *core, int64_t now)
     set_metrics(status, core, lag, balance, sweeps);
     return json_pack(
         "{s:s, s:s, s:s, s:I, s:I, s:b, s:s, s:I, s:I, s:o, s:I, s:o, s:o, s:o, s:f,"
-        " s:I, s:I, s:I, s:I}",
+        " s:I, s:I, s:I, s:I, s:I}",
         "stage", "apply", "instance", ls_config_str(status->config, "lockstep", "instance"),
         "version", LS_VERSION, "time_us", (json_int_t)now, "started_us",
         (json_int_t)status->started_us, "ready", status->why[0] == '\0', "why", status->why,
@@ -296,16 +312,63 @@ document(struct ap_status *status, struct ap_core *core, int64_t now)
         "counters", counters, "balance", (json_int_t)balance, "parked", parked, "dead", dead,
         "snapshot", snapshot(core), "rate", status->rate, "in_flight", (json_int_t)core->n_jobs,
         "open", (json_int_t)ap_number(core->ledger, 0, "SELECT count(*) FROM work", NULL),
-        "sweeps_waiting", (json_int_t)sweeps, "calls", (json_int_t)core->calls);
+        "sweeps_waiting", (json_int_t)sweeps, "calls", (json_int_t)core->calls, "mirror_lag",
+        (json_int_t)mirror_lag(status, core));
+}
+
+static void
+publish(struct ap_status *status, const char *stage, struct ls_str text)
+{
+    struct ls_err err = {0};
+    char key[128];
+
+    snprintf(key, sizeof(key), "%s/%s", stage,
+             ls_config_str(status->config, "lockstep", "instance"));
+    if (status->producer &&
+        ls_producer_send(status->producer, ls_config_topic(status->config, "status"), 0,
+                         ls_str_of(key), text, NULL, 0, &err) < 0)
+        ls_log_err(LS_DEBUG, "status-not-sent", &err);
+}
+
+void
+ap_status_standby(struct ap_status *status, bool standby)
+{
+    int64_t now = ls_now_us();
+    json_t *doc;
+    char *text;
+
+    if (!standby) {
+        if (status->standby)
+            publish(status, "standby", LS_STR_NULL);
+        status->standby = false;
+        return;
+    }
+    if (!status->standby) /* what it was, when it was active */
+        publish(status, "apply", LS_STR_NULL);
+    status->standby = true;
+    ls_metric_set(status->metrics, M_ACTIVE, NULL, 0);
+    ls_http_ready(status->http, NULL);
+    doc = json_pack("{s:s, s:s, s:s, s:I, s:I, s:b, s:s, s:b, s:I, s:I, s:o, s:o, s:o}", "stage",
+                    "apply", "instance", ls_config_str(status->config, "lockstep", "instance"),
+                    "version", LS_VERSION, "time_us", (json_int_t)now, "started_us",
+                    (json_int_t)status->started_us, "ready", 1, "why", "standby", "standby", 1,
+                    "lag_us", (json_int_t)0, "balance", (json_int_t)0, "counters", json_object(),
+                    "parked", json_object(), "dead", json_object());
+    text = doc ? json_dumps(doc, JSON_COMPACT) : NULL;
+    json_decref(doc);
+    if (text) {
+        ls_http_status(status->http, text);
+        publish(status, "standby", ls_str_of(text));
+    }
+    free(text);
 }
 
 void
 ap_status_tell(struct ap_status *status, struct ap_core *core, bool at_once)
 {
     int64_t began = ls_mono_ms(), took;
-    char key[128], why[160], *text;
-    struct ls_err err = {0};
     int64_t every = ls_config_int(status->config, "lockstep", "status_ms");
+    char why[160], *text;
     json_t *doc;
 
     if (!at_once && began < status->next_ms)
@@ -319,12 +382,7 @@ ap_status_tell(struct ap_status *status, struct ap_core *core, bool at_once)
     ls_http_ready(status->http, why[0] ? why : NULL);
     if (text) {
         ls_http_status(status->http, text);
-        snprintf(key, sizeof(key), "apply/%s",
-                 ls_config_str(status->config, "lockstep", "instance"));
-        if (status->producer &&
-            ls_producer_send(status->producer, ls_config_topic(status->config, "status"), 0,
-                             ls_str_of(key), ls_str_of(text), NULL, 0, &err) < 0)
-            ls_log_err(LS_DEBUG, "status-not-sent", &err);
+        publish(status, "apply", ls_str_of(text));
     }
     free(text);
     took = ls_mono_ms() - began;

@@ -5,6 +5,7 @@
 #define AP_STATUS_H
 
 #include "apply/core.h"
+#include "apply/mirror.h"
 #include "common/kafka.h"
 #include "common/metrics.h"
 
@@ -13,8 +14,10 @@ struct ap_status {
     const struct ls_config *config;
     struct ls_metrics *metrics;
     struct ls_http *http;
-    struct ls_producer *producer; /* NULL: not published */
-    struct ls_consumer *consumer; /* NULL: not yet */
+    struct ls_producer *producer;   /* NULL: not published */
+    struct ls_consumer *consumer;   /* NULL: not yet */
+    const struct ap_mirror *mirror; /* NULL: none */
+    bool standby;
     int64_t started_us, last_progress_us, last_done, next_ms, last_us;
     double rate;
     bool starting;
@@ -30,5 +33,8 @@ void ap_status_latency(void *arg, enum ap_clock clock, double seconds);
 void ap_status_call(void *arg, const char *method, const char *status, double seconds);
 /* At most every lockstep.status_ms; slower when the ledger is so large that counting takes long. */
 void ap_status_tell(struct ap_status *status, struct ap_core *core, bool at_once);
+
+/* While it waits for another one to go: told as `standby/<instance>`; false: no more. */
+void ap_status_standby(struct ap_status *status, bool standby);
 
 #endif

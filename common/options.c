@@ -82,6 +82,9 @@ const struct ls_option ls_options[] = {
     STR("people", "on_delete", "disable", "A user deleted at the source: disable or keep in oCIS."),
 
     STR("apply", "ledger", "/var/lib/lockstep/ledger.db", "SQLite file of the ledger."),
+    BOOL("apply", "mirror", "true", "What was done is mirrored to <p>.ledger, so that another host can go on without the ledger; false: only one lockstep-apply may be started, and nothing looks after that."),
+    BOOL("apply", "standby", "true", "An apply beside which another one is at work waits until that one is gone, and takes over; false: it exits (status 8)."),
+    INT("apply", "standby_ms", "15000", 1000, 3600000, "... when that one has given no sign of life for this time though Kafka answers. It calls nothing itself when it has had no answer from Kafka for half of this."),
     STR("apply", "writer", "ocis-api", "ocis-api, or null (dry run)."),
     STR("apply", "shares", NULL, "exact: shares and links are written into the share managers' files, with their ids, times, tokens and passwords; api: made anew over the sharing API. Unset: exact when target.system_user_id and target.system_user_key are set."),
     INT("apply", "workers", "16", 1, 256, "Calls in flight."),

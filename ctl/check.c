@@ -44,9 +44,9 @@ check_kafka(struct check *check)
     const struct ls_config *config = check->config;
     struct ctl_lines *lines = check->lines;
     static const char *const by_storage[] = {"oc10.oc_filecache", "cs3.resource"};
-    static const char *const single[] = {"cs3.space",      "cs3.person", "cs3.share",
-                                         "cs3.annotation", "position",   "counters",
-                                         "schemas",        "dlq",        "status"};
+    static const char *const single[] = {"cs3.space", "cs3.person", "cs3.share", "cs3.annotation",
+                                         "position",  "counters",   "schemas",   "dlq",
+                                         "status",    "ledger",     "applier"};
     int want = (int)ls_config_int(config, "lockstep", "partitions"), n;
     struct ls_consumer *consumer = NULL;
     struct ls_err err = {0};

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 // clang-format on
+#include "apply/mirror_rows.h"
 #include "common/run.h"
 #include "fake_target.h"
 #include "source_model.h"
@@ -24,6 +25,8 @@ struct world {
     char path[128];
     int next[MODEL_PARTITIONS]; /* record to be delivered */
     int64_t seq;
+    sqlite3 *mirror; /* of the ledger, or NULL: nothing is sent before it stands there */
+    int64_t mirrored;
 };
 
 static const struct ap_options options = {
@@ -116,10 +119,21 @@ commit(struct world *w)
 }
 
 static void
+give_users(struct world *w)
+{
+    char owner[8];
+
+    for (int64_t s = 1; s <= MODEL_USERS; s++) {
+        snprintf(owner, sizeof(owner), "u%d", (int)s);
+        give_space(w, s, owner);
+        give_person(w, CS3_USER, owner, "", CS3_UPSERT);
+    }
+}
+
+static void
 start_world(struct world *w)
 {
     static int n;
-    char owner[8];
 
     memset(w, 0, sizeof(*w));
     fake_init(&w->target);
@@ -131,11 +145,7 @@ start_world(struct world *w)
     remove_files(w);
     open_world(w);
     begin(w);
-    for (int64_t s = 1; s <= MODEL_USERS; s++) {
-        snprintf(owner, sizeof(owner), "u%d", (int)s);
-        give_space(w, s, owner);
-        give_person(w, CS3_USER, owner, "", CS3_UPSERT);
-    }
+    give_users(w);
     commit(w);
 }
 
@@ -143,6 +153,7 @@ static void
 stop_world(struct world *w)
 {
     close_world(w);
+    sqlite3_close(w->mirror);
     remove_files(w);
     fake_free(&w->target);
     model_free(&w->model);
@@ -222,6 +233,96 @@ run_some(struct world *w, int most)
     }
 }
 
+/* ---- the mirror: a table of keys and values */
+
+static int
+mirror_put(void *arg, struct ls_str key, struct ls_str value, struct ls_err *err)
+{
+    struct world *w = arg;
+    sqlite3_stmt *s;
+
+    (void)err;
+    assert_int_equal(
+        sqlite3_prepare_v2(w->mirror, "REPLACE INTO mirror VALUES(?, ?)", -1, &s, NULL), SQLITE_OK);
+    sqlite3_bind_text(s, 1, key.p, (int)key.n, SQLITE_STATIC);
+    sqlite3_bind_text(s, 2, value.p, (int)value.n, SQLITE_STATIC);
+    assert_int_equal(sqlite3_step(s), SQLITE_DONE);
+    sqlite3_finalize(s);
+    return 0;
+}
+
+static void
+mirror_begin(struct world *w)
+{
+    struct ls_err err = {0};
+
+    assert_int_equal(sqlite3_open(":memory:", &w->mirror), SQLITE_OK);
+    sqlite3_exec(w->mirror, "CREATE TABLE mirror(key PRIMARY KEY, value)", NULL, NULL, NULL);
+    begin(w);
+    assert_int_equal(ap_mirror_watch(w->ledger, &err), 0);
+    assert_int_equal(ap_mirror_change_all(w->ledger, &err), 0);
+    commit(w);
+    w->mirrored = 0;
+}
+
+static void
+mirror_follow(struct world *w)
+{
+    struct ap_mirror_reader *reader = NULL;
+    struct ls_err err = {0};
+    bool whole = false;
+
+    assert_int_equal(ap_mirror_reader_new(w->path, &reader, &err), 0);
+    while (!whole)
+        assert_int_equal(ap_mirror_read(reader, w->mirrored, 1 + random() % 500, mirror_put, w,
+                                        &w->mirrored, &whole, &err),
+                         0);
+    ap_mirror_reader_free(reader);
+    begin(w);
+    ap_mirror_given(w->ledger, w->mirrored);
+    commit(w);
+}
+
+/* The ledger is gone, and what the mirror did not have; another host makes it anew. */
+static void
+lose_host(struct world *w)
+{
+    struct ls_err err = {0};
+    int64_t seq = w->seq;
+    sqlite3_stmt *s;
+
+    run_some(w, (int)(random() % 6)); /* was under way */
+    close_world(w);
+    remove_files(w);
+    assert_int_equal(ap_ledger_open(w->path, &w->ledger, &err), 0);
+    assert_int_equal(ap_core_new(w->ledger, &w->target.writer, NULL, &options, &w->core, &err), 0);
+    begin(w);
+    assert_int_equal(sqlite3_prepare_v2(w->mirror, "SELECT key, value FROM mirror", -1, &s, NULL),
+                     SQLITE_OK);
+    while (sqlite3_step(s) == SQLITE_ROW) {
+        struct ls_str key = {(const char *)sqlite3_column_text(s, 0),
+                             (size_t)sqlite3_column_bytes(s, 0)};
+        struct ls_str value = {(const char *)sqlite3_column_text(s, 1),
+                               (size_t)sqlite3_column_bytes(s, 1)};
+        assert_int_equal(ap_mirror_restore(w->ledger, key, value, &err), 0);
+    }
+    sqlite3_finalize(s);
+    ap_mirror_restored(w->ledger);
+    commit(w);
+    memset(w->next, 0, sizeof(w->next));
+    w->seq = 0;
+    begin(w);
+    assert_int_equal(ap_mirror_watch(w->ledger, &err), 0);
+    give_users(w);
+    w->seq = seq;
+    while (!given_all(w))
+        give_next(w, (int32_t)(random() % MODEL_PARTITIONS));
+    ap_mirror_caught_up(w->ledger);
+    ap_recover(w->core);
+    commit(w);
+    w->mirrored = 0;
+}
+
 static void
 round_once(struct world *w, int records)
 {
@@ -231,6 +332,10 @@ round_once(struct world *w, int records)
         give_next(w, (int32_t)(random() % MODEL_PARTITIONS));
     ap_plan(w->core);
     commit(w);
+    if (w->mirror && random() % 3 == 0)
+        return; /* it lags, and what is planned is held */
+    if (w->mirror)
+        mirror_follow(w);
     ap_send(w->core);
 }
 
@@ -417,10 +522,12 @@ env_number(const char *name, int fallback)
 /* ---- histories */
 
 static void
-history(struct world *w, unsigned seed, bool kills, bool trouble)
+history(struct world *w, unsigned seed, bool kills, bool trouble, bool losses)
 {
     srandom(seed);
     start_world(w);
+    if (losses)
+        mirror_begin(w);
     if (trouble) {
         w->target.lost_answers = 60;
         w->target.lost_calls = 40;
@@ -435,12 +542,14 @@ history(struct world *w, unsigned seed, bool kills, bool trouble)
         }
         if (kills && random() % 15 == 0)
             kill_world(w);
+        if (losses && random() % 15 == 0)
+            lose_host(w);
     }
     finish(w, 0);
 }
 
 static void
-histories(bool kills, bool trouble, unsigned first)
+histories(bool kills, bool trouble, bool losses, unsigned first)
 {
     static struct world w;
     int n = env_number("LOCKSTEP_HISTORIES", 150);
@@ -449,7 +558,7 @@ histories(bool kills, bool trouble, unsigned first)
     for (int i = 0; i < n; i++, seed++) {
         if (getenv("LOCKSTEP_SEED"))
             print_message("seed %u\n", seed);
-        history(&w, seed, kills, trouble);
+        history(&w, seed, kills, trouble, losses);
         assert_equal_trees(&w);
         assert_replay_is_silent(&w);
         stop_world(&w);
@@ -460,21 +569,53 @@ static void
 any_history_ends_with_equal_trees(void **state)
 {
     (void)state;
-    histories(false, false, 1000);
+    histories(false, false, false, 1000);
 }
 
 static void
 lost_answers_change_nothing_in_the_end(void **state)
 {
     (void)state;
-    histories(false, true, 2000);
+    histories(false, true, false, 2000);
 }
 
 static void
 kills_at_any_moment_change_nothing_in_the_end(void **state)
 {
     (void)state;
-    histories(true, true, 3000);
+    histories(true, true, false, 3000);
+}
+
+static void
+a_ledger_made_of_its_mirror_goes_on_where_the_lost_one_was(void **state)
+{
+    (void)state;
+    histories(true, true, true, 6000);
+}
+
+static void
+a_host_that_is_lost_when_all_is_done_costs_no_call(void **state)
+{
+    static struct world w;
+    int calls;
+
+    (void)state;
+    srandom(7);
+    start_world(&w);
+    mirror_begin(&w);
+    for (int n = 0; n < 100; n++)
+        model_act(&w.model);
+    finish(&w, 0);
+    while (w.mirrored < ap_mirror_last(w.ledger))
+        mirror_follow(&w);
+    calls = w.target.calls;
+    for (int n = 0; n < 2; n++) { /* the second one's mirror is what the first one made of it */
+        lose_host(&w);
+        finish(&w, 0);
+        assert_int_equal(w.target.calls, calls);
+        assert_equal_trees(&w);
+    }
+    stop_world(&w);
 }
 
 static void
@@ -1813,6 +1954,8 @@ main(void)
         cmocka_unit_test(any_history_ends_with_equal_trees),
         cmocka_unit_test(lost_answers_change_nothing_in_the_end),
         cmocka_unit_test(kills_at_any_moment_change_nothing_in_the_end),
+        cmocka_unit_test(a_ledger_made_of_its_mirror_goes_on_where_the_lost_one_was),
+        cmocka_unit_test(a_host_that_is_lost_when_all_is_done_costs_no_call),
         cmocka_unit_test(a_snapshot_of_any_state_is_copied),
         cmocka_unit_test(rename_of_a_folder_with_10000_rows_is_one_move),
         cmocka_unit_test(what_a_later_snapshot_does_not_name_is_swept),

@@ -1,0 +1,134 @@
+/*
+ * A ledger made anew, on another host: what was done from its mirror, what is wanted from the
+ * topics.
+ *
+ * What can go wrong: it is not finished (a crash, a stop). The mark `rebuilding` stands in such a
+ * ledger until its end, and one with the mark is put aside and begun again; the mirror is not
+ * touched meanwhile. Nothing is called before all records that are in the topics have been taken
+ * in, because only the last of them says what is wanted.
+ */
+#include "apply/mirror.h"
+#include "apply/mirror_rows.h"
+#include "common/kafka.h"
+#include "common/log.h"
+#include "common/run.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PIECE 5000 /* records in one transaction of the ledger */
+#define ARENA_CAP (16u << 20)
+
+struct rebuild {
+    struct ap_ledger *ledger;
+    struct ap_core *core;
+    struct ls_arena *arena;
+    const char *topic; /* without prefix */
+    int64_t n;
+};
+
+int
+ap_ledger_put_aside(const char *path, struct ls_err *err)
+{
+    char to[4200], from[4200];
+    static const char *const beside[] = {"-wal", "-shm"};
+
+    snprintf(to, sizeof(to), "%s.old", path);
+    if (rename(path, to) < 0 && errno != ENOENT)
+        return ls_fail_cause(err, LS_ERR_FATAL, errno, "ledger",
+                             "cannot put the ledger %s aside: %s", path, strerror(errno));
+    for (size_t i = 0; i < 2; i++) { /* closed in order there are none */
+        snprintf(to, sizeof(to), "%s.old%s", path, beside[i]);
+        snprintf(from, sizeof(from), "%s%s", path, beside[i]);
+        if (rename(from, to) < 0 && errno == ENOENT)
+            unlink(to);
+    }
+    ls_log(LS_WARN, "ledger-put-aside", LS_S("path", path));
+    return 0;
+}
+
+static int
+piece(struct rebuild *r, struct ls_err *err)
+{
+    if (++r->n % PIECE != 0)
+        return 0;
+    ls_run_notify_alive();
+    if (ap_ledger_commit(r->ledger, err) < 0)
+        return -1;
+    return ap_ledger_begin(r->ledger, err);
+}
+
+static int
+each_row(void *arg, const struct ls_message *message, struct ls_err *err)
+{
+    struct rebuild *r = arg;
+    struct ls_err bad = {0};
+
+    if (ap_mirror_restore(r->ledger, message->key, message->value, &bad) < 0) {
+        *err = bad;
+        err->kind = LS_ERR_FATAL; /* to leave a row out is to do something twice */
+        return -1;
+    }
+    return piece(r, err);
+}
+
+int
+ap_rebuild_rows(const struct ls_config *config, struct ap_ledger *ledger, struct ls_err *err)
+{
+    struct rebuild r = {.ledger = ledger};
+
+    ls_log(LS_WARN, "rebuild", LS_S("from", ls_config_topic(config, "ledger")));
+    if (ap_ledger_begin(ledger, err) < 0)
+        return -1;
+    ap_exec(ledger, "INSERT OR REPLACE INTO meta(key, value) VALUES('rebuilding', '1')", NULL);
+    if (ls_topic_read(config, ls_config_topic(config, "ledger"), each_row, &r, err) < 0)
+        return -1;
+    ap_mirror_restored(ledger);
+    if (ap_ledger_commit(ledger, err) < 0)
+        return -1;
+    ls_log(LS_INFO, "rebuild-rows", LS_I("read", r.n),
+           LS_I("nodes", ap_number(ledger, 0, "SELECT count(*) FROM node", NULL)));
+    return 0;
+}
+
+static int
+each_record(void *arg, const struct ls_message *message, struct ls_err *err)
+{
+    struct rebuild *r = arg;
+    int result = ap_take_message(r->core, message, r->topic, r->arena, err);
+
+    ls_arena_reset(r->arena);
+    return result < 0 ? -1 : piece(r, err);
+}
+
+int
+ap_rebuild_records(const struct ls_config *config, struct ap_core *core, const char *const *topics,
+                   size_t n, struct ls_err *err)
+{
+    struct rebuild r = {.ledger = core->ledger, .core = core, .arena = ls_arena_new(ARENA_CAP)};
+    int result = -1;
+
+    if (!r.arena)
+        return ls_fail(err, LS_ERR_FATAL, ENOMEM, "out of memory");
+    if (ap_ledger_begin(core->ledger, err) < 0)
+        goto out;
+    for (size_t i = 0; i < n; i++) {
+        r.topic = topics[i];
+        if (ls_topic_read(config, ls_config_topic(config, topics[i]), each_record, &r, err) < 0)
+            goto out;
+    }
+    ap_mirror_caught_up(core->ledger);
+    ap_exec(core->ledger, "DELETE FROM meta WHERE key = 'rebuilding'", NULL);
+    result = ap_ledger_commit(core->ledger, err);
+    ls_log(LS_INFO, "rebuilt", LS_I("records", r.n),
+           /* they were deleted at the source longer ago than the topics reach back */
+           LS_I("nodes_without_record",
+                ap_number(core->ledger, 0,
+                          "SELECT count(*) FROM node WHERE leftover = 0 AND fileid NOT IN"
+                          " (SELECT fileid FROM desired)",
+                          NULL)));
+out:
+    ls_arena_free(r.arena);
+    return result;
+}
