@@ -36,6 +36,8 @@ class Capture:
         self.site.start("capture", args=args, seconds=30)
         if snapshot:
             self.site.wait_snapshot(60)
+            wait_until(lambda: self.committed()["snapshot"]["state"] == "done", 60,
+                       "the commit of the snapshot's end")
 
     def stop(self):
         return self.site.stop("capture")["capture"]
@@ -55,7 +57,7 @@ class Capture:
 
     def committed(self):
         """The position as it stands in Kafka."""
-        return json.loads(topics.last(self.bootstrap, f"{self.prefix}.position", "source"))
+        return json.loads(topics.last(self.bootstrap, f"{self.prefix}.position", "source") or "{}")
 
     def drain(self, seconds=30):
         """Until capture has committed all that is in the binlog now."""
