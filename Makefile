@@ -29,6 +29,7 @@ include tests/tests.mk
 include tests/fuzz/fuzz.mk
 include tests/bench/bench.mk
 include packaging/install.mk
+include packaging/manual.mk
 
 # ---- generated sources: CS3 messages from our .proto files, the schemas as C text
 PROTOS   := $(wildcard schemas/cs3/*.proto)
