@@ -214,6 +214,23 @@ ledger_anew(struct apply *a, struct ls_err *err)
     return ap_ledger_commit(a->ledger, err);
 }
 
+/* A Kafka that does not answer, or has no leader yet for a topic just made, is waited for. */
+static int
+mirror_enter(struct apply *a, struct ls_err *err)
+{
+    struct ls_backoff backoff = {.first_ms = 200, .max_ms = 5000};
+
+    while (ap_mirror_enter(a->config, a->ledger, tell_standby, a, &a->mirror, &a->todo, err) < 0) {
+        if (err->kind != LS_ERR_RETRY || ls_run_stopping())
+            return -1;
+        ls_log_err(LS_WARN, "mirror-not-ready", err);
+        ls_http_ready(a->status.http, err->cause[0] ? err->cause : "kafka");
+        ls_run_sleep_ms(ls_backoff_next_ms(&backoff));
+        memset(err, 0, sizeof(*err));
+    }
+    return 0;
+}
+
 /* Returns with a ledger and a core; -1 with *err. */
 static int
 take_office(struct apply *a, const struct ap_options *options, struct ls_err *err)
@@ -222,8 +239,7 @@ take_office(struct apply *a, const struct ap_options *options, struct ls_err *er
     if (!is_mirrored(a->config)) {
         if (mirror_off(a, err) < 0)
             return -1;
-    } else if (ap_mirror_enter(a->config, a->ledger, tell_standby, a, &a->mirror, &a->todo, err) <
-               0) {
+    } else if (mirror_enter(a, err) < 0) {
         return -1;
     }
     if (a->todo == AP_MIRROR_STOP)

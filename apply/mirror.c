@@ -43,6 +43,7 @@ struct ap_mirror {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t cond;
+    bool empty; /* the topic was, when we came */
     bool running, stop, in_order, ended;
     int64_t wanted, retry_ms;
     atomic_llong through;
@@ -288,6 +289,7 @@ decide(struct ap_mirror *m, struct ap_ledger *ledger, const struct ap_owner *las
     meta_get(ledger, "rebuilding", rebuilding, sizeof(rebuilding));
     if (ap_ledger_failed(ledger) || topic_is_empty(m->config, &empty, err) < 0)
         return ap_ledger_failed(ledger) ? ap_ledger_begin(ledger, err) : -1;
+    m->empty = empty;
     mine = last->there && strcmp(last->lineage, lineage) == 0 && !rebuilding[0] &&
            ap_mirror_last(ledger) >= last->changed;
     if (mine)
@@ -410,9 +412,10 @@ ap_mirror_follow(struct ap_mirror *m, struct ap_ledger *ledger, enum ap_mirror_t
     if (ap_ledger_begin(ledger, err) < 0 || ap_mirror_watch(ledger, err) < 0)
         return -1;
     /* What stands in the topic and not here is taken out of it. */
-    if (todo == AP_MIRROR_FILL && (ls_topic_read(m->config, ls_config_topic(m->config, "ledger"),
-                                                 each_key, ledger, err) < 0 ||
-                                   ap_mirror_change_all(ledger, err) < 0))
+    if (todo == AP_MIRROR_FILL && !m->empty &&
+        ls_topic_read(m->config, ls_config_topic(m->config, "ledger"), each_key, ledger, err) < 0)
+        return -1;
+    if (todo == AP_MIRROR_FILL && ap_mirror_change_all(ledger, err) < 0)
         return -1;
     meta_set(ledger, "lineage", m->own.lineage);
     ap_exec(ledger, "DELETE FROM meta WHERE key = 'mirror-off'", NULL);
