@@ -191,6 +191,9 @@ APPLY = [
     ("Bytes", "timeseries", "Bps", [
         (rate("lockstep_apply_received_bytes_total"), "from Kafka"),
         (rate("lockstep_apply_content_bytes_total"), "content to the target")], ""),
+    ("Ledger's rows not mirrored yet", "timeseries", "none",
+     gauge("lockstep_apply_mirror_lag_rows"), ""),
+    ("Active", "timeseries", "none", gauge("lockstep_apply_active"), "0: stands by."),
     ("Replayed", "timeseries", "none",
      one(f"sum by (result) (lockstep_apply_replays_total{{{J}}}) or vector(0)", "{{result}}"), ""),
     ("Ledger", "timeseries", "bytes", gauge("lockstep_apply_ledger_bytes"), ""),
