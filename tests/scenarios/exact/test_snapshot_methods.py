@@ -75,7 +75,7 @@ def test_on_a_server_that_had_no_gtid_yet_a_snapshot_is_exact_also_behind_restar
     try:
         with work.Writers(mysql, 3, "no gtid yet"):
             capture.start("--snapshot", snapshot=False)
-            wait_until(lambda: capture.status()["snapshot"]["rows"] > 100, 60, "a few chunks")
+            wait_until(lambda: capture.status()["snapshot"]["rows"] > 0, 60, "a chunk")
             assert capture.stop() == 0
             capture.start()
     finally:
