@@ -337,7 +337,10 @@ def test_nothing_is_lost_beside_writers_of_the_target(pair):
     assert {site.ssid + ":%d" % (100 + i) for i in range(6)} <= shares
     assert {str(100 + i) for i in range(6)} <= links
     assert {x.id.opaque_id for x in done} <= shares | links
-    assert {r.share.id.opaque_id for r in pair.see.received()} == shares
+    # what the target has refused to others it may keep by half
+    whole = {site.ssid + ":%d" % (100 + i) for i in range(6)} | \
+        {x.id.opaque_id for x in done} & shares
+    assert whole <= {r.share.id.opaque_id for r in pair.see.received()}
     print("refused to others:", len(refused))
 
 
