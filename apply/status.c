@@ -347,6 +347,11 @@ ap_status_standby(struct ap_status *status, bool standby)
         publish(status, "apply", LS_STR_NULL);
     status->standby = true;
     ls_metric_set(status->metrics, M_ACTIVE, NULL, 0);
+    /* the rest is the active one's to tell; an age would rise for ever */
+    ls_metric_set(status->metrics, M_LAG, NULL, 0);
+    ls_metric_set(status->metrics, M_PAUSED, NULL, 0);
+    ls_metric_set(status->metrics, M_SWEEPS, NULL, 0);
+    causes_reset(status);
     ls_http_ready(status->http, NULL);
     doc = json_pack("{s:s, s:s, s:s, s:I, s:I, s:b, s:s, s:b, s:I, s:I, s:o, s:o, s:o}", "stage",
                     "apply", "instance", ls_config_str(status->config, "lockstep", "instance"),
