@@ -11,14 +11,12 @@
 #include "common/log.h"
 #include "common/records_json.h"
 #include "common/run.h"
+#include "ctl/whose.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
-
-#define ARENA_CAP (64u << 20)
-#define STORAGES 65536
 
 const char *const letter_states[LETTER_STATES] = {"open", "retried", "alive", "dropped"};
 
@@ -322,32 +320,11 @@ struct reading {
     const struct ls_config *config;
     struct ls_str prefix, key;
     struct letters *letters;
-    struct ls_arena *arena;
-    char **owners; /* by storage, of those below STORAGES */
+    struct whose *whose;
     const struct letter_filter *filter;
     letter_fn *each;
     void *arg;
 };
-
-static int
-take_space(void *arg, const struct ls_message *m, struct ls_err *err)
-{
-    struct reading *r = arg;
-    struct ls_err ignored = {0};
-    void *record = NULL;
-
-    (void)err;
-    if (m->value.p && cs3_decode(&cs3_space_type_, m->value, r->arena, &record, &ignored) == 0) {
-        const struct cs3_space *space = record;
-        if (space->head.kind == CS3_UPSERT && space->owner.n && space->storage >= 0 &&
-            space->storage < STORAGES) {
-            free(r->owners[space->storage]);
-            r->owners[space->storage] = copy(space->owner);
-        }
-    }
-    ls_arena_reset(r->arena);
-    return 0;
-}
 
 static int
 take_letter(void *arg, const struct ls_message *m, struct ls_err *err)
@@ -355,7 +332,6 @@ take_letter(void *arg, const struct ls_message *m, struct ls_err *err)
     struct reading *r = arg;
     struct letters *all = r->letters;
     size_t n = all->n;
-    int64_t storage;
     char user[256];
 
     if (letters_add(all, r->prefix, m, err) < 0)
@@ -363,17 +339,9 @@ take_letter(void *arg, const struct ls_message *m, struct ls_err *err)
     if (all->n == n)
         return 0;
     struct letter *l = &all->letter[n];
-    json_t *record = letter_record_json(l->topic, m->value, false, r->arena);
-    letter_user(l->topic, record, user, sizeof(user), &storage);
-    if (!user[0] && strcmp(l->topic, "cs3.person") == 0 && l->key.n > 2 && l->key.p[0] != 'g' &&
-        l->key.p[0] != 'm')
-        snprintf(user, sizeof(user), "%.*s", (int)l->key.n - 2, l->key.p + 2);
-    if (!user[0] && storage >= 0 && storage < STORAGES && r->owners[storage])
-        snprintf(user, sizeof(user), "%s", r->owners[storage]);
+    whose_record(r->whose, l->topic, l->key, m->value, user, sizeof(user));
     free(l->user);
     l->user = copy(ls_str_of(user));
-    json_decref(record);
-    ls_arena_reset(r->arena);
     return l->user ? 0 : ls_fail(err, LS_ERR_FATAL, ENOMEM, "out of memory");
 }
 
@@ -396,11 +364,10 @@ take_replay(void *arg, const struct ls_message *m, struct ls_err *err)
     return 0;
 }
 
-/* A topic that is not there yet has nothing to tell. */
-static int
-read_if_there(const struct ls_config *config, const char *name,
-              int (*each)(void *, const struct ls_message *, struct ls_err *), void *arg,
-              struct ls_err *err)
+int
+ctl_topic_read(const struct ls_config *config, const char *name,
+               int (*each)(void *, const struct ls_message *, struct ls_err *), void *arg,
+               struct ls_err *err)
 {
     struct ls_consumer *consumer = NULL;
     struct ls_err why = {0};
@@ -422,22 +389,15 @@ letters_read(const struct ls_config *config, struct ls_str key, struct letters *
     struct reading r = {.config = config,
                         .prefix = ls_str_of(ls_config_str(config, "lockstep", "prefix")),
                         .key = key,
-                        .letters = ret,
-                        .arena = ls_arena_new(ARENA_CAP),
-                        .owners = calloc(STORAGES, sizeof(char *))};
+                        .letters = ret};
     int status = -1;
 
     *ret = (struct letters){0};
-    if (!r.arena || !r.owners)
-        ls_fail(err, LS_ERR_FATAL, ENOMEM, "out of memory");
-    else if (read_if_there(config, "cs3.space", take_space, &r, err) == 0 &&
-             read_if_there(config, "dlq", take_letter, &r, err) == 0 &&
-             read_if_there(config, LS_REPLAY_TOPIC, take_replay, &r, err) == 0)
+    if (whose_new(config, &r.whose, err) == 0 &&
+        ctl_topic_read(config, "dlq", take_letter, &r, err) == 0 &&
+        ctl_topic_read(config, LS_REPLAY_TOPIC, take_replay, &r, err) == 0)
         status = 0;
-    for (int i = 0; r.owners && i < STORAGES; i++)
-        free(r.owners[i]);
-    free(r.owners);
-    ls_arena_free(r.arena);
+    whose_free(r.whose);
     return status;
 }
 
@@ -464,5 +424,5 @@ letters_each(const struct ls_config *config, const struct letters *letters,
                         .each = each,
                         .arg = arg};
 
-    return read_if_there(config, "dlq", give_letter, &r, err);
+    return ctl_topic_read(config, "dlq", give_letter, &r, err);
 }

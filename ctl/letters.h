@@ -62,6 +62,11 @@ int letters_each(const struct ls_config *config, const struct letters *letters,
                  const struct letter_filter *filter, letter_fn *each, void *arg,
                  struct ls_err *err);
 
+/* ls_topic_read of a name without prefix; a topic that is not there yet has nothing to tell. */
+int ctl_topic_read(const struct ls_config *config, const char *name,
+                   int (*each)(void *arg, const struct ls_message *message, struct ls_err *err),
+                   void *arg, struct ls_err *err);
+
 /* ---- pure, for tests */
 int letters_add(struct letters *letters, struct ls_str prefix, const struct ls_message *message,
                 struct ls_err *err);

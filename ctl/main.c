@@ -9,6 +9,7 @@
 #include "ctl/ctl.h"
 #include "ctl/dlq.h"
 #include "ctl/reference.h"
+#include "ctl/replay.h"
 #include "ctl/snapshot.h"
 #include "ctl/usage.h"
 #include <string.h>
@@ -120,6 +121,31 @@ run_dlq(int argc, char **argv)
     return r < 0 ? LS_EXIT_USAGE : status;
 }
 
+static int
+run_replay(int argc, char **argv)
+{
+    static const char *const extra[] = {"--json", NULL};
+    struct ls_config *config = NULL;
+    struct replay_args args = {0};
+    const char *why = NULL;
+    struct ls_err err = {0};
+    bool given[1] = {false};
+    int status = LS_EXIT_USAGE, r;
+
+    argc = ctl_replay_arguments(argc, argv, &args, &why);
+    if (argc < 0) {
+        fprintf(stderr, "lockstep: %s\n", why);
+        return LS_EXIT_USAGE;
+    }
+    r = ls_config_main(argc, argv, "lockstep", extra, given, &config, &status, &err);
+    if (r < 0)
+        ls_log_err(LS_ERROR, "configuration", &err);
+    if (r == 0)
+        status = ctl_replay(config, &args, &(struct ctl_flags){.json = given[0]}, stdout);
+    ls_config_free(config);
+    return r < 0 ? LS_EXIT_USAGE : status;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -150,6 +176,8 @@ main(int argc, char **argv)
         return run_snapshot(argc - 1, argv + 1);
     if (strcmp(argv[1], "dlq") == 0)
         return run_dlq(argc - 1, argv + 1);
+    if (strcmp(argv[1], "replay") == 0)
+        return run_replay(argc - 1, argv + 1);
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         if (strcmp(argv[1], commands[i].name) != 0)
             continue;

@@ -67,6 +67,17 @@ const struct ctl_command_help ctl_commands[] = {
       {"--secrets", NULL, "show the bytes as they came"},
       {"--reason", "TEXT", "drop: why"},
       {"--yes", NULL, "do not ask"}}},
+    {"replay", NULL, NULL, "entities of a topic once more, in their latest state",
+     "Those with a record in the range go through the replay topic, signed, in their latest state: the parked are tried "
+     "at once, the dead come alive, what is as it shall be costs no call. Nobody's offsets move; needs [control] key.\n"
+     " lockstep replay --topic cs3.resource --user alice --dry-run",
+     {{"--topic", "T", "cs3.resource, .space, .person, .share or .annotation"},
+      {"--from", "F", "an offset, or a time as 2026-11-22T10:00:00Z"},
+      {"--to", "F", "the first that is out"},
+      {"--user", "U", "what is this user's"},
+      {"--entity", "KEY", "the records of this key"},
+      {"--rate", "N", "at most so many records a second"},
+      {"--dry-run", NULL, "say what would be sent"}}},
     {"help", NULL, "[COMMAND]", "this text, or more about a command", "", {{NULL, NULL, NULL}}},
     {NULL, NULL, NULL, NULL, NULL, {{NULL, NULL, NULL}}},
 };

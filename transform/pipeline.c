@@ -23,6 +23,7 @@
 #include "common/run.h"
 #include "transform/projects.h"
 #include "transform/reach.h"
+#include "transform/replay.h"
 #include "transform/route.h"
 #include "transform/store.h"
 #include "transform/tail.h"
@@ -54,9 +55,10 @@ struct tf_pipeline {
     struct tf_zone zone;
     struct tf_route_state route;
     char producer_id[160];
-    const char *in_topics[LS_T_COUNT];
+    const char *in_topics[LS_T_COUNT + 1]; /* the last one: <p>.replay */
     const char *out_topics[TF_TOPICS];
     const char *dlq;
+    struct tf_replay_guard replay;
     int partitions;
     int64_t commit_ms, commit_records;
 
@@ -227,6 +229,56 @@ take(struct tf_pipeline *p, const struct ls_table *table, const struct ls_messag
     if (sort == TF_ROW) {
         p->counts.in++;
         count_row(p, &result);
+    }
+    return 0;
+}
+
+/* Not ours, or refused: 0 and nothing is done. What fails again is a letter again, as from its own
+ * topic; in and dead count it, what succeeds was counted when it came first. */
+static int
+take_replay(struct tf_pipeline *p, const struct ls_message *m, struct ls_err *err)
+{
+    struct tf_world world = {.known = p->known,
+                             .zone = &p->zone,
+                             .reach = p->reach,
+                             .instance = p->instance,
+                             .partitions = p->partitions,
+                             .partition = m->partition};
+    const struct ls_table *table = tf_replay_table(m);
+    struct ls_message row = *m;
+    struct ls_str values[TF_MAX_EMITS];
+    struct ls_envelope *e = NULL;
+    struct tf_result result = {0};
+    enum tf_sort sort = TF_ROW;
+    struct ls_err why = {0};
+    struct ls_replay r;
+
+    if (!table)
+        return 0;
+    if (!p->replay.key.n)
+        ls_fail_cause(&why, LS_ERR_POISON, 0, "no-key", "control.key is not set here");
+    if (why.kind != LS_ERR_NONE || ls_replay_read(p->replay.key, p->replay.prefix, m, ls_now_us(),
+                                                  p->replay.max_ahead_s, &r, &why) < 0) {
+        ls_log(LS_WARN, "replay-refused", LS_S("cause", why.cause), LS_S("message", why.msg),
+               LS_I("partition", m->partition), LS_I("offset", m->offset));
+        tf_count(&p->counts, TF_COUNT_WARNING, "replay-refused");
+        return 0;
+    }
+    if (r.drop.n || !r.value.n)
+        return 0;
+    row.topic = p->in_topics[table->id];
+    ls_buf_clear(&p->record);
+    if (ls_envelope_decode(table, r.value, p->arena, &e, &why) < 0 ||
+        map_envelope(p, &world, e, &result, &sort, &why) < 0 ||
+        (sort == TF_ROW &&
+         (tf_encode(&result, &p->record, values, &why) < 0 ||
+          tf_replay_send(&p->replay, &r, &result, values, p->producer, &why) < 0))) {
+        if (why.kind != LS_ERR_POISON) {
+            *err = why;
+            return -1;
+        }
+        p->counts.in++;
+        return dead_letter(p, &row, e, &why, err);
     }
     return 0;
 }
@@ -417,6 +469,7 @@ step(struct tf_pipeline *p, int64_t now_ms, struct ls_err *err)
 {
     struct ls_message *m = NULL;
     const struct ls_table *table;
+    bool again;
     int64_t wait = TELL_MS;
     int r = -1;
 
@@ -431,11 +484,12 @@ step(struct tf_pipeline *p, int64_t now_ms, struct ls_err *err)
         goto out;
     }
     table = m ? table_of(p, m->topic) : NULL;
-    if (table) {
+    again = m && strcmp(m->topic, p->replay.topic) == 0;
+    if (table || again) {
         if (!p->open && batch_begin(p, err) < 0)
             goto out;
         ls_arena_reset(p->arena);
-        if (take(p, table, m, err) < 0)
+        if ((again ? take_replay(p, m, err) : take(p, table, m, err)) < 0)
             goto out;
         p->in_batch++;
     }
@@ -512,7 +566,7 @@ topics_make(struct tf_pipeline *p, struct ls_err *err)
                   {"schemas", LS_KEPT_LAST},
                   {"dlq", LS_KEPT_14_DAYS},
                   {"status", LS_KEPT_STATE}};
-    struct ls_topic_spec specs[LS_T_COUNT + TF_TOPICS + 4];
+    struct ls_topic_spec specs[LS_T_COUNT + TF_TOPICS + 5];
     char name[64];
     size_t n = 0;
 
@@ -532,6 +586,8 @@ topics_make(struct tf_pipeline *p, struct ls_err *err)
         specs[n++] =
             (struct ls_topic_spec){ls_config_topic(p->config, others[i].name), 1, others[i].kept};
     p->dlq = ls_config_topic(p->config, "dlq");
+    p->replay.topic = p->in_topics[LS_T_COUNT] = ls_config_topic(p->config, LS_REPLAY_TOPIC);
+    specs[n++] = (struct ls_topic_spec){p->replay.topic, p->partitions, LS_KEPT_14_DAYS};
     return ls_topics_ensure(p->config, specs, n, err);
 }
 
@@ -551,7 +607,7 @@ connect_all(struct tf_pipeline *p, struct ls_err *err)
         return -1;
     if (ls_consumer_new(p->config, group, &p->consumer, err) < 0)
         return -1;
-    return ls_consumer_subscribe(p->consumer, p->in_topics, LS_T_COUNT, on_rebalance, p, err);
+    return ls_consumer_subscribe(p->consumer, p->in_topics, LS_T_COUNT + 1, on_rebalance, p, err);
 }
 
 int
@@ -574,6 +630,10 @@ tf_pipeline_new(const struct ls_config *config, struct tf_status *status, struct
              ls_config_str(config, "lockstep", "prefix"),
              ls_config_str(config, "lockstep", "instance"));
     ls_buf_init(&p->record, RECORD_CAP);
+    p->replay.prefix = ls_str_of(ls_config_str(config, "lockstep", "prefix"));
+    p->replay.max_ahead_s = ls_config_int(config, "control", "max_age_s");
+    if (ls_control_key(config, &p->replay.key, err) < 0)
+        goto fail;
     if (tf_projects_new(config, &p->projects, err) < 0)
         goto fail;
     p->known = tf_known_new();

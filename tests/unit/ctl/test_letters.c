@@ -4,6 +4,7 @@
 #include "common/err.h"
 #include "common/records.h"
 #include "ctl/dlq.h"
+#include "ctl/replay.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -231,6 +232,79 @@ letters_without_their_bytes_are_not_retried(void **state)
     letters_free(&letters);
 }
 
+static void
+a_range_is_of_offsets_or_of_times(void **state)
+{
+    struct replay_bound b;
+
+    (void)state;
+    assert_true(replay_bound_parse("17", &b));
+    assert_int_equal(b.offset, 17);
+    assert_int_equal(b.ms, -1);
+    assert_true(replay_bound_parse("2026-11-22T10:00:00Z", &b));
+    assert_int_equal(b.offset, -1);
+    assert_int_equal(b.ms, 1795341600000);
+    assert_true(replay_bound_parse("2026-11-22", &b));
+    assert_int_equal(b.ms, 1795305600000);
+    assert_false(replay_bound_parse("", &b));
+    assert_false(replay_bound_parse("-1", &b));
+    assert_false(replay_bound_parse("yesterday", &b));
+    assert_false(replay_bound_parse("2026-11-22T10", &b));
+}
+
+static void
+a_range_holds_its_first_and_not_its_last_and_no_brackets(void **state)
+{
+    struct replay_args args = {.from = {.offset = 5, .ms = -1}, .to = {.offset = 7, .ms = -1}};
+    struct ls_message m = {.key = LS_STR("44"), .timestamp_ms = 1000};
+
+    (void)state;
+    for (m.offset = 3; m.offset < 9; m.offset++)
+        assert_int_equal(replay_in_range(&args, &m), m.offset == 5 || m.offset == 6);
+    m.offset = 5;
+    args.entity = "45";
+    assert_false(replay_in_range(&args, &m));
+    args.entity = NULL;
+    args.to = (struct replay_bound){.offset = -1, .ms = 1000};
+    assert_false(replay_in_range(&args, &m));
+    args.to.ms = 1001;
+    assert_true(replay_in_range(&args, &m));
+    m.key = LS_STR("!heartbeat");
+    assert_false(replay_in_range(&args, &m));
+}
+
+static int
+parse_replay(struct replay_args *args, int argc, const char *const *words)
+{
+    const char *why = NULL;
+    char *argv[16];
+
+    assert_true(argc < 15);
+    for (int i = 0; i < argc; i++)
+        argv[i] = (char *)(uintptr_t)words[i];
+    argv[argc] = NULL;
+    return ctl_replay_arguments(argc, argv, args, &why);
+}
+#define REPLAY(args, ...)                                                                          \
+    parse_replay(&(args), (int)(sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *)),           \
+                 (const char *[]){__VA_ARGS__})
+
+static void
+the_words_of_replay_are_checked(void **state)
+{
+    struct replay_args args;
+
+    (void)state;
+    assert_int_equal(REPLAY(args, "replay", "--topic", "cs3.share", "--rate=9", "--json"), 2);
+    assert_int_equal(args.rate, 9);
+    assert_false(args.dry_run);
+    assert_int_equal(REPLAY(args, "replay"), -1);
+    assert_int_equal(REPLAY(args, "replay", "--topic", "position"), -1);
+    assert_int_equal(REPLAY(args, "replay", "--topic", "cs3.share", "--rate", "0"), -1);
+    assert_int_equal(REPLAY(args, "replay", "--topic", "cs3.share", "--from", "then"), -1);
+    assert_int_equal(REPLAY(args, "replay", "--topic", "cs3.share", "--user"), -1);
+}
+
 int
 main(void)
 {
@@ -242,6 +316,9 @@ main(void)
         cmocka_unit_test(a_record_tells_whose_it_is),
         cmocka_unit_test(the_words_of_dlq_are_checked),
         cmocka_unit_test(letters_without_their_bytes_are_not_retried),
+        cmocka_unit_test(a_range_is_of_offsets_or_of_times),
+        cmocka_unit_test(a_range_holds_its_first_and_not_its_last_and_no_brackets),
+        cmocka_unit_test(the_words_of_replay_are_checked),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

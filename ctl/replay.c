@@ -1,0 +1,282 @@
+/*
+ * Replay: the range selects entities, the latest record of each is sent again.
+ *
+ * The topic is read twice, without a group (nobody's offsets move): once to see which entities have
+ * a record in the range and where their latest one is, once to send that. So what is sent never
+ * goes back behind what came later, and the memory needed is that of the keys. What can go wrong:
+ * records that come in between (newer; apply has taken them already); compaction in between (a
+ * record that is gone was not the latest).
+ */
+#include "ctl/replay.h"
+#include "common/log.h"
+#include "common/records.h"
+#include "common/run.h"
+#include "ctl/letters.h"
+#include "ctl/resend.h"
+#include "ctl/whose.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <uthash.h>
+
+static const char *const topics[] = {"cs3.resource", "cs3.space", "cs3.person", "cs3.share",
+                                     "cs3.annotation"};
+
+bool
+replay_bound_parse(const char *text, struct replay_bound *ret)
+{
+    struct tm tm = {0};
+    char *end;
+
+    errno = 0;
+    long long offset = strtoll(text, &end, 10);
+    *ret = (struct replay_bound){-1, -1};
+    if (*text && !*end && !errno && offset >= 0) {
+        ret->offset = offset;
+        return true;
+    }
+    end = strptime(text, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    if (!end || *end) {
+        memset(&tm, 0, sizeof tm);
+        end = strptime(text, "%Y-%m-%d", &tm);
+    }
+    if (!end || *end)
+        return false;
+    ret->ms = (int64_t)timegm(&tm) * 1000;
+    return true;
+}
+
+bool
+replay_in_range(const struct replay_args *a, const struct ls_message *m)
+{
+    if (!m->key.n || m->key.p[0] == '!') /* brackets and heartbeats are about no entity */
+        return false;
+    return (a->from.offset < 0 || m->offset >= a->from.offset) &&
+           (a->from.ms < 0 || m->timestamp_ms >= a->from.ms) &&
+           (a->to.offset < 0 || m->offset < a->to.offset) &&
+           (a->to.ms < 0 || m->timestamp_ms < a->to.ms) &&
+           (!a->entity || ls_str_is(m->key, a->entity));
+}
+
+static bool
+is_topic(const char *name)
+{
+    for (size_t i = 0; name && i < sizeof topics / sizeof topics[0]; i++)
+        if (!strcmp(name, topics[i]))
+            return true;
+    return false;
+}
+
+int
+ctl_replay_arguments(int argc, char **argv, struct replay_args *ret, const char **ret_why)
+{
+    struct replay_args a = {.from = {-1, -1}, .to = {-1, -1}};
+    const char *why = NULL, *value;
+    int n = 1;
+
+    for (int i = 1; i < argc && !why; i++) {
+        if ((value = ctl_option(argc, argv, &i, "--topic")))
+            a.topic = value;
+        else if ((value = ctl_option(argc, argv, &i, "--user")))
+            a.user = value;
+        else if ((value = ctl_option(argc, argv, &i, "--entity")))
+            a.entity = value;
+        else if ((value = ctl_option(argc, argv, &i, "--from")))
+            why = replay_bound_parse(value, &a.from) ? NULL : "--from wants an offset or a time";
+        else if ((value = ctl_option(argc, argv, &i, "--to")))
+            why = replay_bound_parse(value, &a.to) ? NULL : "--to wants an offset or a time";
+        else if ((value = ctl_option(argc, argv, &i, "--rate"))) {
+            char *end;
+            a.rate = strtoll(value, &end, 10);
+            if (!*value || *end || a.rate < 1)
+                why = "--rate wants records a second";
+        } else if (!strcmp(argv[i], "--dry-run"))
+            a.dry_run = true;
+        else
+            argv[n++] = argv[i];
+    }
+    if (!why && !is_topic(a.topic))
+        why = "--topic wants cs3.resource, cs3.space, cs3.person, cs3.share or cs3.annotation";
+    else if (!why && ((a.user && !*a.user) || (a.entity && !*a.entity)))
+        why = "--user wants a name, --entity the key of a record";
+    if (why) {
+        *ret_why = why;
+        return -1;
+    }
+    argv[n] = NULL;
+    *ret = a;
+    return n;
+}
+
+/* ---- the two readings */
+
+/* One entity in one partition; what moves between storages is in two. */
+struct entity {
+    int64_t latest;
+    UT_hash_handle hh;
+    char name[]; /* "<partition> <key>" */
+};
+
+struct run {
+    const struct replay_args *args;
+    struct whose *whose;
+    struct resend *resend;
+    struct entity *entities;
+    size_t records, sent, left;
+};
+
+static size_t
+name_of(const struct ls_message *m, char *out, size_t size)
+{
+    int n = snprintf(out, size, "%d %.*s", m->partition, (int)m->key.n, m->key.p ? m->key.p : "");
+
+    return n > 0 && (size_t)n < size ? (size_t)n : 0;
+}
+
+static bool
+is_chosen(struct run *r, const struct ls_message *m)
+{
+    char user[256];
+
+    if (!replay_in_range(r->args, m))
+        return false;
+    if (!r->args->user)
+        return true;
+    whose_record(r->whose, r->args->topic, m->key, m->value, user, sizeof user);
+    return strcmp(user, r->args->user) == 0;
+}
+
+static int
+look(void *arg, const struct ls_message *m, struct ls_err *err)
+{
+    struct run *r = arg;
+    struct entity *e = NULL;
+    char name[2048];
+    size_t n = name_of(m, name, sizeof name);
+    bool chosen;
+
+    if (n == 0)
+        return 0;
+    HASH_FIND(hh, r->entities, name, n, e);
+    chosen = is_chosen(r, m);
+    r->records += chosen;
+    if (!e && chosen) {
+        e = calloc(1, sizeof(*e) + n + 1);
+        if (!e)
+            return ls_fail(err, LS_ERR_FATAL, ENOMEM, "out of memory");
+        memcpy(e->name, name, n);
+        HASH_ADD(hh, r->entities, name[0], n, e);
+    }
+    if (e)
+        e->latest = m->offset;
+    return 0;
+}
+
+static int
+give(void *arg, const struct ls_message *m, struct ls_err *err)
+{
+    struct run *r = arg;
+    const struct ls_str *seq = ls_message_header(m, "seq");
+    struct entity *e = NULL;
+    struct ls_err why = {0};
+    char name[2048];
+    size_t n = name_of(m, name, sizeof name);
+
+    if (ls_run_stopping())
+        return ls_fail(err, LS_ERR_RETRY, EINTR, "interrupted");
+    if (n == 0)
+        return 0;
+    HASH_FIND(hh, r->entities, name, n, e);
+    if (!e || e->latest != m->offset)
+        return 0;
+    if (resend_send(r->resend,
+                    (struct ls_replay){.topic = ls_str_of(r->args->topic),
+                                       .key = m->key,
+                                       .value = m->value,
+                                       .seq = seq ? *seq : LS_STR_NULL},
+                    m->partition, &why) < 0) {
+        if (why.kind != LS_ERR_POISON) {
+            *err = why;
+            return -1;
+        }
+        r->left++;
+        return 0;
+    }
+    r->sent++;
+    return 0;
+}
+
+static void
+say(const struct run *r, const struct ctl_flags *flags, FILE *out)
+{
+    size_t entities = HASH_COUNT(r->entities);
+
+    if (flags->json) {
+        json_t *json = json_pack("{s:s, s:I, s:I, s:I, s:I, s:b}", "topic", r->args->topic,
+                                 "records", (json_int_t)r->records, "entities",
+                                 (json_int_t)entities, "sent", (json_int_t)r->sent, "left",
+                                 (json_int_t)r->left, "dry_run", r->args->dry_run);
+        if (r->resend)
+            json_object_set_new(json, "run", json_string(resend_run(r->resend)));
+        json_dumpf(json, out, JSON_SORT_KEYS | JSON_INDENT(2));
+        fputc('\n', out);
+        json_decref(json);
+        return;
+    }
+    fprintf(out, "%s: %zu records in the range, of %zu entities\n", r->args->topic, r->records,
+            entities);
+    if (r->args->dry_run)
+        fputs("dry run: nothing was sent\n", out);
+    else
+        fprintf(out, "%zu sent, run %s\n", r->sent, resend_run(r->resend));
+    if (r->left > 0)
+        fprintf(out, "%zu left: too large to be sent again\n", r->left);
+}
+
+static int
+go(const struct ls_config *config, struct run *r, struct ls_err *err)
+{
+    if ((r->args->user && whose_new(config, &r->whose, err) < 0) ||
+        ctl_topic_read(config, r->args->topic, look, r, err) < 0)
+        return -1;
+    if (r->args->dry_run)
+        return 0;
+    if (HASH_COUNT(r->entities) > 0 && ctl_topic_read(config, r->args->topic, give, r, err) < 0)
+        return -1;
+    return resend_flush(r->resend, err);
+}
+
+int
+ctl_replay(const struct ls_config *config, const struct replay_args *args,
+           const struct ctl_flags *flags, FILE *out)
+{
+    struct run r = {.args = args};
+    struct entity *e, *next;
+    struct ls_err err = {0};
+    int status = LS_EXIT_OK;
+
+    ls_schemas_attach(config);
+    if (!args->dry_run && resend_open(config, &r.resend, &err) < 0) {
+        fprintf(stderr, "lockstep: %s\n", err.msg);
+        return strcmp(err.cause, "control-key") == 0 ? LS_EXIT_USAGE : LS_EXIT_KAFKA;
+    }
+    if (r.resend)
+        resend_rate(r.resend, args->rate);
+    if (go(config, &r, &err) < 0) {
+        ls_log_err(LS_ERROR, "replay", &err);
+        status = LS_EXIT_KAFKA;
+    } else {
+        say(&r, flags, out);
+        if (r.left > 0)
+            status = LS_EXIT_DIFFERENT;
+    }
+    HASH_ITER(hh, r.entities, e, next)
+    {
+        HASH_DEL(r.entities, e);
+        free(e);
+    }
+    whose_free(r.whose);
+    resend_free(r.resend);
+    return status;
+}

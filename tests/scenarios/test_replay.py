@@ -1,0 +1,88 @@
+"""
+Dead letters retried and dropped, topics replayed, a target put right: by the admins' command alone,
+through signed records on <p>.replay.
+"""
+
+import hashlib
+import json
+import os
+
+from bed import topics, wait_until
+
+KEY = "a key for tests that is long enough"
+SETS = {"control.key": KEY, "apply.content_tries": 2, "apply.retry_max_ms": 300}
+
+
+def ask(world, *words, status=0):
+    """What `lockstep` answers, as data."""
+    code, text = world.daemons.lockstep(*words, "--json")
+    assert code == status, text
+    return json.loads(text)
+
+
+def letter_states(world):
+    return {letter["letter"]: letter["state"] for letter in ask(world, "dlq", "list", "--all")}
+
+
+def test_a_replay_of_everything_writes_nothing_and_letters_are_retried_and_dropped(new_world):
+    world = new_world(sets=SETS)
+    world.work.populate(2, actions=5)
+    world.daemons.start()
+    world.daemons.wait_snapshot()
+    site, uid = world.site, world.site.users[0]
+    lost = [site.upload(site.files(uid), name, name.encode()) for name in ("back.txt", "gone.txt")]
+    paths = [world.data / uid / "files" / name for name in ("back.txt", "gone.txt")]
+    world.drained()
+    before = world.target.counts()
+    replayed = world.daemons.status("apply")["counters"].get("replayed", 0)
+    assert ask(world, "replay", "--topic", "cs3.resource", "--dry-run")["sent"] == 0
+    mine = ask(world, "replay", "--topic", "cs3.resource", "--user", uid, "--dry-run")["entities"]
+    sent = 0
+    for topic in ("cs3.resource", "cs3.space", "cs3.person", "cs3.share"):
+        did = ask(world, "replay", "--topic", topic)
+        assert did["sent"] == did["entities"] and did["left"] == 0
+        assert topic != "cs3.resource" or did["entities"] > mine > 0
+        sent += did["sent"]
+    one = ask(world, "replay", "--topic", "cs3.resource", "--entity", str(lost[0].id))
+    assert one["sent"] == 1
+    wait_until(lambda: world.daemons.status("apply")["counters"].get("replayed")
+               == replayed + sent + 1, 60, "apply to have taken them")
+    world.drained()
+    assert world.target.writes_since(before) == {}
+
+    for file, path in zip(lost, paths):  # the row says one thing, the disk another
+        site.sql("UPDATE oc_filecache SET checksum = %s, mtime = mtime + 5, etag = 'new'"
+                 " WHERE fileid = %s",
+                 "SHA1:" + hashlib.sha1(path.name.upper().encode()).hexdigest(), file.id)
+    wait_until(lambda: len(world.dead_letters()) == 2, 60, "two dead letters")
+
+    found = {letter["key"]: letter for letter in ask(world, "dlq", "list")}
+    assert {l["cause"] for l in found.values()} == {"content-mismatch"}
+    assert {l["user"] for l in found.values()} == {uid}
+    back, gone = (found[str(file.id)] for file in lost)
+    shown = ask(world, "dlq", "show", str(back["letter"]))[0]
+    assert shown["record"]["name"] == "back.txt"
+    assert ask(world, "dlq", "list", "--user", "nobody") == []
+
+    # nobody without the key gets anything done
+    topics.send(world.bed.kafka.bootstrap, f"{world.prefix}.replay", back["key"], b"",
+                headers={"topic": "cs3.resource", "time": "1", "mac": "0" * 64})
+    wait_until(lambda: world.daemons.status("apply")["counters"].get("replay-refused") == 1, 30,
+               "the record to be refused")
+    assert world.daemons.lockstep("dlq", "retry", "--all", "--set", "control.key=")[0] == 2
+
+    paths[0].write_bytes(b"BACK.TXT")
+    mtime = site.sql("SELECT mtime FROM oc_filecache WHERE fileid = %s", lost[0].id).fetchone()[0]
+    os.utime(paths[0], (mtime, mtime))
+    assert ask(world, "dlq", "retry", str(back["letter"]))["retried"] == 1
+    wait_until(lambda: letter_states(world)[back["letter"]] == "alive", 30, "the letter to be alive")
+    code, text = world.daemons.lockstep("dlq", "drop", str(gone["letter"]), "--reason", "a test's")
+    assert code == 2 and "--yes" in text
+    ask(world, "dlq", "drop", str(gone["letter"]), "--reason", "a test's", "--yes")
+    wait_until(lambda: world.daemons.status("apply")["dead"] == {}, 30, "nothing to be dead")
+    dropped = ask(world, "dlq", "list", "--state", "dropped")
+    assert [(l["letter"], l["reason"]) for l in dropped] == [(gone["letter"], "a test's")]
+    assert ask(world, "dlq", "list") == []
+    wait_until(lambda: world.cs3.walk(uid)["back.txt"].checksum.sum
+               == hashlib.sha1(b"BACK.TXT").hexdigest(), 30, "the content to be there")
+    world.assert_balanced()

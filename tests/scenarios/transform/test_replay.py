@@ -1,0 +1,55 @@
+"""Dead letters of transform, sent once more: by `lockstep dlq retry`, and signed by code of our own."""
+
+import hashlib
+import hmac
+import time
+
+from bed import topics
+from bed.process import wait_until
+
+KEY = "a key for tests that is long enough"
+
+
+def sign(pipe, topic, key, value, run):
+    """The headers of a record on <p>.replay: each part by its digest, all of them signed."""
+    now = str(int(time.time() * 1e6))
+    parts = [pipe.prefix, topic, key, value, "", run, "", "", "", "", now]
+    text = b"".join(hashlib.sha256(p if isinstance(p, bytes) else p.encode()).digest()
+                    for p in parts)
+    return {"topic": topic, "run": run, "time": now,
+            "mac": hmac.new(KEY.encode(), text, hashlib.sha256).hexdigest()}
+
+
+def test_a_letter_goes_to_replay_when_it_can_be_carried_and_is_dead_again_when_not(new_pipe):
+    pipe = new_pipe(**{"control.key": KEY})
+    kafka, replay = pipe.bed.kafka.bootstrap, f"{pipe.prefix}.replay"
+    pipe.small_site()
+    pipe.send(pipe.row("share", "c", {"id": 2, "share_type": 99, "item_type": "file",
+                                      "file_source": 44, "permissions": 1}))
+    assert pipe.wait_in(6)["dead"] == {"share-type": 1}
+    before = len(pipe.records("resource"))
+
+    def again():
+        return [r for r in topics.read(kafka, replay)
+                if r["headers"].get("topic") == "cs3.resource"]
+
+    assert pipe.site.lockstep("dlq", "retry", "--all")[0] == 0
+    wait_until(lambda: pipe.status()["dead"] == {"share-type": 2}, 30, "the share to be dead again")
+    # what an older transform could not carry and this one can
+    _, key, partition, value, _ = pipe.file(44)
+    topics.send(kafka, replay, key, value, partition,
+                sign(pipe, "oc10.oc_filecache", key, value, "a-run-of-ours"))
+    wait_until(again, 30, "the file to be sent again")
+    record = again()[0]
+    assert (record["key"], record["partition"]) == ("44", 5)
+    assert len(record["headers"]["mac"]) == 64 and record["headers"]["run"] == "a-run-of-ours"
+    assert len(pipe.records("resource")) == before  # nothing into the compacted topic
+    letter = pipe.dead()[-1]
+    assert letter["headers"]["topic"] == f"{pipe.prefix}.oc10.oc_share"
+    assert pipe.status()["balance"] == 0
+
+    # nobody without the key gets anything done
+    topics.send(kafka, replay, "45", pipe.file(45)[3],
+                headers={"topic": "oc10.oc_filecache", "time": "1", "mac": "0" * 64})
+    wait_until(lambda: pipe.status()["warning"].get("replay-refused") == 1, 30, "a refusal")
+    assert [r["key"] for r in again()] == ["44"]
