@@ -78,6 +78,10 @@ const struct ctl_command_help ctl_commands[] = {
       {"--entity", "KEY", "the records of this key"},
       {"--rate", "N", "at most so many records a second"},
       {"--dry-run", NULL, "say what would be sent"}}},
+    {"id", NULL, "FILEID", "where a file of ownCloud went: space, node, path",
+     "By its number in oc_filecache, from the mirror of apply's ledger, which is read whole; from any host that may read "
+     "it. Status 1 when apply has made nothing of it.",
+     {{NULL, NULL, NULL}}},
     {"help", NULL, "[COMMAND]", "this text, or more about a command", "", {{NULL, NULL, NULL}}},
     {NULL, NULL, NULL, NULL, NULL, {{NULL, NULL, NULL}}},
 };

@@ -3,6 +3,7 @@ apply goes on where another host's was: that one is killed and its ledger gone, 
 its lease and wakes up. Nothing is sent twice, nobody writes beside another.
 """
 
+import json
 import signal
 import sqlite3
 
@@ -93,6 +94,14 @@ def test_a_killed_applier_without_its_ledger_is_replaced_and_nothing_is_sent_twi
     assert world.target.writes_since(before) == {}
     world.work.run(actions=20)
     settled(world)
+    with sqlite3.connect(f"file:{world.daemons.ledger}?mode=ro", uri=True) as ledger:
+        fileid, node, name = ledger.execute(
+            "SELECT fileid, target, name FROM node WHERE leftover = 0 AND parent = 0").fetchone()
+    status, text = world.daemons.lockstep("id", str(fileid), "--json")
+    assert status == 0
+    assert [(p["node"], p["path"], p["state"]) for p in json.loads(text)] == \
+        [(node, f"/{name}", "live")]
+    assert world.daemons.lockstep("id", "987654321")[0] == 1
     assert other.standby() or other.daemons.running["apply"].status() == 8
 
 
