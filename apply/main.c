@@ -152,7 +152,7 @@ writer_open(struct apply *a, struct ls_err *err)
     bool told = false;
 
     while (a->writer->ops->open(a->writer, err) < 0) {
-        if (err->kind == LS_ERR_FATAL)
+        if (err->kind == LS_ERR_FATAL || (a->mirror && ap_mirror_is_fenced(a->mirror, err)))
             return -1;
         if (!told)
             ls_log_err(LS_WARN, "target-not-ready", err);

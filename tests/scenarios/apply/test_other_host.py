@@ -102,7 +102,8 @@ def test_a_killed_applier_without_its_ledger_is_replaced_and_nothing_is_sent_twi
     assert [(p["node"], p["path"], p["state"]) for p in json.loads(text)] == \
         [(node, f"/{name}", "live")]
     assert world.daemons.lockstep("id", "987654321")[0] == 1
-    assert other.standby() or other.daemons.running["apply"].status() == 8
+    wait_until(lambda: other.standby() or other.daemons.running["apply"].status() == 8, 30,
+               "the other one to stand by, or to see that it was too late")
 
 
 def test_one_that_slept_through_its_lease_writes_nothing_any_more(hosts):
