@@ -146,105 +146,108 @@ run_replay(int argc, char **argv)
         status = ctl_replay(config, &args, &(struct ctl_flags){.json = given[0]}, stdout);
     ls_config_free(config);
     return r < 0 ? LS_EXIT_USAGE : status;
-    /* Takes the number out of the arguments: 0 when there is none. */
-    static int64_t take_number(int *argc, char **argv)
-    {
-        static const char *const with_value[] = {"--config", "--set", "--log-level"};
-        int64_t number = 0;
-        int n = 1;
+}
 
-        for (int i = 1; i < *argc; i++) {
-            bool value = false;
+/* Takes the number out of the arguments: 0 when there is none. */
+static int64_t
+take_number(int *argc, char **argv)
+{
+    static const char *const with_value[] = {"--config", "--set", "--log-level"};
+    int64_t number = 0;
+    int n = 1;
 
-            for (size_t w = 0; w < sizeof with_value / sizeof with_value[0]; w++)
-                value |= strcmp(argv[i - 1], with_value[w]) == 0;
-            if (!value && number == 0 && argv[i][0] &&
-                strspn(argv[i], "0123456789") == strlen(argv[i]))
-                number = strtoll(argv[i], NULL, 10);
-            else
-                argv[n++] = argv[i];
-        }
-        argv[n] = NULL;
-        *argc = n;
-        return number;
+    for (int i = 1; i < *argc; i++) {
+        bool value = false;
+
+        for (size_t w = 0; w < sizeof with_value / sizeof with_value[0]; w++)
+            value |= strcmp(argv[i - 1], with_value[w]) == 0;
+        if (!value && number == 0 && argv[i][0] && strspn(argv[i], "0123456789") == strlen(argv[i]))
+            number = strtoll(argv[i], NULL, 10);
+        else
+            argv[n++] = argv[i];
     }
+    argv[n] = NULL;
+    *argc = n;
+    return number;
+}
 
-    static int run_id(int argc, char **argv)
-    {
-        static const char *const extra[] = {"--json", NULL};
-        int64_t fileid = take_number(&argc, argv);
-        struct ls_config *config = NULL;
-        struct ls_err err = {0};
-        bool given[1] = {false};
-        int status = LS_EXIT_USAGE;
-        int r = ls_config_main(argc, argv, "lockstep", extra, given, &config, &status, &err);
+static int
+run_id(int argc, char **argv)
+{
+    static const char *const extra[] = {"--json", NULL};
+    int64_t fileid = take_number(&argc, argv);
+    struct ls_config *config = NULL;
+    struct ls_err err = {0};
+    bool given[1] = {false};
+    int status = LS_EXIT_USAGE;
+    int r = ls_config_main(argc, argv, "lockstep", extra, given, &config, &status, &err);
 
-        if (r < 0)
-            ls_log_err(LS_ERROR, "configuration", &err);
-        if (r == 0 && fileid <= 0)
-            fputs("lockstep: id wants a file's number\n", stderr);
-        else if (r == 0)
-            status = ctl_id(config, fileid, &(struct ctl_flags){.json = given[0]}, stdout);
-        ls_config_free(config);
-        return r < 0 || (r == 0 && fileid <= 0) ? LS_EXIT_USAGE : status;
-    }
+    if (r < 0)
+        ls_log_err(LS_ERROR, "configuration", &err);
+    if (r == 0 && fileid <= 0)
+        fputs("lockstep: id wants a file's number\n", stderr);
+    else if (r == 0)
+        status = ctl_id(config, fileid, &(struct ctl_flags){.json = given[0]}, stdout);
+    ls_config_free(config);
+    return r < 0 || (r == 0 && fileid <= 0) ? LS_EXIT_USAGE : status;
+}
 
-    int main(int argc, char **argv)
-    {
-        static const char *const extra[] = {"--json", "--watch", "--source", NULL};
-        bool given[3] = {false, false, false};
-        struct ls_config *config = NULL;
-        const char *user = NULL;
-        struct ls_err err = {0};
-        int status = LS_EXIT_USAGE, r;
+int
+main(int argc, char **argv)
+{
+    static const char *const extra[] = {"--json", "--watch", "--source", NULL};
+    bool given[3] = {false, false, false};
+    struct ls_config *config = NULL;
+    const char *user = NULL;
+    struct ls_err err = {0};
+    int status = LS_EXIT_USAGE, r;
 
-        ls_log_init("lockstep", LS_WARN);
-        if (argc < 2) {
-            ctl_help(stderr);
-            return LS_EXIT_USAGE;
-        }
-        if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)
-            return help(argv[2]);
-        if (strcmp(argv[1], "--version") == 0) {
-            puts("lockstep " LS_VERSION);
-            return LS_EXIT_OK;
-        }
-        /* for those who change the tables, and for `make`; not in the help */
-        if (strcmp(argv[1], "reference") == 0)
-            return ctl_reference(argv[2], stdout) == 0 ? LS_EXIT_OK : LS_EXIT_USAGE;
-        if (asks_for_help(argc, argv) && ctl_help_of(argv[1], stdout) == 0)
-            return LS_EXIT_OK;
-        if (strcmp(argv[1], "snapshot") == 0)
-            return run_snapshot(argc - 1, argv + 1);
-        if (strcmp(argv[1], "id") == 0)
-            return run_id(argc - 1, argv + 1);
-        if (strcmp(argv[1], "dlq") == 0)
-            return run_dlq(argc - 1, argv + 1);
-        if (strcmp(argv[1], "replay") == 0)
-            return run_replay(argc - 1, argv + 1);
-        for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
-            if (strcmp(argv[1], commands[i].name) != 0)
-                continue;
-            argc = take_user(argc, argv, &user);
-            if (argc < 0) {
-                fputs("lockstep: --user wants a name\n", stderr);
-                return LS_EXIT_USAGE;
-            }
-            r = ls_config_main(argc - 1, argv + 1, "lockstep", extra, given, &config, &status,
-                               &err);
-            if (r < 0) {
-                ls_log_err(LS_ERROR, "configuration", &err);
-                return LS_EXIT_USAGE;
-            }
-            if (r == 0) {
-                struct ctl_flags flags = {
-                    .json = given[0], .watch = given[1], .source = given[2], .user = user};
-                status = commands[i].run(config, &flags, stdout);
-            }
-            ls_config_free(config);
-            return status;
-        }
-        fprintf(stderr, "lockstep: no command '%s'\n", argv[1]);
+    ls_log_init("lockstep", LS_WARN);
+    if (argc < 2) {
         ctl_help(stderr);
         return LS_EXIT_USAGE;
     }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)
+        return help(argv[2]);
+    if (strcmp(argv[1], "--version") == 0) {
+        puts("lockstep " LS_VERSION);
+        return LS_EXIT_OK;
+    }
+    /* for those who change the tables, and for `make`; not in the help */
+    if (strcmp(argv[1], "reference") == 0)
+        return ctl_reference(argv[2], stdout) == 0 ? LS_EXIT_OK : LS_EXIT_USAGE;
+    if (asks_for_help(argc, argv) && ctl_help_of(argv[1], stdout) == 0)
+        return LS_EXIT_OK;
+    if (strcmp(argv[1], "snapshot") == 0)
+        return run_snapshot(argc - 1, argv + 1);
+    if (strcmp(argv[1], "id") == 0)
+        return run_id(argc - 1, argv + 1);
+    if (strcmp(argv[1], "dlq") == 0)
+        return run_dlq(argc - 1, argv + 1);
+    if (strcmp(argv[1], "replay") == 0)
+        return run_replay(argc - 1, argv + 1);
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        if (strcmp(argv[1], commands[i].name) != 0)
+            continue;
+        argc = take_user(argc, argv, &user);
+        if (argc < 0) {
+            fputs("lockstep: --user wants a name\n", stderr);
+            return LS_EXIT_USAGE;
+        }
+        r = ls_config_main(argc - 1, argv + 1, "lockstep", extra, given, &config, &status, &err);
+        if (r < 0) {
+            ls_log_err(LS_ERROR, "configuration", &err);
+            return LS_EXIT_USAGE;
+        }
+        if (r == 0) {
+            struct ctl_flags flags = {
+                .json = given[0], .watch = given[1], .source = given[2], .user = user};
+            status = commands[i].run(config, &flags, stdout);
+        }
+        ls_config_free(config);
+        return status;
+    }
+    fprintf(stderr, "lockstep: no command '%s'\n", argv[1]);
+    ctl_help(stderr);
+    return LS_EXIT_USAGE;
+}
