@@ -112,6 +112,7 @@ def test_a_browser_draws_it_and_loads_nothing_else(tmp_path):
         page.text = draw(page.history)
         done = subprocess.run(
             ["chromium-headless-shell", "--no-sandbox", "--disable-gpu", "--no-first-run",
+             "--disable-dev-shm-usage",  # which is small in a container
              f"--user-data-dir={tmp_path}", "--virtual-time-budget=1000", "--dump-dom", page.url],
             capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
