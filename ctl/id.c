@@ -51,12 +51,20 @@ space_free(struct space *space)
     free(space);
 }
 
+static struct node *
+node_of(struct ctl_id *id, int64_t number)
+{
+    struct node *node = NULL;
+
+    HASH_FIND(hh, id->nodes, &number, sizeof(number), node);
+    return node;
+}
+
 static void
 node_drop(struct ctl_id *id, int64_t number)
 {
-    struct node *node;
+    struct node *node = node_of(id, number);
 
-    HASH_FIND(hh, id->nodes, &number, sizeof(number), node);
     if (node) {
         HASH_DEL(id->nodes, node);
         node_free(node);
@@ -228,7 +236,7 @@ path_of(struct ctl_id *id, const struct node *node, char *out, size_t size)
             memmove(out, out + at, size - at);
             return trashed;
         }
-        HASH_FIND(hh, id->nodes, &up, sizeof(up), node);
+        node = node_of(id, up);
     }
     at -= 3;
     memcpy(out + at, "...", 3);
