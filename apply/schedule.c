@@ -592,7 +592,7 @@ has_room(const struct ap_core *core)
         else
             out += core->jobs[i]->queued || core->jobs[i]->resend_at <= now;
     }
-    return out < core->limit && held < core->limit / 2 + 2 && core->n_jobs < core->n_jobs_max - 2;
+    return out < core->limit && held < core->limit * 4 && core->n_jobs < core->n_jobs_max - 2;
 }
 
 static bool
