@@ -549,12 +549,12 @@ history(struct world *w, unsigned seed, bool kills, bool trouble, bool losses)
 }
 
 static void
-histories(bool kills, bool trouble, bool losses, unsigned first)
+histories(int n, bool kills, bool trouble, bool losses, unsigned first)
 {
     static struct world w;
-    int n = env_number("LOCKSTEP_HISTORIES", 150);
     unsigned seed = first + (unsigned)env_number("LOCKSTEP_SEED", 0);
 
+    n = env_number("LOCKSTEP_HISTORIES", n);
     for (int i = 0; i < n; i++, seed++) {
         if (getenv("LOCKSTEP_SEED"))
             print_message("seed %u\n", seed);
@@ -569,28 +569,28 @@ static void
 any_history_ends_with_equal_trees(void **state)
 {
     (void)state;
-    histories(false, false, false, 1000);
+    histories(150, false, false, false, 1000);
 }
 
 static void
 lost_answers_change_nothing_in_the_end(void **state)
 {
     (void)state;
-    histories(false, true, false, 2000);
+    histories(150, false, true, false, 2000);
 }
 
 static void
 kills_at_any_moment_change_nothing_in_the_end(void **state)
 {
     (void)state;
-    histories(true, true, false, 3000);
+    histories(150, true, true, false, 3000);
 }
 
 static void
 a_ledger_made_of_its_mirror_goes_on_where_the_lost_one_was(void **state)
 {
     (void)state;
-    histories(true, true, true, 6000);
+    histories(50, true, true, true, 6000);
 }
 
 static void
