@@ -31,6 +31,20 @@ ls_str_is(struct ls_str a, const char *s)
     return ls_str_eq(a, ls_str_of(s));
 }
 
+bool
+ls_str_digits(struct ls_str s, int64_t *ret)
+{
+    int64_t n = 0;
+
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] < '0' || s.p[i] > '9' || __builtin_mul_overflow(n, 10, &n) ||
+            __builtin_add_overflow(n, s.p[i] - '0', &n))
+            return false;
+    }
+    *ret = n;
+    return s.n > 0;
+}
+
 void
 ls_buf_init(struct ls_buf *buf, size_t cap)
 {

@@ -19,6 +19,8 @@ struct ls_str {
 struct ls_str ls_str_of(const char *s);           /* strlen; NULL gives LS_STR_NULL */
 bool ls_str_eq(struct ls_str a, struct ls_str b); /* NULL equals NULL only */
 bool ls_str_is(struct ls_str a, const char *s);
+/* Decimal digits alone, at least one, that fit; anything else is false. */
+bool ls_str_digits(struct ls_str s, int64_t *ret);
 
 struct ls_buf {
     uint8_t *p;

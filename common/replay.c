@@ -86,19 +86,6 @@ header_of(const struct ls_message *message, const char *name)
     return value && value->p ? *value : LS_STR_NULL;
 }
 
-static bool
-number_of(struct ls_str text, int64_t *ret)
-{
-    int64_t n = 0;
-
-    for (size_t i = 0; i < text.n; i++)
-        if (text.p[i] < '0' || text.p[i] > '9' || __builtin_mul_overflow(n, 10, &n) ||
-            __builtin_add_overflow(n, text.p[i] - '0', &n))
-            return false;
-    *ret = n;
-    return text.n > 0;
-}
-
 int
 ls_replay_read(struct ls_str key, struct ls_str prefix, const struct ls_message *message,
                int64_t now_us, int64_t max_ahead_s, struct ls_replay *ret, struct ls_err *err)
@@ -122,7 +109,7 @@ ls_replay_read(struct ls_str key, struct ls_str prefix, const struct ls_message 
         CRYPTO_memcmp(want, mac.p, LS_CONTROL_HEX - 1) != 0)
         return ls_fail_cause(err, LS_ERR_POISON, EACCES, "wrong-signature",
                              "the record was not signed with control.key, or for another prefix");
-    if (!r.topic.n || !r.key.n || !number_of(time, &r.time_us) ||
+    if (!r.topic.n || !r.key.n || !ls_str_digits(time, &r.time_us) ||
         (r.seq.n && ls_seq_parse(r.seq, &seq) < 0))
         return ls_fail_cause(err, LS_ERR_POISON, EINVAL, "malformed-replay",
                              "the record has no topic, key or time");

@@ -29,16 +29,12 @@ static int64_t
 parse_int(struct ls_str s, int64_t fallback)
 {
     bool negative = s.n > 0 && s.p[0] == '-';
-    size_t i = negative ? 1 : 0;
-    int64_t n = 0;
+    int64_t n;
 
-    if (i == s.n)
+    if (negative)
+        s = (struct ls_str){s.p + 1, s.n - 1};
+    if (!ls_str_digits(s, &n))
         return fallback;
-    for (; i < s.n; i++) {
-        if (s.p[i] < '0' || s.p[i] > '9' || __builtin_mul_overflow(n, 10, &n) ||
-            __builtin_add_overflow(n, s.p[i] - '0', &n))
-            return fallback;
-    }
     return negative ? -n : n;
 }
 

@@ -189,16 +189,9 @@ tf_route_envelope(const struct tf_world *world, struct tf_route_state *state,
 static int64_t
 key_int(struct ls_str key)
 {
-    int64_t n = 0;
+    int64_t n;
 
-    if (!key.p || key.n == 0)
-        return -1;
-    for (size_t i = 0; i < key.n; i++) {
-        if (key.p[i] < '0' || key.p[i] > '9' || __builtin_mul_overflow(n, 10, &n) ||
-            __builtin_add_overflow(n, key.p[i] - '0', &n))
-            return -1;
-    }
-    return n;
+    return ls_str_digits(key, &n) ? n : -1;
 }
 
 int

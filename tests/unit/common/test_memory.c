@@ -119,6 +119,23 @@ null_equals_null_only(void **state)
     assert_false(ls_str_is(LS_STR("ab"), "abc"));
 }
 
+static void
+digits_are_digits_alone(void **state)
+{
+    static const char *const none[] = {
+        "", "-1", "+1", " 1", "1 ", "1x", "0x1", "9223372036854775808", "99999999999999999999"};
+    int64_t n = -1;
+
+    (void)state;
+    assert_true(ls_str_digits(LS_STR("0"), &n) && n == 0);
+    assert_true(ls_str_digits(LS_STR("007"), &n) && n == 7);
+    assert_true(ls_str_digits(LS_STR("9223372036854775807"), &n) && n == INT64_MAX);
+    for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++)
+        assert_false(ls_str_digits(ls_str_of(none[i]), &n));
+    assert_false(ls_str_digits(LS_STR_NULL, &n));
+    assert_false(ls_str_digits(LS_STR("1\0002"), &n));
+}
+
 int
 main(void)
 {
@@ -130,6 +147,7 @@ main(void)
         cmocka_unit_test(a_buffer_fails_once_and_keeps_failing),
         cmocka_unit_test(a_buffer_grows_to_its_cap),
         cmocka_unit_test(null_equals_null_only),
+        cmocka_unit_test(digits_are_digits_alone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
