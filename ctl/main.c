@@ -1,9 +1,9 @@
 /*
  * The admins' command: finds the subcommand, loads the configuration, runs it.
  *
- * check, status, lag and verify only read; snapshot sends a signed command to capture. Results go
- * to stdout, what went wrong goes to stderr as the daemons log it; the exit status says which it
- * was (common/err.h), so that a script needs neither.
+ * Most only read; snapshot sends a signed command to capture, dlq retry and drop and replay send
+ * signed records. Results go to stdout, what went wrong goes to stderr as the daemons log it; the
+ * exit status says which it was (common/err.h), so that a script needs neither.
  */
 #include "common/log.h"
 #include "ctl/ctl.h"
@@ -71,81 +71,85 @@ take_user(int argc, char **argv, const char **ret)
     return n;
 }
 
+/* The configuration that the arguments name, and which of the flags `extra` are given. False: there
+ * is nothing to run, and *ret_status is what to end with. Free the configuration either way. */
+static bool
+configured(int argc, char **argv, const char *const *extra, bool *given, struct ls_config **ret,
+           int *ret_status)
+{
+    struct ls_err err = {0};
+    int r = ls_config_main(argc, argv, "lockstep", extra, given, ret, ret_status, &err);
+
+    if (r < 0) {
+        ls_log_err(LS_ERROR, "configuration", &err);
+        *ret_status = LS_EXIT_USAGE;
+    }
+    return r == 0;
+}
+
+static int
+wrong_usage(const char *why)
+{
+    fprintf(stderr, "lockstep: %s\n", why);
+    return LS_EXIT_USAGE;
+}
+
+static const char *const only_json[] = {"--json", NULL};
+
 static int
 run_snapshot(int argc, char **argv)
 {
-    static const char *const extra[] = {"--json", NULL};
     const char *action = NULL, *why = NULL;
     struct ls_config *config = NULL;
-    struct ls_err err = {0};
-    bool given[1] = {false};
+    bool json = false;
     json_t *args = NULL;
-    int status = LS_EXIT_USAGE, r;
+    int status = LS_EXIT_USAGE;
 
     argc = ctl_snapshot_arguments(argc, argv, &action, &args, &why);
-    if (argc < 0) {
-        fprintf(stderr, "lockstep: %s\n", why);
-        return LS_EXIT_USAGE;
-    }
-    r = ls_config_main(argc, argv, "lockstep", extra, given, &config, &status, &err);
-    if (r < 0)
-        ls_log_err(LS_ERROR, "configuration", &err);
-    if (r == 0)
-        status = ctl_snapshot(config, action, args, &(struct ctl_flags){.json = given[0]}, stdout);
+    if (argc < 0)
+        return wrong_usage(why);
+    if (configured(argc, argv, only_json, &json, &config, &status))
+        status = ctl_snapshot(config, action, args, &(struct ctl_flags){.json = json}, stdout);
     ls_config_free(config);
     json_decref(args);
-    return r < 0 ? LS_EXIT_USAGE : status;
+    return status;
 }
 
 static int
 run_dlq(int argc, char **argv)
 {
-    static const char *const extra[] = {"--json", NULL};
     struct ls_config *config = NULL;
     struct dlq_args args = {0};
     const char *why = NULL;
-    struct ls_err err = {0};
-    bool given[1] = {false};
-    int status = LS_EXIT_USAGE, r;
+    bool json = false;
+    int status = LS_EXIT_USAGE;
 
     argc = ctl_dlq_arguments(argc, argv, &args, &why);
-    if (argc < 0) {
-        fprintf(stderr, "lockstep: %s\n", why);
-        return LS_EXIT_USAGE;
-    }
-    r = ls_config_main(argc, argv, "lockstep", extra, given, &config, &status, &err);
-    if (r < 0)
-        ls_log_err(LS_ERROR, "configuration", &err);
-    if (r == 0)
-        status = ctl_dlq(config, &args, &(struct ctl_flags){.json = given[0]}, stdout);
+    if (argc < 0)
+        return wrong_usage(why);
+    if (configured(argc, argv, only_json, &json, &config, &status))
+        status = ctl_dlq(config, &args, &(struct ctl_flags){.json = json}, stdout);
     ls_config_free(config);
     dlq_args_free(&args);
-    return r < 0 ? LS_EXIT_USAGE : status;
+    return status;
 }
 
 static int
 run_replay(int argc, char **argv)
 {
-    static const char *const extra[] = {"--json", NULL};
     struct ls_config *config = NULL;
     struct replay_args args = {0};
     const char *why = NULL;
-    struct ls_err err = {0};
-    bool given[1] = {false};
-    int status = LS_EXIT_USAGE, r;
+    bool json = false;
+    int status = LS_EXIT_USAGE;
 
     argc = ctl_replay_arguments(argc, argv, &args, &why);
-    if (argc < 0) {
-        fprintf(stderr, "lockstep: %s\n", why);
-        return LS_EXIT_USAGE;
-    }
-    r = ls_config_main(argc, argv, "lockstep", extra, given, &config, &status, &err);
-    if (r < 0)
-        ls_log_err(LS_ERROR, "configuration", &err);
-    if (r == 0)
-        status = ctl_replay(config, &args, &(struct ctl_flags){.json = given[0]}, stdout);
+    if (argc < 0)
+        return wrong_usage(why);
+    if (configured(argc, argv, only_json, &json, &config, &status))
+        status = ctl_replay(config, &args, &(struct ctl_flags){.json = json}, stdout);
     ls_config_free(config);
-    return r < 0 ? LS_EXIT_USAGE : status;
+    return status;
 }
 
 /* Takes the number out of the arguments: 0 when there is none. */
@@ -174,22 +178,16 @@ take_number(int *argc, char **argv)
 static int
 run_id(int argc, char **argv)
 {
-    static const char *const extra[] = {"--json", NULL};
     int64_t fileid = take_number(&argc, argv);
     struct ls_config *config = NULL;
-    struct ls_err err = {0};
-    bool given[1] = {false};
+    bool json = false;
     int status = LS_EXIT_USAGE;
-    int r = ls_config_main(argc, argv, "lockstep", extra, given, &config, &status, &err);
 
-    if (r < 0)
-        ls_log_err(LS_ERROR, "configuration", &err);
-    if (r == 0 && fileid <= 0)
-        fputs("lockstep: id wants a file's number\n", stderr);
-    else if (r == 0)
-        status = ctl_id(config, fileid, &(struct ctl_flags){.json = given[0]}, stdout);
+    if (configured(argc, argv, only_json, &json, &config, &status))
+        status = fileid > 0 ? ctl_id(config, fileid, &(struct ctl_flags){.json = json}, stdout)
+                            : wrong_usage("id wants a file's number");
     ls_config_free(config);
-    return r < 0 || (r == 0 && fileid <= 0) ? LS_EXIT_USAGE : status;
+    return status;
 }
 
 int
@@ -199,8 +197,7 @@ main(int argc, char **argv)
     bool given[3] = {false, false, false};
     struct ls_config *config = NULL;
     const char *user = NULL;
-    struct ls_err err = {0};
-    int status = LS_EXIT_USAGE, r;
+    int status = LS_EXIT_USAGE;
 
     ls_log_init("lockstep", LS_WARN);
     if (argc < 2) {
@@ -230,16 +227,9 @@ main(int argc, char **argv)
         if (strcmp(argv[1], commands[i].name) != 0)
             continue;
         argc = take_user(argc, argv, &user);
-        if (argc < 0) {
-            fputs("lockstep: --user wants a name\n", stderr);
-            return LS_EXIT_USAGE;
-        }
-        r = ls_config_main(argc - 1, argv + 1, "lockstep", extra, given, &config, &status, &err);
-        if (r < 0) {
-            ls_log_err(LS_ERROR, "configuration", &err);
-            return LS_EXIT_USAGE;
-        }
-        if (r == 0) {
+        if (argc < 0)
+            return wrong_usage("--user wants a name");
+        if (configured(argc - 1, argv + 1, extra, given, &config, &status)) {
             struct ctl_flags flags = {
                 .json = given[0], .watch = given[1], .source = given[2], .user = user};
             status = commands[i].run(config, &flags, stdout);
