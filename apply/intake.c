@@ -11,6 +11,7 @@
 #include "common/kafka.h"
 #include "common/log.h"
 #include "common/run.h"
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -588,23 +589,25 @@ ap_take_mark(struct ap_core *core, const struct ap_origin *at, const struct cs3_
 
 /* ---- messages */
 
-static const struct cs3_type *
-type_of(const char *topic)
+static int
+decode(const struct ap_origin *at, struct ls_arena *arena, const struct cs3_type **ret_type,
+       void **ret, struct ls_err *err)
 {
-    return strcmp(topic, RESOURCE) == 0           ? &cs3_resource_type
-           : strcmp(topic, "cs3.space") == 0      ? &cs3_space_type_
-           : strcmp(topic, "cs3.person") == 0     ? &cs3_person_type_
-           : strcmp(topic, "cs3.annotation") == 0 ? &cs3_annotation_type_
-                                                  : &cs3_share_type_;
+    *ret_type = cs3_type_of(at->topic);
+    if (!*ret_type)
+        return ls_fail_cause(err, LS_ERR_POISON, EINVAL, "unknown-topic",
+                             "there are no records of '%s'", at->topic);
+    return cs3_decode(*ret_type, at->value, arena, ret, err);
 }
 
 int
 ap_head_read(const struct ap_origin *at, struct ls_arena *arena, struct cs3_head *ret,
              struct ls_err *err)
 {
+    const struct cs3_type *type;
     void *record = NULL;
 
-    if (cs3_decode(type_of(at->topic), at->value, arena, &record, err) < 0)
+    if (decode(at, arena, &type, &record, err) < 0)
         return -1;
     *ret = *(const struct cs3_head *)record; /* what each of them begins with */
     return 0;
@@ -614,10 +617,10 @@ int
 ap_take_value(struct ap_core *core, const struct ap_origin *at, struct ls_arena *arena,
               struct ls_err *err)
 {
-    const struct cs3_type *type = type_of(at->topic);
+    const struct cs3_type *type;
     void *record = NULL;
 
-    if (cs3_decode(type, at->value, arena, &record, err) < 0)
+    if (decode(at, arena, &type, &record, err) < 0)
         return -1;
     ap_latency_record(core->latency, record); /* each begins with its head */
     if (type == &cs3_resource_type)

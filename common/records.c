@@ -177,6 +177,25 @@ const struct cs3_type cs3_share_type_ = TYPE(share, "Share", share_fields);
 const struct cs3_type cs3_annotation_type_ = TYPE(annotation, "Annotation", annotation_fields);
 /* clang-format on */
 
+const struct cs3_type *
+cs3_type_of(const char *topic)
+{
+    static const struct {
+        const char *topic;
+        const struct cs3_type *type;
+    } types[] = {{"cs3.resource", &cs3_resource_type},
+                 {"cs3.space", &cs3_space_type_},
+                 {"cs3.person", &cs3_person_type_},
+                 {"cs3.share", &cs3_share_type_},
+                 {"cs3.annotation", &cs3_annotation_type_}};
+
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        if (strcmp(types[i].topic, topic) == 0)
+            return types[i].type;
+    }
+    return NULL;
+}
+
 const char *const cs3_permission_names[19] = {
     "add_grant",
     "create_container",

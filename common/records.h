@@ -260,6 +260,8 @@ struct cs3_share {
 struct cs3_type;
 extern const struct cs3_type cs3_resource_type, cs3_space_type_, cs3_person_type_, cs3_share_type_,
     cs3_annotation_type_;
+/* Of a topic without the prefix, "cs3.share"; NULL for any other. */
+const struct cs3_type *cs3_type_of(const char *topic);
 int cs3_encode(const struct cs3_type *type, const void *record, struct ls_buf *out,
                struct ls_err *err);
 /* *ret points at a struct of that type; it and its strings live in the arena. */

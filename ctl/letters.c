@@ -85,29 +85,11 @@ letters_free(struct letters *letters)
 
 /* ---- what a record says */
 
-static const struct cs3_type *
-type_of(const char *topic)
-{
-    static const struct {
-        const char *topic;
-        const struct cs3_type *type;
-    } types[] = {{"cs3.resource", &cs3_resource_type},
-                 {"cs3.space", &cs3_space_type_},
-                 {"cs3.person", &cs3_person_type_},
-                 {"cs3.share", &cs3_share_type_},
-                 {"cs3.annotation", &cs3_annotation_type_}};
-
-    for (size_t i = 0; i < sizeof(types) / sizeof(*types); i++)
-        if (strcmp(types[i].topic, topic) == 0)
-            return types[i].type;
-    return NULL;
-}
-
 json_t *
 letter_record_json(const char *topic, struct ls_str value, bool secrets, struct ls_arena *arena)
 {
     static const char rows[] = "oc10.oc_";
-    const struct cs3_type *type = type_of(topic);
+    const struct cs3_type *type = cs3_type_of(topic);
     const struct ls_table *table = NULL;
     struct ls_envelope *envelope = NULL;
     struct ls_err ignored = {0};

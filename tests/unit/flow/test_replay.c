@@ -256,6 +256,24 @@ a_record_that_could_not_be_read_is_taken_when_it_can(void **state)
 }
 
 static void
+a_record_of_a_topic_that_there_is_not_is_a_dead_letter_and_no_share(void **state)
+{
+    struct flow *f = *state;
+    struct cs3_share share = {.head = {.kind = CS3_UPSERT, .seq = {1, 1000000, 0}}, .id = 77};
+    struct ls_replay r = {.topic = LS_STR("cs3.unheard"), .key = LS_STR("77")};
+    struct ls_err err = {0};
+    struct ls_buf buf;
+
+    ls_buf_init(&buf, 1 << 16);
+    assert_int_equal(cs3_encode(&cs3_share_type_, &share, &buf, &err), 0);
+    r.value = (struct ls_str){(const char *)buf.p, buf.n};
+    replay(f, r);
+    ls_buf_free(&buf);
+    assert_int_equal(number(f, "SELECT count(*) FROM share WHERE id = 77"), 0);
+    assert_int_equal(number(f, DEAD " WHERE kind = 11 AND cause = 'unknown-topic'"), 1);
+}
+
+static void
 letters_of_people_have_the_keys_of_their_records(void **state)
 {
     struct flow *f = *state;
@@ -293,6 +311,7 @@ main(void)
         FLOW_TEST(what_is_not_signed_is_refused_and_counted),
         FLOW_TEST(a_dropped_letter_counts_as_left_and_only_the_state_that_it_was_about),
         FLOW_TEST(a_record_that_could_not_be_read_is_taken_when_it_can),
+        FLOW_TEST(a_record_of_a_topic_that_there_is_not_is_a_dead_letter_and_no_share),
         FLOW_TEST(letters_of_people_have_the_keys_of_their_records),
     };
 
