@@ -22,33 +22,36 @@ run_tree(struct ap_writer *w, struct ap_job *job)
                                 .md5 = op->md5[0] ? op->md5 : NULL,
                                 .adler32 = op->adler32[0] ? op->adler32 : NULL};
     uint32_t ns = ap_mtime_ns(op->etag, op->sha1);
+    const struct ap_expect *expect = NULL; /* whatever is there, the source wins */
 
     switch (op->call) {
     case AP_MAKE_FOLDER:
-        job->result = ops->make_folder(w, &job->space, job->parent_id, op->name, job->doubtful,
-                                       &job->node, &job->err);
+        job->result = ops->make_folder(w, &job->space, job->parent_id, op->name, expect,
+                                       job->doubtful, &job->node, &job->err);
         break;
     case AP_PUT_FILE:
         job->result =
             ops->put_file(w, &job->space, op->node ? job->node_id : NULL, job->parent_id, op->name,
-                          &blob, op->mtime, ns, job->doubtful, &job->node, &job->err);
+                          &blob, op->mtime, ns, expect, job->doubtful, &job->node, &job->err);
         break;
     case AP_SET_MTIME:
-        job->result = ops->set_mtime(w, &job->space, job->node_id, op->mtime, ns, &job->err);
+        job->result =
+            ops->set_mtime(w, &job->space, job->node_id, op->mtime, ns, expect, &job->err);
         break;
     case AP_MOVE:
-        job->result = ops->move(w, &job->space, job->node_id, job->parent_id, op->name,
+        job->result = ops->move(w, &job->space, job->node_id, job->parent_id, op->name, expect,
                                 job->doubtful, &job->err);
         break;
     case AP_TRASH:
-        job->result = ops->trash(w, &job->space, job->node_id, job->doubtful, &job->err);
+        job->result =
+            ops->trash(w, &job->space, job->node_id, expect, job->doubtful, &job->node, &job->err);
         break;
     case AP_RESTORE:
-        job->result = ops->restore(w, &job->space, ref, job->parent_id, op->name, job->doubtful,
-                                   &job->node, &job->err);
+        job->result = ops->restore(w, &job->space, ref, job->parent_id, op->name, expect,
+                                   job->doubtful, &job->node, &job->err);
         break;
     default:
-        job->result = ops->purge(w, &job->space, ref, &job->err);
+        job->result = ops->purge(w, &job->space, ref, expect, &job->err);
         break;
     }
 }

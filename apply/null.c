@@ -147,8 +147,10 @@ space_quota(struct ap_writer *w, const struct ap_space *space, int64_t bytes, st
 
 static int
 make_folder(struct ap_writer *w, const struct ap_space *space, const char *parent_id,
-            const char *name, bool doubtful, struct ap_node *ret, struct ls_err *err)
+            const char *name, const struct ap_expect *expect, bool doubtful, struct ap_node *ret,
+            struct ls_err *err)
 {
+    (void)expect;
     (void)space;
     (void)parent_id;
     (void)name;
@@ -163,12 +165,14 @@ make_folder(struct ap_writer *w, const struct ap_space *space, const char *paren
 static int
 put_file(struct ap_writer *w, const struct ap_space *space, const char *node_id,
          const char *parent_id, const char *name, const struct ap_blob_want *want, int64_t mtime,
-         uint32_t mtime_ns, bool doubtful, struct ap_node *ret, struct ls_err *err)
+         uint32_t mtime_ns, const struct ap_expect *expect, bool doubtful, struct ap_node *ret,
+         struct ls_err *err)
 {
     struct ap_blob *blob = NULL;
     char piece[65536];
     ssize_t n;
 
+    (void)expect;
     (void)space;
     (void)parent_id;
     (void)name;
@@ -195,8 +199,9 @@ put_file(struct ap_writer *w, const struct ap_space *space, const char *node_id,
 
 static int
 set_mtime(struct ap_writer *w, const struct ap_space *space, const char *node_id, int64_t mtime,
-          uint32_t mtime_ns, struct ls_err *err)
+          uint32_t mtime_ns, const struct ap_expect *expect, struct ls_err *err)
 {
+    (void)expect;
     (void)space;
     (void)node_id;
     (void)mtime;
@@ -208,8 +213,9 @@ set_mtime(struct ap_writer *w, const struct ap_space *space, const char *node_id
 
 static int
 move(struct ap_writer *w, const struct ap_space *space, const char *node_id, const char *parent_id,
-     const char *name, bool doubtful, struct ls_err *err)
+     const char *name, const struct ap_expect *expect, bool doubtful, struct ls_err *err)
 {
+    (void)expect;
     (void)space;
     (void)node_id;
     (void)parent_id;
@@ -221,9 +227,11 @@ move(struct ap_writer *w, const struct ap_space *space, const char *node_id, con
 }
 
 static int
-trash(struct ap_writer *w, const struct ap_space *space, const char *node_id, bool doubtful,
-      struct ls_err *err)
+trash(struct ap_writer *w, const struct ap_space *space, const char *node_id,
+      const struct ap_expect *expect, bool doubtful, struct ap_node *ret, struct ls_err *err)
 {
+    (void)expect;
+    (void)ret;
     (void)space;
     (void)node_id;
     (void)doubtful;
@@ -234,9 +242,10 @@ trash(struct ap_writer *w, const struct ap_space *space, const char *node_id, bo
 
 static int
 restore(struct ap_writer *w, const struct ap_space *space, struct ap_trash_ref from,
-        const char *parent_id, const char *name, bool doubtful, struct ap_node *ret,
-        struct ls_err *err)
+        const char *parent_id, const char *name, const struct ap_expect *expect, bool doubtful,
+        struct ap_node *ret, struct ls_err *err)
 {
+    (void)expect;
     (void)space;
     (void)parent_id;
     (void)name;
@@ -253,8 +262,9 @@ restore(struct ap_writer *w, const struct ap_space *space, struct ap_trash_ref f
 
 static int
 purge(struct ap_writer *w, const struct ap_space *space, struct ap_trash_ref what,
-      struct ls_err *err)
+      const struct ap_expect *expect, struct ls_err *err)
 {
+    (void)expect;
     (void)space;
     (void)what;
     (void)err;

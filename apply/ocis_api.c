@@ -159,7 +159,8 @@ made_anyway(struct ap_ocis *ocis, const struct ap_space *space, const char *pare
 /* ---- the tree */
 static int
 make_folder(struct ap_writer *w, const struct ap_space *space, const char *parent_id,
-            const char *name, bool doubtful, struct ap_node *ret, struct ls_err *err)
+            const char *name, const struct ap_expect *expect, bool doubtful, struct ap_node *ret,
+            struct ls_err *err)
 {
     struct ap_ocis *ocis = ap_ocis_of(w);
     struct cs3_place place = cs3_place_of(space, parent_id, name);
@@ -167,6 +168,7 @@ make_folder(struct ap_writer *w, const struct ap_space *space, const char *paren
     struct cs3_info info;
     int r, there;
 
+    (void)expect;
     (void)doubtful; /* an earlier try's folder is found as any other is */
     if (ap_name_check(name, err) < 0 || ap_parent_id_check(parent_id, err) < 0)
         return -1;
@@ -199,10 +201,11 @@ make_folder(struct ap_writer *w, const struct ap_space *space, const char *paren
 
 static int
 set_mtime(struct ap_writer *w, const struct ap_space *space, const char *node_id, int64_t mtime,
-          uint32_t mtime_ns, struct ls_err *err)
+          uint32_t mtime_ns, const struct ap_expect *expect, struct ls_err *err)
 {
     struct cs3_place place = cs3_place_of(space, node_id, NULL);
 
+    (void)expect;
     return cs3_set_mtime(ap_ocis_of(w)->cs3, space->owner, &place, mtime, mtime_ns, err);
 }
 
@@ -275,7 +278,7 @@ inside_check(struct ap_ocis *ocis, const struct ap_space *space, const char *nod
 /* Older servers move over what has that name, so the place is looked at first. */
 static int
 move(struct ap_writer *w, const struct ap_space *space, const char *node_id, const char *parent_id,
-     const char *name, bool doubtful, struct ls_err *err)
+     const char *name, const struct ap_expect *expect, bool doubtful, struct ls_err *err)
 {
     struct ap_ocis *ocis = ap_ocis_of(w);
     struct cs3_place from = cs3_place_of(space, node_id, NULL);
@@ -284,6 +287,7 @@ move(struct ap_writer *w, const struct ap_space *space, const char *node_id, con
     struct cs3_info info;
     int there;
 
+    (void)expect;
     (void)doubtful;
     if (ap_name_check(name, err) < 0 || root_check(space, node_id, err) < 0 ||
         ap_parent_id_check(parent_id, err) < 0)
@@ -305,8 +309,8 @@ move(struct ap_writer *w, const struct ap_space *space, const char *node_id, con
 }
 
 static int
-trash(struct ap_writer *w, const struct ap_space *space, const char *node_id, bool doubtful,
-      struct ls_err *err)
+trash(struct ap_writer *w, const struct ap_space *space, const char *node_id,
+      const struct ap_expect *expect, bool doubtful, struct ap_node *ret, struct ls_err *err)
 {
     struct ap_ocis *ocis = ap_ocis_of(w);
     struct cs3_place place = cs3_place_of(space, node_id, NULL);
@@ -315,6 +319,8 @@ trash(struct ap_writer *w, const struct ap_space *space, const char *node_id, bo
     bool trashed;
     int there;
 
+    (void)expect;
+    (void)ret;
     (void)doubtful; /* an earlier try's item is found as any other is */
     if (root_check(space, node_id, err) < 0)
         return -1;
@@ -452,8 +458,8 @@ restore_sort_out(struct ap_ocis *ocis, const struct ap_space *space, const char 
 
 static int
 restore(struct ap_writer *w, const struct ap_space *space, struct ap_trash_ref from,
-        const char *parent_id, const char *name, bool doubtful, struct ap_node *ret,
-        struct ls_err *err)
+        const char *parent_id, const char *name, const struct ap_expect *expect, bool doubtful,
+        struct ap_node *ret, struct ls_err *err)
 {
     struct ap_ocis *ocis = ap_ocis_of(w);
     struct cs3_place to = cs3_place_of(space, parent_id, name);
@@ -463,6 +469,7 @@ restore(struct ap_writer *w, const struct ap_space *space, struct ap_trash_ref f
     struct cs3_info info;
     int r, there;
 
+    (void)expect;
     if (ap_name_check(name, err) < 0 || root_check(space, from.top_id, err) < 0 ||
         ap_parent_id_check(parent_id, err) < 0)
         return -1;
@@ -490,7 +497,7 @@ restore(struct ap_writer *w, const struct ap_space *space, struct ap_trash_ref f
 
 static int
 purge(struct ap_writer *w, const struct ap_space *space, struct ap_trash_ref what,
-      struct ls_err *err)
+      const struct ap_expect *expect, struct ls_err *err)
 {
     struct ap_ocis *ocis = ap_ocis_of(w);
     char *key;
@@ -498,6 +505,7 @@ purge(struct ap_writer *w, const struct ap_space *space, struct ap_trash_ref wha
     bool trashed;
     int r;
 
+    (void)expect;
     if (root_check(space, what.top_id, err) < 0)
         return -1;
     key = recycle_key(what);

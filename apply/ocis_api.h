@@ -62,8 +62,8 @@ void ap_node_fill(struct ap_node *node, const struct cs3_info *info);
 void ap_ocis_processing_free(struct ap_ocis *ocis);
 int ap_ocis_put_file(struct ap_writer *w, const struct ap_space *space, const char *node_id,
                      const char *parent_id, const char *name, const struct ap_blob_want *blob,
-                     int64_t mtime, uint32_t mtime_ns, bool doubtful, struct ap_node *ret,
-                     struct ls_err *err);
+                     int64_t mtime, uint32_t mtime_ns, const struct ap_expect *expect,
+                     bool doubtful, struct ap_node *ret, struct ls_err *err);
 
 /* ---- ocis_people.c */
 int ap_ocis_user_ensure(struct ap_writer *w, const struct cs3_person *person,

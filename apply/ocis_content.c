@@ -421,8 +421,8 @@ upload_sort_out(const struct put *put, const struct ls_err *why, struct ap_node 
 int
 ap_ocis_put_file(struct ap_writer *w, const struct ap_space *space, const char *node_id,
                  const char *parent_id, const char *name, const struct ap_blob_want *blob,
-                 int64_t mtime, uint32_t mtime_ns, bool doubtful, struct ap_node *ret,
-                 struct ls_err *err)
+                 int64_t mtime, uint32_t mtime_ns, const struct ap_expect *expect, bool doubtful,
+                 struct ap_node *ret, struct ls_err *err)
 {
     char over[AP_ID_SIZE] = "", stuck[AP_ID_SIZE] = "";
     struct put put = {ap_ocis_of(w), space, node_id,  parent_id, name,
@@ -431,6 +431,7 @@ ap_ocis_put_file(struct ap_writer *w, const struct ap_space *space, const char *
     struct cs3_info info;
     int r;
 
+    (void)expect;
     if (!node_id && (ap_name_check(name, err) < 0 || chunk_check(name, err) < 0 ||
                      ap_parent_id_check(parent_id, err) < 0))
         return -1;

@@ -11,23 +11,26 @@
  * nothing has changed, and by the next try may want something else.
  *
  * Errors, by kind and cause (struct ls_err.cause):
- *   RETRY  "target-down"    no connection, UNAVAILABLE, 502-504: trouble of the whole target
- *   RETRY  "slow-down"      429, 503, RESOURCE_EXHAUSTED: the core lowers its pace; code = wait in
- * ms or 0 RETRY  "timeout"        outcome unknown: the core repeats with doubtful = true RETRY
- * "sign-in"        token refused twice in a row RETRY  "no-user"        nobody of that name can
- * sign in: not there, or disabled; trouble of what he was to do, not of the whole target RETRY
- * "busy"           node locked or being processed (423, CS3 ABORTED/LOCKED, trap 20) RETRY  "gone"
- * the node that the ledger knows is not there (looked up at the provider) RETRY  "parent-gone" the
- * parent is not there RETRY  "taken"          the name is held by another node; ret.id names it
- * where known RETRY  "quota"          507, INSUFFICIENT_STORAGE RETRY  "internal"       the
- * target's own trouble: INTERNAL, UNKNOWN, HTTP 500, a broken reply RETRY  "grantee-missing"  no
- * such user or group, and people.mode is `match` RETRY  "content-missing", "content-mismatch",
- * "content-changed"   of the blob, by blobs.h POISON "name-refused"   the target cannot hold this
- * name POISON "outside-home"   a link or ".." leads out of the user's home POISON "expired" a share
- * or link whose time is over; if it was there, it is gone now POISON "refused" INVALID_ARGUMENT and
- * the like, with the target's words; a share or link without any permission that can be: if it was
- * there, it is gone now FATAL  "target-config"  the target cannot work with us (wrong key, method
- * missing)
+ *   RETRY "target-down"   no connection, UNAVAILABLE, 502-504: trouble of the whole target
+ *   RETRY "slow-down"     429, 503, RESOURCE_EXHAUSTED: the core lowers its pace; code = ms or 0
+ *   RETRY "timeout"       outcome unknown: the core repeats with doubtful = true
+ *   RETRY "sign-in"       token refused twice in a row
+ *   RETRY "no-user"       nobody of that name can sign in (not there, disabled): not the target's
+ *   RETRY "busy"          node locked or being processed (423, CS3 ABORTED/LOCKED, trap 20)
+ *   RETRY "gone"          the node that the ledger knows is not there (looked up at the provider)
+ *   RETRY "parent-gone"   the parent is not there
+ *   RETRY "taken"         the name is held by another node; ret.id names it where known
+ *   RETRY "quota"         507, INSUFFICIENT_STORAGE
+ *   RETRY "internal"      the target's own trouble: INTERNAL, UNKNOWN, HTTP 500, a broken reply
+ *   RETRY "grantee-missing"   no such user or group, and people.mode is `match`
+ *   RETRY "content-missing", "content-mismatch", "content-changed"   of the blob, by blobs.h
+ *   POISON "name-refused" the target cannot hold this name
+ *   POISON "outside-home" a link or ".." leads out of the user's home
+ *   POISON "expired"      a share or link whose time is over; if it was there, it is gone now
+ *   POISON "refused"      INVALID_ARGUMENT and the like, in the target's words; a share or link
+ *                         without any permission that can be: if it was there, it is gone now
+ *   POISON "changed-at-target", "moved-at-target", "deleted-at-target"   see struct ap_expect
+ *   FATAL "target-config" the target cannot work with us (wrong key, method missing)
  */
 #ifndef AP_WRITER_H
 #define AP_WRITER_H
@@ -57,6 +60,25 @@ struct ap_node {
     char sha1[41]; /* as the target computed it; "" for folders */
     int64_t size;
     int64_t mtime;
+    int64_t deleted_at; /* what lies in the trash: since when, by the target's clock; 0 unknown */
+};
+
+/* What the core takes a node to be. Where it is something else, somebody has changed it at the
+ * target: then nothing is done, and the call answers with one of the causes "changed-at-target",
+ * "moved-at-target", "deleted-at-target". A NULL instead: whatever is there, the source wins. What
+ * a doubtful call finds as it was to leave it is its own. */
+struct ap_expect {
+    const char *parent_id, *name; /* where it lies; NULL: not known */
+    const char *sha1;             /* of a file; "": not known */
+    int64_t size;                 /* the same; -1: not known */
+    uint64_t below;               /* of a folder to be trashed: ap_drift_mark() of all below it */
+    bool below_known;
+    int64_t deleted_at; /* of its item in the trash; 0: not known, -1: somebody else put it there */
+    /* the folders around it, or around the place where it shall be made: the nearest first */
+    const char (*above)[AP_ID_SIZE];
+    int n_above;
+    char *ret_trashed; /* [AP_ID_SIZE] with "deleted-at-target": it, or which of those is in the
+                          trash */
 };
 
 /* An item in a space's trash, or something below it. */
@@ -125,26 +147,31 @@ struct ap_writer_ops {
 
     /* ---- the tree */
     int (*make_folder)(struct ap_writer *w, const struct ap_space *space, const char *parent_id,
-                       const char *name, bool doubtful, struct ap_node *ret, struct ls_err *err);
+                       const char *name, const struct ap_expect *expect, bool doubtful,
+                       struct ap_node *ret, struct ls_err *err);
     /* node_id NULL: a new file at parent_id/name (never over somebody else's: "taken"); else new
      * content for that node. mtime_ns: nanoseconds, from the source's etag (two contents must
      * never have the same mtime). Done only when the content is ready at the target. */
     int (*put_file)(struct ap_writer *w, const struct ap_space *space, const char *node_id,
                     const char *parent_id, const char *name, const struct ap_blob_want *blob,
-                    int64_t mtime, uint32_t mtime_ns, bool doubtful, struct ap_node *ret,
-                    struct ls_err *err);
+                    int64_t mtime, uint32_t mtime_ns, const struct ap_expect *expect, bool doubtful,
+                    struct ap_node *ret, struct ls_err *err);
     int (*set_mtime)(struct ap_writer *w, const struct ap_space *space, const char *node_id,
-                     int64_t mtime, uint32_t mtime_ns, struct ls_err *err);
+                     int64_t mtime, uint32_t mtime_ns, const struct ap_expect *expect,
+                     struct ls_err *err);
     int (*move)(struct ap_writer *w, const struct ap_space *space, const char *node_id,
-                const char *parent_id, const char *name, bool doubtful, struct ls_err *err);
+                const char *parent_id, const char *name, const struct ap_expect *expect,
+                bool doubtful, struct ls_err *err);
+    /* ret->deleted_at alone is filled, and only when something was expected. */
     int (*trash)(struct ap_writer *w, const struct ap_space *space, const char *node_id,
-                 bool doubtful, struct ls_err *err);
+                 const struct ap_expect *expect, bool doubtful, struct ap_node *ret,
+                 struct ls_err *err);
     int (*restore)(struct ap_writer *w, const struct ap_space *space, struct ap_trash_ref from,
-                   const char *parent_id, const char *name, bool doubtful, struct ap_node *ret,
-                   struct ls_err *err);
+                   const char *parent_id, const char *name, const struct ap_expect *expect,
+                   bool doubtful, struct ap_node *ret, struct ls_err *err);
     /* Gone for good; already gone is fine. */
     int (*purge)(struct ap_writer *w, const struct ap_space *space, struct ap_trash_ref what,
-                 struct ls_err *err);
+                 const struct ap_expect *expect, struct ls_err *err);
 
     /* ---- shares. share_id "" makes a new one and fills it; else changes that one. */
     int (*share_set)(struct ap_writer *w, const struct ap_share_want *want,

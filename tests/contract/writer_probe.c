@@ -31,8 +31,9 @@
  *                   [, link_id] [, doubtful] [, row, ctime, token, password_hash]
  *   link_remove     space, sharer, link_id
  *   concurrent      calls: [ {...}, ... ]   each in a thread of its own; "results" in their order
- * where space is what space_ensure gave, blob is {"home", "relative" [, "size", "sha1", "md5",
- * "adler32"]}, permissions the sum of CS3_PERM_* (common/records.h), expires seconds or 0.
+ * and for those of the tree [, expect: {...}] (see expect_of), where space is what space_ensure
+ * gave, blob is {"home", "relative" [, "size", "sha1", "md5", "adler32"]}, permissions the sum of
+ * CS3_PERM_* (common/records.h), expires seconds or 0.
  *
  * Out: {"ok": true, ...} with, by call: "id" (user_ensure, group_ensure, share_set, link_set),
  *   "space" {"storage_id", "space_id", "root_id", "owner"}, "node" {"id", "etag", "sha1", "size",
@@ -136,6 +137,24 @@ blob_of(const json_t *in)
                                  .adler32 = text(j, "adler32")};
 }
 
+/* {"parent_id", "name", "sha1", "size", "deleted_at", "above", "below" (text)}: what is not there
+ * is not known. */
+static struct ap_expect
+expect_of(const json_t *j, char above[1][AP_ID_SIZE], char *ret_trashed)
+{
+    snprintf(above[0], AP_ID_SIZE, "%s", text_or_empty(j, "above"));
+    return (struct ap_expect){.parent_id = text(j, "parent_id"),
+                              .name = text(j, "name"),
+                              .sha1 = text_or_empty(j, "sha1"),
+                              .size = integer(j, "size", -1),
+                              .below = strtoull(text_or_empty(j, "below"), NULL, 10),
+                              .below_known = text(j, "below") != NULL,
+                              .deleted_at = integer(j, "deleted_at", 0),
+                              .above = (const char(*)[AP_ID_SIZE])above,
+                              .n_above = above[0][0] ? 1 : 0,
+                              .ret_trashed = ret_trashed};
+}
+
 static struct ap_trash_ref
 trash_of(const json_t *in)
 {
@@ -210,28 +229,36 @@ do_tree(struct ap_writer *w, const char *name, const json_t *in, json_t *out, st
     bool doubtful = flag(in, "doubtful");
     int64_t mtime = integer(in, "mtime", 0);
     uint32_t ns = (uint32_t)integer(in, "mtime_ns", 0);
+    const json_t *was = json_object_get(in, "expect");
+    char above[1][AP_ID_SIZE] = {""}, trashed[AP_ID_SIZE] = "";
+    struct ap_expect expected = expect_of(was, above, trashed);
+    const struct ap_expect *expect = was ? &expected : NULL;
     struct ap_node node = {0};
     int r;
 
     if (!strcmp(name, "make_folder"))
-        r = w->ops->make_folder(w, &space, parent, child, doubtful, &node, err);
+        r = w->ops->make_folder(w, &space, parent, child, expect, doubtful, &node, err);
     else if (!strcmp(name, "put_file"))
-        r = w->ops->put_file(w, &space, node_id, parent, child, &blob, mtime, ns, doubtful, &node,
-                             err);
+        r = w->ops->put_file(w, &space, node_id, parent, child, &blob, mtime, ns, expect, doubtful,
+                             &node, err);
     else if (!strcmp(name, "set_mtime"))
-        r = w->ops->set_mtime(w, &space, node_id ? node_id : "", mtime, ns, err);
+        r = w->ops->set_mtime(w, &space, node_id ? node_id : "", mtime, ns, expect, err);
     else if (!strcmp(name, "move"))
-        r = w->ops->move(w, &space, node_id ? node_id : "", parent, child, doubtful, err);
+        r = w->ops->move(w, &space, node_id ? node_id : "", parent, child, expect, doubtful, err);
     else if (!strcmp(name, "trash"))
-        r = w->ops->trash(w, &space, node_id ? node_id : "", doubtful, err);
+        r = w->ops->trash(w, &space, node_id ? node_id : "", expect, doubtful, &node, err);
     else if (!strcmp(name, "restore"))
-        r = w->ops->restore(w, &space, trash_of(in), parent, child, doubtful, &node, err);
+        r = w->ops->restore(w, &space, trash_of(in), parent, child, expect, doubtful, &node, err);
     else if (!strcmp(name, "purge"))
-        r = w->ops->purge(w, &space, trash_of(in), err);
+        r = w->ops->purge(w, &space, trash_of(in), expect, err);
     else
         return 1;
     if (node.id[0])
         json_object_set_new(out, "node", node_json(&node));
+    if (node.deleted_at)
+        json_object_set_new(out, "deleted_at", json_integer(node.deleted_at));
+    if (trashed[0])
+        json_object_set_new(out, "trashed", json_string(trashed));
     return r;
 }
 

@@ -192,12 +192,14 @@ fake_add(struct fake_target *f, const struct ap_space *space, int parent, const 
 
 static int
 fake_make_folder(struct ap_writer *w, const struct ap_space *space, const char *parent_id,
-                 const char *name, bool doubtful, struct ap_node *ret, struct ls_err *err)
+                 const char *name, const struct ap_expect *expect, bool doubtful,
+                 struct ap_node *ret, struct ls_err *err)
 {
     struct fake_target *f = fake_of(w);
     bool happens;
     int r = fake_trouble(f, &happens, err), i, parent;
 
+    (void)expect;
     if (r < 0 && !happens)
         return r;
     if ((parent = fake_parent(f, space, parent_id, err)) < 0)
@@ -219,14 +221,15 @@ fake_make_folder(struct ap_writer *w, const struct ap_space *space, const char *
 static int
 fake_put_file(struct ap_writer *w, const struct ap_space *space, const char *node_id,
               const char *parent_id, const char *name, const struct ap_blob_want *blob,
-              int64_t mtime, uint32_t mtime_ns, bool doubtful, struct ap_node *ret,
-              struct ls_err *err)
+              int64_t mtime, uint32_t mtime_ns, const struct ap_expect *expect, bool doubtful,
+              struct ap_node *ret, struct ls_err *err)
 {
     struct fake_target *f = fake_of(w);
     const char *content;
     bool happens;
     int r = fake_trouble(f, &happens, err), i = 0, parent = 0;
 
+    (void)expect;
     if (r < 0 && !happens)
         return r;
     if (node_id && ((i = fake_index(f, node_id)) == 0 || fake_in_trash(f, i))) {
@@ -266,12 +269,13 @@ fake_put_file(struct ap_writer *w, const struct ap_space *space, const char *nod
 
 static int
 fake_set_mtime(struct ap_writer *w, const struct ap_space *space, const char *node_id,
-               int64_t mtime, uint32_t mtime_ns, struct ls_err *err)
+               int64_t mtime, uint32_t mtime_ns, const struct ap_expect *expect, struct ls_err *err)
 {
     struct fake_target *f = fake_of(w);
     bool happens;
     int r = fake_trouble(f, &happens, err), i = fake_index(f, node_id);
 
+    (void)expect;
     (void)space;
     if (r < 0 && !happens)
         return r;
@@ -285,12 +289,14 @@ fake_set_mtime(struct ap_writer *w, const struct ap_space *space, const char *no
 
 static int
 fake_move(struct ap_writer *w, const struct ap_space *space, const char *node_id,
-          const char *parent_id, const char *name, bool doubtful, struct ls_err *err)
+          const char *parent_id, const char *name, const struct ap_expect *expect, bool doubtful,
+          struct ls_err *err)
 {
     struct fake_target *f = fake_of(w);
     bool happens;
     int r = fake_trouble(f, &happens, err), i = fake_index(f, node_id), parent, there;
 
+    (void)expect;
     if (r < 0 && !happens)
         return r;
     if (i == 0 || fake_in_trash(f, i)) {
@@ -313,13 +319,15 @@ fake_move(struct ap_writer *w, const struct ap_space *space, const char *node_id
 }
 
 static int
-fake_trash(struct ap_writer *w, const struct ap_space *space, const char *node_id, bool doubtful,
-           struct ls_err *err)
+fake_trash(struct ap_writer *w, const struct ap_space *space, const char *node_id,
+           const struct ap_expect *expect, bool doubtful, struct ap_node *ret, struct ls_err *err)
 {
     struct fake_target *f = fake_of(w);
     bool happens;
     int r = fake_trouble(f, &happens, err), i = fake_index(f, node_id);
 
+    (void)expect;
+    (void)ret;
     (void)space;
     if (r < 0 && !happens)
         return r;
@@ -354,13 +362,14 @@ fake_ref(struct fake_target *f, struct ap_trash_ref ref)
 
 static int
 fake_restore(struct ap_writer *w, const struct ap_space *space, struct ap_trash_ref from,
-             const char *parent_id, const char *name, bool doubtful, struct ap_node *ret,
-             struct ls_err *err)
+             const char *parent_id, const char *name, const struct ap_expect *expect, bool doubtful,
+             struct ap_node *ret, struct ls_err *err)
 {
     struct fake_target *f = fake_of(w);
     bool happens;
     int r = fake_trouble(f, &happens, err), i, parent, there;
 
+    (void)expect;
     if (r < 0 && !happens)
         return r;
     if ((parent = fake_parent(f, space, parent_id, err)) < 0)
@@ -387,12 +396,13 @@ fake_restore(struct ap_writer *w, const struct ap_space *space, struct ap_trash_
 
 static int
 fake_purge(struct ap_writer *w, const struct ap_space *space, struct ap_trash_ref what,
-           struct ls_err *err)
+           const struct ap_expect *expect, struct ls_err *err)
 {
     struct fake_target *f = fake_of(w);
     bool happens;
     int r = fake_trouble(f, &happens, err), top = fake_ref(f, what);
 
+    (void)expect;
     (void)space;
     if (r < 0 && !happens)
         return r;

@@ -910,15 +910,15 @@ static const char *bad_owner;   /* ... of this one "no-user" */
 static int
 put_with_trouble(struct ap_writer *w, const struct ap_space *space, const char *node_id,
                  const char *parent_id, const char *name, const struct ap_blob_want *blob,
-                 int64_t mtime, uint32_t mtime_ns, bool doubtful, struct ap_node *ret,
-                 struct ls_err *err)
+                 int64_t mtime, uint32_t mtime_ns, const struct ap_expect *expect, bool doubtful,
+                 struct ap_node *ret, struct ls_err *err)
 {
     if (no_room_storage != 0 && atoi(space->owner + 1) == no_room_storage)
         return ls_fail_cause(err, LS_ERR_RETRY, 507, "quota", "full");
     if (bad_owner && strcmp(space->owner, bad_owner) == 0)
         return ls_fail_cause(err, LS_ERR_RETRY, 0, "no-user", "nobody of that name");
-    return fake_put_file(w, space, node_id, parent_id, name, blob, mtime, mtime_ns, doubtful, ret,
-                         err);
+    return fake_put_file(w, space, node_id, parent_id, name, blob, mtime, mtime_ns, expect,
+                         doubtful, ret, err);
 }
 
 static struct ap_writer_ops ops_with_trouble;
@@ -1194,11 +1194,12 @@ static const char *refused_name; /* moves to this name are refused for good */
 
 static int
 move_refused(struct ap_writer *w, const struct ap_space *space, const char *node_id,
-             const char *parent_id, const char *name, bool doubtful, struct ls_err *err)
+             const char *parent_id, const char *name, const struct ap_expect *expect, bool doubtful,
+             struct ls_err *err)
 {
     if (refused_name && strcmp(name, refused_name) == 0)
         return ls_fail_cause(err, LS_ERR_POISON, 400, "refused", "no such name");
-    return fake_move(w, space, node_id, parent_id, name, doubtful, err);
+    return fake_move(w, space, node_id, parent_id, name, expect, doubtful, err);
 }
 
 static void
@@ -1591,13 +1592,14 @@ static int folders_busy, folders_gone;
 
 static int
 make_folder_with_trouble(struct ap_writer *w, const struct ap_space *space, const char *parent_id,
-                         const char *name, bool doubtful, struct ap_node *ret, struct ls_err *err)
+                         const char *name, const struct ap_expect *expect, bool doubtful,
+                         struct ap_node *ret, struct ls_err *err)
 {
     if (folders_busy > 0 && folders_busy-- > 0)
         return ls_fail_cause(err, LS_ERR_RETRY, 0, "busy", "locked");
     if (folders_gone > 0 && folders_gone-- > 0)
         return ls_fail_cause(err, LS_ERR_RETRY, 0, "parent-gone", "no parent for a moment");
-    return fake_make_folder(w, space, parent_id, name, doubtful, ret, err);
+    return fake_make_folder(w, space, parent_id, name, expect, doubtful, ret, err);
 }
 
 static void
@@ -1625,11 +1627,11 @@ a_parent_is_forgotten_after_three_answers_of_that_kind_only(void **state)
 
 static int
 make_folder_where_a_file_is(struct ap_writer *w, const struct ap_space *space,
-                            const char *parent_id, const char *name, bool doubtful,
-                            struct ap_node *ret, struct ls_err *err)
+                            const char *parent_id, const char *name, const struct ap_expect *expect,
+                            bool doubtful, struct ap_node *ret, struct ls_err *err)
 {
     if (folders_busy == 0)
-        return fake_make_folder(w, space, parent_id, name, doubtful, ret, err);
+        return fake_make_folder(w, space, parent_id, name, expect, doubtful, ret, err);
     folders_busy--;
     snprintf(ret->id, sizeof(ret->id), "somebody's-file");
     return ls_fail_cause(err, LS_ERR_RETRY, 0, "taken", "a file has that name");
@@ -1657,13 +1659,14 @@ a_file_at_the_target_is_never_taken_for_the_folder_of_that_name(void **state)
 
 static int
 make_folder_then_nobody(struct ap_writer *w, const struct ap_space *space, const char *parent_id,
-                        const char *name, bool doubtful, struct ap_node *ret, struct ls_err *err)
+                        const char *name, const struct ap_expect *expect, bool doubtful,
+                        struct ap_node *ret, struct ls_err *err)
 {
     if (folders_busy == 0)
-        return fake_make_folder(w, space, parent_id, name, doubtful, ret, err);
+        return fake_make_folder(w, space, parent_id, name, expect, doubtful, ret, err);
     if (folders_busy-- < 40)
         return ls_fail_cause(err, LS_ERR_RETRY, 0, "no-user", "nobody of that name");
-    if (fake_make_folder(w, space, parent_id, name, doubtful, ret, err) < 0)
+    if (fake_make_folder(w, space, parent_id, name, expect, doubtful, ret, err) < 0)
         return -1;
     return ls_fail_cause(err, LS_ERR_RETRY, 0, "timeout", "the answer was lost");
 }

@@ -439,14 +439,15 @@ static int full_answers; /* files that are refused for want of room, while a lim
 static int
 put_where_is_room(struct ap_writer *w, const struct ap_space *space, const char *node_id,
                   const char *parent_id, const char *name, const struct ap_blob_want *blob,
-                  int64_t mtime, uint32_t ns, bool doubtful, struct ap_node *ret,
-                  struct ls_err *err)
+                  int64_t mtime, uint32_t ns, const struct ap_expect *expect, bool doubtful,
+                  struct ap_node *ret, struct ls_err *err)
 {
     if (fake_of(w)->quota >= 0) {
         full_answers++;
         return ls_fail_cause(err, LS_ERR_RETRY, 507, "quota", "full");
     }
-    return fake_put_file(w, space, node_id, parent_id, name, blob, mtime, ns, doubtful, ret, err);
+    return fake_put_file(w, space, node_id, parent_id, name, blob, mtime, ns, expect, doubtful, ret,
+                         err);
 }
 
 static const char *
