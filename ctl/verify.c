@@ -13,43 +13,67 @@
 #include "common/log.h"
 #include "common/run.h"
 #include "ctl/ctl.h"
-#include "ctl/lines.h"
 #include <stdlib.h>
 #include <string.h>
 
-void
-verify_differ(struct verify *verify, struct verify_user *user, const char *what, const char *place,
-              const char *source, const char *target)
+static void
+note_failure(struct verify *verify, const struct ls_err *err)
 {
-    json_t *row = json_object();
-
-    json_object_set_new(row, "user", ctl_json_text(user ? user->user->uid : ""));
-    json_object_set_new(row, "what", ctl_json_text(what));
-    json_object_set_new(row, "place", ctl_json_text(place));
-    json_object_set_new(row, "source", ctl_json_text(source));
-    json_object_set_new(row, "target", ctl_json_text(target));
     pthread_mutex_lock(&verify->lock);
-    json_array_append_new(verify->differences, row);
-    verify->n_differences++;
+    if (!verify->failed)
+        verify->err = *err;
+    verify->failed = true;
+    pthread_mutex_unlock(&verify->lock);
+}
+
+/* A difference that cannot be kept ends the command: it must not be lost. */
+void
+verify_differ(struct verify *verify, struct verify_user *user,
+              const struct verify_difference *difference)
+{
+    struct verify_difference d = *difference;
+    struct ls_err err = {0};
+    int r;
+
+    d.user = user ? user->user->uid : "";
+    pthread_mutex_lock(&verify->lock);
+    r = verify_list_add(&verify->differences, &d);
     if (user)
         user->count[VC_DIFFERENT]++;
     pthread_mutex_unlock(&verify->lock);
+    if (r < 0) {
+        ls_fail(&err, LS_ERR_FATAL, 0, "out of memory");
+        note_failure(verify, &err);
+    }
 }
 
 void
-verify_not_kept(struct verify *verify, enum verify_not_kept what)
+verify_not_kept(struct verify *verify, struct verify_user *user, enum verify_not_kept what)
 {
     pthread_mutex_lock(&verify->lock);
-    verify->not_kept[what]++;
+    (user ? user->not_kept : verify->not_kept)[what]++;
     pthread_mutex_unlock(&verify->lock);
 }
 
 void
-verify_left(struct verify *verify, enum verify_left what)
+verify_left(struct verify *verify, struct verify_user *user, enum verify_left what)
 {
     pthread_mutex_lock(&verify->lock);
-    verify->left[what]++;
+    (user ? user->left : verify->left)[what]++;
     pthread_mutex_unlock(&verify->lock);
+}
+
+void
+verify_sum_up(const struct verify *verify, size_t not_kept[VK_MAX], size_t left[VL_MAX])
+{
+    memcpy(not_kept, verify->not_kept, sizeof verify->not_kept);
+    memcpy(left, verify->left, sizeof verify->left);
+    for (size_t i = 0; i < verify->n_users; i++) {
+        for (size_t k = 0; k < VK_MAX; k++)
+            not_kept[k] += verify->users[i].not_kept[k];
+        for (size_t l = 0; l < VL_MAX; l++)
+            left[l] += verify->users[i].left[l];
+    }
 }
 
 struct side_node *
@@ -124,23 +148,31 @@ compare_user(struct verify *verify, struct verify_user *user, struct ls_err *err
     user->signs_in = who.signs_in;
     has = holdings(user->user, text, sizeof text);
     if (user->user->enabled && !who.signs_in) {
-        verify_differ(verify, user, "user missing or disabled", "", text, "");
+        verify_differ(
+            verify, user,
+            &(struct verify_difference){.what = "user missing or disabled", .source = text});
         return 0;
     }
     if (!who.seen) {
         if (has)
-            verify_differ(verify, user, "user cannot be looked at", "", text,
-                          target_has_service(verify->target)
-                              ? "does not exist"
-                              : "cannot sign in; set [target] service_account_id and "
-                                "service_account_secret to look at him");
+            verify_differ(verify, user,
+                          &(struct verify_difference){
+                              .what = "user cannot be looked at",
+                              .source = text,
+                              .target = target_has_service(verify->target)
+                                            ? "does not exist"
+                                            : "cannot sign in; set [target] service_account_id and "
+                                              "service_account_secret to look at him"});
         else
-            verify_left(verify, VL_DISABLED);
+            verify_left(verify, user, VL_DISABLED);
         return 0;
     }
     if (!user->user->enabled && who.enabled && create)
-        verify_differ(verify, user, "user enabled", "", "disabled",
-                      who.signs_in ? "can sign in" : "enabled in Graph");
+        verify_differ(verify, user,
+                      &(struct verify_difference){.what = "user enabled",
+                                                  .source = "disabled",
+                                                  .target = who.signs_in ? "can sign in"
+                                                                         : "enabled in Graph"});
     if (verify_tree(verify, user, err) < 0)
         return -1;
     return verify_trash(verify, user, err);
@@ -153,16 +185,6 @@ struct phase {
     struct verify *verify;
     user_fn *fn;
 };
-
-static void
-note_failure(struct verify *verify, const struct ls_err *err)
-{
-    pthread_mutex_lock(&verify->lock);
-    if (!verify->failed)
-        verify->err = *err;
-    verify->failed = true;
-    pthread_mutex_unlock(&verify->lock);
-}
 
 static void *
 worker(void *arg)
@@ -180,7 +202,7 @@ worker(void *arg)
         pthread_mutex_unlock(&verify->lock);
         if (!user)
             return NULL;
-        if (verify->only && strcmp(user->user->uid, verify->only) != 0)
+        if (!user->picked)
             continue;
         if (phase->fn(verify, user, &err) < 0) {
             if (err.kind == LS_ERR_NONE) /* a list was broken off */
@@ -211,9 +233,8 @@ each_user(struct verify *verify, user_fn *fn, struct ls_err *err)
     return -1;
 }
 
-/* Users in order of their names. */
-static int
-list_users(struct verify *verify, struct ls_err *err)
+int
+verify_users(struct verify *verify, struct ls_err *err)
 {
     struct side_user *user;
 
@@ -221,7 +242,7 @@ list_users(struct verify *verify, struct ls_err *err)
     if (!verify->users)
         return ls_fail(err, LS_ERR_FATAL, 0, "out of memory");
     for (user = verify->side->users; user; user = user->hh.next) {
-        verify->users[verify->n_users++].user = user;
+        verify->users[verify->n_users++] = (struct verify_user){.user = user, .picked = true};
     }
     qsort(verify->users, verify->n_users, sizeof *verify->users, by_uid);
     return 0;
@@ -230,13 +251,17 @@ list_users(struct verify *verify, struct ls_err *err)
 int
 verify_compare(struct verify *verify, struct ls_err *err)
 {
-    if (list_users(verify, err) < 0 || each_user(verify, compare_user, err) < 0 ||
-        index_live(verify, err) < 0)
+    if (each_user(verify, compare_user, err) < 0 || index_live(verify, err) < 0)
         return -1;
     verify_effective(verify);
-    if (each_user(verify, verify_received, err) < 0)
+    if (each_user(verify, verify_received, err) < 0 || verify_links(verify, err) < 0)
         return -1;
-    return verify_links(verify, err) < 0 ? -1 : verify_sort(verify, err);
+    if (verify->failed) {
+        *err = verify->err;
+        return -1;
+    }
+    verify_list_sort(&verify->differences);
+    return 0;
 }
 
 void
@@ -245,6 +270,7 @@ verify_free(struct verify *verify)
     HASH_CLEAR(hh, verify->live);
     free(verify->users);
     verify->users = NULL;
+    verify_list_free(&verify->differences);
 }
 
 /* The exit status of a failure to read the source. */
@@ -255,48 +281,76 @@ source_status(const struct ls_err *err)
 }
 
 int
+verify_open(const struct ls_config *config, struct verify *verify, int *ret_status,
+            struct ls_err *err)
+{
+    *verify = (struct verify){
+        .config = config, .now = ls_now_us() / 1000000, .lock = PTHREAD_MUTEX_INITIALIZER};
+    *ret_status = LS_EXIT_USAGE;
+    if (tf_zone_set(ls_config_str(config, "source", "time_zone"), &verify->zone, err) < 0)
+        return -1;
+    if (ctl_source_open(config, &verify->source, err) < 0 ||
+        side_load(config, verify->source, &verify->side, err) < 0) {
+        *ret_status = source_status(err);
+        return -1;
+    }
+    *ret_status = LS_EXIT_FAILURE;
+    if (verify_users(verify, err) < 0)
+        return -1;
+    *ret_status = LS_EXIT_TARGET;
+    return target_open(config, &verify->target, err);
+}
+
+void
+verify_close(struct verify *verify)
+{
+    verify_free(verify);
+    target_close(verify->target);
+    side_free(verify->side);
+    ctl_source_close(verify->source);
+    verify->target = NULL;
+    verify->side = NULL;
+    verify->source = NULL;
+}
+
+int
+verify_pick(struct verify *verify, const char *uid)
+{
+    struct side_user *user = NULL;
+
+    HASH_FIND_STR(verify->side->users, uid, user);
+    if (!user)
+        return -1;
+    if (!verify->some)
+        for (size_t i = 0; i < verify->n_users; i++)
+            verify->users[i].picked = false;
+    verify->some = true;
+    verify_user_of(verify, user)->picked = true;
+    return 0;
+}
+
+int
 ctl_verify(const struct ls_config *config, const struct ctl_flags *flags, FILE *out)
 {
-    struct verify verify = {.config = config,
-                            .only = flags->user,
-                            .now = ls_now_us() / 1000000,
-                            .lock = PTHREAD_MUTEX_INITIALIZER};
-    struct ctl_source *source = NULL;
-    struct side_user *user = NULL;
+    struct verify verify;
     struct ls_err err = {0};
-    int status = LS_EXIT_FAILURE;
+    int status;
 
-    verify.differences = json_array();
-    if (!verify.differences)
-        return LS_EXIT_FAILURE;
-    if (tf_zone_set(ls_config_str(config, "source", "time_zone"), &verify.zone, &err) < 0) {
-        status = LS_EXIT_USAGE;
+    if (verify_open(config, &verify, &status, &err) < 0)
         goto out;
-    }
-    if (ctl_source_open(config, &source, &err) < 0 ||
-        side_load(config, source, &verify.side, &err) < 0) {
-        status = source_status(&err);
-        goto out;
-    }
-    if (flags->user)
-        HASH_FIND_STR(verify.side->users, flags->user, user);
-    if (flags->user && !user) {
+    if (flags->user && verify_pick(&verify, flags->user) < 0) {
         ls_fail(&err, LS_ERR_FATAL, 0, "the source has no user '%s'", flags->user);
         status = LS_EXIT_USAGE;
         goto out;
     }
     status = LS_EXIT_TARGET;
-    if (target_open(config, &verify.target, &err) < 0 || verify_compare(&verify, &err) < 0)
+    if (verify_compare(&verify, &err) < 0)
         goto out;
-    status = verify.n_differences == 0 ? LS_EXIT_OK : LS_EXIT_DIFFERENT;
+    status = verify.differences.n == 0 ? LS_EXIT_OK : LS_EXIT_DIFFERENT;
     verify_print(&verify, flags->json, out);
 out:
     if (err.kind != LS_ERR_NONE)
         ls_log_err(LS_ERROR, "verify", &err);
-    verify_free(&verify);
-    target_close(verify.target);
-    side_free(verify.side);
-    ctl_source_close(source);
-    json_decref(verify.differences);
+    verify_close(&verify);
     return status;
 }

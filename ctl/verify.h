@@ -7,17 +7,11 @@
 #include "ctl/side.h"
 #include "ctl/target.h"
 #include "transform/zone.h"
-#include <jansson.h>
 #include <pthread.h>
+#include <stdio.h>
 
 /* What is counted for each user; the columns of the summary. */
 enum verify_count { VC_FOLDERS, VC_FILES, VC_TRASH, VC_SHARES, VC_LINKS, VC_DIFFERENT, VC_MAX };
-
-struct verify_user {
-    struct side_user *user;
-    bool signs_in; /* there; else what he received and his links were not looked at */
-    size_t count[VC_MAX];
-};
 
 /* What a writer cannot keep by design: counted, apart from the differences. */
 enum verify_not_kept {
@@ -53,6 +47,36 @@ enum verify_left {
     VL_MAX
 };
 
+struct verify_user {
+    struct side_user *user;
+    bool picked;   /* his tree, trash, links and what he received are compared */
+    bool signs_in; /* there; else what he received and his links were not looked at */
+    size_t count[VC_MAX], not_kept[VK_MAX], left[VL_MAX];
+};
+
+/*
+ * One difference. A row of the source is named by its number, so that it can be sent again:
+ * `fileid` of oc_filecache (of a share or a link: the shared node), `share` of oc_share, the first
+ * of several that reach the recipient. 0: the source has none, as of what is too much at the
+ * target; then `target_id` is the node there. All text is the difference's own, never NULL, and not
+ * escaped.
+ */
+enum verify_kind { VD_USER, VD_NODE, VD_TRASH, VD_SHARE, VD_LINK, VD_KINDS };
+struct verify_difference {
+    enum verify_kind kind;
+    int64_t fileid, share;
+    const char *target_id;
+    const char *user;  /* "": nobody's. Of a share: the recipient */
+    const char *owner; /* of a share: in whose home the node is; else "" */
+    const char *what;  /* "missing", "share: state": a fixed word for each kind of difference */
+    const char *place; /* path in the user's home, "" where it has none */
+    const char *source, *target; /* what each side has, for people */
+};
+struct verify_list {
+    struct verify_difference **each;
+    size_t n, size;
+};
+
 /* A node that is live on both sides, by its id at the target. */
 struct verify_live {
     struct side_node *node;
@@ -61,33 +85,57 @@ struct verify_live {
 
 struct verify {
     const struct ls_config *config;
-    const char *only; /* --user; NULL: all */
+    bool some; /* not all are picked: the trees of the others are not walked */
+    struct ctl_source *source;
     struct side *side;
     struct tf_zone zone; /* of the source's DATETIME columns */
     struct target *target;
     int64_t now;          /* seconds: what expired before it has no effect */
     pthread_mutex_t lock; /* of all below */
-    json_t *differences;  /* [{user, what, place, source, target}] */
-    size_t n_differences;
-    struct verify_user *users;
+    struct verify_list differences;
+    struct verify_user *users; /* by name */
     size_t n_users, next_user;
-    size_t not_kept[VK_MAX], left[VL_MAX];
+    size_t not_kept[VK_MAX], left[VL_MAX]; /* nobody's; see verify_sum_up */
     struct verify_live *live;
     struct ls_err err; /* the first failure that ended the work */
     bool failed;
 };
 
-/* All of it, once config, side, zone, target, now and differences are there. verify_free frees
- * what it made. */
+/*
+ * All of it, for the commands: reads the source, frozen at one moment, and signs in at the target;
+ * all users are picked. -1: *ret_status is what to exit with. Then verify_pick (-1: the source has
+ * no such user), verify_compare and the list of differences; verify_close in any case.
+ */
+int verify_open(const struct ls_config *config, struct verify *verify, int *ret_status,
+                struct ls_err *err);
+int verify_pick(struct verify *verify, const char *uid);
+void verify_close(struct verify *verify);
+
+/*
+ * The comparison: verify_users once config, side, zone, target and now are there and `lock` is
+ * initialised; then `picked` and `some` may be changed; then verify_compare. -1: a side could not
+ * be read, and nothing may be said. verify_free frees what they made, the differences included.
+ */
+int verify_users(struct verify *verify, struct ls_err *err);
 int verify_compare(struct verify *verify, struct ls_err *err);
 void verify_free(struct verify *verify);
 
-/* Names one difference. `place` is a path in the user's home, "" where it has none. `user` NULL:
- * nobody's. Thread-safe, as are the two that count. */
-void verify_differ(struct verify *verify, struct verify_user *user, const char *what,
-                   const char *place, const char *source, const char *target);
-void verify_not_kept(struct verify *verify, enum verify_not_kept what);
-void verify_left(struct verify *verify, enum verify_left what);
+/* Names one difference of the user (NULL: nobody's); the text is copied, NULL is "". Thread-safe,
+ * as are the two that count. */
+void verify_differ(struct verify *verify, struct verify_user *user,
+                   const struct verify_difference *difference);
+void verify_not_kept(struct verify *verify, struct verify_user *user, enum verify_not_kept what);
+void verify_left(struct verify *verify, struct verify_user *user, enum verify_left what);
+/* Those of all. */
+void verify_sum_up(const struct verify *verify, size_t not_kept[VK_MAX], size_t left[VL_MAX]);
+
+/* verify_list.c: lists of differences. -1: out of memory. */
+int verify_list_add(struct verify_list *list, const struct verify_difference *difference);
+/* By user, place and what: threads find them in any order. */
+void verify_list_sort(struct verify_list *list);
+void verify_list_free(struct verify_list *list);
+/* "user", "node", "trash", "share", "link". */
+const char *verify_kind_name(enum verify_kind kind);
 
 /* After all trees: the node that was found under that id, or NULL. */
 struct side_node *verify_live(const struct verify *verify, const char *target_id);
@@ -120,8 +168,6 @@ const char *verify_permissions(int64_t bits, char *out, size_t size);
 int verify_links(struct verify *verify, struct ls_err *err);
 
 /* verify_report.c */
-/* Differences by user and place: threads find them in any order. */
-int verify_sort(struct verify *verify, struct ls_err *err);
 void verify_print(const struct verify *verify, bool json, FILE *out);
 
 #endif

@@ -122,16 +122,16 @@ link_text(const struct seen_link *link, char *out, size_t size)
              link->has_password ? "password" : "no password", link->label);
 }
 
-/* May the row be compared? Its node was found there, and it is this user's with --user. */
+/* May the row be compared? It has an effect, and is one of a picked user's. */
 static struct verify_user *
 link_user(struct verify *verify, const struct side_share *share)
 {
     struct side_user *owner = share->node ? side_owner(verify->side, share->node, NULL) : NULL;
 
-    if (share->type != SIDE_LINK || !owner ||
-        (verify->only && strcmp(owner->uid, verify->only) != 0))
-        return NULL;
-    return verify_user_of(verify, owner);
+    struct verify_user *user =
+        share->type == SIDE_LINK && owner ? verify_user_of(verify, owner) : NULL;
+
+    return user && user->picked ? user : NULL;
 }
 
 static void
@@ -147,27 +147,36 @@ compare_links(struct verify *verify, const struct links *links, bool exact)
             continue;
         if (!share->node->target_id) {
             if (exact)
-                verify_left(verify, VL_NODE_DIFFERS);
+                verify_left(verify, user, VL_NODE_DIFFERS);
             continue;
         }
         want = wanted(verify, share);
         link = find_link(links, share, exact ? &want : NULL);
         if (exact) {
             user->count[VC_LINKS]++;
-            verify_not_kept(verify, VK_LINK_TOKENS);
+            verify_not_kept(verify, user, VK_LINK_TOKENS);
             if (share->has_password)
-                verify_not_kept(verify, share->password_reset ? VK_LINK_RESETS : VK_LINK_PASSWORDS);
+                verify_not_kept(verify, user,
+                                share->password_reset ? VK_LINK_RESETS : VK_LINK_PASSWORDS);
             if (!link && user->signs_in)
                 continue; /* in the second round */
             if (!link)    /* only he could have shown it */
-                verify_left(verify, VL_LINK_DISABLED);
+                verify_left(verify, user, VL_LINK_DISABLED);
             share->node = NULL;
         } else {
             link_text(&want, left, sizeof left);
             if (link)
                 link_text(link, right, sizeof right);
-            verify_differ(verify, user, link ? "link: different" : "link: missing",
-                          side_place(verify->side, share->node), left, link ? right : "");
+            verify_differ(
+                verify, user,
+                &(struct verify_difference){.kind = VD_LINK,
+                                            .fileid = share->fileid,
+                                            .share = share->id,
+                                            .target_id = share->node->target_id,
+                                            .what = link ? "link: different" : "link: missing",
+                                            .place = side_place(verify->side, share->node),
+                                            .source = left,
+                                            .target = link ? right : ""});
         }
         if (link)
             link->matched = true;
@@ -187,12 +196,17 @@ name_extra(struct verify *verify, const struct links *links)
         if (link->matched)
             continue;
         if (!node) {
-            verify_left(verify, VL_TARGET_ONLY);
+            verify_left(verify, NULL, VL_TARGET_ONLY);
             continue;
         }
         link_text(link, text, sizeof text);
-        verify_differ(verify, owner ? verify_user_of(verify, owner) : NULL, "link: extra",
-                      side_place(verify->side, node), "", text);
+        verify_differ(verify, owner ? verify_user_of(verify, owner) : NULL,
+                      &(struct verify_difference){.kind = VD_LINK,
+                                                  .fileid = node->fileid,
+                                                  .target_id = link->node_id,
+                                                  .what = "link: extra",
+                                                  .place = side_place(verify->side, node),
+                                                  .target = text});
     }
 }
 
@@ -203,7 +217,7 @@ verify_links(struct verify *verify, struct ls_err *err)
     int r = 0;
 
     for (size_t i = 0; i < verify->n_users && r == 0; i++)
-        if (!verify->only || strcmp(verify->users[i].user->uid, verify->only) == 0)
+        if (verify->users[i].picked)
             r = target_links(verify->target, verify->users[i].user->uid, take_link, &links, err);
     if (r == 0) {
         compare_links(verify, &links, true);

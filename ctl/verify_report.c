@@ -5,8 +5,7 @@
  */
 #include "ctl/lines.h"
 #include "ctl/verify.h"
-#include <stdlib.h>
-#include <string.h>
+#include <jansson.h>
 
 static const struct {
     const char *name, *why;
@@ -44,83 +43,64 @@ static const char *const left[VL_MAX] = {
 static const char *const columns[VC_MAX] = {"folders", "files", "trash",
                                             "shares",  "links", "different"};
 
-static const char *
-text_of(const json_t *row, const char *key)
+static void
+set_text(json_t *object, const char *key, const char *text)
 {
-    const char *text = json_string_value(json_object_get(row, key));
-
-    return text ? text : "";
+    json_object_set_new(object, key, ctl_json_text(text));
 }
 
-struct row {
-    json_t *json;
-};
-
-static int
-by_place(const void *a, const void *b)
+static json_t *
+difference_json(const struct verify_difference *d)
 {
-    const json_t *x = ((const struct row *)a)->json, *y = ((const struct row *)b)->json;
-    int r = strcmp(text_of(x, "user"), text_of(y, "user"));
+    json_t *row = json_object();
 
-    if (r == 0)
-        r = strcmp(text_of(x, "place"), text_of(y, "place"));
-    return r ? r : strcmp(text_of(x, "what"), text_of(y, "what"));
-}
-
-int
-verify_sort(struct verify *verify, struct ls_err *err)
-{
-    size_t n = json_array_size(verify->differences), i;
-    struct row *rows = calloc(n + 1, sizeof *rows);
-    json_t *sorted = json_array(), *row;
-
-    if (!rows || !sorted) {
-        free(rows);
-        json_decref(sorted);
-        return ls_fail(err, LS_ERR_FATAL, 0, "out of memory");
-    }
-    json_array_foreach(verify->differences, i, row)
-    {
-        rows[i].json = row;
-    }
-    qsort(rows, n, sizeof *rows, by_place);
-    for (i = 0; i < n; i++)
-        json_array_append(sorted, rows[i].json);
-    json_decref(verify->differences);
-    verify->differences = sorted;
-    free(rows);
-    return 0;
+    set_text(row, "kind", verify_kind_name(d->kind));
+    if (d->fileid != 0)
+        json_object_set_new(row, "fileid", json_integer(d->fileid));
+    if (d->share != 0)
+        json_object_set_new(row, "share", json_integer(d->share));
+    if (*d->target_id)
+        set_text(row, "target_id", d->target_id);
+    if (*d->owner)
+        set_text(row, "owner", d->owner);
+    set_text(row, "user", d->user);
+    set_text(row, "what", d->what);
+    set_text(row, "place", d->place);
+    set_text(row, "source", d->source);
+    set_text(row, "target", d->target);
+    return row;
 }
 
 static void
 print_json(const struct verify *verify, FILE *out)
 {
     json_t *document = json_object(), *users = json_object(), *kept = json_object();
-    json_t *rest = json_object();
+    json_t *rest = json_object(), *differences = json_array();
+    size_t kept_n[VK_MAX], left_n[VL_MAX];
 
+    verify_sum_up(verify, kept_n, left_n);
     for (size_t i = 0; i < verify->n_users; i++) {
-        json_t *row = json_object();
-        if (verify->only && strcmp(verify->only, verify->users[i].user->uid) != 0) {
-            json_decref(row);
-            continue;
-        }
-        for (size_t c = 0; c < VC_MAX; c++)
+        json_t *row = verify->users[i].picked ? json_object() : NULL;
+        for (size_t c = 0; row && c < VC_MAX; c++)
             json_object_set_new(row, columns[c],
                                 json_integer((json_int_t)verify->users[i].count[c]));
-        json_object_set_new(users, verify->users[i].user->uid, row);
+        if (row)
+            json_object_set_new(users, verify->users[i].user->uid, row);
     }
     for (size_t i = 0; i < VK_MAX; i++)
-        json_object_set_new(kept, not_kept[i].name, json_integer((json_int_t)verify->not_kept[i]));
+        json_object_set_new(kept, not_kept[i].name, json_integer((json_int_t)kept_n[i]));
     for (size_t i = 0; i < VL_MAX; i++)
-        json_object_set_new(rest, left[i], json_integer((json_int_t)verify->left[i]));
+        json_object_set_new(rest, left[i], json_integer((json_int_t)left_n[i]));
     json_object_set_new(rest, "orphans", json_integer((json_int_t)verify->side->n_orphans));
     json_object_set_new(rest, "second rows of one place",
                         json_integer((json_int_t)verify->side->n_doubled));
     json_object_set_new(rest, "rows of other storages",
                         json_integer((json_int_t)verify->side->n_elsewhere));
-    json_object_set_new(document, "equal", json_boolean(verify->n_differences == 0));
+    json_object_set_new(document, "equal", json_boolean(verify->differences.n == 0));
     json_object_set_new(document, "users", users);
-    json_object_set(document, "differences", verify->differences);
+    for (size_t i = 0; i < verify->differences.n; i++)
+        json_array_append_new(differences, difference_json(verify->differences.each[i]));
+    json_object_set_new(document, "differences", differences);
     json_object_set_new(document, "not_kept_by_ocis_api", kept);
     json_object_set_new(document, "not_compared", rest);
     json_dumpf(document, out, JSON_INDENT(2) | JSON_SORT_KEYS);
@@ -138,7 +118,7 @@ print_users(const struct verify *verify, FILE *out)
             "LINKS", "DIFFERENT");
     for (size_t i = 0; i < verify->n_users; i++) {
         const size_t *n = verify->users[i].count;
-        if (verify->only && strcmp(verify->only, verify->users[i].user->uid) != 0)
+        if (!verify->users[i].picked)
             continue;
         fprintf(out, "%-24s %9zu %9zu %9zu %9zu %9zu %10zu\n",
                 ctl_plain(verify->users[i].user->uid, name, sizeof name), n[VC_FOLDERS],
@@ -151,42 +131,38 @@ print_users(const struct verify *verify, FILE *out)
 }
 
 static void
-print_difference(const json_t *row, FILE *out)
+print_difference(const struct verify_difference *d, FILE *out)
 {
     char text[4096];
 
-    fprintf(out, "DIFFERENT  %s: ", ctl_plain(text_of(row, "user"), text, sizeof text));
-    fprintf(out, "%s", text_of(row, "what"));
-    if (*text_of(row, "place"))
-        fprintf(out, ": %s", ctl_plain(text_of(row, "place"), text, sizeof text));
+    fprintf(out, "DIFFERENT  %s: ", ctl_plain(d->user, text, sizeof text));
+    fprintf(out, "%s", d->what);
+    if (*d->place)
+        fprintf(out, ": %s", ctl_plain(d->place, text, sizeof text));
     fputc('\n', out);
-    if (*text_of(row, "source"))
-        fprintf(out, "           source: %s\n",
-                ctl_plain(text_of(row, "source"), text, sizeof text));
-    if (*text_of(row, "target"))
-        fprintf(out, "           target: %s\n",
-                ctl_plain(text_of(row, "target"), text, sizeof text));
+    if (*d->source)
+        fprintf(out, "           source: %s\n", ctl_plain(d->source, text, sizeof text));
+    if (*d->target)
+        fprintf(out, "           target: %s\n", ctl_plain(d->target, text, sizeof text));
 }
 
 static void
 print_table(const struct verify *verify, FILE *out)
 {
     const struct side *side = verify->side;
-    json_t *row;
-    size_t i;
+    size_t kept_n[VK_MAX], left_n[VL_MAX];
 
+    verify_sum_up(verify, kept_n, left_n);
     print_users(verify, out);
-    json_array_foreach(verify->differences, i, row)
-    {
-        print_difference(row, out);
-    }
-    for (i = 0; i < VK_MAX; i++)
-        if (verify->not_kept[i] > 0)
-            fprintf(out, "not kept by ocis-api: %zu %s (%s)\n", verify->not_kept[i],
-                    not_kept[i].name, not_kept[i].why);
-    for (i = 0; i < VL_MAX; i++)
-        if (verify->left[i] > 0)
-            fprintf(out, "not compared: %zu %s\n", verify->left[i], left[i]);
+    for (size_t i = 0; i < verify->differences.n; i++)
+        print_difference(verify->differences.each[i], out);
+    for (size_t i = 0; i < VK_MAX; i++)
+        if (kept_n[i] > 0)
+            fprintf(out, "not kept by ocis-api: %zu %s (%s)\n", kept_n[i], not_kept[i].name,
+                    not_kept[i].why);
+    for (size_t i = 0; i < VL_MAX; i++)
+        if (left_n[i] > 0)
+            fprintf(out, "not compared: %zu %s\n", left_n[i], left[i]);
     if (side->n_orphans > 0)
         fprintf(out, "not compared: %zu orphans (rows whose parent does not exist)\n",
                 side->n_orphans);
@@ -196,10 +172,10 @@ print_table(const struct verify *verify, FILE *out)
         fprintf(out, "not compared: %zu rows of external, federated and other storages\n",
                 side->n_elsewhere);
     fputs("not compared: versions; content of trashed files (names, types and sizes are)\n", out);
-    if (verify->n_differences == 0)
+    if (verify->differences.n == 0)
         fputs("equal\n", out);
     else
-        fprintf(out, "%zu differences\n", verify->n_differences);
+        fprintf(out, "%zu differences\n", verify->differences.n);
 }
 
 void

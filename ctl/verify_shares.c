@@ -112,12 +112,12 @@ verify_effective(struct verify *verify)
         if (share->type == SIDE_MEMBER)
             continue; /* counts with its group share */
         why = effect_of(verify, share, &share->node);
-        if (why != VL_MAX && !verify->only)
-            verify_left(verify, why);
+        if (why != VL_MAX && !verify->some)
+            verify_left(verify, NULL, why);
     }
 }
 
-/* ---- where a node is, for --user: the trees of the others were not walked */
+/* ---- where a node is whose tree was not walked, because its owner is not picked */
 
 struct find {
     const char *name;
@@ -289,10 +289,10 @@ expect(struct received *received, const struct side_share *share, int64_t accept
             return 0;
         accepted = CS3_SHARE_REJECTED; /* the share is there, but nothing to him */
     }
-    if (verify->only && find_node(verify, owner->uid, node, received->err) < 0)
+    if (verify->some && find_node(verify, owner->uid, node, received->err) < 0)
         return -1;
     if (!node->target_id) {
-        verify_left(verify, VL_NODE_DIFFERS);
+        verify_left(verify, received->user, VL_NODE_DIFFERS);
         return 0;
     }
     HASH_FIND_STR(received->effects, node->target_id, effect);
@@ -337,29 +337,41 @@ take_received(void *arg, const struct target_share *share)
     struct received *received = arg;
     struct verify *verify = received->verify;
     struct effect *effect = NULL;
+    struct side_user *owner;
     struct side_node *node;
 
     HASH_FIND_STR(received->effects, share->node_id, effect);
     if (effect)
         return view_add(&effect->target, share->state, share->permissions, share->expires, NULL);
     node = verify_live(verify, share->node_id);
+    owner = node ? side_owner(verify->side, node, NULL) : NULL;
     if (!node) /* in the trash there too, or of a file that is named as extra */
-        verify_left(verify, VL_TARGET_ONLY);
-    else if (side_owner(verify->side, node, NULL) != received->user->user)
-        verify_differ(verify, received->user, "share: extra", side_place(verify->side, node), "",
-                      state_names[share->state >= 0 && share->state < STATES ? share->state : 0]);
+        verify_left(verify, received->user, VL_TARGET_ONLY);
+    else if (owner != received->user->user)
+        verify_differ(
+            verify, received->user,
+            &(struct verify_difference){
+                .kind = VD_SHARE,
+                .fileid = node->fileid,
+                .target_id = share->node_id,
+                .owner = owner ? owner->uid : "",
+                .what = "share: extra",
+                .place = side_place(verify->side, node),
+                .target =
+                    state_names[share->state >= 0 && share->state < STATES ? share->state : 0]});
     return 0;
 }
 
 static void
-differ_permissions(struct received *received, const char *what, const char *place, int64_t source,
-                   int64_t target)
+differ_permissions(struct received *received, struct verify_difference d, const char *what,
+                   int64_t source, int64_t target)
 {
     char left[512], right[512];
 
-    verify_differ(received->verify, received->user, what, place,
-                  verify_permissions(source & ~target, left, sizeof left),
-                  verify_permissions(target & ~source, right, sizeof right));
+    d.what = what;
+    d.source = verify_permissions(source & ~target, left, sizeof left);
+    d.target = verify_permissions(target & ~source, right, sizeof right);
+    verify_differ(received->verify, received->user, &d);
 }
 
 static void
@@ -372,29 +384,36 @@ compare_effect(struct received *received, const struct effect *effect)
         verify->side, "%s of %s", side_place(verify->side, effect->node), owner ? owner->uid : "?");
     int state = view_state(&effect->source), have = view_state(&effect->target);
     int64_t source, target, at;
+    struct verify_difference d = {.kind = VD_SHARE,
+                                  .fileid = effect->node->fileid,
+                                  .share =
+                                      effect->source.n > 0 ? effect->source.grants[0].share->id : 0,
+                                  .target_id = effect->node->target_id,
+                                  .owner = owner ? owner->uid : "",
+                                  .place = place ? place : "(out of memory)"};
     char what[64];
 
     user->count[VC_SHARES]++;
-    verify_not_kept(verify, VK_SHARE_IDS);
-    if (!place)
-        place = "(out of memory)";
+    verify_not_kept(verify, user, VK_SHARE_IDS);
     if (state != have) {
-        verify_differ(verify, user, have == STATES ? "share: missing" : "share: state", place,
-                      state_names[state], state_names[have]);
+        d.what = have == STATES ? "share: missing" : "share: state";
+        d.source = state_names[state];
+        d.target = state_names[have];
+        verify_differ(verify, user, &d);
         return;
     }
     source = effective(effect, state, verify->now, NULL);
     target = view_permissions(&effect->target, state, verify->now);
     if (!permissions_fit(effect, state, verify->now, target)) {
-        differ_permissions(received, "share: permissions", place, source, target);
+        differ_permissions(received, d, "share: permissions", source, target);
         return;
     }
     if (source != target)
-        verify_not_kept(verify, VK_UNIONS);
+        verify_not_kept(verify, user, VK_UNIONS);
     at = differ_at(effect, state);
     if (at != 0) {
         snprintf(what, sizeof what, "share: expiry: permissions at %" PRId64, at);
-        differ_permissions(received, what, place, effective(effect, state, at, NULL),
+        differ_permissions(received, d, what, effective(effect, state, at, NULL),
                            view_permissions(&effect->target, state, at));
     }
 }
@@ -407,7 +426,7 @@ verify_received(struct verify *verify, struct verify_user *user, struct ls_err *
     int r;
 
     if (!user->signs_in) {
-        verify_left(verify, VL_RECEIVED_DISABLED);
+        verify_left(verify, user, VL_RECEIVED_DISABLED);
         return 0;
     }
     r = expect_all(&received);

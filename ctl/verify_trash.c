@@ -96,7 +96,12 @@ true_size(struct verify *verify, struct verify_user *user, const struct side_nod
     struct ls_err err = {0};
 
     if (size < 0 && verify_on_disk(user, place, NULL, &size, &err) < 0)
-        verify_differ(verify, user, "trash: unreadable", place, err.msg, "");
+        verify_differ(verify, user,
+                      &(struct verify_difference){.kind = VD_TRASH,
+                                                  .fileid = node->fileid,
+                                                  .what = "trash: unreadable",
+                                                  .place = place,
+                                                  .source = err.msg});
     return size;
 }
 
@@ -228,7 +233,12 @@ sum_seen(struct verify *verify, struct verify_user *user, struct seen_trash *see
         return 0;
     /* oCIS answers INTERNAL for a key that is not there */
     if (strcmp(why.cause, "internal") == 0 || strcmp(why.cause, "gone") == 0) {
-        verify_differ(verify, user, "trash: went away while it was read", seen->name, "", why.msg);
+        verify_differ(verify, user,
+                      &(struct verify_difference){.kind = VD_TRASH,
+                                                  .target_id = seen->key,
+                                                  .what = "trash: went away while it was read",
+                                                  .place = seen->name,
+                                                  .target = why.msg});
         seen->matched = true;
         return 0;
     }
@@ -275,7 +285,7 @@ sum_text(const struct trash_sum *sum, char *out, size_t size)
 
 /* A match: what of it is not kept? */
 static void
-note_match(struct verify *verify, const struct verify_user *user, const struct item *item,
+note_match(struct verify *verify, struct verify_user *user, const struct item *item,
            const struct seen_trash *seen, enum how how)
 {
     const char *from = side_trashed_from(verify->side, user->user->uid, item->base, item->time);
@@ -283,9 +293,9 @@ note_match(struct verify *verify, const struct verify_user *user, const struct i
     if (from && strcmp(from, ".") == 0)
         from = "";
     if (how == BY_MADE_NAME || !from || strcmp(from, seen->where) != 0)
-        verify_not_kept(verify, VK_TRASH_PLACES);
+        verify_not_kept(verify, user, VK_TRASH_PLACES);
     if (item->time != seen->deleted_at)
-        verify_not_kept(verify, VK_TRASH_TIMES);
+        verify_not_kept(verify, user, VK_TRASH_TIMES);
 }
 
 /* Has ownCloud itself lost it? `occ trashbin:cleanup` erases content and leaves rows. Not when the
@@ -325,13 +335,20 @@ match_items(struct verify *verify, struct verify_user *user, struct item *items,
             }
             /* what was erased behind its rows was copied as far as it was there in time */
             if (is_gone(verify, user, items[i].node)) {
-                verify_left(verify, VL_TRASH_GONE);
+                verify_left(verify, user, VL_TRASH_GONE);
                 continue;
             }
             sum_text(&items[i].sum, left, sizeof left);
             sum_text(&seen->sum, right, sizeof right);
-            verify_differ(verify, user, "trash: content", side_place(verify->side, items[i].node),
-                          left, right);
+            verify_differ(
+                verify, user,
+                &(struct verify_difference){.kind = VD_TRASH,
+                                            .fileid = items[i].node->fileid,
+                                            .target_id = seen->key,
+                                            .what = "trash: content",
+                                            .place = side_place(verify->side, items[i].node),
+                                            .source = left,
+                                            .target = right});
         }
 }
 
@@ -375,11 +392,16 @@ static void
 name_missing(struct verify *verify, struct verify_user *user, const struct item *item)
 {
     if (is_gone(verify, user, item->node))
-        verify_left(verify, VL_TRASH_GONE);
+        verify_left(verify, user, VL_TRASH_GONE);
     else
         verify_differ(
-            verify, user, item->node->encrypted ? "trash: missing (encrypted)" : "trash: missing",
-            side_place(verify->side, item->node), item->node->folder ? "folder" : "file", "");
+            verify, user,
+            &(struct verify_difference){.kind = VD_TRASH,
+                                        .fileid = item->node->fileid,
+                                        .what = item->node->encrypted ? "trash: missing (encrypted)"
+                                                                      : "trash: missing",
+                                        .place = side_place(verify->side, item->node),
+                                        .source = item->node->folder ? "folder" : "file"});
 }
 
 int
@@ -411,8 +433,13 @@ verify_trash(struct verify *verify, struct verify_user *user, struct ls_err *err
         for (seen = first; seen; seen = next) {
             next = seen->also;
             if (r == 0 && !seen->matched)
-                verify_differ(verify, user, "trash: extra", seen->name, "",
-                              seen->sum.folder ? "folder" : "file");
+                verify_differ(
+                    verify, user,
+                    &(struct verify_difference){.kind = VD_TRASH,
+                                                .target_id = seen->key,
+                                                .what = "trash: extra",
+                                                .place = seen->name,
+                                                .target = seen->sum.folder ? "folder" : "file"});
             seen_free(seen);
         }
     }

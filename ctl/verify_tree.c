@@ -105,14 +105,24 @@ verify_on_disk(const struct verify_user *user, const char *place, char sha1[41],
 }
 
 static void
-differ_number(struct verify *verify, struct verify_user *user, const char *what, const char *place,
-              int64_t source, int64_t target)
+differ_number(struct verify *verify, struct verify_user *user, struct verify_difference d,
+              const char *what, int64_t source, int64_t target)
 {
     char left[32], right[32];
 
     snprintf(left, sizeof left, "%" PRId64, source);
     snprintf(right, sizeof right, "%" PRId64, target);
-    verify_differ(verify, user, what, place, left, right);
+    d.what = what;
+    d.source = left;
+    d.target = right;
+    verify_differ(verify, user, &d);
+}
+
+static struct verify_difference
+of_node(const struct side_node *node, const char *place)
+{
+    return (struct verify_difference){
+        .kind = VD_NODE, .fileid = node->fileid, .target_id = node->target_id, .place = place};
 }
 
 static void
@@ -120,26 +130,32 @@ compare_file(struct verify *verify, struct verify_user *user, const struct side_
              const struct seen *seen, const char *place)
 {
     int64_t size = node->size, mtime = verify_mtime(node->mtime);
+    struct verify_difference d = of_node(node, place);
     char sha1[41] = "";
     struct ls_err err = {0};
 
     if (node->sha1 && node->size >= 0) {
         snprintf(sha1, sizeof sha1, "%s", node->sha1);
     } else if (verify_on_disk(user, place, sha1, &size, &err) < 0) {
-        verify_differ(verify, user, "unreadable", place, err.msg, "");
+        d.what = "unreadable";
+        d.source = err.msg;
+        verify_differ(verify, user, &d);
         return;
     }
-    if (size != seen->size)
-        differ_number(verify, user, "size", place, size, seen->size);
-    else if (strcmp(sha1, seen->sha1) != 0)
-        verify_differ(verify, user, "content", place, sha1,
-                      seen->processing ? "(in processing)"
-                      : *seen->sha1    ? seen->sha1
-                                       : "(no checksum)");
+    if (size != seen->size) {
+        differ_number(verify, user, d, "size", size, seen->size);
+    } else if (strcmp(sha1, seen->sha1) != 0) {
+        d.what = "content";
+        d.source = sha1;
+        d.target = seen->processing ? "(in processing)"
+                   : *seen->sha1    ? seen->sha1
+                                    : "(no checksum)";
+        verify_differ(verify, user, &d);
+    }
     if (mtime != node->mtime)
-        verify_not_kept(verify, VK_MTIME_RANGE);
+        verify_not_kept(verify, user, VK_MTIME_RANGE);
     if (mtime != seen->mtime)
-        differ_number(verify, user, "mtime", place, node->mtime, seen->mtime);
+        differ_number(verify, user, d, "mtime", node->mtime, seen->mtime);
 }
 
 static int compare_folder(struct verify *verify, struct verify_user *user, struct side_node *folder,
@@ -150,6 +166,7 @@ compare_child(struct verify *verify, struct verify_user *user, struct side_node 
               struct seen *listing, struct ls_err *err)
 {
     const char *place = side_place(verify->side, child);
+    struct verify_difference d = of_node(child, place);
     struct seen *seen = NULL;
     char text[64];
 
@@ -158,23 +175,27 @@ compare_child(struct verify *verify, struct verify_user *user, struct side_node 
     if (!seen) {
         if (child->folder)
             snprintf(text, sizeof text, "folder, %zu below", verify_below(child));
-        verify_differ(verify, user, child->encrypted ? "missing (encrypted)" : "missing", place,
-                      child->folder ? text : "file", "");
+        d.what = child->encrypted ? "missing (encrypted)" : "missing";
+        d.source = child->folder ? text : "file";
+        verify_differ(verify, user, &d);
         return 0;
     }
     seen->matched = true;
     if (seen->folder != child->folder) {
-        verify_differ(verify, user, "type", place, child->folder ? "folder" : "file",
-                      seen->folder ? "folder" : "file");
+        d.what = "type";
+        d.target_id = seen->id;
+        d.source = child->folder ? "folder" : "file";
+        d.target = seen->folder ? "folder" : "file";
+        verify_differ(verify, user, &d);
         return 0;
     }
     child->target_id = side_printf(verify->side, "%s", seen->id);
     if (!child->target_id)
         return ls_fail(err, LS_ERR_FATAL, 0, "out of memory");
-    verify_not_kept(verify, VK_IDS);
+    verify_not_kept(verify, user, VK_IDS);
     if (child->folder) {
         if (child->mtime != seen->mtime)
-            verify_not_kept(verify, VK_FOLDER_MTIMES);
+            verify_not_kept(verify, user, VK_FOLDER_MTIMES);
         return compare_folder(verify, user, child, child->target_id, err);
     }
     compare_file(verify, user, child, seen, place);
@@ -192,7 +213,13 @@ compare_folder(struct verify *verify, struct verify_user *user, struct side_node
     int r = target_list(verify->target, user->user->uid, target_id, take_item, &listing, &why);
 
     if (r < 0 && strcmp(why.cause, "gone") == 0) {
-        verify_differ(verify, user, "went away while it was read", above, "folder", "");
+        struct verify_difference d = {.kind = VD_NODE,
+                                      .fileid = folder ? folder->fileid : 0,
+                                      .target_id = target_id,
+                                      .what = "went away while it was read",
+                                      .place = above,
+                                      .source = "folder"};
+        verify_differ(verify, user, &d);
         r = 0;
         goto out;
     }
@@ -208,8 +235,12 @@ compare_folder(struct verify *verify, struct verify_user *user, struct side_node
         const char *place =
             seen->matched || r < 0 ? NULL : side_printf(verify->side, "%s/%s", above, seen->name);
         if (!seen->matched && r == 0)
-            verify_differ(verify, user, "extra", place ? place : seen->name, "",
-                          seen->folder ? "folder" : "file");
+            verify_differ(verify, user,
+                          &(struct verify_difference){.kind = VD_NODE,
+                                                      .target_id = seen->id,
+                                                      .what = "extra",
+                                                      .place = place ? place : seen->name,
+                                                      .target = seen->folder ? "folder" : "file"});
     }
 out:
     listing_free(listing);

@@ -170,7 +170,6 @@ verify_begin(struct verify_run *run, const struct fake_row *rows)
     run->verify.config = run->config;
     run->verify.now = 1000000;
     pthread_mutex_init(&run->verify.lock, NULL);
-    run->verify.differences = json_array();
     assert_int_equal(tf_zone_set("UTC", &run->verify.zone, &err), 0);
 }
 
@@ -179,7 +178,7 @@ verify_all(struct verify_run *run)
 {
     struct ls_err err = {0};
 
-    if (verify_compare(&run->verify, &err) < 0)
+    if (verify_users(&run->verify, &err) < 0 || verify_compare(&run->verify, &err) < 0)
         fail_msg("%s", err.msg);
 }
 
@@ -188,7 +187,6 @@ verify_end(struct verify_run *run)
 {
     verify_free(&run->verify);
     side_free(run->verify.side);
-    json_decref(run->verify.differences);
     ls_config_free(run->config);
     fake = (struct fake){0};
 }
@@ -197,15 +195,12 @@ const char *
 verify_difference(const struct verify_run *run, size_t n)
 {
     static char text[1024];
-    const json_t *row = json_array_get(run->verify.differences, n);
+    const struct verify_difference *d =
+        n < run->verify.differences.n ? run->verify.differences.each[n] : NULL;
 
     text[0] = 0;
-    if (row)
-        snprintf(text, sizeof text, "%s|%s|%s|%s|%s",
-                 json_string_value(json_object_get(row, "user")),
-                 json_string_value(json_object_get(row, "what")),
-                 json_string_value(json_object_get(row, "place")),
-                 json_string_value(json_object_get(row, "source")),
-                 json_string_value(json_object_get(row, "target")));
+    if (d)
+        snprintf(text, sizeof text, "%s|%s|%s|%s|%s", d->user, d->what, d->place, d->source,
+                 d->target);
     return text;
 }

@@ -99,6 +99,24 @@ run_all(struct verify_run *run, const struct fake_row *rows)
     verify_all(run);
 }
 
+static size_t
+not_kept(const struct verify_run *run, enum verify_not_kept what)
+{
+    size_t kept_n[VK_MAX], left_n[VL_MAX];
+
+    verify_sum_up(&run->verify, kept_n, left_n);
+    return kept_n[what];
+}
+
+static size_t
+left(const struct verify_run *run, enum verify_left what)
+{
+    size_t kept_n[VK_MAX], left_n[VL_MAX];
+
+    verify_sum_up(&run->verify, kept_n, left_n);
+    return left_n[what];
+}
+
 static void
 equal_sides_have_no_difference_and_say_what_is_not_kept(void **state)
 {
@@ -110,14 +128,14 @@ equal_sides_have_no_difference_and_say_what_is_not_kept(void **state)
     fake.trash = alice_trash;
     run_all(&run, rows);
     assert_string_equal(verify_difference(&run, 0), "");
-    assert_int_equal(run.verify.n_differences, 0);
+    assert_int_equal(run.verify.differences.n, 0);
     assert_int_equal(run.verify.users[0].count[VC_FILES], 2);
     assert_int_equal(run.verify.users[0].count[VC_FOLDERS], 1);
     assert_int_equal(run.verify.users[0].count[VC_TRASH], 2);
-    assert_int_equal(run.verify.not_kept[VK_FOLDER_MTIMES], 1);
-    assert_int_equal(run.verify.not_kept[VK_IDS], 3);
-    assert_int_equal(run.verify.not_kept[VK_TRASH_TIMES], 1);
-    assert_int_equal(run.verify.not_kept[VK_TRASH_PLACES], 0);
+    assert_int_equal(not_kept(&run, VK_FOLDER_MTIMES), 1);
+    assert_int_equal(not_kept(&run, VK_IDS), 3);
+    assert_int_equal(not_kept(&run, VK_TRASH_TIMES), 1);
+    assert_int_equal(not_kept(&run, VK_TRASH_PLACES), 0);
     verify_end(&run);
 }
 
@@ -137,7 +155,7 @@ size_content_and_mtime_are_differences(void **state)
     fake.nodes = nodes;
     fake.trash = alice_trash;
     run_all(&run, rows);
-    assert_int_equal(run.verify.n_differences, 3);
+    assert_int_equal(run.verify.differences.n, 3);
     assert_string_equal(verify_difference(&run, 0), "alice|content|files/b.txt|" SHA_A "|" SHA_B);
     assert_string_equal(verify_difference(&run, 1), "alice|mtime|files/docs/a.txt|70|71");
     assert_string_equal(verify_difference(&run, 2), "alice|size|files/docs/a.txt|5|4");
@@ -159,7 +177,7 @@ missing_extra_and_another_type_are_named(void **state)
     fake.nodes = nodes;
     fake.trash = alice_trash;
     run_all(&run, rows);
-    assert_int_equal(run.verify.n_differences, 3);
+    assert_int_equal(run.verify.differences.n, 3);
     assert_string_equal(verify_difference(&run, 0), "alice|type|files/b.txt|file|folder");
     assert_string_equal(verify_difference(&run, 1), "alice|missing|files/docs|folder, 1 below|");
     assert_string_equal(verify_difference(&run, 2), "alice|extra|files/x||file");
@@ -177,7 +195,7 @@ a_folder_that_goes_while_it_is_read_is_a_difference(void **state)
     fake.trash = alice_trash;
     fake.gone = "n-docs";
     run_all(&run, rows);
-    assert_int_equal(run.verify.n_differences, 1);
+    assert_int_equal(run.verify.differences.n, 1);
     assert_string_equal(verify_difference(&run, 0),
                         "alice|went away while it was read|files/docs|folder|");
     verify_end(&run);
@@ -201,7 +219,7 @@ without_a_checksum_the_disk_is_read_and_what_cannot_be_read_differs(void **state
     (void)state;
     fake.nodes = nodes;
     run_all(&run, rows);
-    assert_int_equal(run.verify.n_differences, 1);
+    assert_int_equal(run.verify.differences.n, 1);
     assert_non_null(strstr(verify_difference(&run, 0), "alice|unreadable|files/b.txt|"));
     verify_end(&run);
 }
@@ -225,7 +243,7 @@ an_mtime_beyond_the_targets_range_is_expected_clamped_and_counted(void **state)
     fake.nodes = nodes;
     run_all(&run, rows);
     assert_string_equal(verify_difference(&run, 0), "");
-    assert_int_equal(run.verify.not_kept[VK_MTIME_RANGE], 1);
+    assert_int_equal(not_kept(&run, VK_MTIME_RANGE), 1);
     assert_int_equal(verify_mtime(-5), -5);
     assert_int_equal(verify_mtime(0), 0);
     verify_end(&run);
@@ -247,11 +265,11 @@ a_user_who_cannot_sign_in_is_a_difference_as_soon_as_he_has_files(void **state)
     fake.users = nobody;
     run_all(&run, rows);
     /* alice has files, carol and dave are enabled; bob is disabled and has nothing */
-    assert_int_equal(run.verify.n_differences, 3);
+    assert_int_equal(run.verify.differences.n, 3);
     for (size_t i = 0; i < 3; i++)
         enabled += strstr(verify_difference(&run, i), "|user missing or disabled||") != NULL;
     assert_int_equal(enabled, 3);
-    assert_int_equal(run.verify.left[VL_DISABLED], 1);
+    assert_int_equal(left(&run, VL_DISABLED), 1);
     verify_end(&run);
 }
 
@@ -272,7 +290,7 @@ a_disabled_user_with_files_is_never_silently_equal(void **state)
     (void)state;
     fake.users = nobody;
     run_all(&run, disabled_with_a_file);
-    assert_int_equal(run.verify.n_differences, 1);
+    assert_int_equal(run.verify.differences.n, 1);
     assert_string_equal(verify_difference(&run, 0),
                         "alice|user cannot be looked at||disabled, 1 files and folders, 0 in the "
                         "trash|cannot sign in; set [target] service_account_id and "
@@ -288,7 +306,7 @@ a_disabled_user_whom_the_target_does_not_know_is_a_difference(void **state)
     (void)state;
     fake.users = fake.served = nobody;
     run_all(&run, disabled_with_a_file);
-    assert_int_equal(run.verify.n_differences, 1);
+    assert_int_equal(run.verify.differences.n, 1);
     assert_non_null(strstr(verify_difference(&run, 0), "trash|does not exist"));
     verify_end(&run);
 }
@@ -306,10 +324,10 @@ the_service_account_looks_at_a_disabled_user(void **state)
     fake.served = only_alice;
     fake.nodes = nodes;
     run_all(&run, disabled_with_a_file);
-    assert_int_equal(run.verify.n_differences, 1);
+    assert_int_equal(run.verify.differences.n, 1);
     assert_string_equal(verify_difference(&run, 0), "alice|extra|files/c||folder");
-    assert_int_equal(run.verify.left[VL_RECEIVED_DISABLED], 1);
-    assert_int_equal(run.verify.left[VL_DISABLED], 0);
+    assert_int_equal(left(&run, VL_RECEIVED_DISABLED), 1);
+    assert_int_equal(left(&run, VL_DISABLED), 0);
     verify_end(&run);
 }
 
@@ -335,7 +353,7 @@ a_link_that_nobody_is_shown_is_not_compared(void **state)
     fake.nodes = nodes;
     run_all(&run, rows);
     assert_string_equal(verify_difference(&run, 0), "");
-    assert_int_equal(run.verify.left[VL_LINK_DISABLED], 1);
+    assert_int_equal(left(&run, VL_LINK_DISABLED), 1);
     verify_end(&run);
 }
 
@@ -350,7 +368,7 @@ an_enabled_user_who_is_disabled_at_the_target_differs_whatever_the_service_accou
     fake.users = nobody;
     fake.served = only_alice;
     run_all(&run, rows);
-    assert_int_equal(run.verify.n_differences, 1);
+    assert_int_equal(run.verify.differences.n, 1);
     assert_non_null(strstr(verify_difference(&run, 0), "alice|user missing or disabled"));
     verify_end(&run);
 }
@@ -378,11 +396,11 @@ trash_is_matched_by_name_size_and_what_lies_below(void **state)
     fake.nodes = alice_nodes;
     fake.trash = trash;
     run_all(&run, rows);
-    assert_int_equal(run.verify.n_differences, 2);
+    assert_int_equal(run.verify.differences.n, 2);
     assert_non_null(strstr(verify_difference(&run, 0),
                            "alice|trash: content|files_trashbin/files/box.d200|folder, 1 below"));
     assert_string_equal(verify_difference(&run, 1), "alice|trash: extra|more||file");
-    assert_int_equal(run.verify.not_kept[VK_TRASH_PLACES], 2); /* a free name; no row says where */
+    assert_int_equal(not_kept(&run, VK_TRASH_PLACES), 2); /* a free name; no row says where */
     verify_end(&run);
 }
 
@@ -408,8 +426,8 @@ trash_that_ownclouds_disk_has_lost_is_counted_apart_but_not_without_a_home(void 
                      "60"),
             END};
         run_all(&run, rows);
-        assert_int_equal(run.verify.n_differences, there ? 0 : 1);
-        assert_int_equal(run.verify.left[VL_TRASH_GONE], there);
+        assert_int_equal(run.verify.differences.n, there ? 0 : 1);
+        assert_int_equal(left(&run, VL_TRASH_GONE), there);
         verify_end(&run);
     }
     rmdir(path);
@@ -472,7 +490,7 @@ a_share_is_compared_by_recipient_state_and_permissions(void **state)
     fake.shares = shares;
     shares[0].permissions = cs3_permissions(3, false, true);
     run_all(&run, rows);
-    assert_int_equal(run.verify.n_differences, 1);
+    assert_int_equal(run.verify.differences.n, 1);
     assert_non_null(strstr(verify_difference(&run, 0), "bob|share: permissions|files/b.txt of "));
     verify_end(&run);
 
@@ -515,7 +533,7 @@ a_members_own_row_counts_before_the_groups(void **state)
     fake.trash = alice_trash;
     fake.shares = shares;
     run_all(&run, rows);
-    assert_int_equal(run.verify.n_differences, 1);
+    assert_int_equal(run.verify.differences.n, 1);
     assert_string_equal(verify_difference(&run, 0),
                         "bob|share: state|files/b.txt of alice|rejected|accepted");
     verify_end(&run);
@@ -576,10 +594,10 @@ rows_of_one_recipient_are_united_as_owncloud_does_it(void **state)
         fake.trash = alice_trash;
         fake.shares = shares;
         run_all(&run, rows);
-        if (run.verify.n_differences != cases[i].differences ||
-            run.verify.not_kept[VK_UNIONS] != cases[i].not_kept)
-            fail_msg("case %zu: %zu differences (%s), %zu not kept", i, run.verify.n_differences,
-                     verify_difference(&run, 0), run.verify.not_kept[VK_UNIONS]);
+        if (run.verify.differences.n != cases[i].differences ||
+            not_kept(&run, VK_UNIONS) != cases[i].not_kept)
+            fail_msg("case %zu: %zu differences (%s), %zu not kept", i, run.verify.differences.n,
+                     verify_difference(&run, 0), not_kept(&run, VK_UNIONS));
         verify_end(&run);
     }
 }
@@ -621,7 +639,7 @@ an_expiry_that_only_one_side_has_is_a_difference(void **state)
     fake.trash = alice_trash;
     fake.shares = shares;
     run_all(&run, rows);
-    assert_int_equal(run.verify.n_differences, 1);
+    assert_int_equal(run.verify.differences.n, 1);
     assert_non_null(strstr(verify_difference(&run, 0), "bob|share: expiry"));
     verify_end(&run);
 
@@ -661,7 +679,7 @@ rows_without_an_effect_are_counted_apart(void **state)
     run_all(&run, rows);
     assert_string_equal(verify_difference(&run, 0), "");
     for (size_t i = 0; i < sizeof want / sizeof want[0]; i++)
-        assert_int_equal(run.verify.left[want[i]], 1);
+        assert_int_equal(left(&run, want[i]), 1);
     assert_int_equal(run.verify.side->n_elsewhere, 2);
     verify_end(&run);
 }
@@ -692,8 +710,8 @@ links_of_one_node_are_matched_by_what_they_are(void **state)
     run_all(&run, rows);
     assert_string_equal(verify_difference(&run, 0), "");
     assert_int_equal(run.verify.users[0].count[VC_LINKS], 3);
-    assert_int_equal(run.verify.not_kept[VK_LINK_PASSWORDS], 1);
-    assert_int_equal(run.verify.not_kept[VK_LINK_RESETS], 1);
+    assert_int_equal(not_kept(&run, VK_LINK_PASSWORDS), 1);
+    assert_int_equal(not_kept(&run, VK_LINK_RESETS), 1);
     verify_end(&run);
 
     links[0].has_password = false; /* it would be open to everybody */
@@ -701,7 +719,7 @@ links_of_one_node_are_matched_by_what_they_are(void **state)
     fake.trash = alice_trash;
     fake.links = links;
     run_all(&run, rows);
-    assert_int_equal(run.verify.n_differences, 1);
+    assert_int_equal(run.verify.differences.n, 1);
     assert_non_null(strstr(verify_difference(&run, 0), "alice|link: different|files/b.txt|"));
     verify_end(&run);
 }
