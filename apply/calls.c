@@ -95,21 +95,44 @@ run_share(struct ap_writer *w, struct ap_job *job)
             if (job->result < 0 || !job->share_id[0])
                 break;
         }
-        job->result = ops->share_remove(w, &job->space, job->sharer, job->share_id, &job->err);
+        job->result =
+            ops->share_remove(w, &job->space, job->sharer, job->share_id, job->doubtful, &job->err);
         if (job->result == 0 && job->half && ops->share_clear)
             job->result = ops->share_clear(w, &share, job->share_id, &job->err);
         break;
     case AP_RECEIVED_SET:
-        job->result =
-            ops->received_set(w, job->uid, job->share_id, job->state, job->mount, &job->err);
+        job->result = ops->received_set(w, job->uid, job->share_id, job->state, job->mount,
+                                        job->doubtful, &job->err);
         break;
     case AP_LINK_SET:
         job->result = ops->link_set(w, &link, job->share_id, job->doubtful, &job->err);
         break;
     default:
-        job->result = ops->link_remove(w, &job->space, job->sharer, job->share_id, &job->err);
+        job->result =
+            ops->link_remove(w, &job->space, job->sharer, job->share_id, job->doubtful, &job->err);
         break;
     }
+}
+
+/* What the target has now; nothing is changed. */
+static void
+run_look(struct ap_writer *w, struct ap_job *job)
+{
+    const struct ap_writer_ops *ops = w->ops;
+    struct ap_trash_ref below = {job->top_id[0] ? job->top_id : NULL, job->op.relative};
+
+    if (job->who.kind == AP_SPACE)
+        job->result = ops->space_look(w, job->uid, &job->space_found, &job->err);
+    else if (job->who.kind == AP_PERSON && job->person_type == CS3_MEMBER)
+        job->result =
+            ops->member_look(w, job->group_id, job->person_id, &job->person_found, &job->err);
+    else if (job->who.kind == AP_PERSON)
+        job->result = ops->person_look(w, job->person_type,
+                                       job->person_type == CS3_USER ? job->uid : job->gid,
+                                       &job->person_found, &job->err);
+    else
+        job->result = ops->node_look(w, &job->space, job->node_id, below, job->op.mtime,
+                                     &job->found, &job->err);
 }
 
 void
@@ -150,6 +173,9 @@ ap_job_run(struct ap_writer *w, struct ap_job *job)
         break;
     case AP_PING:
         job->result = ops->ping(w, &job->err);
+        break;
+    case AP_LOOK:
+        run_look(w, job);
         break;
     case AP_SHARE_SET:
     case AP_SHARE_REMOVE:

@@ -32,6 +32,7 @@ enum ap_call {
     AP_LINK_SET,
     AP_LINK_REMOVE,
     AP_PING,
+    AP_LOOK, /* what the target has of an entity; of a node it is one on the tree (reconcile.c) */
 };
 
 /* A call on the tree, in the ledger's terms; schedule.c adds the target's ids. */

@@ -53,6 +53,7 @@ struct ap_job {
     int64_t quota_storage, quota_bytes; /* below 0: no limit */
     int64_t permissions, expires;
     enum cs3_share_state state;
+    enum cs3_person_type person_type; /* of a look */
     int64_t row, ctime; /* for an exact writer, with token, hash, state and mount of above */
     char token[128], password_hash[256];
     char mark[20];             /* of all that only it keeps; "" for other writers */
@@ -67,6 +68,9 @@ struct ap_job {
     struct ap_node node;
     struct ap_person_id person;
     struct ap_space made;
+    struct ap_found found; /* of looks */
+    struct ap_person_found person_found;
+    struct ap_space_found space_found;
 };
 
 struct ap_queue;

@@ -347,7 +347,57 @@ ap_graph_drive_quota(struct ap_graph *graph, const char *drive, int64_t bytes, s
     return status / 100 == 2 ? 0 : -1;
 }
 
+int
+ap_graph_drive_quota_get(struct ap_graph *graph, const char *drive, int64_t *ret_bytes,
+                         struct ls_err *err)
+{
+    const char *const parts[] = {"drives/", drive};
+    json_t *json = NULL, *total;
+    long status = graph_call(graph, "GET", "graph GET drive", parts, 2, NULL, &json, err);
+    int r = 0;
+
+    if (status == 404)
+        return ls_fail_cause(err, LS_ERR_RETRY, 404, "gone", "the target has no space %s", drive);
+    if (status / 100 != 2)
+        return -1;
+    total = json_object_get(json_object_get(json, "quota"), "total");
+    if (json_is_integer(total))
+        *ret_bytes = json_integer_value(total);
+    else if (!total || json_is_null(total)) /* 0 is left out */
+        *ret_bytes = 0;
+    else
+        r = ls_fail_cause(err, LS_ERR_RETRY, 0, "internal", "Graph: a quota that is no number");
+    json_decref(json);
+    return r;
+}
+
 /* ---- groups */
+/* His groups are asked for: there are fewer of them than a group has members. */
+int
+ap_graph_member_get(struct ap_graph *graph, const char *group_id, const char *user_id, bool *ret,
+                    struct ls_err *err)
+{
+    const char *const parts[] = {"users/", user_id, "?$expand=memberOf"};
+    json_t *json = NULL, *group;
+    const char *id;
+    size_t i;
+    long status = graph_call(graph, "GET", "graph GET user", parts, 3, NULL, &json, err);
+
+    if (status == 404)
+        return missing("user", user_id, err);
+    if (status / 100 != 2)
+        return -1;
+    *ret = false;
+    json_array_foreach(json_object_get(json, "memberOf"), i, group)
+    {
+        id = json_string_value(json_object_get(group, "id"));
+        if (id && !strcmp(id, group_id))
+            *ret = true;
+    }
+    json_decref(json);
+    return 0;
+}
+
 int
 ap_graph_group_get(struct ap_graph *graph, const char *name, char ret_id[AP_ID_SIZE],
                    struct ls_err *err)

@@ -37,6 +37,12 @@ int ap_graph_user_enable(struct ap_graph *graph, const char *user_id, bool enabl
 /* `bytes` 0: no limit. `drive` is "<storage id>$<space id>"; RETRY gone when there is none. */
 int ap_graph_drive_quota(struct ap_graph *graph, const char *drive, int64_t bytes,
                          struct ls_err *err);
+/* How much it may hold; 0: no limit. RETRY gone as above. */
+int ap_graph_drive_quota_get(struct ap_graph *graph, const char *drive, int64_t *ret_bytes,
+                             struct ls_err *err);
+/* Is the user in that group? RETRY grantee-missing: there is no such user. */
+int ap_graph_member_get(struct ap_graph *graph, const char *group_id, const char *user_id,
+                        bool *ret, struct ls_err *err);
 int ap_graph_group_get(struct ap_graph *graph, const char *name, char ret_id[AP_ID_SIZE],
                        struct ls_err *err);
 int ap_graph_group_create(struct ap_graph *graph, const char *name, char ret_id[AP_ID_SIZE],

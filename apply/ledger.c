@@ -138,6 +138,16 @@ static const char *const schema =
     " WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS dead(kind INT, id INT, cause TEXT, message TEXT, attempts INT,"
     " counted INT, time_us INT, PRIMARY KEY(kind, id)) WITHOUT ROWID;"
+    /* entities that are to be compared with the target itself; state 1: seen in the trash, and
+       looked at again when it has come out. storage: where its node is */
+    "CREATE TABLE IF NOT EXISTS reconcile(kind INT, id INT, storage INT, state INT DEFAULT 0,"
+    " PRIMARY KEY(kind, id)) WITHOUT ROWID;"
+    "CREATE INDEX IF NOT EXISTS reconcile_storage ON reconcile(storage, state);"
+    /* what we have taken away for good at the target (of nodes id is the file's), by the target's
+       ids: with an older backup of the target it may come back */
+    "CREATE TABLE IF NOT EXISTS removed(n INTEGER PRIMARY KEY, kind INT, id INT, target TEXT,"
+    " storage INT, folder INT);"
+    "CREATE INDEX IF NOT EXISTS removed_id ON removed(kind, id);"
     /* of those whose record could not be read: where it stood */
     "CREATE TABLE IF NOT EXISTS dead_record(id INTEGER PRIMARY KEY, topic TEXT, partition INT,"
     " offset INT);"

@@ -70,6 +70,7 @@ static const struct table tables[] = {
      {"id", "fileid", "storage", "node", "link_id", "sharer", "permissions", "expires",
       "has_password", "label"}},
     {"exact", "exact", NULL, 2, {"kind", "id", "mark"}},
+    {"removed", "removed", NULL, 1, {"n", "kind", "id", "target", "storage", "folder"}},
     {"bracket",
      "bracket",
      NULL,

@@ -65,6 +65,17 @@ int ap_ocis_put_file(struct ap_writer *w, const struct ap_space *space, const ch
                      int64_t mtime, uint32_t mtime_ns, const struct ap_expect *expect,
                      bool doubtful, struct ap_node *ret, struct ls_err *err);
 
+/* ---- ocis_look.c */
+int ap_ocis_node_look(struct ap_writer *w, const struct ap_space *space, const char *node_id,
+                      struct ap_trash_ref below, int64_t mtime, struct ap_found *ret,
+                      struct ls_err *err);
+int ap_ocis_person_look(struct ap_writer *w, enum cs3_person_type type, const char *name,
+                        struct ap_person_found *ret, struct ls_err *err);
+int ap_ocis_member_look(struct ap_writer *w, const char *group_id, const char *user_id,
+                        struct ap_person_found *ret, struct ls_err *err);
+int ap_ocis_space_look(struct ap_writer *w, const char *uid, struct ap_space_found *ret,
+                       struct ls_err *err);
+
 /* ---- ocis_people.c */
 int ap_ocis_user_ensure(struct ap_writer *w, const struct cs3_person *person,
                         struct ap_person_id *ret, struct ls_err *err);
@@ -99,27 +110,29 @@ int ap_ocis_share_set(struct ap_writer *w, const struct ap_share_want *want,
 int ap_ocis_share_find(struct ap_writer *w, const struct ap_share_want *want,
                        char ret_id[AP_ID_SIZE], struct ls_err *err);
 int ap_ocis_share_remove(struct ap_writer *w, const struct ap_space *space, const char *sharer,
-                         const char *share_id, struct ls_err *err);
+                         const char *share_id, bool doubtful, struct ls_err *err);
 int ap_ocis_received_set(struct ap_writer *w, const char *recipient, const char *share_id,
-                         enum cs3_share_state state, const char *mount_point, struct ls_err *err);
+                         enum cs3_share_state state, const char *mount_point, bool doubtful,
+                         struct ls_err *err);
 int ap_ocis_link_set(struct ap_writer *w, const struct ap_link_want *want, char link_id[AP_ID_SIZE],
                      bool doubtful, struct ls_err *err);
 int ap_ocis_link_remove(struct ap_writer *w, const struct ap_space *space, const char *sharer,
-                        const char *link_id, struct ls_err *err);
+                        const char *link_id, bool doubtful, struct ls_err *err);
 
 /* ---- ocis_exact.c: the same five, written into the share managers' files */
 int ap_exact_open(struct ap_ocis *ocis, struct ls_err *err);
 int ap_exact_share_set(struct ap_writer *w, const struct ap_share_want *want,
                        char share_id[AP_ID_SIZE], bool doubtful, struct ls_err *err);
 int ap_exact_share_remove(struct ap_writer *w, const struct ap_space *space, const char *sharer,
-                          const char *share_id, struct ls_err *err);
+                          const char *share_id, bool doubtful, struct ls_err *err);
 int ap_exact_share_clear(struct ap_writer *w, const struct ap_share_want *want,
                          const char *share_id, struct ls_err *err);
 int ap_exact_received_set(struct ap_writer *w, const char *recipient, const char *share_id,
-                          enum cs3_share_state state, const char *mount_point, struct ls_err *err);
+                          enum cs3_share_state state, const char *mount_point, bool doubtful,
+                          struct ls_err *err);
 int ap_exact_link_set(struct ap_writer *w, const struct ap_link_want *want,
                       char link_id[AP_ID_SIZE], bool doubtful, struct ls_err *err);
 int ap_exact_link_remove(struct ap_writer *w, const struct ap_space *space, const char *sharer,
-                         const char *link_id, struct ls_err *err);
+                         const char *link_id, bool doubtful, struct ls_err *err);
 
 #endif

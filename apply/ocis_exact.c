@@ -305,12 +305,13 @@ share_drop(struct ap_ocis *ocis, const struct ap_space *space, const struct ap_s
 
 int
 ap_exact_share_remove(struct ap_writer *w, const struct ap_space *space, const char *sharer,
-                      const char *share_id, struct ls_err *err)
+                      const char *share_id, bool doubtful, struct ls_err *err)
 {
     struct ap_ocis *ocis = ap_ocis_of(w);
     struct ap_share_record like = {0}, found;
 
-    (void)sharer; /* the owner of the space takes the grant away, nobody else is asked */
+    (void)doubtful; /* it is looked for in any case */
+    (void)sharer;   /* the owner of the space takes the grant away, nobody else is asked */
     if (ap_share_id_split(share_id, like.storage_id, like.space_id) < 0)
         return ls_fail_cause(err, LS_ERR_POISON, 0, "refused", "no share has such an id");
     if (share_look(ocis, share_id, &like, &found, err) < 0)
@@ -529,7 +530,8 @@ ap_exact_share_set(struct ap_writer *w, const struct ap_share_want *want, char s
 
     if (ap_share_open_check(want->permissions, want->folder, want->expires, &why) == 0)
         return share_set(ap_ocis_of(w), want, share_id, doubtful, err);
-    if (share_id[0] && ap_exact_share_remove(w, want->space, want->sharer, share_id, err) < 0)
+    if (share_id[0] &&
+        ap_exact_share_remove(w, want->space, want->sharer, share_id, false, err) < 0)
         return -1;
     if (err)
         *err = why;
@@ -538,7 +540,8 @@ ap_exact_share_set(struct ap_writer *w, const struct ap_share_want *want, char s
 
 int
 ap_exact_received_set(struct ap_writer *w, const char *recipient, const char *share_id,
-                      enum cs3_share_state state, const char *mount_point, struct ls_err *err)
+                      enum cs3_share_state state, const char *mount_point, bool doubtful,
+                      struct ls_err *err)
 {
     struct ap_ocis *ocis = ap_ocis_of(w);
     const char *mount = state == CS3_SHARE_ACCEPTED ? ap_share_mount_name(mount_point) : NULL;
@@ -546,6 +549,7 @@ ap_exact_received_set(struct ap_writer *w, const char *recipient, const char *sh
     char path[AP_ID_SIZE + 32];
     struct file_change c = {.ssid = ssid, .id = share_id, .state = state};
 
+    (void)doubtful; /* what is right already is not written */
     if (ap_share_id_split(share_id, storage, space) < 0)
         return ls_fail_cause(err, LS_ERR_POISON, 0, "refused", "no share has such an id");
     if (cs3_sign_in(ocis->cs3, recipient, id, err) < 0)
@@ -608,7 +612,8 @@ ap_exact_link_set(struct ap_writer *w, const struct ap_link_want *want, char lin
 
     (void)doubtful; /* by its id every try finds what an earlier one has made */
     if (ap_share_open_check(want->permissions, want->folder, want->expires, &why) < 0) {
-        if (link_id[0] && ap_exact_link_remove(w, want->space, want->sharer, link_id, err) < 0)
+        if (link_id[0] &&
+            ap_exact_link_remove(w, want->space, want->sharer, link_id, false, err) < 0)
             return -1;
         if (err)
             *err = why;
@@ -650,10 +655,11 @@ ap_exact_link_set(struct ap_writer *w, const struct ap_link_want *want, char lin
 
 int
 ap_exact_link_remove(struct ap_writer *w, const struct ap_space *space, const char *sharer,
-                     const char *link_id, struct ls_err *err)
+                     const char *link_id, bool doubtful, struct ls_err *err)
 {
     (void)space;
     (void)sharer;
+    (void)doubtful;
     return change_links(ap_ocis_of(w), drop_link, &(struct file_change){.id = link_id}, err);
 }
 

@@ -76,6 +76,7 @@ ap_share_node_lock(struct ap_ocis *ocis, const char *node_id)
 struct share_search {
     const char *id, *grantee_id; /* one of them */
     bool group, found;
+    int64_t permissions, expires;
     char found_id[AP_ID_SIZE];
 };
 
@@ -91,6 +92,8 @@ share_check(void *arg, const struct cs3_share_info *share)
     if (strlen(share->id) >= AP_ID_SIZE)
         return 0;
     snprintf(search->found_id, sizeof(search->found_id), "%s", share->id);
+    search->permissions = share->permissions;
+    search->expires = share->expires;
     search->found = true;
     return 0;
 }
@@ -251,6 +254,25 @@ share_create(struct ap_ocis *ocis, const struct ap_share_want *want,
     return share_fail(ocis, want, &why, err);
 }
 
+/* It is as it shall be, and its grant, too: nothing needs to be written. 1, 0 or -1. */
+static int
+share_is_right(struct ap_ocis *ocis, const struct ap_share_want *want, const char *share_id,
+               const struct cs3_grant_info *grant, struct ls_err *err)
+{
+    struct cs3_place node = cs3_place_of(want->space, want->node_id, NULL);
+    struct share_search search = {.id = share_id};
+    struct grant_search is = {.want = grant};
+
+    if (share_search(ocis, want, &search, err) < 0)
+        return -1;
+    if (!search.found || search.permissions != grant->permissions ||
+        search.expires != grant->expires)
+        return 0;
+    if (cs3_list_grants(ocis->cs3, want->space->owner, &node, grant_check, &is, err) < 0)
+        return -1;
+    return is.right;
+}
+
 static int
 share_set_locked(struct ap_ocis *ocis, const struct ap_share_want *want, char share_id[AP_ID_SIZE],
                  bool doubtful, struct ls_err *err)
@@ -264,7 +286,15 @@ share_set_locked(struct ap_ocis *ocis, const struct ap_share_want *want, char sh
     struct share_search search = {0};
     char id[AP_ID_SIZE] = "";
     struct ls_err why = {0};
+    int right;
 
+    if (share_id[0] && doubtful) {
+        right = share_is_right(ocis, want, share_id, &grant, &why);
+        if (right < 0)
+            return share_fail(ocis, want, &why, err);
+        if (right)
+            return 0;
+    }
     if (!share_id[0] && doubtful) {
         search = (struct share_search){.grantee_id = want->grantee_id, .group = want->group};
         if (share_search(ocis, want, &search, err) < 0)
@@ -299,7 +329,8 @@ ap_ocis_share_set(struct ap_writer *w, const struct ap_share_want *want, char sh
     int r;
 
     if (ap_share_open_check(want->permissions, want->folder, want->expires, &why) < 0) {
-        if (share_id[0] && ap_ocis_share_remove(w, want->space, want->sharer, share_id, err) < 0)
+        if (share_id[0] &&
+            ap_ocis_share_remove(w, want->space, want->sharer, share_id, false, err) < 0)
             return -1;
         if (err)
             *err = why;
@@ -325,12 +356,19 @@ ap_ocis_share_find(struct ap_writer *w, const struct ap_share_want *want, char r
 
 int
 ap_ocis_share_remove(struct ap_writer *w, const struct ap_space *space, const char *sharer,
-                     const char *share_id, struct ls_err *err)
+                     const char *share_id, bool doubtful, struct ls_err *err)
 {
     struct ap_ocis *ocis = ap_ocis_of(w);
+    struct share_search search = {.id = share_id};
     struct ls_err why = {0};
     int r = -1;
 
+    if (doubtful) { /* the owner of the space is shown whoever's it is */
+        if (cs3_list_shares(ocis->cs3, space->owner, NULL, share_check, &search, err) < 0)
+            return -1;
+        if (!search.found)
+            return 0;
+    }
     if (!ap_share_by_owner(space, sharer))
         r = cs3_remove_share(ocis->cs3, sharer, share_id, &why);
     if (r < 0 && (ap_share_by_owner(space, sharer) || owner_may(&why)))
@@ -361,15 +399,38 @@ ap_share_mount_name(const char *mount_point)
     return slash ? slash + 1 : mount_point;
 }
 
+struct received_search {
+    const char *id, *mount;
+    enum cs3_share_state state;
+    bool right;
+};
+
+static int
+received_check(void *arg, const struct cs3_received_info *received)
+{
+    struct received_search *search = arg;
+
+    if (!strcmp(received->share.id, search->id))
+        search->right = received->state == search->state &&
+                        (!search->mount || !strcmp(received->mount_point, search->mount));
+    return 0;
+}
+
 int
 ap_ocis_received_set(struct ap_writer *w, const char *recipient, const char *share_id,
-                     enum cs3_share_state state, const char *mount_point, struct ls_err *err)
+                     enum cs3_share_state state, const char *mount_point, bool doubtful,
+                     struct ls_err *err)
 {
     struct ap_ocis *ocis = ap_ocis_of(w);
     const char *mount = state == CS3_SHARE_ACCEPTED ? ap_share_mount_name(mount_point) : NULL;
+    struct received_search search = {.id = share_id, .state = state, .mount = mount};
     struct ls_err why = {0};
     char id[AP_ID_SIZE];
 
+    if (doubtful && cs3_list_received(ocis->cs3, recipient, received_check, &search, err) < 0)
+        return -1;
+    if (search.right)
+        return 0;
     if (cs3_update_received(ocis->cs3, recipient, share_id, state, mount, &why) == 0)
         return 0;
     if (ap_cause_is(&why, "gone")) { /* a group of his that his token does not know yet? */
@@ -585,12 +646,18 @@ link_update(struct ap_ocis *ocis, const struct ap_link_want *want, const struct 
 
 static int
 link_remove_locked(struct ap_ocis *ocis, const struct ap_space *space, const char *sharer,
-                   const char *link_id, struct ls_err *err)
+                   const char *link_id, bool doubtful, struct ls_err *err)
 {
     struct link_search search = {.id = link_id};
     struct ls_err why = {0};
     int r = -1;
 
+    if (doubtful) {
+        if (link_search(ocis, space, NULL, sharer, &search, err) < 0)
+            return -1;
+        if (!search.found)
+            return 0;
+    }
     if (!ap_share_by_owner(space, sharer))
         r = cs3_remove_link(ocis->cs3, sharer, link_id, &why);
     if (r < 0 && (ap_share_by_owner(space, sharer) || owner_may(&why)))
@@ -624,7 +691,7 @@ link_make(struct ap_ocis *ocis, const struct ap_link_want *want, const struct cs
         memcpy(ret_id, made.found_id, AP_ID_SIZE);
         return 0;
     }
-    if (link_remove_locked(ocis, want->space, want->sharer, made.found_id, NULL) < 0) {
+    if (link_remove_locked(ocis, want->space, want->sharer, made.found_id, false, NULL) < 0) {
         memcpy(ret_id, made.found_id, AP_ID_SIZE);
         return ls_fail_cause(err, LS_ERR_RETRY, why.code, "timeout", "%s", why.msg);
     }
@@ -672,7 +739,8 @@ ap_ocis_link_set(struct ap_writer *w, const struct ap_link_want *want, char link
     int r;
 
     if (ap_share_open_check(want->permissions, want->folder, want->expires, &why) < 0) {
-        if (link_id[0] && ap_ocis_link_remove(w, want->space, want->sharer, link_id, err) < 0)
+        if (link_id[0] &&
+            ap_ocis_link_remove(w, want->space, want->sharer, link_id, false, err) < 0)
             return -1;
         if (err)
             *err = why;
@@ -686,13 +754,13 @@ ap_ocis_link_set(struct ap_writer *w, const struct ap_link_want *want, char link
 
 int
 ap_ocis_link_remove(struct ap_writer *w, const struct ap_space *space, const char *sharer,
-                    const char *link_id, struct ls_err *err)
+                    const char *link_id, bool doubtful, struct ls_err *err)
 {
     struct ap_ocis *ocis = ap_ocis_of(w);
     int r;
 
     pthread_mutex_lock(&ocis->links);
-    r = link_remove_locked(ocis, space, sharer, link_id, err);
+    r = link_remove_locked(ocis, space, sharer, link_id, doubtful, err);
     pthread_mutex_unlock(&ocis->links);
     return r;
 }

@@ -87,6 +87,33 @@ struct ap_trash_ref {
     const char *relative; /* path below it, "a/b"; NULL or "": the item itself */
 };
 
+/* Where the target has something now. */
+enum ap_found_where {
+    AP_FOUND_AS_KNOWN, /* of a dry run: nobody was asked */
+    AP_FOUND_NOT,
+    AP_FOUND_LIVE,
+    AP_FOUND_TRASHED, /* an item of its own in the trash */
+    AP_FOUND_BELOW,   /* in the trash, below the item that was named */
+};
+struct ap_found {
+    enum ap_found_where where;
+    bool folder;
+    struct ap_node node;        /* LIVE; of the others the size alone, -1 where it is not told */
+    char parent_id[AP_ID_SIZE]; /* LIVE */
+    char name[1024];            /* LIVE; TRASHED: as it was called when it was deleted */
+};
+struct ap_person_found {
+    bool as_known, found;
+    char id[AP_ID_SIZE]; /* of a user or group */
+    bool enabled;        /* of a user */
+    char display_name[512];
+};
+struct ap_space_found {
+    bool as_known, found;
+    struct ap_space space;
+    int64_t quota; /* bytes, -1 no limit, -2 not told */
+};
+
 struct ap_share_want {
     const struct ap_space *space;
     const char *node_id;
@@ -125,6 +152,21 @@ struct ap_writer_ops {
     void (*close)(struct ap_writer *w);
     /* Cheap call that tells whether the target answers; for /readyz and after an outage. */
     int (*ping)(struct ap_writer *w, struct ls_err *err);
+
+    /* ---- looks: what the target has now of what the ledger knows. Nothing is changed, and only an
+     * answer that says so means that something is not there. RETRY "space-gone": the whole space is
+     * not. `below`: where the node lies in the trash as far as is known (top_id NULL: it does not).
+     * `mtime`: the one it was given; the answer has that where the target holds the nearest. */
+    int (*node_look)(struct ap_writer *w, const struct ap_space *space, const char *node_id,
+                     struct ap_trash_ref below, int64_t mtime, struct ap_found *ret,
+                     struct ls_err *err);
+    int (*person_look)(struct ap_writer *w, enum cs3_person_type type, const char *name,
+                       struct ap_person_found *ret, struct ls_err *err);
+    /* found: he is a member. */
+    int (*member_look)(struct ap_writer *w, const char *group_id, const char *user_id,
+                       struct ap_person_found *ret, struct ls_err *err);
+    int (*space_look)(struct ap_writer *w, const char *uid, struct ap_space_found *ret,
+                      struct ls_err *err);
 
     /* ---- people. Found by name first; created when mode is `create`. In mode `match` nothing
      * is changed (enabled, removed, made a member): 0 all the same. */
@@ -180,20 +222,21 @@ struct ap_writer_ops {
     int (*share_find)(struct ap_writer *w, const struct ap_share_want *want,
                       char ret_id[AP_ID_SIZE], struct ls_err *err);
     int (*share_remove)(struct ap_writer *w, const struct ap_space *space, const char *sharer,
-                        const char *share_id, struct ls_err *err);
+                        const char *share_id, bool doubtful, struct ls_err *err);
     /* What a try to make a share with that id may have left of it where share_remove finds none;
      * by node_id, grantee_id, group and sharer. NULL: such a share is made in whole or not. */
     int (*share_clear)(struct ap_writer *w, const struct ap_share_want *want, const char *share_id,
                        struct ls_err *err);
     /* State and mount point of a received share, as its recipient. */
     int (*received_set)(struct ap_writer *w, const char *recipient, const char *share_id,
-                        enum cs3_share_state state, const char *mount_point, struct ls_err *err);
+                        enum cs3_share_state state, const char *mount_point, bool doubtful,
+                        struct ls_err *err);
     /* A doubtful try takes up an unfinished link only, never one for its looks. On RETRY "timeout"
      * link_id may have been filled: the repeat is to get it. */
     int (*link_set)(struct ap_writer *w, const struct ap_link_want *want, char link_id[AP_ID_SIZE],
                     bool doubtful, struct ls_err *err);
     int (*link_remove)(struct ap_writer *w, const struct ap_space *space, const char *sharer,
-                       const char *link_id, struct ls_err *err);
+                       const char *link_id, bool doubtful, struct ls_err *err);
 };
 
 struct ap_writer {

@@ -24,12 +24,17 @@
  *   purge           space, top_id [, relative]
  *   share_set       space, node_id, folder, group, grantee_id, sharer, permissions, expires
  *                   [, share_id] [, doubtful] [, row, ctime, state, mount_point]
- *   share_remove    space, sharer, share_id
+ *   share_remove    space, sharer, share_id [, doubtful]
  *   share_clear     space, sharer, share_id, node_id, group, grantee_id
  *   received_set    recipient, share_id, state ("accepted", "pending", "rejected"), mount_point
+ *                   [, doubtful]
  *   link_set        space, node_id, folder, sharer, permissions, expires, has_password, label
  *                   [, link_id] [, doubtful] [, row, ctime, token, password_hash]
- *   link_remove     space, sharer, link_id
+ *   link_remove     space, sharer, link_id [, doubtful]
+ *   node_look       space, node_id [, top_id, relative] [, mtime]
+ *   person_look     name [, group]
+ *   member_look     group_id, user_id
+ *   space_look      uid
  *   concurrent      calls: [ {...}, ... ]   each in a thread of its own; "results" in their order
  * and for those of the tree [, expect: {...}] (see expect_of), where space is what space_ensure
  * gave, blob is {"home", "relative" [, "size", "sha1", "md5", "adler32"]}, permissions the sum of
@@ -37,10 +42,12 @@
  *
  * Out: {"ok": true, ...} with, by call: "id" (user_ensure, group_ensure, share_set, link_set),
  *   "space" {"storage_id", "space_id", "root_id", "owner"}, "node" {"id", "etag", "sha1", "size",
- *   "mtime"}; or {"ok": false, "kind": "retry"|"poison"|"fatal", "code": n, "cause": "...",
- *   "msg": "..."}, and "node" where a call that failed with "taken" names who holds the name.
- *   Always "calls": {"Stat": 2, "PUT": 1, ...}, what the target was asked for it.
- * Exit status 0 at the end of input; 2 when the configuration or a line cannot be used.
+ *   "mtime"}; a look "where" ("not", "live", "trashed", "below") with "folder", "node",
+ * "parent_id", "name", or "found" with "id", "enabled", "display_name", "space", "quota"; or {"ok":
+ * false, "kind": "retry"|"poison"|"fatal", "code": n, "cause": "...", "msg": "..."}, and "node"
+ * where a call that failed with "taken" names who holds the name. Always "calls": {"Stat": 2,
+ * "PUT": 1, ...}, what the target was asked for it. Exit status 0 at the end of input; 2 when the
+ * configuration or a line cannot be used.
  */
 #include "apply/writer.h"
 #include "common/config.h"
@@ -262,6 +269,50 @@ do_tree(struct ap_writer *w, const char *name, const json_t *in, json_t *out, st
     return r;
 }
 
+static int
+do_looks(struct ap_writer *w, const char *name, const json_t *in, json_t *out, struct ls_err *err)
+{
+    static const char *const places[] = {"as-known", "not", "live", "trashed", "below"};
+    struct ap_space space = space_of(in);
+    struct ap_trash_ref below = {text(in, "top_id"), text(in, "relative")};
+    struct ap_person_found person;
+    struct ap_space_found home;
+    struct ap_found found;
+    int r;
+
+    if (!strcmp(name, "node_look")) {
+        r = w->ops->node_look(w, &space, text_or_empty(in, "node_id"), below,
+                              integer(in, "mtime", 0), &found, err);
+        if (r == 0)
+            json_object_update_new(out, json_pack("{s:s, s:b, s:o, s:s, s:s}", "where",
+                                                  places[found.where], "folder", found.folder,
+                                                  "node", node_json(&found.node), "parent_id",
+                                                  found.parent_id, "name", found.name));
+        return r;
+    }
+    if (!strcmp(name, "space_look")) {
+        r = w->ops->space_look(w, text_or_empty(in, "uid"), &home, err);
+        if (r == 0)
+            json_object_update_new(out, json_pack("{s:b, s:o, s:I}", "found", home.found, "space",
+                                                  space_json(&home.space), "quota",
+                                                  (json_int_t)home.quota));
+        return r;
+    }
+    if (!strcmp(name, "person_look"))
+        r = w->ops->person_look(w, flag(in, "group") ? CS3_GROUP : CS3_USER,
+                                text_or_empty(in, "name"), &person, err);
+    else if (!strcmp(name, "member_look"))
+        r = w->ops->member_look(w, text_or_empty(in, "group_id"), text_or_empty(in, "user_id"),
+                                &person, err);
+    else
+        return 1;
+    if (r == 0)
+        json_object_update_new(out, json_pack("{s:b, s:s, s:b, s:s}", "found", person.found, "id",
+                                              person.id, "enabled", person.enabled, "display_name",
+                                              person.display_name));
+    return r;
+}
+
 static enum cs3_share_state
 state_of(const char *name)
 {
@@ -304,15 +355,15 @@ do_shares(struct ap_writer *w, const char *name, const json_t *in, json_t *out, 
     snprintf(id, sizeof(id), "%s",
              text_or_empty(in, strncmp(name, "link", 4) ? "share_id" : "link_id"));
     if (!strcmp(name, "share_remove"))
-        return w->ops->share_remove(w, &space, share.sharer, id, err);
+        return w->ops->share_remove(w, &space, share.sharer, id, flag(in, "doubtful"), err);
     if (!strcmp(name, "share_clear"))
         return w->ops->share_clear(w, &share, id, err);
     if (!strcmp(name, "link_remove"))
-        return w->ops->link_remove(w, &space, share.sharer, id, err);
+        return w->ops->link_remove(w, &space, share.sharer, id, flag(in, "doubtful"), err);
     if (!strcmp(name, "received_set"))
         return w->ops->received_set(w, text_or_empty(in, "recipient"), id,
                                     state_of(text_or_empty(in, "state")), text(in, "mount_point"),
-                                    err);
+                                    flag(in, "doubtful"), err);
     if (!strcmp(name, "share_set"))
         r = w->ops->share_set(w, &share, id, flag(in, "doubtful"), err);
     else if (!strcmp(name, "link_set"))
@@ -334,6 +385,8 @@ call_do(struct ap_writer *w, const json_t *in)
 
     if (r > 0)
         r = do_tree(w, name, in, out, &err);
+    if (r > 0)
+        r = do_looks(w, name, in, out, &err);
     if (r > 0)
         r = do_shares(w, name, in, out, &err);
     if (r > 0)

@@ -172,6 +172,13 @@ class GraphHandler(web.Handler):
         return self.reply(204)
 
     # ---- spaces
+    def get_drives(self, user, rest, args):
+        space = self.site.store.spaces.get(rest[0].split("$")[-1]) if rest else None
+        if space is None:
+            raise Refused(404, "itemNotFound", "drive not found")
+        return self.reply(200, {"id": rest[0], "driveType": "personal",
+                                "quota": {"total": space.quota or 0}})
+
     def patch_drives(self, user, rest, args):
         space = self.site.store.spaces.get(rest[0].split("$")[-1])
         if space is None:

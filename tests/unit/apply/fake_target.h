@@ -626,13 +626,13 @@ fake_share_clear(struct ap_writer *w, const struct ap_share_want *want, const ch
 
 static int
 fake_share_remove(struct ap_writer *w, const struct ap_space *space, const char *sharer,
-                  const char *share_id, struct ls_err *err)
+                  const char *share_id, bool doubtful, struct ls_err *err)
 {
     struct fake_target *f = fake_of(w);
     bool happens;
     int r = fake_trouble(f, &happens, err), i = fake_share_index(f, share_id);
 
-    (void)space, (void)sharer;
+    (void)space, (void)sharer, (void)doubtful;
     snprintf(f->removed, sizeof(f->removed), "%s", share_id);
     if (happens && i >= 0)
         f->shares[i].used = false;
@@ -641,12 +641,14 @@ fake_share_remove(struct ap_writer *w, const struct ap_space *space, const char 
 
 static int
 fake_received_set(struct ap_writer *w, const char *recipient, const char *share_id,
-                  enum cs3_share_state state, const char *mount_point, struct ls_err *err)
+                  enum cs3_share_state state, const char *mount_point, bool doubtful,
+                  struct ls_err *err)
 {
     struct fake_target *f = fake_of(w);
     bool happens;
     int r = fake_trouble(f, &happens, err), share = atoi(share_id + 1), i;
 
+    (void)doubtful;
     if (r < 0 && !happens)
         return r;
     f->received_sets++;
