@@ -5,6 +5,7 @@
  * planned. The answer goes into the same job; settle.c decides what it means.
  */
 #include "apply/core.h"
+#include "apply/drift.h"
 #include "common/run.h"
 #include <string.h>
 
@@ -22,7 +23,8 @@ run_tree(struct ap_writer *w, struct ap_job *job)
                                 .md5 = op->md5[0] ? op->md5 : NULL,
                                 .adler32 = op->adler32[0] ? op->adler32 : NULL};
     uint32_t ns = ap_mtime_ns(op->etag, op->sha1);
-    const struct ap_expect *expect = NULL; /* whatever is there, the source wins */
+    struct ap_expect room;
+    const struct ap_expect *expect = ap_drift_expect(job, &room);
 
     switch (op->call) {
     case AP_MAKE_FOLDER:

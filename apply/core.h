@@ -19,6 +19,7 @@
 #define AP_LANE_SHARES (-11)
 #define AP_MAX_CHAIN 2100
 #define AP_RETRY_CAUSES 32
+#define AP_ABOVE 16 /* folders around a node that a call is told of */
 /* grants.permissions: the share on record is for a group of that name which is gone */
 #define AP_OTHER_GRANTEE ((int64_t)-1)
 
@@ -30,6 +31,18 @@ struct ap_options {
     int sweep_max_percent;
     int64_t sweep_max_items;
     bool disable_deleted; /* people.on_delete = disable */
+    bool drift_stop;      /* apply.drift = stop */
+};
+
+/* What the node of a call is taken to be, see apply/drift.h. */
+struct ap_was {
+    bool expected, below_known;
+    char parent_id[AP_ID_SIZE], name[AP_NAME_SIZE], sha1[41];
+    int64_t size, deleted_at;
+    uint64_t below;
+    char above[AP_ABOVE][AP_ID_SIZE];
+    int n_above;
+    char trashed[AP_ID_SIZE]; /* answer: who is in the trash */
 };
 
 /* One call, with all it needs; the worker writes the part below "answer" only. */
@@ -44,6 +57,7 @@ struct ap_job {
     struct ap_tree_op op;
     struct ap_space space;
     char node_id[AP_ID_SIZE], parent_id[AP_ID_SIZE], top_id[AP_ID_SIZE], home[4200];
+    struct ap_was was;
     /* people and shares */
     char uid[256], gid[256], display_name[512], mail[512], user_home[4096], quota[64];
     char sharer[256], label[512], mount[2600];

@@ -31,6 +31,9 @@ static const struct {
     {"path-too-long", "the path is too long, or its folders are too deep"},
     {"name", "the row's name is empty or has a slash"},
     {"loop", "the row's parents lead back to itself: occ files:scan --repair at the source"},
+    {"changed-at-target", "somebody has changed it in oCIS since Lockstep wrote it there"},
+    {"moved-at-target", "somebody has moved or renamed it in oCIS"},
+    {"deleted-at-target", "somebody has deleted it in oCIS"},
     {"share-refused", "the target refused the share or link that the row belongs to"},
 };
 

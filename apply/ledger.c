@@ -70,6 +70,9 @@ static const char *const schema =
     "CREATE INDEX IF NOT EXISTS node_fileid ON node(fileid);"
     "CREATE INDEX IF NOT EXISTS node_target ON node(target);"
     "CREATE INDEX IF NOT EXISTS node_place ON node(parent, name, storage);"
+    /* when a call of ours put a node into the trash, by the target's clock; -1: somebody else did
+     */
+    "CREATE TABLE IF NOT EXISTS trashed(node INTEGER PRIMARY KEY, at INT);"
     "CREATE TABLE IF NOT EXISTS space(storage INTEGER PRIMARY KEY, type INT, source_id TEXT,"
     " owner TEXT, reason TEXT, known INT DEFAULT 0, epoch INT, counter INT, part INT, deleted INT,"
     " storage_id TEXT, space_id TEXT, root_id TEXT, ready INT DEFAULT 0, copied INT DEFAULT 0);"
@@ -148,6 +151,8 @@ static const char *const schema =
     "CREATE TABLE IF NOT EXISTS removed(n INTEGER PRIMARY KEY, kind INT, id INT, target TEXT,"
     " storage INT, folder INT);"
     "CREATE INDEX IF NOT EXISTS removed_id ON removed(kind, id);"
+    /* whose drift may be overwritten, in this go */
+    "CREATE TABLE IF NOT EXISTS allowed(kind INT, id INT, PRIMARY KEY(kind, id)) WITHOUT ROWID;"
     /* of those whose record could not be read: where it stood */
     "CREATE TABLE IF NOT EXISTS dead_record(id INTEGER PRIMARY KEY, topic TEXT, partition INT,"
     " offset INT);"
@@ -642,6 +647,14 @@ undead(struct ap_ledger *ledger, struct ap_key key)
     ap_letter_alive(ledger, key);
 }
 
+/* It was looked at and said of this state that the source wins; of no other. */
+static void
+disallow(struct ap_ledger *ledger, struct ap_key key)
+{
+    ap_exec(ledger, "DELETE FROM allowed WHERE kind = ? AND id = ?", "ii", (int64_t)key.kind,
+            key.id);
+}
+
 void
 ap_work_record(struct ap_ledger *ledger, struct ap_key key, int64_t storage, int64_t source_us,
                int64_t ready_at)
@@ -651,6 +664,7 @@ ap_work_record(struct ap_ledger *ledger, struct ap_key key, int64_t storage, int
 
     ap_count(ledger, "in", 1);
     undead(ledger, key);
+    disallow(ledger, key);
     have = ap_work_get(ledger, key, &work);
     ap_latency_begin(ledger->latency, key, have && work.counted);
     if (!have) {
@@ -708,6 +722,7 @@ ap_work_close(struct ap_ledger *ledger, const struct ap_work *work, const char *
     ap_exec(ledger, "DELETE FROM work WHERE kind = ? AND id = ?", "ii", (int64_t)work->key.kind,
             work->key.id);
     undead(ledger, work->key);
+    disallow(ledger, work->key);
     ap_latency_end(ledger->latency, work->key, work->counted && !outcome);
     if (work->counted)
         ap_count(ledger, outcome ? outcome : work->did ? "applied" : "equal", 1);

@@ -117,7 +117,11 @@ static int
 writer_make(struct apply *a, struct ls_err *err)
 {
     const char *name = ls_config_str(a->config, "apply", "writer");
+    const char *drift = ls_config_str(a->config, "apply", "drift");
 
+    if (strcmp(drift, "stop") != 0 && strcmp(drift, "source-wins") != 0)
+        return ls_fail_cause(err, LS_ERR_FATAL, 0, "option",
+                             "[apply] drift is %s; it may be stop or source-wins", drift);
     if (strcmp(name, "ocis-api") == 0)
         return ap_ocis_api_new(a->config, ap_status_call, a->status.metrics, &a->writer, err);
     if (strcmp(name, "null") == 0)
@@ -138,6 +142,7 @@ options_read(const struct ls_config *config, struct ap_options *ret)
         .content_margin_us = 2000000,
         .sweep_max_percent = (int)ls_config_int(config, "apply", "sweep_max_percent"),
         .sweep_max_items = ls_config_int(config, "apply", "sweep_max_items"),
+        .drift_stop = strcmp(ls_config_str(config, "apply", "drift"), "stop") == 0,
         .disable_deleted = strcmp(ls_config_str(config, "people", "on_delete"), "disable") == 0,
     };
     if (ret->retry_first_ms > ret->retry_max_ms)

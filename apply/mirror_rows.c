@@ -38,6 +38,7 @@ static const struct table tables[] = {
      1,
      {"id", "fileid", "storage", "target", "parent", "name", "folder", "sha1", "size", "mtime",
       "etag", "leftover"}},
+    {"trashed", "trashed", NULL, 1, {"node", "at"}},
     {"op",
      "op",
      NULL,

@@ -12,6 +12,9 @@
  * something else, and then nobody comes back to it. INTERNAL says nothing about that, so the tree
  * is asked; and whatever fails between a change and the look at it is "timeout", outcome unknown,
  * which the core repeats as it was until it is settled.
+ *
+ * Before a node is moved, deleted, restored, purged or given another time it is compared with what
+ * the core takes it to be (ocis_drift.c): what somebody else made of it is left as it is.
  */
 #include "apply/ocis_api.h"
 #include "common/log.h"
@@ -123,15 +126,18 @@ not_gone(const struct ls_err *why, struct ls_err *err)
     return -1;
 }
 
-/* RETRY parent-gone unless the folder is there. */
+/* RETRY parent-gone unless the folder is there; POISON deleted-at-target when it is in the trash
+ * and that was not expected. */
 static int
 parent_check(struct ap_ocis *ocis, const struct ap_space *space, const char *parent_id,
-             struct ls_err *err)
+             const struct ap_expect *expect, struct ls_err *err)
 {
     struct cs3_info info;
     int there = ap_look(ocis, space, parent_id, NULL, &info, err);
 
     if (there < 0)
+        return -1;
+    if (!there && ap_drift_gone(ocis, space, NULL, expect, err) < 0)
         return -1;
     if (!there)
         return ls_fail_cause(err, LS_ERR_RETRY, CS3_NOT_FOUND, "parent-gone",
@@ -168,7 +174,6 @@ make_folder(struct ap_writer *w, const struct ap_space *space, const char *paren
     struct cs3_info info;
     int r, there;
 
-    (void)expect;
     (void)doubtful; /* an earlier try's folder is found as any other is */
     if (ap_name_check(name, err) < 0 || ap_parent_id_check(parent_id, err) < 0)
         return -1;
@@ -178,10 +183,10 @@ make_folder(struct ap_writer *w, const struct ap_space *space, const char *paren
         if (there < 0)
             return -1;
         if (!there)
-            return parent_check(ocis, space, parent_id, err) < 0 ? -1 : not_gone(&why, err);
+            return parent_check(ocis, space, parent_id, expect, err) < 0 ? -1 : not_gone(&why, err);
     } else if (r < 0 && !ap_cause_is(&why, "taken")) {
         if ((ap_cause_is(&why, "parent-gone") || ap_cause_is(&why, "gone")) &&
-            parent_check(ocis, space, parent_id, err) < 0)
+            parent_check(ocis, space, parent_id, expect, err) < 0)
             return -1;
         return not_gone(&why, err);
     } else {
@@ -203,16 +208,42 @@ static int
 set_mtime(struct ap_writer *w, const struct ap_space *space, const char *node_id, int64_t mtime,
           uint32_t mtime_ns, const struct ap_expect *expect, struct ls_err *err)
 {
+    struct ap_ocis *ocis = ap_ocis_of(w);
     struct cs3_place place = cs3_place_of(space, node_id, NULL);
+    struct cs3_info info;
+    int there;
 
-    (void)expect;
-    return cs3_set_mtime(ap_ocis_of(w)->cs3, space->owner, &place, mtime, mtime_ns, err);
+    if (expect) {
+        there = ap_look(ocis, space, node_id, NULL, &info, err);
+        if (there < 0 || (!there && ap_drift_gone(ocis, space, node_id, expect, err) < 0))
+            return -1;
+        if (there && info.processing)
+            return ls_fail_cause(err, LS_ERR_RETRY, CS3_TOO_EARLY, "busy",
+                                 "the target still processes an upload to this node");
+        if (there && ap_drift_content(expect, &info))
+            return ap_drift_content_fail(expect, &info, err);
+    }
+    return cs3_set_mtime(ocis->cs3, space->owner, &place, mtime, mtime_ns, err);
+}
+
+/* RETRY gone; POISON deleted-at-target when it is in the trash and that was not expected. */
+static int
+node_gone(struct ap_ocis *ocis, const struct ap_space *space, const char *node_id,
+          const struct ap_expect *expect, struct ls_err *err)
+{
+    struct ap_expect itself = expect ? *expect : (struct ap_expect){0};
+
+    itself.n_above = 0; /* those are around the place where it shall be */
+    if (ap_drift_gone(ocis, space, node_id, expect ? &itself : NULL, err) < 0)
+        return -1;
+    return ls_fail_cause(err, LS_ERR_RETRY, CS3_NOT_FOUND, "gone", "the node is not there");
 }
 
 /* What a Move that failed has met: the node gone, or our own earlier try. */
 static int
 move_sort_out(struct ap_ocis *ocis, const struct ap_space *space, const char *node_id,
-              const char *parent_id, const char *name, const struct ls_err *why, struct ls_err *err)
+              const char *parent_id, const char *name, const struct ap_expect *expect,
+              const struct ls_err *why, struct ls_err *err)
 {
     struct cs3_info info;
     bool internal = ap_cause_is(why, "internal");
@@ -230,8 +261,8 @@ move_sort_out(struct ap_ocis *ocis, const struct ap_space *space, const char *no
         if (there < 0)
             return -1;
         if (!there)
-            return ls_fail_cause(err, LS_ERR_RETRY, why->code, "gone", "the node is not there");
-        if (parent_check(ocis, space, parent_id, err) < 0)
+            return node_gone(ocis, space, node_id, expect, err);
+        if (parent_check(ocis, space, parent_id, expect, err) < 0)
             return -1;
         return not_gone(why, err);
     }
@@ -243,31 +274,23 @@ move_sort_out(struct ap_ocis *ocis, const struct ap_space *space, const char *no
 /* A folder moved below itself wedges the server: it tries. The core never asks for that, but at the
  * target somebody may have moved the new parent into the folder. */
 static int
-inside_check(struct ap_ocis *ocis, const struct ap_space *space, const char *node_id,
+inside_check(struct ap_ocis *ocis, const struct ap_space *space, const struct cs3_info *info,
              const char *parent_id, struct ls_err *err)
 {
-    struct cs3_place node = cs3_place_of(space, node_id, NULL);
+    struct cs3_place node = cs3_place_of(space, info->id, NULL);
     struct cs3_place parent = cs3_place_of(space, parent_id, NULL);
     char *path = NULL, *above = NULL;
-    struct cs3_info info;
-    int r, there;
     size_t n;
+    int r;
 
-    if (!strcmp(parent_id, space->root_id))
-        return 0;
-    there = ap_look(ocis, space, node_id, NULL, &info, err);
-    if (there < 0)
-        return -1;
-    if (!there)
-        return ls_fail_cause(err, LS_ERR_RETRY, CS3_NOT_FOUND, "gone", "the node is not there");
-    if (!info.folder)
+    if (!info->folder || !strcmp(parent_id, space->root_id))
         return 0;
     r = cs3_path(ocis->cs3, space->owner, &node, &above, err);
     if (r == 0)
         r = cs3_path(ocis->cs3, space->owner, &parent, &path, err);
     n = r == 0 ? strlen(above) : 0;
-    if (r == 0 &&
-        (!strcmp(parent_id, node_id) || (!strncmp(path, above, n) && (!path[n] || path[n] == '/'))))
+    if (r == 0 && (!strcmp(parent_id, info->id) ||
+                   (!strncmp(path, above, n) && (!path[n] || path[n] == '/'))))
         r = ls_fail_cause(err, LS_ERR_POISON, 0, "refused",
                           "at the target the new parent lies below the folder itself");
     free(path);
@@ -287,7 +310,6 @@ move(struct ap_writer *w, const struct ap_space *space, const char *node_id, con
     struct cs3_info info;
     int there;
 
-    (void)expect;
     (void)doubtful;
     if (ap_name_check(name, err) < 0 || root_check(space, node_id, err) < 0 ||
         ap_parent_id_check(parent_id, err) < 0)
@@ -300,12 +322,55 @@ move(struct ap_writer *w, const struct ap_space *space, const char *node_id, con
     if (there)
         return ls_fail_cause(err, LS_ERR_RETRY, CS3_ALREADY_EXISTS, "taken",
                              "another node has that name");
-    if (parent_check(ocis, space, parent_id, err) < 0 ||
-        inside_check(ocis, space, node_id, parent_id, err) < 0)
+    there = ap_look(ocis, space, node_id, NULL, &info, err);
+    if (there < 0)
+        return -1;
+    if (!there)
+        return node_gone(ocis, space, node_id, expect, err);
+    if (ap_drift_place(expect, &info, err) < 0)
+        return -1;
+    if (strcmp(parent_id, info.parent_id) != 0 && /* else it has just been seen there */
+        (parent_check(ocis, space, parent_id, expect, err) < 0 ||
+         inside_check(ocis, space, &info, parent_id, err) < 0))
         return -1;
     if (cs3_move(ocis->cs3, space->owner, &from, &to, &why) == 0)
         return 0;
-    return move_sort_out(ocis, space, node_id, parent_id, name, &why, err);
+    return move_sort_out(ocis, space, node_id, parent_id, name, expect, &why, err);
+}
+
+/* Is it, with all that is below it, what is expected? What is not there, the call itself meets. */
+static int
+trash_look(struct ap_ocis *ocis, const struct ap_space *space, const char *node_id,
+           const struct ap_expect *expect, struct ls_err *err)
+{
+    struct cs3_info info;
+    int there;
+
+    if (!expect)
+        return 0;
+    there = ap_look(ocis, space, node_id, NULL, &info, err);
+    if (there <= 0)
+        return there;
+    if (info.processing)
+        return ls_fail_cause(err, LS_ERR_RETRY, CS3_TOO_EARLY, "busy",
+                             "the target still processes an upload to this node");
+    if (ap_drift_place(expect, &info, err) < 0)
+        return -1;
+    if (ap_drift_content(expect, &info))
+        return ap_drift_content_fail(expect, &info, err);
+    return info.folder ? ap_drift_below(ocis, space, node_id, expect, err) : 0;
+}
+
+/* When it was deleted, for the look before it is purged. Without an answer that look has only the
+ * node's id to go by. */
+static void
+trash_time(struct ap_ocis *ocis, const struct ap_space *space, const char *node_id,
+           const struct ap_expect *expect, struct ap_node *ret)
+{
+    struct ap_trash_item item;
+
+    if (expect && ap_trash_item(ocis, space, node_id, &item, NULL) == 0)
+        ret->deleted_at = item.deleted_at;
 }
 
 static int
@@ -319,17 +384,21 @@ trash(struct ap_writer *w, const struct ap_space *space, const char *node_id,
     bool trashed;
     int there;
 
-    (void)expect;
-    (void)ret;
-    (void)doubtful; /* an earlier try's item is found as any other is */
-    if (root_check(space, node_id, err) < 0)
+    if (root_check(space, node_id, err) < 0 || trash_look(ocis, space, node_id, expect, err) < 0)
         return -1;
-    if (cs3_delete(ocis->cs3, space->owner, &place, &why) == 0)
+    if (cs3_delete(ocis->cs3, space->owner, &place, &why) == 0) {
+        trash_time(ocis, space, node_id, expect, ret);
         return 0;
+    }
     if (ap_cause_is(&why, "gone") || ap_cause_is(&why, "internal")) {
         /* An earlier try, or this one, may have happened. */
         if (cs3_in_recycle(ocis->cs3, space->owner, space, node_id, &trashed, err) < 0)
             return ap_unknown(err);
+        /* An earlier try's item is found as any other is; without one somebody else was faster. */
+        if (trashed && (doubtful || ap_cause_is(&why, "internal")))
+            trash_time(ocis, space, node_id, expect, ret);
+        else if (trashed && expect)
+            ret->deleted_at = -1;
         if (trashed)
             return 0;
         there = ap_look(ocis, space, node_id, NULL, &info, err);
@@ -358,8 +427,9 @@ recycle_key(struct ap_trash_ref ref)
 
 static int
 restore_place_check(struct ap_ocis *ocis, const struct ap_space *space, const char *top_id,
-                    bool whole, const char *parent_id, const char *name, bool doubtful,
-                    struct ap_node *ret, struct ls_err *err)
+                    bool whole, const char *parent_id, const char *name,
+                    const struct ap_expect *expect, bool doubtful, struct ap_node *ret,
+                    struct ls_err *err)
 {
     struct cs3_info info;
     int there = ap_look(ocis, space, parent_id, name, &info, err);
@@ -367,7 +437,7 @@ restore_place_check(struct ap_ocis *ocis, const struct ap_space *space, const ch
     if (there < 0)
         return -1;
     if (!there)
-        return parent_check(ocis, space, parent_id, err);
+        return parent_check(ocis, space, parent_id, expect, err);
     ap_node_fill(ret, &info);
     /* The ids of what lies below a trashed folder are not known here: after a doubtful try, what
      * is at the place is what was restored; the core has nothing else going on there. */
@@ -424,11 +494,40 @@ in_trash(struct ap_ocis *ocis, const struct ap_space *space, const char *key, st
     return r;
 }
 
+/* The item is not in the trash: has somebody taken it out? Then it is brought to its place, unless
+ * it was expected in the trash. */
+static int
+out_already(struct ap_ocis *ocis, const struct ap_space *space, const char *key,
+            const char *parent_id, const char *name, const struct ap_expect *expect,
+            const struct ls_err *why, struct ls_err *err)
+{
+    struct cs3_place from = cs3_place_of(space, key, NULL);
+    struct cs3_place to = cs3_place_of(space, parent_id, name);
+    struct cs3_info info;
+    int there = 0;
+
+    if (!strchr(key, '/'))
+        there = ap_look(ocis, space, key, NULL, &info, err);
+    if (there < 0)
+        return -1;
+    if (!there)
+        return ls_fail_cause(err, LS_ERR_RETRY, why->code, "gone",
+                             "the item is not in the trash: %.150s", why->msg);
+    if (expect)
+        return ls_fail_cause(err, LS_ERR_POISON, 0, "moved-at-target",
+                             "somebody has taken it out of the trash there, as \"%.120s\"",
+                             info.name);
+    if (parent_check(ocis, space, parent_id, expect, err) < 0 ||
+        inside_check(ocis, space, &info, parent_id, err) < 0)
+        return -1;
+    return cs3_move(ocis->cs3, space->owner, &from, &to, err);
+}
+
 /* A restore that failed although the place was free. 1: it has happened all the same. */
 static int
 restore_sort_out(struct ap_ocis *ocis, const struct ap_space *space, const char *key,
-                 const char *parent_id, const char *name, const struct ls_err *why,
-                 struct ls_err *err)
+                 const char *parent_id, const char *name, const struct ap_expect *expect,
+                 const struct ls_err *why, struct ls_err *err)
 {
     struct cs3_info info;
     int there;
@@ -445,9 +544,8 @@ restore_sort_out(struct ap_ocis *ocis, const struct ap_space *space, const char 
         if (there < 0)
             return ap_unknown(err);
         if (!there)
-            return ls_fail_cause(err, LS_ERR_RETRY, why->code, "gone",
-                                 "the item is not in the trash: %.150s", why->msg);
-        if (parent_check(ocis, space, parent_id, err) < 0)
+            return out_already(ocis, space, key, parent_id, name, expect, why, err);
+        if (parent_check(ocis, space, parent_id, expect, err) < 0)
             return -1;
         return not_gone(why, err);
     }
@@ -469,19 +567,21 @@ restore(struct ap_writer *w, const struct ap_space *space, struct ap_trash_ref f
     struct cs3_info info;
     int r, there;
 
-    (void)expect;
     if (ap_name_check(name, err) < 0 || root_check(space, from.top_id, err) < 0 ||
         ap_parent_id_check(parent_id, err) < 0)
         return -1;
-    r = restore_place_check(ocis, space, from.top_id, whole, parent_id, name, doubtful, ret, err);
+    r = restore_place_check(ocis, space, from.top_id, whole, parent_id, name, expect, doubtful, ret,
+                            err);
     if (r)
         return r < 0 ? -1 : 0;
+    if (ap_drift_item(ocis, space, from.top_id, expect, err) < 0)
+        return -1;
     key = recycle_key(from);
     if (!key)
         return ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
     r = cs3_restore(ocis->cs3, space->owner, space, key, &to, &why);
     if (r < 0)
-        r = restore_sort_out(ocis, space, key, parent_id, name, &why, err);
+        r = restore_sort_out(ocis, space, key, parent_id, name, expect, &why, err);
     free(key);
     if (r < 0)
         return -1;
@@ -505,8 +605,8 @@ purge(struct ap_writer *w, const struct ap_space *space, struct ap_trash_ref wha
     bool trashed;
     int r;
 
-    (void)expect;
-    if (root_check(space, what.top_id, err) < 0)
+    if (root_check(space, what.top_id, err) < 0 ||
+        ap_drift_item(ocis, space, what.top_id, expect, err) < 0)
         return -1;
     key = recycle_key(what);
     if (!key)

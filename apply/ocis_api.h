@@ -58,6 +58,31 @@ int ap_name_check(const char *name, struct ls_err *err);
 int ap_parent_id_check(const char *parent_id, struct ls_err *err);
 void ap_node_fill(struct ap_node *node, const struct cs3_info *info);
 
+/* ---- ocis_drift.c; expect NULL: 0, nothing is asked */
+/* Has the file another content than is expected? */
+bool ap_drift_content(const struct ap_expect *expect, const struct cs3_info *info);
+/* POISON changed-at-target */
+int ap_drift_content_fail(const struct ap_expect *expect, const struct cs3_info *info,
+                          struct ls_err *err);
+/* POISON moved-at-target, or 0 */
+int ap_drift_place(const struct ap_expect *expect, const struct cs3_info *info, struct ls_err *err);
+/* The node, or (node_id NULL) the first of expect->above, is not there. POISON deleted-at-target
+ * when it or a folder around it lies in the trash; 0: in no trash. */
+int ap_drift_gone(struct ap_ocis *ocis, const struct ap_space *space, const char *node_id,
+                  const struct ap_expect *expect, struct ls_err *err);
+/* Lists all that is below a folder. POISON changed-at-target, or 0. */
+int ap_drift_below(struct ap_ocis *ocis, const struct ap_space *space, const char *folder_id,
+                   const struct ap_expect *expect, struct ls_err *err);
+struct ap_trash_item {
+    bool found, folder;
+    int64_t size, deleted_at; /* 0: not known */
+};
+int ap_trash_item(struct ap_ocis *ocis, const struct ap_space *space, const char *top_id,
+                  struct ap_trash_item *ret, struct ls_err *err);
+/* POISON when that item of the trash is not the one that our own call made; 0 also for none. */
+int ap_drift_item(struct ap_ocis *ocis, const struct ap_space *space, const char *top_id,
+                  const struct ap_expect *expect, struct ls_err *err);
+
 /* ---- ocis_content.c */
 void ap_ocis_processing_free(struct ap_ocis *ocis);
 int ap_ocis_put_file(struct ap_writer *w, const struct ap_space *space, const char *node_id,

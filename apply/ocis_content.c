@@ -11,6 +11,9 @@
  * mtime have one etag, and a third fails (HTTP 500): a new content never gets the mtime of the one
  * it replaces.
  *
+ * A node that is known is compared with what the core takes it to be, and the upload carries the
+ * etag that it had then: what somebody else has put there is never overwritten unseen.
+ *
  * A target that is killed leaves nodes "processing" for ever; deleting them is refused, uploading
  * over them works. But a long backlog looks the same, and uploading again would make it longer. So
  * a node counts as stuck when an upload that began a minute later is ready, or, where nothing else
@@ -48,7 +51,9 @@ struct put {
     const struct ap_blob_want *want;
     int64_t mtime;
     uint32_t mtime_ns;
-    bool doubtful; /* an earlier try may have arrived */
+    const struct ap_expect *expect; /* NULL: whatever it has, the source wins */
+    bool doubtful;                  /* an earlier try may have arrived */
+    char seen[64];                  /* the etag that the node had when it was compared */
 };
 
 static struct cs3_place
@@ -118,6 +123,26 @@ mtime_is(const struct put *put, const struct cs3_info *info)
     cs3_mtime_text(put->mtime, put->mtime_ns, want, sizeof(want));
     cs3_mtime_text(info->mtime, info->mtime_ns, is, sizeof(is));
     return !strcmp(want, is);
+}
+
+/* What a doubtful try may have put into a node that it knows: by its time, the same or the next
+ * nanosecond (ap_ocis_put_file). Its content may be another by now, where the row has no SHA1. */
+static bool
+is_earlier_try(const struct put *put, const struct cs3_info *info)
+{
+    struct put next = *put;
+
+    next.mtime_ns = (put->mtime_ns + 1) % 1000000000u;
+    return put->doubtful && (mtime_is(put, info) || mtime_is(&next, info));
+}
+
+/* POISON changed-at-target where somebody else has put another content into the node. */
+static int
+drift_check(const struct put *put, const struct cs3_info *info, struct ls_err *err)
+{
+    if (!put->node_id || !ap_drift_content(put->expect, info) || is_earlier_try(put, info))
+        return 0;
+    return ap_drift_content_fail(put->expect, info, err);
 }
 
 /* The content is right; now the time. */
@@ -212,8 +237,11 @@ ap_ocis_processing_free(struct ap_ocis *ocis)
 static bool
 may_go_over(const struct put *put, const struct cs3_info *info)
 {
-    return (put->node_id || (!info->folder && mtime_is(put, info))) &&
-           is_stuck(put->ocis, info->id);
+    bool ours = put->node_id ? !put->expect || !ap_drift_content(put->expect, info) ||
+                                   is_earlier_try(put, info)
+                             : !info->folder && mtime_is(put, info);
+
+    return ours && is_stuck(put->ocis, info->id);
 }
 
 /* What a doubtful try has made, known by the source's time to the nanosecond. Only for a row
@@ -227,14 +255,19 @@ is_our_own(const struct put *put, const struct cs3_info *info)
 
 /* Looks; 1: done, 0: not there or another content, -1: err. For a new file another content is
  * "taken"; what is being processed is left alone, unless it is stuck: then ret_over (may be NULL)
- * gets the node to upload over. */
+ * gets the node to upload over. At 0 with a node that is known, ret_info (may be NULL) gets what it
+ * is, as was expected. */
 static int
-settle_by_looking(const struct put *put, struct ap_node *ret, char *ret_over, struct ls_err *err)
+settle_by_looking(const struct put *put, struct ap_node *ret, char *ret_over,
+                  struct cs3_info *ret_info, struct ls_err *err)
 {
     struct cs3_info info;
     int there = look(put, &info, err), same;
 
     if (there <= 0) {
+        if (there == 0 && put->node_id &&
+            ap_drift_gone(put->ocis, put->space, put->node_id, put->expect, err) < 0)
+            return -1;
         if (there == 0 && put->node_id)
             return ls_fail_cause(err, LS_ERR_RETRY, CS3_NOT_FOUND, "gone", "the node is not there");
         return there;
@@ -260,6 +293,10 @@ settle_by_looking(const struct put *put, struct ap_node *ret, char *ret_over, st
         return ls_fail_cause(err, LS_ERR_RETRY, CS3_ALREADY_EXISTS, "taken",
                              "another node has that name");
     }
+    if (drift_check(put, &info, err) < 0)
+        return -1;
+    if (ret_info)
+        *ret_info = info;
     return 0;
 }
 
@@ -331,7 +368,8 @@ upload_once(const struct put *put, struct ap_node *ret, struct ls_err *err)
     struct cs3_upload upload = {.mtime = put->mtime,
                                 .mtime_ns = put->mtime_ns,
                                 .sha1 = put->want->sha1,
-                                .if_not_exist = !put->node_id};
+                                .if_not_exist = !put->node_id,
+                                .if_match = put->seen[0] ? put->seen : NULL};
     int64_t began_ms = ls_mono_ms();
     int r = -1;
 
@@ -362,6 +400,8 @@ parent_look(const struct put *put, const struct ls_err *why, struct ls_err *err)
     int there = ap_look(put->ocis, put->space, put->parent_id, NULL, &info, err);
 
     if (there < 0)
+        return -1;
+    if (!there && ap_drift_gone(put->ocis, put->space, NULL, put->expect, err) < 0)
         return -1;
     if (!there || !info.folder)
         return ls_fail_cause(err, LS_ERR_RETRY, why->code, "parent-gone",
@@ -397,7 +437,7 @@ upload_sort_out(const struct put *put, const struct ls_err *why, struct ap_node 
     for (size_t i = 0; i < sizeof(look_into) / sizeof(look_into[0]); i++)
         looked = looked || ap_cause_is(why, look_into[i]);
     if (looked) {
-        r = settle_by_looking(&now, ret, ret_over, &seen);
+        r = settle_by_looking(&now, ret, ret_over, NULL, &seen);
         if (r < 0) {
             if (now.doubtful && hides(put, why, &seen))
                 ap_unknown(&seen);
@@ -425,26 +465,36 @@ ap_ocis_put_file(struct ap_writer *w, const struct ap_space *space, const char *
                  struct ap_node *ret, struct ls_err *err)
 {
     char over[AP_ID_SIZE] = "", stuck[AP_ID_SIZE] = "";
-    struct put put = {ap_ocis_of(w), space, node_id,  parent_id, name,
-                      blob,          mtime, mtime_ns, doubtful};
+    struct put put = {.ocis = ap_ocis_of(w),
+                      .space = space,
+                      .node_id = node_id,
+                      .parent_id = parent_id,
+                      .name = name,
+                      .want = blob,
+                      .mtime = mtime,
+                      .mtime_ns = mtime_ns,
+                      .expect = expect,
+                      .doubtful = doubtful};
     struct ls_err why = {0};
-    struct cs3_info info;
+    struct cs3_info info = {0};
     int r;
 
-    (void)expect;
     if (!node_id && (ap_name_check(name, err) < 0 || chunk_check(name, err) < 0 ||
                      ap_parent_id_check(parent_id, err) < 0))
         return -1;
     if (node_id || doubtful) {
-        r = settle_by_looking(&put, ret, over, err);
+        r = settle_by_looking(&put, ret, over, &info, err);
         if (r)
             return r < 0 ? -1 : 0;
         if (over[0])
             put.node_id = over;
     }
-    if (put.node_id && ap_look(put.ocis, space, put.node_id, NULL, &info, NULL) == 1 &&
-        mtime_is(&put, &info))
+    if (over[0] && ap_look(put.ocis, space, over, NULL, &info, NULL) != 1)
+        info.id[0] = '\0';
+    if (put.node_id && info.id[0] && mtime_is(&put, &info))
         put.mtime_ns = (put.mtime_ns + 1) % 1000000000u;
+    if (expect && !over[0] && node_id) /* who comes between the look and the upload is not lost */
+        snprintf(put.seen, sizeof(put.seen), "%s", info.etag);
     for (int try = 0; try < 2; try++) { /* a token may be refused once */
         r = upload_once(&put, ret, &why);
         if (r == 0)
@@ -457,6 +507,7 @@ ap_ocis_put_file(struct ap_writer *w, const struct ap_space *space, const char *
     if (!stuck[0])
         return 0;
     put.node_id = stuck;
+    put.seen[0] = '\0';
     put.mtime_ns = (put.mtime_ns + 1) % 1000000000u;
     if (upload_once(&put, ret, &why) == 0)
         return 0;

@@ -9,6 +9,7 @@
  * to open, no new one); a first snapshot that is under way (who waits for its end goes on waiting).
  */
 #include "apply/replay.h"
+#include "apply/drift.h"
 #include "apply/letters.h"
 #include "common/log.h"
 #include "common/run.h"
@@ -121,9 +122,11 @@ out_of_dead(struct ap_core *core, struct ap_key key)
 static void
 reopen(struct ap_core *core, struct ap_key key, const struct known *known)
 {
-    bool was_dead = ap_is_dead(core->ledger, key), counted = out_of_dead(core, key);
+    bool was_dead = ap_is_dead(core->ledger, key), counted;
     struct ap_work work;
 
+    ap_drift_allow(core, key);
+    counted = out_of_dead(core, key);
     if (key.kind == AP_SHARE)
         ap_share_touch(core, key.id, now_ms());
     ap_work_open(core->ledger, key, known->lane, now_ms());

@@ -9,6 +9,7 @@
  * name is held; a wait for somebody who is not open opens him.
  */
 #include "apply/core.h"
+#include "apply/drift.h"
 #include "common/log.h"
 #include "common/run.h"
 #include <stddef.h>
@@ -139,6 +140,7 @@ job_fill(struct ap_core *core, struct ap_job *job, struct ls_err *err)
     if (has_place(job->call))
         chain_add(core, job, job->op.parent);
     chain_add(core, job, job->op.node);
+    ap_drift_fill(core, job);
     if (job->call != AP_PUT_FILE || !core->config)
         return true;
     sqlite3_stmt *s = ap_query(core->ledger, "SELECT home FROM person WHERE type = 0 AND uid = ?",
@@ -177,6 +179,8 @@ ap_work_dead(struct ap_core *core, const struct ap_work *work, const char *cause
             " counted = max(counted, excluded.counted)",
             "iissiii", (int64_t)work->key.kind, work->key.id, cause, message,
             (int64_t)work->attempts + work->tries, (int64_t)work->counted, ls_now_us());
+    ap_exec(core->ledger, "DELETE FROM allowed WHERE kind = ? AND id = ?", "ii",
+            (int64_t)work->key.kind, work->key.id);
     ap_wake(core->ledger, work->key);
 }
 
@@ -305,6 +309,8 @@ park(struct ap_core *core, struct ap_work *work, const struct ap_next *next)
         work->trouble = true;
         snprintf(work->cause, sizeof(work->cause), "%s",
                  strcmp(next->cause, "only-copy") == 0 ? "copy-kept" : "parent-dead");
+        if (strcmp(next->cause, "only-copy") != 0)
+            ap_drift_cause_of(core, next->on, work->cause, sizeof(work->cause));
     } else if (!is_open && listed(active_causes, next->cause)) {
         ap_work_open(core->ledger, next->on,
                      next->on.kind == AP_SPACE    ? AP_LANE_SPACES

@@ -9,6 +9,7 @@
  * target no longer has is forgotten after three tries and made again.
  */
 #include "apply/core.h"
+#include "apply/drift.h"
 #include "common/log.h"
 #include "common/run.h"
 #include <stdio.h>
@@ -37,6 +38,11 @@ node_forget(struct ap_core *core, int64_t id)
             " JOIN node n ON n.id = b.id JOIN desired d ON d.fileid = n.fileid"
             " WHERE n.leftover = 0 AND d.deleted = 0 ON CONFLICT(kind, id) DO NOTHING",
             "ii", id, now_ms());
+    ap_exec(core->ledger,
+            "WITH RECURSIVE below(id) AS (SELECT ?1 UNION ALL SELECT n.id FROM node n"
+            " JOIN below b ON n.parent = b.id) DELETE FROM trashed WHERE node IN"
+            " (SELECT id FROM below)",
+            "i", id);
     ap_exec(core->ledger,
             "WITH RECURSIVE below(id) AS (SELECT ?1 UNION ALL SELECT n.id FROM node n"
             " JOIN below b ON n.parent = b.id) DELETE FROM node WHERE id IN (SELECT id FROM below)",
@@ -99,10 +105,12 @@ tree_done(struct ap_core *core, const struct ap_job *job)
         break;
     case AP_TRASH:
         ap_exec(core->ledger, "UPDATE node SET parent = -1 WHERE id = ?", "i", op->node);
+        ap_drift_deleted_at(core, op->node, job->node.deleted_at);
         break;
     case AP_RESTORE:
         ap_exec(core->ledger, "UPDATE node SET parent = ?, name = ? WHERE id = ?", "isi",
                 op->parent, op->name, op->node);
+        ap_drift_deleted_at(core, op->node, 0);
         if (job->node.id[0])
             ap_exec(core->ledger, "UPDATE node SET target = ? WHERE id = ?", "si", job->node.id,
                     op->node);
@@ -334,6 +342,20 @@ not_twice(struct ap_core *core, struct ap_job *job)
                                     "the user found for %s is another one's", job->uid);
 }
 
+/* A folder around it is in the trash, and a dead letter: by the next look it is waited for. */
+static void
+waits_for_folder(struct ap_core *core, const struct ap_job *job, struct ap_work *work)
+{
+    work->state = AP_READY;
+    work->trouble = true;
+    work->doubt = false;
+    work->attempts++;
+    work->ready_at =
+        now_ms() + (work->attempts > 1 ? ap_backoff(&core->options, work->attempts) : 0);
+    snprintf(work->cause, sizeof(work->cause), "%s", job->err.cause);
+    ap_work_save(core->ledger, work);
+}
+
 static void
 job_done(struct ap_core *core, struct ap_job *job)
 {
@@ -368,6 +390,13 @@ job_done(struct ap_core *core, struct ap_job *job)
     if (tree)
         ap_exec(core->ledger, "DELETE FROM op WHERE id = ?", "i", job->op_id);
     have = ap_work_get(core->ledger, job->who, &work);
+    if (tree && job->result != 0 && is_cause(job, "deleted-at-target") &&
+        ap_drift_trashed(core, job)) {
+        if (have)
+            waits_for_folder(core, job, &work);
+        ap_job_forget(core, job);
+        return;
+    }
     if (have && job->result != 0 && job->err.kind == LS_ERR_POISON) {
         ls_log_err(LS_WARN, "refused", &job->err);
         ap_work_dead(core, &work, job->err.cause[0] ? job->err.cause : "refused", job->err.msg);

@@ -199,7 +199,8 @@ site_remove_files(struct site *s)
 static void
 site_open_target(struct site *s)
 {
-    static const struct ap_options options = {.workers = 8,
+    static const struct ap_options options = {.drift_stop = true,
+                                              .workers = 8,
                                               .retry_first_ms = 1,
                                               .retry_max_ms = 2,
                                               .content_tries = 1000000,

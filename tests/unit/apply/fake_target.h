@@ -6,6 +6,7 @@
 #ifndef FAKE_TARGET_H
 #define FAKE_TARGET_H
 
+#include "apply/drift.h"
 #include "apply/writer.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +21,7 @@ struct fake_node {
     int parent; /* index; 0: the space's root */
     char name[300];
     char sha1[41];
-    int64_t mtime, size;
+    int64_t mtime, size, deleted_at;
     uint32_t ns;
 };
 
@@ -67,6 +68,7 @@ struct fake_target {
     /* the content of the source, asked by path; NULL: not there */
     const char *(*content)(void *arg, const char *home_owner, const char *relative);
     void *content_arg;
+    int64_t clock; /* of deletions */
     int calls, moves, puts, makes, trashes, purges, restores, mtimes, share_sets, received_sets;
     int link_sets, broken;    /* broken: something that must never be asked for */
     char what[100];           /* ... the last of it */
@@ -156,24 +158,6 @@ fake_answer(struct fake_target *f, int i, struct ap_node *ret)
     ret->mtime = f->nodes[i].mtime;
 }
 
-/* Index of the parent, 0 for the root; -1 with err. */
-static int
-fake_parent(struct fake_target *f, const struct ap_space *space, const char *id, struct ls_err *err)
-{
-    int i = fake_index(f, id);
-
-    if (strcmp(id, space->root_id) == 0)
-        return 0;
-    if (i == 0)
-        return ls_fail_cause(err, LS_ERR_RETRY, 0, "parent-gone", "no parent %s", id);
-    if (fake_in_trash(f, i) || !f->nodes[i].folder ||
-        strcmp(f->nodes[i].space, space->space_id) != 0) {
-        fake_broken(f, "parent", id);
-        return ls_fail_cause(err, LS_ERR_RETRY, 0, "parent-gone", "parent %s is no place", id);
-    }
-    return i;
-}
-
 static int
 fake_add(struct fake_target *f, const struct ap_space *space, int parent, const char *name,
          bool folder)
@@ -188,6 +172,99 @@ fake_add(struct fake_target *f, const struct ap_space *space, int parent, const 
     return i;
 }
 
+/* ---- what is expected of a node */
+
+static int
+fake_drifted(struct ls_err *err, const char *cause, const char *what)
+{
+    return ls_fail_cause(err, LS_ERR_POISON, 0, cause, "%.60s", what);
+}
+
+/* It, or the folder for it (i 0), is not live: who of those expected around it is in the trash? */
+static int
+fake_drift_gone(struct fake_target *f, int i, const struct ap_expect *expect, struct ls_err *err)
+{
+    int above = expect && expect->n_above ? fake_index(f, expect->above[0]) : 0;
+
+    for (int at = i ? i : above; expect && at > 0; at = f->nodes[at].parent)
+        if (f->nodes[at].trashed) {
+            snprintf(expect->ret_trashed, AP_ID_SIZE, "n%d", at);
+            return fake_drifted(err, "deleted-at-target", f->nodes[at].name);
+        }
+    return 0;
+}
+
+static int
+fake_drift_place(struct fake_target *f, int i, const struct ap_space *space,
+                 const struct ap_expect *expect, struct ls_err *err)
+{
+    char parent[AP_ID_SIZE];
+
+    snprintf(parent, sizeof(parent), "n%d", f->nodes[i].parent);
+    if (!expect || !expect->parent_id ||
+        (strcmp(f->nodes[i].parent ? parent : space->root_id, expect->parent_id) == 0 &&
+         strcmp(f->nodes[i].name, expect->name) == 0))
+        return 0;
+    return fake_drifted(err, "moved-at-target", f->nodes[i].name);
+}
+
+static int
+fake_drift_content(struct fake_target *f, int i, const struct ap_expect *expect, struct ls_err *err)
+{
+    if (!expect || f->nodes[i].folder || strcmp(f->nodes[i].sha1, expect->sha1) == 0)
+        return 0;
+    return fake_drifted(err, "changed-at-target", f->nodes[i].name);
+}
+
+static int
+fake_drift_below(struct fake_target *f, int top, const struct ap_expect *expect, struct ls_err *err)
+{
+    char id[AP_ID_SIZE], up[AP_ID_SIZE];
+    uint64_t sum = 0;
+
+    if (!expect || !expect->below_known || !f->nodes[top].folder)
+        return 0;
+    for (int i = 1; i < f->n_nodes; i++) {
+        if (!f->nodes[i].used || i == top || !fake_within(f, i, top))
+            continue;
+        snprintf(id, sizeof(id), "n%d", i);
+        snprintf(up, sizeof(up), "n%d", f->nodes[i].parent);
+        sum += ap_drift_mark(id, up, f->nodes[i].name, f->nodes[i].folder ? "" : f->nodes[i].sha1,
+                             f->nodes[i].folder ? 0 : f->nodes[i].size);
+    }
+    return sum == expect->below ? 0 : fake_drifted(err, "changed-at-target", f->nodes[top].name);
+}
+
+static int
+fake_drift_item(struct fake_target *f, int top, const struct ap_expect *expect, struct ls_err *err)
+{
+    if (!expect || !expect->deleted_at || f->nodes[top].deleted_at == expect->deleted_at)
+        return 0;
+    return fake_drifted(err, expect->deleted_at < 0 ? "deleted-at-target" : "changed-at-target",
+                        f->nodes[top].name);
+}
+
+/* Index of the parent, 0 for the root; -1 with err. */
+static int
+fake_parent(struct fake_target *f, const struct ap_space *space, const char *id,
+            const struct ap_expect *expect, struct ls_err *err)
+{
+    int i = fake_index(f, id);
+
+    if (strcmp(id, space->root_id) == 0)
+        return 0;
+    if (i == 0)
+        return ls_fail_cause(err, LS_ERR_RETRY, 0, "parent-gone", "no parent %s", id);
+    if (fake_in_trash(f, i) && fake_drift_gone(f, 0, expect, err) < 0)
+        return -1;
+    if (fake_in_trash(f, i) || !f->nodes[i].folder ||
+        strcmp(f->nodes[i].space, space->space_id) != 0) {
+        fake_broken(f, "parent", id);
+        return ls_fail_cause(err, LS_ERR_RETRY, 0, "parent-gone", "parent %s is no place", id);
+    }
+    return i;
+}
+
 /* ---- the tree */
 
 static int
@@ -199,10 +276,9 @@ fake_make_folder(struct ap_writer *w, const struct ap_space *space, const char *
     bool happens;
     int r = fake_trouble(f, &happens, err), i, parent;
 
-    (void)expect;
     if (r < 0 && !happens)
         return r;
-    if ((parent = fake_parent(f, space, parent_id, err)) < 0)
+    if ((parent = fake_parent(f, space, parent_id, expect, err)) < 0)
         return -1;
     i = fake_child(f, space->space_id, parent, name);
     if (i != 0 && !(doubtful && f->nodes[i].folder)) {
@@ -229,15 +305,21 @@ fake_put_file(struct ap_writer *w, const struct ap_space *space, const char *nod
     bool happens;
     int r = fake_trouble(f, &happens, err), i = 0, parent = 0;
 
-    (void)expect;
     if (r < 0 && !happens)
         return r;
+    if (node_id && (i = fake_index(f, node_id)) != 0 && fake_in_trash(f, i) &&
+        fake_drift_gone(f, i, expect, err) < 0)
+        return -1;
+    if (node_id && (i = fake_index(f, node_id)) != 0 &&
+        !(doubtful && f->nodes[i].mtime == mtime && f->nodes[i].ns == mtime_ns) &&
+        fake_drift_content(f, i, expect, err) < 0)
+        return -1;
     if (node_id && ((i = fake_index(f, node_id)) == 0 || fake_in_trash(f, i))) {
         fake_broken(f, "put_file", node_id ? node_id : name);
         return ls_fail_cause(err, LS_ERR_RETRY, 0, "gone", "no node %s", node_id);
     }
     if (!node_id) {
-        if ((parent = fake_parent(f, space, parent_id, err)) < 0)
+        if ((parent = fake_parent(f, space, parent_id, expect, err)) < 0)
             return -1;
         i = fake_child(f, space->space_id, parent, name);
         if (i != 0 && doubtful && f->nodes[i].mtime == mtime && f->nodes[i].ns == mtime_ns) {
@@ -275,12 +357,14 @@ fake_set_mtime(struct ap_writer *w, const struct ap_space *space, const char *no
     bool happens;
     int r = fake_trouble(f, &happens, err), i = fake_index(f, node_id);
 
-    (void)expect;
     (void)space;
     if (r < 0 && !happens)
         return r;
     if (i == 0)
         return ls_fail_cause(err, LS_ERR_RETRY, 0, "gone", "no node %s", node_id);
+    if ((fake_in_trash(f, i) && fake_drift_gone(f, i, expect, err) < 0) ||
+        fake_drift_content(f, i, expect, err) < 0)
+        return -1;
     f->mtimes++;
     f->nodes[i].mtime = mtime;
     f->nodes[i].ns = mtime_ns;
@@ -296,18 +380,23 @@ fake_move(struct ap_writer *w, const struct ap_space *space, const char *node_id
     bool happens;
     int r = fake_trouble(f, &happens, err), i = fake_index(f, node_id), parent, there;
 
-    (void)expect;
     if (r < 0 && !happens)
         return r;
+    if (i != 0 && f->nodes[i].trashed && expect) {
+        snprintf(expect->ret_trashed, AP_ID_SIZE, "n%d", i);
+        return fake_drifted(err, "deleted-at-target", f->nodes[i].name);
+    }
     if (i == 0 || fake_in_trash(f, i)) {
         fake_broken(f, "move", name);
         return ls_fail_cause(err, LS_ERR_RETRY, 0, "gone", "no node %s", node_id);
     }
-    if ((parent = fake_parent(f, space, parent_id, err)) < 0)
+    if ((parent = fake_parent(f, space, parent_id, expect, err)) < 0)
         return -1;
     there = fake_child(f, space->space_id, parent, name);
     if (there == i && doubtful)
         return r;
+    if (fake_drift_place(f, i, space, expect, err) < 0)
+        return -1;
     if (there != 0 || (parent != 0 && fake_within(f, parent, i))) {
         fake_broken(f, "move", name);
         return ls_fail_cause(err, LS_ERR_RETRY, 0, "taken", "taken: %s", name);
@@ -326,21 +415,29 @@ fake_trash(struct ap_writer *w, const struct ap_space *space, const char *node_i
     bool happens;
     int r = fake_trouble(f, &happens, err), i = fake_index(f, node_id);
 
-    (void)expect;
-    (void)ret;
-    (void)space;
     if (r < 0 && !happens)
         return r;
+    if (i != 0 && f->nodes[i].trashed && !doubtful && expect) {
+        ret->deleted_at = -1;
+        return r;
+    }
+    if (i != 0 && !fake_in_trash(f, i) &&
+        (fake_drift_place(f, i, space, expect, err) < 0 ||
+         fake_drift_content(f, i, expect, err) < 0 || fake_drift_below(f, i, expect, err) < 0))
+        return -1;
     if (i == 0 || (!doubtful && fake_in_trash(f, i))) {
         fake_broken(f, "trash", node_id);
         return ls_fail_cause(err, LS_ERR_RETRY, 0, "gone", "no node %s", node_id);
     }
     if (!f->nodes[i].trashed) {
         f->trashes++;
+        f->nodes[i].deleted_at = ++f->clock;
         snprintf(f->trashed_in, sizeof(f->trashed_in), "%s", f->nodes[f->nodes[i].parent].name);
     }
     f->nodes[i].trashed = true;
     f->nodes[i].parent = 0;
+    if (expect && r == 0)
+        ret->deleted_at = f->nodes[i].deleted_at;
     return r;
 }
 
@@ -369,10 +466,9 @@ fake_restore(struct ap_writer *w, const struct ap_space *space, struct ap_trash_
     bool happens;
     int r = fake_trouble(f, &happens, err), i, parent, there;
 
-    (void)expect;
     if (r < 0 && !happens)
         return r;
-    if ((parent = fake_parent(f, space, parent_id, err)) < 0)
+    if ((parent = fake_parent(f, space, parent_id, expect, err)) < 0)
         return -1;
     there = fake_child(f, space->space_id, parent, name);
     i = fake_ref(f, from);
@@ -381,6 +477,12 @@ fake_restore(struct ap_writer *w, const struct ap_space *space, struct ap_trash_
             fake_answer(f, there, ret);
         return r;
     }
+    if (i == 0 && there != 0 && there == fake_index(f, from.top_id)) {
+        fake_answer(f, there, ret); /* somebody has done it */
+        return r;
+    }
+    if (i != 0 && fake_drift_item(f, fake_index(f, from.top_id), expect, err) < 0)
+        return -1;
     if (i == 0 || there != 0) {
         fake_broken(f, "restore", name);
         return ls_fail_cause(err, LS_ERR_RETRY, 0, i ? "taken" : "gone", "%s", name);
@@ -402,12 +504,13 @@ fake_purge(struct ap_writer *w, const struct ap_space *space, struct ap_trash_re
     bool happens;
     int r = fake_trouble(f, &happens, err), top = fake_ref(f, what);
 
-    (void)expect;
     (void)space;
     if (r < 0 && !happens)
         return r;
     if (top == 0)
         return r;
+    if (fake_drift_item(f, fake_index(f, what.top_id), expect, err) < 0)
+        return -1;
     f->purges++;
     for (int i = f->n_nodes - 1; i > 0; i--)
         if (f->nodes[i].used && i != top && fake_within(f, i, top))

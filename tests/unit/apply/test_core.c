@@ -30,6 +30,7 @@ struct world {
 };
 
 static const struct ap_options options = {
+    .drift_stop = true,
     .workers = 8,
     .retry_first_ms = 1,
     .retry_max_ms = 2,
@@ -662,6 +663,93 @@ a_snapshot_of_any_state_is_copied(void **state)
         assert_equal_trees(&w);
         stop_world(&w);
     }
+}
+
+/* ---- somebody else at the target */
+
+/* A node that he can work on; 0: none was hit. */
+static int
+his_pick(struct fake_target *f, bool trash)
+{
+    int i = f->n_nodes > 1 ? 1 + (int)(random() % (f->n_nodes - 1)) : 0;
+
+    if (i == 0 || !f->nodes[i].used || (trash ? !f->nodes[i].trashed : fake_in_trash(f, i)))
+        return 0;
+    return i;
+}
+
+/* He writes, renames, moves, deletes, or takes something out of the trash. */
+static void
+his_act(struct fake_target *f, int n)
+{
+    int i = his_pick(f, false), to = his_pick(f, false), t = his_pick(f, true);
+
+    if (i != 0 && random() % 2 == 0 && !f->nodes[i].folder) {
+        snprintf(f->nodes[i].sha1, sizeof(f->nodes[i].sha1), "his %d", n);
+        f->nodes[i].mtime = 1900000000 + n;
+    } else if (i != 0 && random() % 3 == 0) {
+        snprintf(f->nodes[i].name, sizeof(f->nodes[i].name), "his name %d", n);
+    } else if (i != 0 && to != 0 && random() % 2 == 0 && f->nodes[to].folder &&
+               !fake_within(f, to, i) && strcmp(f->nodes[i].space, f->nodes[to].space) == 0) {
+        f->nodes[i].parent = to;
+        snprintf(f->nodes[i].name, sizeof(f->nodes[i].name), "his move %d", n);
+    } else if (i != 0 && random() % 3 == 0) {
+        f->nodes[i].trashed = true;
+        f->nodes[i].parent = 0;
+        f->nodes[i].deleted_at = ++f->clock;
+    } else if (t != 0) {
+        f->nodes[t].trashed = false;
+        snprintf(f->nodes[t].name, sizeof(f->nodes[t].name), "his again %d", n);
+    }
+}
+
+/* His contents are there, and of what he did last in each of them. */
+static void
+remember_his(const struct fake_target *f, char (*his)[41])
+{
+    for (int i = 1; i < f->n_nodes; i++)
+        if (strncmp(f->nodes[i].sha1, "his ", 4) == 0)
+            memcpy(his[i], f->nodes[i].sha1, sizeof(his[i]));
+}
+
+static void
+nothing_that_somebody_wrote_at_the_target_is_lost(void **state)
+{
+    static struct world w;
+    static char his[FAKE_NODES][41];
+    int n = env_number("LOCKSTEP_HISTORIES", 20), found = 0, letters = 0;
+
+    (void)state;
+    for (int i = 0; i < n; i++) {
+        srandom((unsigned)(9000 + i + env_number("LOCKSTEP_SEED", 0)));
+        memset(his, 0, sizeof(his));
+        start_world(&w);
+        for (int a = 0; a < 120; a++) {
+            model_act(&w.model);
+            round_once(&w, (int)(random() % 8));
+            run_some(&w, (int)(random() % 8));
+            his_act(&w.target, a);
+            remember_his(&w.target, his);
+        }
+        for (int r = 0; r < 300; r++) {
+            round_once(&w, 50);
+            run_some(&w, 1000);
+        }
+        assert_true(given_all(&w));
+        assert_int_equal(ap_balance(w.ledger), 0);
+        for (int k = 1; k < w.target.n_nodes; k++) {
+            if (!his[k][0])
+                continue;
+            found++;
+            if (!w.target.nodes[k].used)
+                fail_msg("history %d: node %d with '%s' is gone", i, k, his[k]);
+            assert_string_equal(w.target.nodes[k].sha1, his[k]);
+        }
+        letters += (int)ap_number(w.ledger, 0,
+                                  "SELECT count(*) FROM dead WHERE cause LIKE '%-at-target'", NULL);
+        stop_world(&w);
+    }
+    assert_true(found > n && letters > n);
 }
 
 /* ---- single cases */
@@ -1960,6 +2048,7 @@ main(void)
         cmocka_unit_test(a_ledger_made_of_its_mirror_goes_on_where_the_lost_one_was),
         cmocka_unit_test(a_host_that_is_lost_when_all_is_done_costs_no_call),
         cmocka_unit_test(a_snapshot_of_any_state_is_copied),
+        cmocka_unit_test(nothing_that_somebody_wrote_at_the_target_is_lost),
         cmocka_unit_test(rename_of_a_folder_with_10000_rows_is_one_move),
         cmocka_unit_test(what_a_later_snapshot_does_not_name_is_swept),
         cmocka_unit_test(a_sweep_above_the_limit_waits_for_a_word),

@@ -23,6 +23,7 @@ struct world {
 };
 
 static const struct ap_options options = {
+    .drift_stop = true,
     .workers = 4,
     .retry_first_ms = 1,
     .retry_max_ms = 2,

@@ -472,6 +472,7 @@ flow_setup(void **state)
         "I oc_filecache fileid=46 parent=11 name='Box' path='files/Box'",
     };
     static const struct ap_options options = {
+        .drift_stop = true,
         .workers = 8,
         .retry_first_ms = 1,
         .retry_max_ms = 2,
