@@ -79,7 +79,8 @@ struct ap_trash_item {
 };
 int ap_trash_item(struct ap_ocis *ocis, const struct ap_space *space, const char *top_id,
                   struct ap_trash_item *ret, struct ls_err *err);
-/* POISON when that item of the trash is not the one that our own call made; 0 also for none. */
+/* POISON when that item of the trash is not the one that our own call made, or has been taken out;
+ * 0 also when the node is nowhere. */
 int ap_drift_item(struct ap_ocis *ocis, const struct ap_space *space, const char *top_id,
                   const struct ap_expect *expect, struct ls_err *err);
 

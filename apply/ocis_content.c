@@ -125,8 +125,8 @@ mtime_is(const struct put *put, const struct cs3_info *info)
     return !strcmp(want, is);
 }
 
-/* What a doubtful try may have put into a node that it knows: by its time, the same or the next
- * nanosecond (ap_ocis_put_file). Its content may be another by now, where the row has no SHA1. */
+/* What a doubtful try has put into a node that it knows: by its time, the same or the next
+ * nanosecond (ap_ocis_put_file). */
 static bool
 is_earlier_try(const struct put *put, const struct cs3_info *info)
 {
@@ -249,8 +249,9 @@ may_go_over(const struct put *put, const struct cs3_info *info)
 static bool
 is_our_own(const struct put *put, const struct cs3_info *info)
 {
-    return put->doubtful && !put->node_id && !info->folder && !info->processing &&
-           !(put->want->sha1 && *put->want->sha1) && mtime_is(put, info);
+    return put->doubtful && !info->folder && !info->processing &&
+           !(put->want->sha1 && *put->want->sha1) &&
+           (put->node_id ? is_earlier_try(put, info) : mtime_is(put, info));
 }
 
 /* Looks; 1: done, 0: not there or another content, -1: err. For a new file another content is

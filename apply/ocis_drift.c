@@ -188,12 +188,22 @@ ap_drift_item(struct ap_ocis *ocis, const struct ap_space *space, const char *to
               const struct ap_expect *expect, struct ls_err *err)
 {
     struct ap_trash_item item;
+    struct cs3_info info;
+    int there;
 
     if (!expect || !expect->deleted_at)
         return 0;
     if (ap_trash_item(ocis, space, top_id, &item, err) < 0)
         return -1;
-    if (!item.found || item.deleted_at == expect->deleted_at)
+    if (!item.found) {
+        there = ap_look(ocis, space, top_id, NULL, &info, err);
+        return there <= 0 ? there
+                          : ls_fail_cause(err, LS_ERR_POISON, 0, "moved-at-target",
+                                          "somebody has taken it out of the trash there, as"
+                                          " \"%.120s\"",
+                                          info.name);
+    }
+    if (item.deleted_at == expect->deleted_at)
         return 0;
     if (expect->deleted_at < 0)
         return ls_fail_cause(err, LS_ERR_POISON, 0, "deleted-at-target",

@@ -69,7 +69,7 @@ class File:
     def trash(self, **more):
         return self.call("trash", node_id=self.node, **more)
 
-    def call(self, name, **more):
+    def call(self, name, /, **more):
         return self.site.probe.raw(name, space=self.site.space,
                                    **{"expect": self.expect, **more})
 
@@ -158,9 +158,9 @@ def test_our_own_call_whose_answer_was_lost_is_not_somebody_elses(site):  # noqa
     wanted = site.blob("later", sums=False)  # the row has no sums, and the file has changed since
     answer = file.call("put_file", node_id=file.node, blob=wanted, mtime=1600000009, mtime_ns=9,
                        doubtful=True)
-    assert answer["ok"] and answer["node"]["sha1"] == sha1(b"later")
+    assert answer["ok"] and answer["node"]["sha1"] == sha1(b"newer")  # what had been sent
     assert file.move()["ok"] and file.move(doubtful=True)["ok"]
-    file.expect.update(parent_id=site.root, name="g", sha1=sha1(b"later"), size=5)
+    file.expect.update(parent_id=site.root, name="g", sha1=sha1(b"newer"), size=5)
     first = file.trash()
     assert first["ok"] and first["deleted_at"] == file.item().deletion_time.seconds
     assert file.trash(doubtful=True)["deleted_at"] == first["deleted_at"]
@@ -228,7 +228,7 @@ def test_what_somebody_took_out_of_the_trash_is_not_purged(site):  # noqa: F811
     file = trashed(site)
     assert site.see.restore(file.node).status.code == OK
     before = file.state()
-    assert file.call("purge", top_id=file.node)["ok"]
+    assert file.call("purge", top_id=file.node)["cause"] == MOVED
     assert file.state() == before
     answer = file.call("restore", top_id=file.node, parent_id=file.folder, name="f")
     assert answer["ok"]  # there it is

@@ -81,7 +81,7 @@ def test_a_file_whose_upload_is_answered_with_an_error_is_known(site, trouble):
 @TROUBLES
 def test_new_content_that_arrived_but_is_not_seen_is_not_refused(site, trouble):
     node = site.put("f", "hello")["id"]
-    fault(site, call="storage-users.Stat", nth=3, times=2, **trouble)
+    fault(site, call="storage-users.Stat", nth=2, times=2, **trouble)
     lost(site, "put_file", node_id=node, blob=site.blob("other"), mtime=1600000001, mtime_ns=8)
     assert site.see.get(node).content == b"other"
 

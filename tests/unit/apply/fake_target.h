@@ -238,7 +238,11 @@ fake_drift_below(struct fake_target *f, int top, const struct ap_expect *expect,
 static int
 fake_drift_item(struct fake_target *f, int top, const struct ap_expect *expect, struct ls_err *err)
 {
-    if (!expect || !expect->deleted_at || f->nodes[top].deleted_at == expect->deleted_at)
+    if (!expect || !expect->deleted_at)
+        return 0;
+    if (!f->nodes[top].trashed)
+        return fake_drifted(err, "moved-at-target", f->nodes[top].name);
+    if (f->nodes[top].deleted_at == expect->deleted_at)
         return 0;
     return fake_drifted(err, expect->deleted_at < 0 ? "deleted-at-target" : "changed-at-target",
                         f->nodes[top].name);
@@ -310,9 +314,13 @@ fake_put_file(struct ap_writer *w, const struct ap_space *space, const char *nod
     if (node_id && (i = fake_index(f, node_id)) != 0 && fake_in_trash(f, i) &&
         fake_drift_gone(f, i, expect, err) < 0)
         return -1;
-    if (node_id && (i = fake_index(f, node_id)) != 0 &&
-        !(doubtful && f->nodes[i].mtime == mtime && f->nodes[i].ns == mtime_ns) &&
-        fake_drift_content(f, i, expect, err) < 0)
+    if (node_id && doubtful && (i = fake_index(f, node_id)) != 0 && !fake_in_trash(f, i) &&
+        f->nodes[i].mtime == mtime && f->nodes[i].ns == mtime_ns) {
+        if (r == 0)
+            fake_answer(f, i, ret);
+        return r; /* its own earlier try, whatever the source has by now */
+    }
+    if (node_id && (i = fake_index(f, node_id)) != 0 && fake_drift_content(f, i, expect, err) < 0)
         return -1;
     if (node_id && ((i = fake_index(f, node_id)) == 0 || fake_in_trash(f, i))) {
         fake_broken(f, "put_file", node_id ? node_id : name);
@@ -481,7 +489,8 @@ fake_restore(struct ap_writer *w, const struct ap_space *space, struct ap_trash_
         fake_answer(f, there, ret); /* somebody has done it */
         return r;
     }
-    if (i != 0 && fake_drift_item(f, fake_index(f, from.top_id), expect, err) < 0)
+    if (fake_index(f, from.top_id) != 0 &&
+        fake_drift_item(f, fake_index(f, from.top_id), expect, err) < 0)
         return -1;
     if (i == 0 || there != 0) {
         fake_broken(f, "restore", name);
@@ -507,10 +516,11 @@ fake_purge(struct ap_writer *w, const struct ap_space *space, struct ap_trash_re
     (void)space;
     if (r < 0 && !happens)
         return r;
+    if (fake_index(f, what.top_id) != 0 &&
+        fake_drift_item(f, fake_index(f, what.top_id), expect, err) < 0)
+        return -1;
     if (top == 0)
         return r;
-    if (fake_drift_item(f, fake_index(f, what.top_id), expect, err) < 0)
-        return -1;
     f->purges++;
     for (int i = f->n_nodes - 1; i > 0; i--)
         if (f->nodes[i].used && i != top && fake_within(f, i, top))

@@ -313,7 +313,7 @@ what_somebody_took_out_of_the_trash_is_left_when_the_source_purges(void **state)
             " path='files_trashbin/files/plan.txt.d1700000000'");
     f->target.nodes[plan].trashed = false;
     give(f, "D oc_filecache fileid=45");
-    assert_int_equal(number(f, "SELECT count(*) FROM dead"), 0);
+    assert_int_equal(dead(f, 45, MOVED), 1);
     assert_true(f->target.nodes[plan].used && !f->target.nodes[plan].trashed);
 }
 
