@@ -239,7 +239,7 @@ do_tree(struct ap_writer *w, const char *name, const json_t *in, json_t *out, st
     const json_t *was = json_object_get(in, "expect");
     char above[1][AP_ID_SIZE] = {""}, trashed[AP_ID_SIZE] = "";
     struct ap_expect expected = expect_of(was, above, trashed);
-    const struct ap_expect *expect = was ? &expected : NULL;
+    const struct ap_expect *expect = json_is_object(was) ? &expected : NULL;
     struct ap_node node = {0};
     int r;
 
