@@ -13,14 +13,13 @@ struct ctl_flags {
     bool json;        /* --json: one JSON document on stdout */
     bool watch;       /* --watch: status again and again until interrupted */
     bool source;      /* --source: check the source alone, and name what it finds */
-    const char *user; /* --user U: verify only what concerns him; NULL: all */
+    const char *user; /* --user U; NULL: all */
 };
 
 /* Each prints to `out` and returns the exit status (enum ls_exit). */
 int ctl_check(const struct ls_config *config, const struct ctl_flags *flags, FILE *out);
 int ctl_status(const struct ls_config *config, const struct ctl_flags *flags, FILE *out);
 int ctl_lag(const struct ls_config *config, const struct ctl_flags *flags, FILE *out);
-int ctl_verify(const struct ls_config *config, const struct ctl_flags *flags, FILE *out);
 
 /* The value of "--name V" or "--name=V" at argv[*i]; "" when it is missing, NULL when it is another
  * argument. */

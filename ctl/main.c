@@ -13,6 +13,7 @@
 #include "ctl/replay.h"
 #include "ctl/snapshot.h"
 #include "ctl/usage.h"
+#include "ctl/verify_command.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,7 +24,6 @@ static const struct {
     {"check", ctl_check},
     {"status", ctl_status},
     {"lag", ctl_lag},
-    {"verify", ctl_verify},
 };
 
 /* `lockstep COMMAND ... --help`, before anything else is looked at. */
@@ -135,6 +135,25 @@ run_dlq(int argc, char **argv)
 }
 
 static int
+run_verify(int argc, char **argv)
+{
+    struct ls_config *config = NULL;
+    struct verify_args args = {0};
+    const char *why = NULL;
+    bool json = false;
+    int status = LS_EXIT_USAGE;
+
+    argc = ctl_verify_arguments(argc, argv, &args, &why);
+    if (argc < 0)
+        return wrong_usage(why);
+    if (configured(argc, argv, only_json, &json, &config, &status))
+        status = ctl_verify(config, &args, &(struct ctl_flags){.json = json}, stdout);
+    ls_config_free(config);
+    verify_args_free(&args);
+    return status;
+}
+
+static int
 run_replay(int argc, char **argv)
 {
     struct ls_config *config = NULL;
@@ -221,6 +240,8 @@ main(int argc, char **argv)
         return run_id(argc - 1, argv + 1);
     if (strcmp(argv[1], "dlq") == 0)
         return run_dlq(argc - 1, argv + 1);
+    if (strcmp(argv[1], "verify") == 0)
+        return run_verify(argc - 1, argv + 1);
     if (strcmp(argv[1], "replay") == 0)
         return run_replay(argc - 1, argv + 1);
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {

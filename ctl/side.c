@@ -274,6 +274,7 @@ take_share(void *arg, const struct ls_str *c, size_t n)
     share->accepted = ctl_int(c[9]);
     share->expiration = keep(load, c[10]);
     share->label = keep(load, c[11]);
+    share->token = keep(load, c[12]);
     HASH_FIND(hh, load->said, &share->id, sizeof share->id, said);
     share->download = said ? said->download : CS3_DOWNLOAD_UNSET;
     share->has_password = share->type == SIDE_LINK && c[2].p && c[2].n > 0;
@@ -313,7 +314,7 @@ const struct side_table side_tables[] = {
     /* a column of its own query: releases before 10.2 do not have it */
     {"SELECT id, attributes FROM {p}share WHERE attributes IS NOT NULL", true, take_attributes},
     {"SELECT id, share_type, share_with, uid_owner, uid_initiator, parent, file_source, "
-     "permissions, stime, accepted, expiration, share_name FROM {p}share WHERE item_type IN "
+     "permissions, stime, accepted, expiration, share_name, token FROM {p}share WHERE item_type IN "
      "('file','folder') ORDER BY id",
      false, take_share},
     {"SELECT id, user, timestamp, location FROM {p}files_trash", true, take_trash},

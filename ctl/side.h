@@ -38,7 +38,7 @@ enum side_share_type {
 struct side_share {
     int64_t id, parent, fileid, permissions, stime, accepted;
     int type;
-    const char *with, *owner, *initiator, *expiration, *label; /* expiration NULL: never */
+    const char *with, *owner, *initiator, *expiration, *label, *token; /* expiration NULL: never */
     enum cs3_download download;
     bool has_password, password_reset; /* ... of a kind that oCIS cannot check */
     struct side_node *node; /* set while comparing: the node, when the row has an effect */

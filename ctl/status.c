@@ -139,22 +139,31 @@ ctl_status_enrich(json_t *stages, int64_t now_us)
     }
 }
 
-static int
-load(const struct ls_config *config, json_t **ret_stages)
+int
+ctl_status_load(const struct ls_config *config, json_t **ret_stages, struct ls_err *err)
 {
     struct status status = {json_object()};
-    struct ls_err err = {0};
 
     if (!status.stages)
-        return LS_EXIT_FAILURE;
-    if (ls_topic_read(config, ls_config_topic(config, "status"), take_status, &status, &err) < 0) {
-        ls_log_err(LS_ERROR, "status", &err);
+        return ls_fail(err, LS_ERR_FATAL, 0, "out of memory");
+    if (ls_topic_read(config, ls_config_topic(config, "status"), take_status, &status, err) < 0) {
         json_decref(status.stages);
-        return LS_EXIT_KAFKA;
+        return -1;
     }
     ctl_status_enrich(status.stages, ls_now_us());
     *ret_stages = status.stages;
-    return LS_EXIT_OK;
+    return 0;
+}
+
+static int
+load(const struct ls_config *config, json_t **ret_stages)
+{
+    struct ls_err err = {0};
+
+    if (ctl_status_load(config, ret_stages, &err) == 0)
+        return LS_EXIT_OK;
+    ls_log_err(LS_ERROR, "status", &err);
+    return LS_EXIT_KAFKA;
 }
 
 static const char *

@@ -5,12 +5,15 @@
 #ifndef CTL_STATUS_H
 #define CTL_STATUS_H
 
+#include "common/config.h"
 #include <jansson.h>
 #include <stdint.h>
 
 /* Adds to each document what the reader knows better: `silent` (its last word is older than ten
  * seconds), `age_us` of that word, `true_lag_us`, which keeps rising when a stage has stopped. */
 void ctl_status_enrich(json_t *stages, int64_t now_us);
+/* The documents of <p>.status, enriched. */
+int ctl_status_load(const struct ls_config *config, json_t **ret_stages, struct ls_err *err);
 /* LS_EXIT_OK when there are stages and each speaks, is ready and in balance; else
  * LS_EXIT_DIFFERENT. After enrich. */
 int ctl_status_verdict(json_t *stages);

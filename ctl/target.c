@@ -9,9 +9,11 @@
  */
 #include "ctl/target.h"
 #include "apply/cs3.h"
+#include "apply/data.h"
 #include "apply/graph.h"
 #include "apply/http.h"
 #include "common/run.h"
+#include <openssl/evp.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,6 +40,7 @@ struct home { /* a personal space, as the service account lists them */
 struct target {
     struct cs3_client *cs3;
     struct ap_http *http;
+    struct ap_data *data;
     struct ap_graph *graph; /* NULL: no service account */
     pthread_mutex_t lock;   /* of sessions */
     struct session *sessions;
@@ -54,8 +57,7 @@ open_service(struct target *target, const struct ls_config *config, struct ls_er
 
     if (!id && !secret)
         return 0;
-    if (ap_http_new(config, NULL, NULL, &target->http, err) < 0 ||
-        ap_graph_new(config, target->http, target->cs3, &target->graph, err) < 0)
+    if (ap_graph_new(config, target->http, target->cs3, &target->graph, err) < 0)
         return -1;
     /* a wrong secret is said now, not by the first disabled user */
     return cs3_sign_in(target->cs3, CS3_SERVICE_ACCOUNT, NULL, err);
@@ -71,6 +73,8 @@ target_open(const struct ls_config *config, struct target **ret, struct ls_err *
     pthread_mutex_init(&target->lock, NULL);
     pthread_mutex_init(&target->homes_lock, NULL);
     if (cs3_client_new(config, NULL, NULL, &target->cs3, err) < 0 ||
+        ap_http_new(config, NULL, NULL, &target->http, err) < 0 ||
+        ap_data_new(config, target->http, target->cs3, &target->data, err) < 0 ||
         cs3_ping(target->cs3, err) < 0 || open_service(target, config, err) < 0) {
         target_close(target);
         return -1;
@@ -101,6 +105,7 @@ target_close(struct target *target)
         free(home);
     }
     ap_graph_free(target->graph);
+    ap_data_free(target->data);
     ap_http_free(target->http);
     cs3_client_free(target->cs3);
     pthread_mutex_destroy(&target->homes_lock);
@@ -301,6 +306,78 @@ target_list(struct target *target, const char *uid, const char *node_id,
     do
         r = cs3_list(target->cs3, session->as, &place, give_info, &item, err);
     while (r < 0 && once_more(err, &tries));
+    return r;
+}
+
+struct content {
+    EVP_MD_CTX *sum;
+    int64_t size;
+};
+
+static int
+take_piece(void *arg, const void *p, size_t n, struct ls_err *err)
+{
+    struct content *content = arg;
+
+    content->size += (int64_t)n;
+    if (EVP_DigestUpdate(content->sum, p, n) != 1)
+        return ls_fail(err, LS_ERR_FATAL, 0, "SHA1 cannot be computed");
+    return 0;
+}
+
+static int
+read_once(struct target *target, const char *as, const struct cs3_place *place,
+          struct content *content, struct ls_err *err)
+{
+    char *url = NULL;
+    int r;
+
+    content->size = 0;
+    if (EVP_DigestInit_ex(content->sum, EVP_sha1(), NULL) != 1)
+        return ls_fail(err, LS_ERR_FATAL, 0, "SHA1 cannot be computed");
+    if (cs3_download_begin(target->cs3, as, place, &url, err) < 0)
+        return -1;
+    r = ap_data_get(target->data, as, url, take_piece, content, err);
+    free(url);
+    return r;
+}
+
+int
+target_content(struct target *target, const char *uid, const char *node_id, char sha1[41],
+               int64_t *ret_size, struct ls_err *err)
+{
+    struct content content = {.sum = EVP_MD_CTX_new()};
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    struct session *session = NULL;
+    struct cs3_place place;
+    unsigned int n = 0;
+    int tries = 0, r = -1;
+
+    if (!content.sum) {
+        ls_fail(err, LS_ERR_FATAL, 0, "out of memory");
+        goto out;
+    }
+    if (session_of(target, uid, &session, err) < 0)
+        goto out;
+    if (!session || !session->has_space) {
+        ls_fail_cause(err, LS_ERR_RETRY, 0, "gone", "the user has no space any more");
+        goto out;
+    }
+    place = cs3_place_of(&session->space, node_id, NULL);
+    do
+        r = read_once(target, session->as, &place, &content, err);
+    while (r < 0 && once_more(err, &tries));
+    if (r < 0)
+        goto out;
+    if (EVP_DigestFinal_ex(content.sum, digest, &n) != 1 || n != 20) {
+        r = ls_fail(err, LS_ERR_FATAL, 0, "SHA1 cannot be computed");
+        goto out;
+    }
+    for (size_t i = 0; i < n; i++)
+        snprintf(sha1 + 2 * i, 3, "%02x", digest[i]);
+    *ret_size = content.size;
+out:
+    EVP_MD_CTX_free(content.sum);
     return r;
 }
 

@@ -59,6 +59,10 @@ bool target_has_service(const struct target *target);
 int target_list(struct target *target, const char *uid, const char *node_id,
                 int (*each)(void *arg, const struct target_item *item), void *arg,
                 struct ls_err *err);
+/* The SHA1 and the size of a file's content, which is read whole. -1: RETRY target-down or sign-in,
+ * FATAL: the target cannot be asked; anything else is about this file. */
+int target_content(struct target *target, const char *uid, const char *node_id, char sha1[41],
+                   int64_t *ret_size, struct ls_err *err);
 /* key NULL: the trashed items; a key: what is directly below that trashed folder. */
 int target_trash(struct target *target, const char *uid, const char *key,
                  int (*each)(void *arg, const struct target_trashed *item), void *arg,

@@ -42,8 +42,19 @@ const struct ctl_command_help ctl_commands[] = {
      {{NULL, NULL, NULL}}},
     {"verify", NULL, NULL, "compare ownCloud 10 with oCIS, independently of the ledger",
      "Reads both sides themselves: trees, sizes, times and checksums, trash, shares and links, as each user sees them. "
-     "Status 0 when they are equal, 3 when they differ.",
-     {{"--user", "U", "only this user's tree, trash, links and what he received"}}},
+     "What differs is looked at again when the stream has passed that moment, so that what it still carries is told "
+     "apart. Status 0 when they are equal, 3 when they differ, 10 when nothing differs but what is still carried. A side "
+     "that cannot be read is neither: 4 source, 6 target, 9 data directory.\n"
+     " lockstep verify --deep --sample 5% --resume /var/tmp/verify.state --html verify.html",
+     {{"--all", NULL, "everybody, as without --user and --group"},
+      {"--user", "U", "this user's tree, trash, links and what he received"},
+      {"--group", "G", "the members of this group at the source"},
+      {"--deep", NULL, "read each file on both sides and compare what was read"},
+      {"--sample", "N%", "so many percent of the users; with --deep, of the files read"},
+      {"--seed", "N", "the sample of an earlier run, which printed this"},
+      {"--resume", "FILE", "keep what was done in FILE, go on from there after a kill"},
+      {"--html", "FILE", "write a page for people beside what is printed"},
+      {"--wait", "S", "wait S seconds at most for the stream (60); 0: not at all"}}},
     {"snapshot", "start pause resume cancel status", NULL,
      "have capture read everything, or some users, again",
      "Sends a signed command to capture and waits up to 30 s for its answer; needs [control] key. A snapshot runs beside "
@@ -96,7 +107,8 @@ ctl_help(FILE *out)
     fputs("\n  --json    one JSON document instead of text\n"
           "  --config FILE, --set SECTION.KEY=VALUE\n"
           "\nexit status: 0 fine or equal, 1 failed, 2 wrong usage, 3 different, refused or a\n"
-          "check failed, 4 source, 5 lost position, 6 target, 7 Kafka, 9 data directory\n",
+          "check failed, 4 source, 5 lost position, 6 target, 7 Kafka, 9 data directory,\n"
+          "10 verify: only what is still carried\n",
           out);
 }
 

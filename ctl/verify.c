@@ -4,15 +4,12 @@
  * The source is read first, frozen at one moment; then the trees of the users are compared by
  * several threads, then shares and links, which need the places found by all of them. It takes
  * nothing from Lockstep's own state. While the stream runs, what it still carries shows as a
- * difference: drain first (lockstep status), or read the difference with that in mind.
+ * difference: verify_again.c tells it apart.
  * A failure to read one side is never "equal": it ends the command with its own status. A user
  * who cannot be looked at is a difference as soon as he has anything; one who is disabled on both
  * sides is looked at by the service account, where there is one.
  */
 #include "ctl/verify.h"
-#include "common/log.h"
-#include "common/run.h"
-#include "ctl/ctl.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,7 +34,7 @@ verify_differ(struct verify *verify, struct verify_user *user,
 
     d.user = user ? user->user->uid : "";
     pthread_mutex_lock(&verify->lock);
-    r = verify_list_add(&verify->differences, &d);
+    r = verify_list_add(user ? &user->differences : &verify->differences, &d);
     if (user)
         user->count[VC_DIFFERENT]++;
     pthread_mutex_unlock(&verify->lock);
@@ -137,7 +134,7 @@ holdings(const struct side_user *user, char *out, size_t size)
 }
 
 static int
-compare_user(struct verify *verify, struct verify_user *user, struct ls_err *err)
+look_at_user(struct verify *verify, struct verify_user *user, struct ls_err *err)
 {
     bool create = strcmp(ls_config_str(verify->config, "people", "mode"), "create") == 0, has;
     struct target_who who;
@@ -176,6 +173,28 @@ compare_user(struct verify *verify, struct verify_user *user, struct ls_err *err
     if (verify_tree(verify, user, err) < 0)
         return -1;
     return verify_trash(verify, user, err);
+}
+
+static int
+compare_user(struct verify *verify, struct verify_user *user, struct ls_err *err)
+{
+    if (user->done >= 1)
+        return 0;
+    if (look_at_user(verify, user, err) < 0)
+        return -1;
+    verify_state_save(verify, user, 1);
+    return 0;
+}
+
+static int
+compare_received(struct verify *verify, struct verify_user *user, struct ls_err *err)
+{
+    if (user->done >= 2)
+        return 0;
+    if (verify_received(verify, user, err) < 0)
+        return -1;
+    verify_state_save(verify, user, 2);
+    return 0;
 }
 
 /* ---- users, one after the other, by several threads */
@@ -254,12 +273,15 @@ verify_compare(struct verify *verify, struct ls_err *err)
     if (each_user(verify, compare_user, err) < 0 || index_live(verify, err) < 0)
         return -1;
     verify_effective(verify);
-    if (each_user(verify, verify_received, err) < 0 || verify_links(verify, err) < 0)
+    if (each_user(verify, compare_received, err) < 0 || verify_links(verify, err) < 0)
         return -1;
     if (verify->failed) {
         *err = verify->err;
         return -1;
     }
+    for (size_t i = 0; i < verify->n_users; i++)
+        if (verify_list_move(&verify->users[i].differences, &verify->differences) < 0)
+            return ls_fail(err, LS_ERR_FATAL, 0, "out of memory");
     verify_list_sort(&verify->differences);
     return 0;
 }
@@ -268,89 +290,10 @@ void
 verify_free(struct verify *verify)
 {
     HASH_CLEAR(hh, verify->live);
+    for (size_t i = 0; i < verify->n_users; i++)
+        verify_list_free(&verify->users[i].differences);
+    verify->n_users = 0;
     free(verify->users);
     verify->users = NULL;
     verify_list_free(&verify->differences);
-}
-
-/* The exit status of a failure to read the source. */
-static int
-source_status(const struct ls_err *err)
-{
-    return strcmp(err->cause, "data") == 0 ? LS_EXIT_DATA : LS_EXIT_SOURCE;
-}
-
-int
-verify_open(const struct ls_config *config, struct verify *verify, int *ret_status,
-            struct ls_err *err)
-{
-    *verify = (struct verify){
-        .config = config, .now = ls_now_us() / 1000000, .lock = PTHREAD_MUTEX_INITIALIZER};
-    *ret_status = LS_EXIT_USAGE;
-    if (tf_zone_set(ls_config_str(config, "source", "time_zone"), &verify->zone, err) < 0)
-        return -1;
-    if (ctl_source_open(config, &verify->source, err) < 0 ||
-        side_load(config, verify->source, &verify->side, err) < 0) {
-        *ret_status = source_status(err);
-        return -1;
-    }
-    *ret_status = LS_EXIT_FAILURE;
-    if (verify_users(verify, err) < 0)
-        return -1;
-    *ret_status = LS_EXIT_TARGET;
-    return target_open(config, &verify->target, err);
-}
-
-void
-verify_close(struct verify *verify)
-{
-    verify_free(verify);
-    target_close(verify->target);
-    side_free(verify->side);
-    ctl_source_close(verify->source);
-    verify->target = NULL;
-    verify->side = NULL;
-    verify->source = NULL;
-}
-
-int
-verify_pick(struct verify *verify, const char *uid)
-{
-    struct side_user *user = NULL;
-
-    HASH_FIND_STR(verify->side->users, uid, user);
-    if (!user)
-        return -1;
-    if (!verify->some)
-        for (size_t i = 0; i < verify->n_users; i++)
-            verify->users[i].picked = false;
-    verify->some = true;
-    verify_user_of(verify, user)->picked = true;
-    return 0;
-}
-
-int
-ctl_verify(const struct ls_config *config, const struct ctl_flags *flags, FILE *out)
-{
-    struct verify verify;
-    struct ls_err err = {0};
-    int status;
-
-    if (verify_open(config, &verify, &status, &err) < 0)
-        goto out;
-    if (flags->user && verify_pick(&verify, flags->user) < 0) {
-        ls_fail(&err, LS_ERR_FATAL, 0, "the source has no user '%s'", flags->user);
-        status = LS_EXIT_USAGE;
-        goto out;
-    }
-    status = LS_EXIT_TARGET;
-    if (verify_compare(&verify, &err) < 0)
-        goto out;
-    status = verify.differences.n == 0 ? LS_EXIT_OK : LS_EXIT_DIFFERENT;
-    verify_print(&verify, flags->json, out);
-out:
-    if (err.kind != LS_ERR_NONE)
-        ls_log_err(LS_ERROR, "verify", &err);
-    verify_close(&verify);
-    return status;
 }

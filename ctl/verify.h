@@ -7,6 +7,7 @@
 #include "ctl/side.h"
 #include "ctl/target.h"
 #include "transform/zone.h"
+#include <jansson.h>
 #include <pthread.h>
 #include <stdio.h>
 
@@ -44,14 +45,8 @@ enum verify_left {
     VL_FEDERATED,
     VL_SHARE_TYPE,
     VL_TARGET_ONLY,
+    VL_UNPICKED,
     VL_MAX
-};
-
-struct verify_user {
-    struct side_user *user;
-    bool picked;   /* his tree, trash, links and what he received are compared */
-    bool signs_in; /* there; else what he received and his links were not looked at */
-    size_t count[VC_MAX], not_kept[VK_MAX], left[VL_MAX];
 };
 
 /*
@@ -62,8 +57,14 @@ struct verify_user {
  * escaped.
  */
 enum verify_kind { VD_USER, VD_NODE, VD_TRASH, VD_SHARE, VD_LINK, VD_KINDS };
+enum verify_when {
+    VW_UNKNOWN, /* nobody could say how far the stream was */
+    VW_REAL,    /* still there when the stream had passed the moment of the comparison */
+    VW_CARRIED, /* newer than what the stream was seen to have brought */
+};
 struct verify_difference {
     enum verify_kind kind;
+    enum verify_when when;
     int64_t fileid, share;
     const char *target_id;
     const char *user;  /* "": nobody's. Of a share: the recipient */
@@ -77,6 +78,17 @@ struct verify_list {
     size_t n, size;
 };
 
+struct verify_user {
+    struct side_user *user;
+    bool picked;   /* his tree, trash, links and what he received are compared */
+    bool signs_in; /* there; else what he received and his links were not looked at */
+    int done;      /* 1: tree and trash were compared before this run; 2: and what he received */
+    size_t count[VC_MAX], not_kept[VK_MAX], left[VL_MAX];
+    size_t n_read; /* files whose content was read on both sides */
+    int64_t read_bytes;
+    struct verify_list differences; /* until verify_compare puts them into one list */
+};
+
 /* A node that is live on both sides, by its id at the target. */
 struct verify_live {
     struct side_node *node;
@@ -85,13 +97,19 @@ struct verify_live {
 
 struct verify {
     const struct ls_config *config;
-    bool some; /* not all are picked: the trees of the others are not walked */
+    bool some;                  /* not all are picked: the trees of the others are not walked */
+    bool deep;                  /* content is read on both sides */
+    double sample;              /* in percent, of the files that are read; 0: all */
+    uint64_t seed;              /* of any sample */
+    struct verify_state *state; /* NULL: nothing is kept for another run */
     struct ctl_source *source;
     struct side *side;
     struct tf_zone zone; /* of the source's DATETIME columns */
     struct target *target;
-    int64_t now;          /* seconds: what expired before it has no effect */
-    pthread_mutex_t lock; /* of all below */
+    bool exact_shares, exact_links; /* the writer keeps ids of shares; ids and tokens of links */
+    int64_t now;                    /* seconds: what expired before it has no effect */
+    int64_t marker_us;              /* what was committed at the source before it was seen */
+    pthread_mutex_t lock;           /* of all below */
     struct verify_list differences;
     struct verify_user *users; /* by name */
     size_t n_users, next_user;
@@ -109,6 +127,12 @@ struct verify {
 int verify_open(const struct ls_config *config, struct verify *verify, int *ret_status,
                 struct ls_err *err);
 int verify_pick(struct verify *verify, const char *uid);
+/* Those of a group at the source; -1: nobody is in it. */
+int verify_pick_group(struct verify *verify, const char *gid);
+/* So many percent of the picked, the same ones for the same seed. */
+void verify_pick_sample(struct verify *verify, double percent);
+/* Is that one in a sample? */
+bool verify_sampled(uint64_t seed, double percent, const void *name, size_t n);
 void verify_close(struct verify *verify);
 
 /*
@@ -133,6 +157,10 @@ void verify_sum_up(const struct verify *verify, size_t not_kept[VK_MAX], size_t 
 int verify_list_add(struct verify_list *list, const struct verify_difference *difference);
 /* By user, place and what: threads find them in any order. */
 void verify_list_sort(struct verify_list *list);
+/* Moves all of them. -1: out of memory, nothing is moved. */
+int verify_list_move(struct verify_list *from, struct verify_list *to);
+/* The same difference, whatever is at the target by now. */
+bool verify_same(const struct verify_difference *a, const struct verify_difference *b);
 void verify_list_free(struct verify_list *list);
 /* "user", "node", "trash", "share", "link". */
 const char *verify_kind_name(enum verify_kind kind);
@@ -151,6 +179,36 @@ int verify_on_disk(const struct verify_user *user, const char *place, char sha1[
 /* The mtime that the target can hold. */
 int64_t verify_mtime(int64_t mtime);
 
+/* verify_deep.c: the content of a file that is equal otherwise, read on both sides. -1: the target
+ * cannot be asked at all; a file that cannot be read on either side is a difference. */
+int verify_content(struct verify *verify, struct verify_user *user, const struct side_node *node,
+                   const char *place, struct ls_err *err);
+
+/*
+ * verify_state.c: what is compared, kept in a file, so that a run that was killed goes on. `about`
+ * names the command's choices; a file of others is refused (FATAL, cause "other-run"). Users that
+ * were done are marked so, with what was found of them. *ret_seed: that of the first run, else 0.
+ */
+struct verify_state;
+int verify_state_open(struct verify *verify, const char *path, const char *about,
+                      struct verify_state **ret, uint64_t *ret_seed, struct ls_err *err);
+/* After the phase (1: tree and trash, 2: received) of a user. Thread-safe. What cannot be written
+ * is logged once: then the next run compares it again. */
+void verify_state_save(struct verify *verify, struct verify_user *user, int phase);
+/* `finished`: the file is deleted. NULL is fine. */
+void verify_state_close(struct verify_state *state, bool finished);
+
+/*
+ * verify_again.c: tells real differences from what the stream still carries. Waits until apply has
+ * passed the moment of the comparison, and compares those again who have differences, until all
+ * that is left was there twice, at most wait_s seconds. `why` says what kept it from telling, or
+ * "". -1: a side could not be read.
+ */
+int verify_again(struct verify *verify, int wait_s, char *why, size_t size, struct ls_err *err);
+/* From the stages' documents (ctl/status.h): 1 when apply has done all up to that moment, 0 when
+ * not yet, with why, -1 when it will not come to it: no apply, or it does not speak. */
+int verify_stream_passed(json_t *stages, int64_t marker_us, char *why, size_t size);
+
 /* verify_trash.c */
 int verify_trash(struct verify *verify, struct verify_user *user, struct ls_err *err);
 /* Length of the base name of a trash entry, and its time: "a.txt.d1700000000" -> 5, 1700000000;
@@ -168,6 +226,20 @@ const char *verify_permissions(int64_t bits, char *out, size_t size);
 int verify_links(struct verify *verify, struct ls_err *err);
 
 /* verify_report.c */
-void verify_print(const struct verify *verify, bool json, FILE *out);
+struct verify_told {
+    const char *sample; /* in words; NULL: none */
+    const char *why;    /* why the stream could not be told apart, "": it could; NULL: not asked */
+};
+void verify_print(const struct verify *verify, const struct verify_told *told, bool json,
+                  FILE *out);
+size_t verify_count_when(const struct verify *verify, enum verify_when when);
+/* "real", "carried", "unknown". */
+const char *verify_when_name(enum verify_when when);
+/* What is not kept, and what not compared: in words, and why ("" for the latter). */
+const char *verify_not_kept_text(enum verify_not_kept what, const char **ret_why);
+const char *verify_left_text(enum verify_left what);
+/* verify_html.c: one page that needs nothing else. */
+int verify_html(const struct verify *verify, const struct verify_told *told, const char *path,
+                struct ls_err *err);
 
 #endif

@@ -89,6 +89,37 @@ verify_list_sort(struct verify_list *list)
         qsort(list->each, list->n, sizeof(struct verify_difference *), by_place);
 }
 
+int
+verify_list_move(struct verify_list *from, struct verify_list *to)
+{
+    size_t n = from->n + to->n;
+
+    if (n > to->size) {
+        struct verify_difference **grown =
+            realloc(to->each, n * sizeof(struct verify_difference *));
+        if (!grown)
+            return -1;
+        to->each = grown;
+        to->size = n;
+    }
+    if (from->n > 0)
+        memcpy(to->each + to->n, from->each, from->n * sizeof(struct verify_difference *));
+    to->n = n;
+    free(from->each);
+    *from = (struct verify_list){0};
+    return 0;
+}
+
+bool
+verify_same(const struct verify_difference *a, const struct verify_difference *b)
+{
+    return a->kind == b->kind && a->fileid == b->fileid && a->share == b->share &&
+           strcmp(a->user, b->user) == 0 && strcmp(a->what, b->what) == 0 &&
+           strcmp(a->place, b->place) == 0 && strcmp(a->source, b->source) == 0 &&
+           /* of what the source does not have, only the target can say which it is */
+           (a->fileid != 0 || strcmp(a->target_id, b->target_id) == 0);
+}
+
 void
 verify_list_free(struct verify_list *list)
 {

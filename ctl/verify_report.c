@@ -5,6 +5,7 @@
  */
 #include "ctl/lines.h"
 #include "ctl/verify.h"
+#include <inttypes.h>
 #include <jansson.h>
 
 static const struct {
@@ -37,11 +38,41 @@ static const char *const left[VL_MAX] = {
     [VL_EXPIRED] = "expired shares",
     [VL_FEDERATED] = "federated shares",
     [VL_SHARE_TYPE] = "shares of an unknown type",
+    [VL_UNPICKED] = "shares at the target of files that were not looked at",
     [VL_TARGET_ONLY] = "shares at the target of files that are not live in ownCloud",
 };
 
 static const char *const columns[VC_MAX] = {"folders", "files", "trash",
                                             "shares",  "links", "different"};
+
+const char *
+verify_not_kept_text(enum verify_not_kept what, const char **ret_why)
+{
+    *ret_why = not_kept[what].why;
+    return not_kept[what].name;
+}
+
+const char *
+verify_left_text(enum verify_left what)
+{
+    return left[what];
+}
+
+const char *
+verify_when_name(enum verify_when when)
+{
+    return when == VW_REAL ? "real" : when == VW_CARRIED ? "carried" : "unknown";
+}
+
+size_t
+verify_count_when(const struct verify *verify, enum verify_when when)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < verify->differences.n; i++)
+        n += verify->differences.each[i]->when == when;
+    return n;
+}
 
 static void
 set_text(json_t *object, const char *key, const char *text)
@@ -55,6 +86,7 @@ difference_json(const struct verify_difference *d)
     json_t *row = json_object();
 
     set_text(row, "kind", verify_kind_name(d->kind));
+    set_text(row, "state", verify_when_name(d->when));
     if (d->fileid != 0)
         json_object_set_new(row, "fileid", json_integer(d->fileid));
     if (d->share != 0)
@@ -72,7 +104,7 @@ difference_json(const struct verify_difference *d)
 }
 
 static void
-print_json(const struct verify *verify, FILE *out)
+print_json(const struct verify *verify, const struct verify_told *told, FILE *out)
 {
     json_t *document = json_object(), *users = json_object(), *kept = json_object();
     json_t *rest = json_object(), *differences = json_array();
@@ -84,6 +116,8 @@ print_json(const struct verify *verify, FILE *out)
         for (size_t c = 0; row && c < VC_MAX; c++)
             json_object_set_new(row, columns[c],
                                 json_integer((json_int_t)verify->users[i].count[c]));
+        if (row)
+            json_object_set_new(row, "read", json_integer((json_int_t)verify->users[i].n_read));
         if (row)
             json_object_set_new(users, verify->users[i].user->uid, row);
     }
@@ -97,6 +131,15 @@ print_json(const struct verify *verify, FILE *out)
     json_object_set_new(rest, "rows of other storages",
                         json_integer((json_int_t)verify->side->n_elsewhere));
     json_object_set_new(document, "equal", json_boolean(verify->differences.n == 0));
+    json_object_set_new(document, "carried",
+                        json_integer((json_int_t)verify_count_when(verify, VW_CARRIED)));
+    json_object_set_new(document, "not_told_apart",
+                        told->why && *told->why ? ctl_json_text(told->why) : json_null());
+    json_object_set_new(document, "deep", json_boolean(verify->deep));
+    if (told->sample) {
+        set_text(document, "sample", told->sample);
+        json_object_set_new(document, "seed", json_integer((json_int_t)verify->seed));
+    }
     json_object_set_new(document, "users", users);
     for (size_t i = 0; i < verify->differences.n; i++)
         json_array_append_new(differences, difference_json(verify->differences.each[i]));
@@ -135,7 +178,8 @@ print_difference(const struct verify_difference *d, FILE *out)
 {
     char text[4096];
 
-    fprintf(out, "DIFFERENT  %s: ", ctl_plain(d->user, text, sizeof text));
+    fprintf(out, "%s  %s: ", d->when == VW_CARRIED ? "CARRIED  " : "DIFFERENT",
+            ctl_plain(d->user, text, sizeof text));
     fprintf(out, "%s", d->what);
     if (*d->place)
         fprintf(out, ": %s", ctl_plain(d->place, text, sizeof text));
@@ -147,10 +191,23 @@ print_difference(const struct verify_difference *d, FILE *out)
 }
 
 static void
-print_table(const struct verify *verify, FILE *out)
+print_read(const struct verify *verify, FILE *out)
+{
+    int64_t bytes = 0;
+    size_t n = 0;
+
+    for (size_t i = 0; i < verify->n_users; i++) {
+        n += verify->users[i].n_read;
+        bytes += verify->users[i].read_bytes;
+    }
+    fprintf(out, "read on both sides: %zu files, %" PRId64 " bytes\n", n, bytes);
+}
+
+static void
+print_table(const struct verify *verify, const struct verify_told *told, FILE *out)
 {
     const struct side *side = verify->side;
-    size_t kept_n[VK_MAX], left_n[VL_MAX];
+    size_t kept_n[VK_MAX], left_n[VL_MAX], carried = verify_count_when(verify, VW_CARRIED);
 
     verify_sum_up(verify, kept_n, left_n);
     print_users(verify, out);
@@ -172,17 +229,26 @@ print_table(const struct verify *verify, FILE *out)
         fprintf(out, "not compared: %zu rows of external, federated and other storages\n",
                 side->n_elsewhere);
     fputs("not compared: versions; content of trashed files (names, types and sizes are)\n", out);
+    if (verify->deep)
+        print_read(verify, out);
+    if (told->sample)
+        fprintf(out, "a sample: %s\n", told->sample);
+    if (told->why && *told->why)
+        fprintf(out, "not told apart from what the stream still carries: %s\n", told->why);
     if (verify->differences.n == 0)
         fputs("equal\n", out);
-    else
+    else if (carried == 0)
         fprintf(out, "%zu differences\n", verify->differences.n);
+    else
+        fprintf(out, "%zu differences, and %zu that the stream still carries\n",
+                verify->differences.n - carried, carried);
 }
 
 void
-verify_print(const struct verify *verify, bool json, FILE *out)
+verify_print(const struct verify *verify, const struct verify_told *told, bool json, FILE *out)
 {
     if (json)
-        print_json(verify, out);
+        print_json(verify, told, out);
     else
-        print_table(verify, out);
+        print_table(verify, told, out);
 }

@@ -23,6 +23,7 @@ static const char *const state_names[STATES + 1] = {"accepted", "pending", "reje
 
 struct grant {
     int state;
+    int64_t row; /* the number of its row; of the target's, as its id tells; -1: it tells none */
     int64_t permissions, expires;   /* CS3_PERM_*; INT64_MAX: never */
     const struct side_share *share; /* the source's row, which says its permissions; else NULL */
 };
@@ -117,7 +118,37 @@ verify_effective(struct verify *verify)
     }
 }
 
-/* ---- where a node is whose tree was not walked, because its owner is not picked */
+/* ---- where a node is whose tree was not walked by this run: its owner is not picked, or was done
+ * before */
+
+/* Several threads look for one node; who finds it first says so. */
+static const char *
+found_id(struct verify *verify, const struct side_node *node)
+{
+    const char *id;
+
+    pthread_mutex_lock(&verify->lock);
+    id = node->target_id;
+    pthread_mutex_unlock(&verify->lock);
+    return id;
+}
+
+static void
+set_found(struct verify *verify, struct side_node *node, const char *id)
+{
+    pthread_mutex_lock(&verify->lock);
+    if (!node->target_id)
+        node->target_id = id;
+    pthread_mutex_unlock(&verify->lock);
+}
+
+static bool
+walked(struct verify *verify, const struct side_user *owner)
+{
+    const struct verify_user *user = verify_user_of(verify, owner);
+
+    return user->picked && user->done == 0;
+}
 
 struct find {
     const char *name;
@@ -141,15 +172,15 @@ find_node(struct verify *verify, const char *owner, struct side_node *node, stru
     const char *above = NULL;
     struct ls_err why = {0};
 
-    if (node->target_id || !node->up || node->doubled)
+    if (!node->up || node->doubled || found_id(verify, node))
         return 0;
     if (node->up->up) { /* not `files` itself, which is the root there */
         if (node->up->up->up || strcmp(node->up->name, "files") != 0) {
             if (find_node(verify, owner, node->up, err) < 0)
                 return -1;
-            if (!node->up->target_id)
+            above = found_id(verify, node->up);
+            if (!above)
                 return 0;
-            above = node->up->target_id;
         }
         if (target_list(verify->target, owner, above, take_if_named, &find, &why) < 0 &&
             strcmp(why.cause, "gone") != 0) {
@@ -157,7 +188,7 @@ find_node(struct verify *verify, const char *owner, struct side_node *node, stru
             return -1;
         }
         if (find.id[0])
-            node->target_id = side_printf(verify->side, "%s", find.id);
+            set_found(verify, node, side_printf(verify->side, "%s", find.id));
     }
     return 0;
 }
@@ -165,7 +196,7 @@ find_node(struct verify *verify, const char *owner, struct side_node *node, stru
 /* ---- one recipient */
 
 static int
-view_add(struct view *view, int state, int64_t permissions, int64_t expires,
+view_add(struct view *view, int64_t row, int state, int64_t permissions, int64_t expires,
          const struct side_share *share)
 {
     struct grant *grown = realloc(view->grants, (view->n + 1) * sizeof *grown);
@@ -174,7 +205,8 @@ view_add(struct view *view, int state, int64_t permissions, int64_t expires,
         return -1;
     if (state < 0 || state >= STATES)
         state = CS3_SHARE_REJECTED;
-    grown[view->n++] = (struct grant){state, permissions, expires ? expires : INT64_MAX, share};
+    grown[view->n++] =
+        (struct grant){state, row, permissions, expires ? expires : INT64_MAX, share};
     view->grants = grown;
     return 0;
 }
@@ -289,9 +321,9 @@ expect(struct received *received, const struct side_share *share, int64_t accept
             return 0;
         accepted = CS3_SHARE_REJECTED; /* the share is there, but nothing to him */
     }
-    if (verify->some && find_node(verify, owner->uid, node, received->err) < 0)
+    if (!walked(verify, owner) && find_node(verify, owner->uid, node, received->err) < 0)
         return -1;
-    if (!node->target_id) {
+    if (!found_id(verify, node)) {
         verify_left(verify, received->user, VL_NODE_DIFFERS);
         return 0;
     }
@@ -303,7 +335,8 @@ expect(struct received *received, const struct side_share *share, int64_t accept
         effect->node = node;
         HASH_ADD_KEYPTR(hh, received->effects, node->target_id, strlen(node->target_id), effect);
     }
-    if (view_add(&effect->source, (int)accepted, 0, verify_expires(verify, share), share) < 0)
+    if (view_add(&effect->source, share->id, (int)accepted, 0, verify_expires(verify, share),
+                 share) < 0)
         return ls_fail(received->err, LS_ERR_FATAL, 0, "out of memory");
     return 0;
 }
@@ -331,6 +364,54 @@ expect_all(struct received *received)
     return 0;
 }
 
+/* An exact writer calls a share "<storage>:<space>:<number of its row>". */
+static int64_t
+row_of(const char *share_id)
+{
+    const char *last = strrchr(share_id, ':');
+
+    if (!last || !last[1] || strspn(last + 1, "0123456789") != strlen(last + 1))
+        return -1;
+    return strtoll(last + 1, NULL, 10);
+}
+
+/* With an exact writer each share there is one of the rows, by its number. */
+static bool
+ids_fit(const struct effect *effect, int64_t *ret_row)
+{
+    for (size_t i = 0; i < effect->target.n; i++) {
+        bool known = false;
+        for (size_t k = 0; k < effect->source.n && !known; k++)
+            known = effect->source.grants[k].row == effect->target.grants[i].row;
+        if (!known) {
+            *ret_row = effect->target.grants[i].row;
+            return false;
+        }
+    }
+    return true;
+}
+
+static void
+compare_ids(struct received *received, struct verify_difference d, const struct effect *effect)
+{
+    char left[32], right[32] = "of another kind";
+    int64_t row = -1;
+
+    if (!received->verify->exact_shares) {
+        verify_not_kept(received->verify, received->user, VK_SHARE_IDS);
+        return;
+    }
+    if (ids_fit(effect, &row))
+        return;
+    snprintf(left, sizeof left, "%" PRId64, d.share);
+    if (row >= 0)
+        snprintf(right, sizeof right, "%" PRId64, row);
+    d.what = "share: id";
+    d.source = left;
+    d.target = right;
+    verify_differ(received->verify, received->user, &d);
+}
+
 static int
 take_received(void *arg, const struct target_share *share)
 {
@@ -342,11 +423,12 @@ take_received(void *arg, const struct target_share *share)
 
     HASH_FIND_STR(received->effects, share->node_id, effect);
     if (effect)
-        return view_add(&effect->target, share->state, share->permissions, share->expires, NULL);
+        return view_add(&effect->target, row_of(share->share_id), share->state, share->permissions,
+                        share->expires, NULL);
     node = verify_live(verify, share->node_id);
     owner = node ? side_owner(verify->side, node, NULL) : NULL;
     if (!node) /* in the trash there too, or of a file that is named as extra */
-        verify_left(verify, received->user, VL_TARGET_ONLY);
+        verify_left(verify, received->user, verify->some ? VL_UNPICKED : VL_TARGET_ONLY);
     else if (owner != received->user->user)
         verify_differ(
             verify, received->user,
@@ -394,7 +476,7 @@ compare_effect(struct received *received, const struct effect *effect)
     char what[64];
 
     user->count[VC_SHARES]++;
-    verify_not_kept(verify, user, VK_SHARE_IDS);
+    compare_ids(received, d, effect);
     if (state != have) {
         d.what = have == STATES ? "share: missing" : "share: state";
         d.source = state_names[state];

@@ -125,14 +125,15 @@ of_node(const struct side_node *node, const char *place)
         .kind = VD_NODE, .fileid = node->fileid, .target_id = node->target_id, .place = place};
 }
 
-static void
+static int
 compare_file(struct verify *verify, struct verify_user *user, const struct side_node *node,
-             const struct seen *seen, const char *place)
+             const struct seen *seen, const char *place, struct ls_err *ret_err)
 {
     int64_t size = node->size, mtime = verify_mtime(node->mtime);
     struct verify_difference d = of_node(node, place);
     char sha1[41] = "";
     struct ls_err err = {0};
+    int r = 0;
 
     if (node->sha1 && node->size >= 0) {
         snprintf(sha1, sizeof sha1, "%s", node->sha1);
@@ -140,7 +141,7 @@ compare_file(struct verify *verify, struct verify_user *user, const struct side_
         d.what = "unreadable";
         d.source = err.msg;
         verify_differ(verify, user, &d);
-        return;
+        return 0;
     }
     if (size != seen->size) {
         differ_number(verify, user, d, "size", size, seen->size);
@@ -151,11 +152,15 @@ compare_file(struct verify *verify, struct verify_user *user, const struct side_
                    : *seen->sha1    ? seen->sha1
                                     : "(no checksum)";
         verify_differ(verify, user, &d);
+    } else if (verify->deep &&
+               verify_sampled(verify->seed, verify->sample, &node->fileid, sizeof node->fileid)) {
+        r = verify_content(verify, user, node, place, ret_err);
     }
     if (mtime != node->mtime)
         verify_not_kept(verify, user, VK_MTIME_RANGE);
     if (mtime != seen->mtime)
         differ_number(verify, user, d, "mtime", node->mtime, seen->mtime);
+    return r;
 }
 
 static int compare_folder(struct verify *verify, struct verify_user *user, struct side_node *folder,
@@ -198,8 +203,7 @@ compare_child(struct verify *verify, struct verify_user *user, struct side_node 
             verify_not_kept(verify, user, VK_FOLDER_MTIMES);
         return compare_folder(verify, user, child, child->target_id, err);
     }
-    compare_file(verify, user, child, seen, place);
-    return 0;
+    return compare_file(verify, user, child, seen, place, err);
 }
 
 /* `folder` NULL: the source has none, so whatever is there is too much. */

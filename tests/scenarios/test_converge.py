@@ -1,6 +1,8 @@
 """The main job: what users do at ownCloud 10 is at the target, and stays so whatever is killed."""
 
+import json
 import random
+import re
 import signal
 
 import pytest
@@ -18,6 +20,10 @@ def test_a_site_and_a_working_day_converge(world):
     world.assert_equal()
     world.assert_balanced()
     assert world.dead_letters() == []
+    status, text = world.daemons.lockstep("verify", "--deep", "--sample", "60%", "--seed", "7")
+    assert status == 0, text
+    assert re.search(r"^read on both sides: [1-9]\d* files, [1-9]\d* bytes$", text, re.M), text
+    assert "a sample: 60% of the files' contents, seed 7" in text
 
 
 def test_verify_names_a_difference_that_somebody_made_at_the_target(world):
@@ -29,9 +35,17 @@ def test_verify_names_a_difference_that_somebody_made_at_the_target(world):
     world.daemons.stop("apply")
     alice = world.site.files("alice")
     world.site.upload(alice, "unseen by lockstep.txt", b"x")
-    status, text = world.verify()
+    page = world.folder / "verify.html"
+    status, text = world.daemons.lockstep("verify", "--user", "alice", "--html", page)
     assert status == 3, text
-    assert "unseen by lockstep.txt" in text
+    assert "DIFFERENT  alice: missing: files/unseen by lockstep.txt" in text
+    assert "not told apart from what the stream still carries: apply is " in text
+    assert "unseen by lockstep.txt" in page.read_text()
+    # apply carries it after all: what was seen as a difference at first is none
+    world.daemons.start("apply")
+    status, text = world.daemons.lockstep("verify", "--json")
+    assert status == 0, text
+    assert json.loads(text)["not_told_apart"] is None, text
 
 
 @pytest.mark.parametrize("stage", ["capture", "transform", "apply"])

@@ -34,11 +34,18 @@ struct fake_share {
     const char *uid, *node;
     int64_t permissions, expires;
     int state;
+    const char *id; /* NULL: "share" */
 };
 struct fake_link {
     const char *uid, *id, *node, *label;
     int64_t permissions, expires;
     bool has_password;
+    const char *token; /* NULL: "token" */
+};
+struct fake_content {
+    const char *node, *sha1;
+    int64_t size;
+    const char *fails; /* the cause; NULL: it can be read */
 };
 struct fake {
     const char *const *users;  /* who can sign in; ends with NULL; NULL: everybody */
@@ -47,7 +54,8 @@ struct fake {
     const struct fake_trash *trash;
     const struct fake_share *shares;
     const struct fake_link *links;
-    const char *gone; /* this node id answers "gone" */
+    const struct fake_content *content; /* ends with a NULL node */
+    const char *gone;                   /* this node id answers "gone" */
 };
 extern struct fake fake;
 
@@ -55,7 +63,7 @@ extern struct fake fake;
 enum { T_FOLDER_TYPE, T_USER, T_STORAGE, T_FILE, T_MEMBER, T_ATTRIBUTES, T_SHARE, T_TRASH };
 struct fake_row {
     int table;
-    const char *columns[12];
+    const char *columns[13];
 };
 
 /* The side from rows (ends with table -1), and all of verify over it and `fake`. Free with

@@ -472,7 +472,7 @@ a_share_is_compared_by_recipient_state_and_permissions(void **state)
 {
     static const struct fake_row rows[] = {ALICE, BOB, SHARE("1", "0", "bob", "13", "1", "0", NULL),
                                            END};
-    struct fake_share shares[] = {{"bob", "n-b", 0, 0, CS3_SHARE_ACCEPTED}, {0}};
+    struct fake_share shares[] = {{"bob", "n-b", 0, 0, CS3_SHARE_ACCEPTED, NULL}, {0}};
     struct verify_run run;
 
     (void)state;
@@ -523,8 +523,9 @@ a_members_own_row_counts_before_the_groups(void **state)
         SHARE("1", "1", "staff", "13", "1", "0", NULL),
         {T_SHARE, {"2", "2", "bob", "alice", "alice", "1", "13", "0", "1", "0", NULL, NULL}},
         END};
-    struct fake_share shares[] = {
-        {"bob", "n-b", 0, 0, CS3_SHARE_ACCEPTED}, {"alice", "n-b", 0, 0, CS3_SHARE_ACCEPTED}, {0}};
+    struct fake_share shares[] = {{"bob", "n-b", 0, 0, CS3_SHARE_ACCEPTED, NULL},
+                                  {"alice", "n-b", 0, 0, CS3_SHARE_ACCEPTED, NULL},
+                                  {0}};
     struct verify_run run;
 
     (void)state;
@@ -587,9 +588,13 @@ rows_of_one_recipient_are_united_as_owncloud_does_it(void **state)
 
         for (size_t k = 0, n = 0; k < 2; k++)
             if (cases[i].have[k])
-                shares[n++] = (struct fake_share){
-                    "bob", "n-docs", cs3_permissions(cases[i].have[k], true, !cases[i].look[k]), 0,
-                    CS3_SHARE_ACCEPTED};
+                shares[n++] =
+                    (struct fake_share){"bob",
+                                        "n-docs",
+                                        cs3_permissions(cases[i].have[k], true, !cases[i].look[k]),
+                                        0,
+                                        CS3_SHARE_ACCEPTED,
+                                        NULL};
         fake.nodes = alice_nodes;
         fake.trash = alice_trash;
         fake.shares = shares;
@@ -612,7 +617,7 @@ who_shares_receives_nothing_by_it_even_where_the_file_is_anothers(void **state)
         {T_SHARE, {"1", "0", "bob", "bob", "bob", NULL, "13", "1", "1", "0", NULL, NULL}},
         {T_SHARE, {"2", "1", "staff", "bob", "bob", NULL, "12", "1", "1", "0", NULL, NULL}},
         END};
-    struct fake_share shares[] = {{"bob", "n-a", 0, 0, CS3_SHARE_REJECTED}, {0}};
+    struct fake_share shares[] = {{"bob", "n-a", 0, 0, CS3_SHARE_REJECTED, NULL}, {0}};
     struct verify_run run;
 
     (void)state;
@@ -630,7 +635,7 @@ an_expiry_that_only_one_side_has_is_a_difference(void **state)
 {
     static const struct fake_row rows[] = {
         ALICE, BOB, SHARE("1", "0", "bob", "13", "1", "0", "2030-01-01 00:00:00"), END};
-    struct fake_share shares[] = {{"bob", "n-b", 0, 0, CS3_SHARE_ACCEPTED}, {0}};
+    struct fake_share shares[] = {{"bob", "n-b", 0, 0, CS3_SHARE_ACCEPTED, NULL}, {0}};
     struct verify_run run;
 
     (void)state;
@@ -696,9 +701,9 @@ links_of_one_node_are_matched_by_what_they_are(void **state)
          {"2", "3", "1|$2y$10$4/Fk.rhIgsi/cyTHF8B17euMLdj6Vz5QH2eIubFOw/JSj1JnyNn0K", "alice",
           "alice", NULL, "13", "1", "1", "0", NULL, "two"}},
         END};
-    struct fake_link links[] = {{"alice", "l2", "n-b", "two", 0, 0, true},
-                                {"alice", "l1", "n-b", "token", 0, 0, false},
-                                {"alice", "l3", "n-b", "three", 0, 0, true},
+    struct fake_link links[] = {{"alice", "l2", "n-b", "two", 0, 0, true, NULL},
+                                {"alice", "l1", "n-b", "token", 0, 0, false, NULL},
+                                {"alice", "l3", "n-b", "three", 0, 0, true, NULL},
                                 {0}};
     struct verify_run run;
 
