@@ -306,3 +306,22 @@ def test_large_content_is_kept(sim_home):
     data = bytes(range(256)) * 8192
     node = sim_home.file("big", data)
     assert sim_home.get(node).content == data
+
+
+# ---- backups
+def test_a_backup_that_is_put_back_knows_nothing_of_what_came_after_it(sim, sim_home, sim_people):
+    kept, other = sim_home.folder("kept"), sim_people()
+    node = sim_home.file("f", b"before", mtime="1600000000")
+    share = sim_home.share(kept, other, VIEWER).share
+    sim.ask("/backup", "POST")
+    etag = sim_home.info(node).etag
+    for _ in range(2):  # it is good more than once
+        late = sim_home.file("late", b"x")
+        assert sim_home.upload("f", b"after").status_code == 200
+        assert sim_home.delete(kept).status.code == OK
+        sim.ask("/restore", "POST")
+        assert sim_home.stat(late).status.code == NOT_FOUND
+        assert sim_home.get(node).content == b"before" and sim_home.info(node).etag == etag
+        assert sim_home.info(None, "kept").id.opaque_id == kept
+        listed = other.received()
+        assert [s.share.id.opaque_id for s in listed] == [share.id.opaque_id]

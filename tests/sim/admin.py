@@ -12,6 +12,8 @@
     POST /settings            async, pace (files a second, 0 holds the backlog), window, limit,
                               public_password, jitter
     POST /quota {"user", "bytes"}   of his personal space; null: none
+    POST /backup              keeps everything as it is now, in place of an older backup
+    POST /restore             puts that back; connections and counters go on
     GET  /state               spaces, nodes, trash, sessions left over, backlog
     POST /quit
 """
@@ -20,6 +22,7 @@ import os
 import threading
 import time
 
+import backup
 import web
 from faults import WRITING
 
@@ -75,6 +78,14 @@ class AdminHandler(web.Handler):
         if what == "POST /quota":
             person = site.people.by_name(args["user"])
             site.store.spaces[person.id].quota = args["bytes"]
+            return {}
+        if what == "POST /backup":
+            site.kept = backup.take(site)
+            return {}
+        if what == "POST /restore":
+            if site.kept is None:
+                raise ValueError("there is no backup")
+            backup.put_back(site, site.kept)
             return {}
         if what == "GET /state":
             return site.state()

@@ -51,6 +51,7 @@ class Site:
         }
         self.desk, self.front = Desk(), Front(args.host)
         self.stopping_until = 0
+        self.kept = None  # see backup.py
         self.people = People(self.config, "https://localhost:9200")
         self.store = Store(args.storage_id)
         self.uploads = Uploads(self.store, args.asynchronous)
