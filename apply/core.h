@@ -108,6 +108,7 @@ struct ap_core {
     struct ls_err fatal; /* of a call */
     int64_t calls;
     int64_t content_bytes; /* that the target took */
+    int64_t lost;          /* nodes that were made and are not at the target, undeleted by us */
     struct {
         char cause[32];
         int64_t n;

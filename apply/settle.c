@@ -221,11 +221,13 @@ tree_mended(struct ap_core *core, struct ap_job *job)
     }
     if (is_cause(job, "gone") && job->op.node != 0 && gone_often(core, job)) {
         ls_log(LS_WARN, "node-gone", LS_I("fileid", job->op.fileid));
+        core->lost++;
         node_forget(core, job->op.top != 0 ? job->op.top : job->op.node);
         return true;
     }
     if (is_cause(job, "parent-gone") && job->op.parent > 0 && gone_often(core, job)) {
         ls_log(LS_WARN, "parent-gone", LS_I("fileid", job->op.fileid));
+        core->lost++;
         node_forget(core, job->op.parent);
         return true;
     }

@@ -30,6 +30,7 @@ enum {
     M_CALLS,
     M_CALL_SECONDS,
     M_RETRIES,
+    M_LOST,
     M_RECEIVED_BYTES,
     M_CONTENT_BYTES,
     M_LEDGER_BYTES,
@@ -71,6 +72,9 @@ const struct ls_metric ap_metrics[] = {
                         "How long a call took."},
     [M_RETRIES] = {"lockstep_apply_retries_total", LS_COUNTER, "cause",
                    "Calls that failed and are made again, by cause."},
+    [M_LOST] = {"lockstep_apply_lost_total", LS_COUNTER, NULL,
+                "Nodes that were made and are not at the target any more, although not deleted "
+                "from here: counted when they are touched, since the start."},
     [M_RECEIVED_BYTES] = {"lockstep_apply_received_bytes_total", LS_COUNTER, NULL,
                           "Keys and values read from Kafka since the start."},
     [M_CONTENT_BYTES] = {"lockstep_apply_content_bytes_total", LS_COUNTER, NULL,
@@ -133,12 +137,14 @@ counters_json(struct ap_status *status, struct ap_core *core)
         json_object_set_new(object, name, json_integer(n));
         if (strcmp(name, "in") == 0)
             ls_metric_reach(status->metrics, M_IN, NULL, (double)n);
-        else if (strncmp(name, "replay", 6) == 0)
-            ls_metric_reach(status->metrics, M_REPLAYS,
-                            strcmp(name, "replayed") == 0 ? "taken" : "refused", (double)n);
-        else
+        else if (strncmp(name, "replay", 6) != 0)
             ls_metric_reach(status->metrics, M_RECORDS, name, (double)n);
     }
+    /* also at 0, so that the first one is an increase */
+    ls_metric_reach(status->metrics, M_REPLAYS, "taken",
+                    (double)ap_counted(core->ledger, "replayed"));
+    ls_metric_reach(status->metrics, M_REPLAYS, "refused",
+                    (double)ap_counted(core->ledger, "replay-refused"));
     return object;
 }
 
@@ -271,6 +277,7 @@ set_metrics(struct ap_status *status, struct ap_core *core, int64_t lag, int64_t
                   (double)ap_number(core->ledger, 0,
                                     "SELECT count(*) > 0 FROM bracket WHERE state = 1", NULL));
     ls_metric_reach(m, M_RECEIVED_BYTES, NULL, (double)ls_kafka_received_bytes());
+    ls_metric_reach(m, M_LOST, NULL, (double)core->lost);
     ls_metric_reach(m, M_CONTENT_BYTES, NULL, (double)core->content_bytes);
     for (size_t i = 0; i < AP_RETRY_CAUSES && core->retries[i].n > 0; i++)
         ls_metric_reach(m, M_RETRIES, core->retries[i].cause, (double)core->retries[i].n);

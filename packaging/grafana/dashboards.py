@@ -188,6 +188,8 @@ APPLY = [
     ("Retries", "timeseries", "cps",
      one(f"sum by (cause) (rate(lockstep_apply_retries_total{{{J}}}{RATE})) or vector(0)",
          "{{cause}}"), ""),
+    ("Lost at the target", "timeseries", "none", gauge("lockstep_apply_lost_total"),
+     "Made by apply, not deleted by it, and not there any more."),
     ("Bytes", "timeseries", "Bps", [
         (rate("lockstep_apply_received_bytes_total"), "from Kafka"),
         (rate("lockstep_apply_content_bytes_total"), "content to the target")], ""),

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -95,15 +96,32 @@ def commands():
     return found
 
 
-@pytest.mark.parametrize("line", commands())
+FILLED = {"USER": "alice", "CAUSE": "quota", "LETTER": "3", "TEXT": "no"}
+
+
+@pytest.mark.parametrize("line", [c for c in commands() if not c.startswith("systemctl ")])
 def test_a_command_of_a_runbook_exists(line):
     """A command that is not there, or does not know an option, ends with status 2."""
-    argv = line.replace("USER", "alice").split()
+    argv = [re.sub(r"^[A-Z]+$", lambda word: FILLED[word.group()], arg) for arg in shlex.split(line)]
     wrong = "--set", "lockstep.nothing=1"  # stops it behind the command line, before any server
     done = subprocess.run([BIN / argv[0], *argv[1:], *wrong], stdin=subprocess.DEVNULL,
                           capture_output=True, text=True, timeout=30, env={"PATH": os.environ["PATH"]})
     said = done.stdout + done.stderr
     assert done.returncode == 2 and "unknown key" in said and "nothing" in said, f"{line}: {said}"
+
+
+@pytest.mark.parametrize("line", [c for c in commands() if c.startswith("systemctl ")])
+def test_what_a_runbook_tells_systemd_is_about_a_unit_and_what_it_takes(line):
+    units = {p.stem: p.read_text() for p in (ROOT / "packaging/systemd").glob("*.service")}
+    verb, *args = line.split()[1:]
+    assert verb in ("start", "restart", "set-environment", "unset-environment") and args
+    for arg in args:
+        if "environment" in verb:
+            name = arg.split("=")[0]
+            assert any(f"PassEnvironment={name}\n" in text and f" ${name}\n" in text
+                       for text in units.values()), line
+        else:
+            assert arg in units or arg == "lockstep-STAGE", line
 
 
 def test_rules_runbooks_and_dashboards_speak_of_metrics_that_there_are():

@@ -1709,7 +1709,15 @@ a_parent_is_forgotten_after_three_answers_of_that_kind_only(void **state)
     finish(&w, 0);
     assert_int_equal(folders_busy + folders_gone, 0);
     assert_int_equal(w.target.makes, 2); /* the parent was not made anew */
+    assert_int_equal(w.core->lost, 0);
     assert_equal_trees(&w);
+    folders_gone = 3;
+    model_changed(&w.model, model_add(&w.model, 1, folder->fileid, "f", true));
+    for (int n = 0; n < 100000 && w.core->lost == 0; n++) {
+        round_once(&w, 50);
+        run_some(&w, 1000);
+    }
+    assert_int_equal(w.core->lost, 1);
     stop_world(&w);
 }
 
