@@ -2,6 +2,7 @@
 ## install       programs, units, manual pages, completion, example (DESTDIR, PREFIX=/usr/local)
 ## man           the manual pages, into build/man (scdoc)
 ## check-packages  build the Debian packages, lintian, install, run and purge them in a folder (root; minutes)
+## check-docker    run the Dockerfile's commands, and the programs of its image, in a folder (root; minutes)
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
 MAN        := $(B)/man/lockstep.1 $(B)/man/lockstep.conf.5 $(patsubst packaging/man/%.scd,$(B)/man/%,\
               $(wildcard packaging/man/*.8.scd))
@@ -33,6 +34,9 @@ man: $(MAN)
 check-packages:
 	packaging/check-packages
 
+check-docker:
+	packaging/check-docker
+
 install: all $(MAN) $(COMPLETION)
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin share/man/man1 share/man/man5 share/man/man8 \
 	  share/bash-completion/completions share/zsh/vendor-completions share/doc/lockstep) $(DESTDIR)$(UNITDIR)
@@ -48,4 +52,4 @@ install: all $(MAN) $(COMPLETION)
 	for u in packaging/systemd/*.service; do \
 	  sed 's|@BINDIR@|$(PREFIX)/bin|' $$u > $(DESTDIR)$(UNITDIR)/$${u##*/} || exit 1; done
 
-.PHONY: man install check-packages
+.PHONY: man install check-packages check-docker

@@ -135,6 +135,18 @@ def mariadb_plugins():
     return _filled("mariadb-plugins", fill) / "plugin"
 
 
+def compose_schema():
+    """The published schema of compose.yaml, which Debian packs with docker-compose."""
+    inside = Path("usr/lib/python3/dist-packages/compose/config/compose_spec.json")
+
+    def fill(part):
+        run(["apt-get", "download", "-q", "docker-compose"], "apt-get download docker-compose", cwd=part)
+        run(["dpkg-deb", "-x", next(part.glob("*.deb")), part / "all"], "dpkg-deb")
+        (part / "all" / inside).rename(part / inside.name)
+        shutil.rmtree(part / "all")
+    return _filled("compose-schema", fill) / inside.name
+
+
 def venv_python():
     """The python of build/venv, made or brought up to date with tests/requirements.txt."""
     wanted = ROOT / "tests" / "requirements.txt"
