@@ -7,6 +7,7 @@ Prometheus of Debian's package, which scrapes once a second: what dashboards and
 
 import json
 import re
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -25,7 +26,10 @@ scrape_configs:
 
 
 class Prometheus:
-    """`rules` is the text of a file of rules; `hurry`: its alerts fire without waiting for long."""
+    """
+    `rules` is a file of rules; `hurry`: its alerts fire without waiting for long, and what they say
+    of the last minutes or hours is said of the last seconds.
+    """
 
     def __init__(self, folder, ports, rules, hurry=False):
         self.folder = Path(folder)
@@ -38,6 +42,8 @@ class Prometheus:
         text = Path(rules).read_text()
         if hurry:
             text = re.sub(r"^( +for:) \w+$", r"\1 1s", text, flags=re.M)
+            text = re.sub(r"\[\d+[mh]\]", "[10s]", text)
+            text = re.sub(r"offset \d+[mh]", "offset 10s", text)
         (self.folder / "rules.yml").write_text(text)
 
     def start(self):
@@ -77,6 +83,12 @@ class Prometheus:
     def firing(self):
         """Names of the alerts that fire."""
         return {labels["alertname"] for labels, _ in self.query('ALERTS{alertstate="firing"}')}
+
+    def fired(self, alert, since):
+        """Whether it fires, or has fired after that moment (seconds since 1970)."""
+        seconds = max(1, int(time.time() - since))
+        return bool(self.query(f'count_over_time(ALERTS{{alertname="{alert}", alertstate="firing"}}'
+                               f'[{seconds}s])'))
 
     def rules(self):
         """Each rule as Prometheus sees it: name, health, lastError, ..."""

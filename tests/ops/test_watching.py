@@ -113,7 +113,7 @@ def test_a_command_of_a_runbook_exists(line):
 @pytest.mark.parametrize("line", [c for c in commands() if c.startswith("systemctl ")])
 def test_what_a_runbook_tells_systemd_is_about_a_unit_and_what_it_takes(line):
     units = {p.stem: p.read_text() for p in (ROOT / "packaging/systemd").glob("*.service")}
-    verb, *args = line.split()[1:]
+    verb, *args = shlex.split(line)[1:]
     assert verb in ("start", "restart", "set-environment", "unset-environment") and args
     for arg in args:
         if "environment" in verb:

@@ -5,30 +5,15 @@ import shlex
 
 import pytest
 
-from bed.daemons import STAGES
 from bed.fetch import ROOT
+from bed.runbook import MANUAL, commands
 
-PAGES = sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", *ROOT.glob("packaging/**/*.md"),
-                *ROOT.glob("docker/*.md")])
-PROGRAMS = ("lockstep", *(f"lockstep-{s}" for s in STAGES))
 FOLDERS = ("apply/", "capture/", "common/", "ctl/", "docker/", "docs/", "packaging/", "schemas/",
            "tests/", "transform/")
 
 
 def names(pages):
     return [str(p.relative_to(ROOT)) for p in pages]
-
-
-def commands(text):
-    """The command lines of a page, and whether they are whole: in a sentence parts may be left out."""
-    inside = re.findall(r"^ *```sh\n(.*?)^ *```", text, re.M | re.S)
-    lines = [(line, True) for block in inside for line in block.splitlines()]
-    outside = re.sub(r"^ *```.*?^ *```", "", text, flags=re.M | re.S)
-    lines += [(line, False) for line in re.findall(r"`([^`\n]+)`", outside)]
-    for line, whole in lines:
-        words = line.split("#")[0].strip()
-        if words.split(" ")[0] in PROGRAMS and " " in words:
-            yield words, whole
 
 
 def filled(word):
@@ -38,7 +23,7 @@ def filled(word):
     return word.replace("SECTION.KEY=VALUE", "source.host=x")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=names(PAGES))
+@pytest.mark.parametrize("page", MANUAL, ids=names(MANUAL))
 def test_each_command_of_the_page_is_one_that_the_program_takes(page, lockstep):
     for line, whole in commands(page.read_text()):
         if "..." in line and not re.search(r"[A-Z]\.\.\.", line) or "<" in line:
@@ -56,7 +41,7 @@ def test_each_command_of_the_page_is_one_that_the_program_takes(page, lockstep):
             assert status == 0 or not whole, f"{line}: {text}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=names(PAGES))
+@pytest.mark.parametrize("page", MANUAL, ids=names(MANUAL))
 def test_each_link_and_each_file_of_the_page_is_there(page):
     text = page.read_text()
     for target in re.findall(r"\]\(([^)#: ]+)(?:#[^)]*)?\)", text):
