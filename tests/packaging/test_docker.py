@@ -38,9 +38,10 @@ def conf():
 
 def test_the_compose_file_is_one_by_its_schema(compose):
     schema = json.loads(fetch.compose_schema().read_text())
-    jsonschema.validate(compose, schema)
+    validator = jsonschema.Draft201909Validator(schema)
+    validator.validate(compose)
     with pytest.raises(jsonschema.ValidationError):  # the schema is one that sees something
-        jsonschema.validate({**compose, "services": {"x": {"imagge": "y"}}}, schema)
+        validator.validate({**compose, "services": {"x": {"imagge": "y"}}})
 
 
 def test_every_file_that_is_mounted_or_copied_is_there(compose, stages):
