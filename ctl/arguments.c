@@ -18,6 +18,14 @@ ctl_option(int argc, char **argv, int *i, const char *name)
     return *i + 1 < argc && argv[*i + 1] ? argv[++*i] : "";
 }
 
+/* Home, and what follows is cleared line by line as it is printed over: no flicker. */
+void
+ctl_redraw(FILE *out)
+{
+    if (isatty(fileno(out)))
+        fputs("\033[H\033[J", out);
+}
+
 bool
 ctl_confirm(const char *question, bool yes)
 {

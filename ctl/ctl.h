@@ -24,6 +24,8 @@ int ctl_lag(const struct ls_config *config, const struct ctl_flags *flags, FILE 
 /* The value of "--name V" or "--name=V" at argv[*i]; "" when it is missing, NULL when it is another
  * argument. */
 const char *ctl_option(int argc, char **argv, int *i, const char *name);
+/* Before a report that is printed again and again: on a terminal in the place of the last one. */
+void ctl_redraw(FILE *out);
 /* Asks on the terminal, unless `yes`; false without one. */
 bool ctl_confirm(const char *question, bool yes);
 

@@ -99,17 +99,19 @@ static const char *const only_json[] = {"--json", NULL};
 static int
 run_snapshot(int argc, char **argv)
 {
+    static const char *const extra[] = {"--json", "--watch", NULL};
     const char *action = NULL, *why = NULL;
     struct ls_config *config = NULL;
-    bool json = false;
+    bool given[2] = {false, false};
     json_t *args = NULL;
     int status = LS_EXIT_USAGE;
 
     argc = ctl_snapshot_arguments(argc, argv, &action, &args, &why);
     if (argc < 0)
         return wrong_usage(why);
-    if (configured(argc, argv, only_json, &json, &config, &status))
-        status = ctl_snapshot(config, action, args, &(struct ctl_flags){.json = json}, stdout);
+    if (configured(argc, argv, extra, given, &config, &status))
+        status = ctl_snapshot(config, action, args,
+                              &(struct ctl_flags){.json = given[0], .watch = given[1]}, stdout);
     ls_config_free(config);
     json_decref(args);
     return status;

@@ -1,5 +1,6 @@
 /*
- * Snapshots on command: signs, sends, and waits for what capture answers.
+ * Snapshots on command: signs, sends, and waits for what capture answers. The members of a group
+ * are asked from the source here; capture knows users and storages only.
  *
  * The answer stands in capture's status document, by the command's id. What can go wrong: nobody
  * answers (capture is down, stands by, or has another key and keeps silent: the deadline says so);
@@ -10,12 +11,17 @@
 #include "common/kafka.h"
 #include "common/log.h"
 #include "common/run.h"
+#include "ctl/source.h"
+#include "ctl/status.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define ANSWER_MS 30000
 #define STAGE "capture"
+#define USERS_MOST 64 /* as capture takes them (capture/command.c) */
+#define BAR 40
 
 static bool
 is_action(const char *word)
@@ -53,6 +59,9 @@ ctl_snapshot_arguments(int argc, char **argv, const char **ret_action, json_t **
         if ((value = ctl_option(argc, argv, &i, "--user"))) {
             if (!*value || json_array_append_new(list_of(args, "users"), json_string(value)) < 0)
                 why = "--user wants a name";
+        } else if ((value = ctl_option(argc, argv, &i, "--group"))) {
+            if (!*value || json_array_append_new(list_of(args, "groups"), json_string(value)) < 0)
+                why = "--group wants a name";
         } else if ((value = ctl_option(argc, argv, &i, "--storage"))) {
             errno = 0;
             long long storage = strtoll(value, &end, 10);
@@ -71,11 +80,11 @@ ctl_snapshot_arguments(int argc, char **argv, const char **ret_action, json_t **
     if (!why && !action)
         why = "snapshot wants start, pause, resume, cancel or status";
     else if (!why && strcmp(action, "start") != 0 && json_object_size(args) > 0)
-        why = "--all, --user and --storage are for start";
+        why = "--all, --user, --group and --storage are for start";
     else if (!why && !strcmp(action, "start") &&
              (json_object_size(args) == 0 ||
               (json_object_get(args, "all") && json_object_size(args) > 1)))
-        why = "start wants either --all, or some --user and --storage";
+        why = "start wants either --all, or some --user, --group and --storage";
     if (why) {
         json_decref(args);
         *ret_why = why;
@@ -145,8 +154,21 @@ print_json(const json_t *json, FILE *out)
     fputc('\n', out);
 }
 
+static void
+print_bar(json_int_t rows, json_int_t estimate, FILE *out)
+{
+    int done = estimate > 0 && rows > 0 ? (int)((double)rows / (double)estimate * BAR) : 0;
+
+    if (done > BAR)
+        done = BAR; /* the estimate is the server's, and rough */
+    fputc('[', out);
+    for (int i = 0; i < BAR; i++)
+        fputc(i < done ? '#' : '.', out);
+    fprintf(out, "] %d%%\n", done * 100 / BAR);
+}
+
 static int
-show(const struct ls_config *config, const struct ctl_flags *flags, FILE *out)
+show_once(const struct ls_config *config, const struct ctl_flags *flags, FILE *out)
 {
     struct look look = {0};
     json_t *s;
@@ -173,8 +195,93 @@ show(const struct ls_config *config, const struct ctl_flags *flags, FILE *out)
             fputs("time left not known\n", out);
         if (waits && *waits)
             fprintf(out, "waits %s\n", waits);
+        print_bar(json_integer_value(json_object_get(s, "rows")),
+                  json_integer_value(json_object_get(s, "estimate")), out);
     }
     json_decref(look.newest);
+    return r;
+}
+
+static int
+show(const struct ls_config *config, const struct ctl_flags *flags, FILE *out)
+{
+    int r;
+
+    do {
+        if (flags->watch)
+            ctl_redraw(out);
+        r = show_once(config, flags, out);
+        fflush(out);
+        if (flags->watch)
+            sleep(1);
+    } while (flags->watch && r == LS_EXIT_OK);
+    return r;
+}
+
+/* ---- groups */
+
+struct members {
+    json_t *groups, *users;
+    size_t n;
+};
+
+static bool
+has_text(const json_t *array, struct ls_str text)
+{
+    json_t *each;
+    size_t i;
+
+    json_array_foreach(array, i, each)
+    {
+        if (json_string_length(each) == text.n &&
+            memcmp(json_string_value(each), text.p, text.n) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int
+take_member(void *arg, const struct ls_str *c, size_t n)
+{
+    struct members *members = arg;
+
+    if (n < 2 || !c[0].p || !c[1].p || !has_text(members->groups, c[0]))
+        return 0;
+    members->n++;
+    if (!has_text(members->users, c[1]))
+        json_array_append_new(members->users, json_stringn(c[1].p, c[1].n));
+    return json_array_size(members->users) > USERS_MOST; /* enough to refuse it */
+}
+
+/* Puts the members in the place of the groups. An exit status. */
+static int
+groups_to_users(const struct ls_config *config, json_t *args)
+{
+    struct members members = {.groups = json_object_get(args, "groups")};
+    struct ctl_source *source = NULL;
+    struct ls_err err = {0};
+    int r = LS_EXIT_OK;
+
+    if (!members.groups)
+        return LS_EXIT_OK;
+    members.users = list_of(args, "users");
+    if (ctl_source_open(config, &source, &err) < 0 ||
+        ctl_source_each(source, "SELECT gid, uid FROM {p}group_user", take_member, &members, &err) <
+            0) {
+        ls_log_err(LS_ERROR, "snapshot", &err);
+        r = LS_EXIT_SOURCE;
+    } else if (members.n == 0) {
+        fputs("lockstep: nobody is in that group at the source\n", stderr);
+        r = LS_EXIT_USAGE;
+    } else if (json_array_size(members.users) > USERS_MOST) {
+        fprintf(
+            stderr,
+            "lockstep: a snapshot is of %d users at most, or of everybody: the group has more\n",
+            USERS_MOST);
+        r = LS_EXIT_USAGE;
+    }
+    ctl_source_close(source);
+    json_object_del(args, "groups");
     return r;
 }
 
@@ -261,6 +368,9 @@ ctl_snapshot(const struct ls_config *config, const char *action, json_t *args,
               stderr);
         return LS_EXIT_USAGE;
     }
+    r = groups_to_users(config, args);
+    if (r != LS_EXIT_OK)
+        return r;
     if (ls_command_new(STAGE, name, json_incref(args), &command, &err) < 0 ||
         send_command(config, key, &command, &err) < 0) {
         ls_log_err(LS_ERROR, "snapshot", &err);

@@ -253,8 +253,8 @@ ctl_status(const struct ls_config *config, const struct ctl_flags *flags, FILE *
         r = load(config, &stages);
         if (r != LS_EXIT_OK)
             return r;
-        if (flags->watch && isatty(fileno(out)))
-            fputs("\033[H\033[2J", out);
+        if (flags->watch)
+            ctl_redraw(out);
         if (flags->json) {
             json_dumpf(stages, out, JSON_SORT_KEYS | JSON_INDENT(2));
             fputc('\n', out);

@@ -45,12 +45,12 @@ const struct ctl_command_help ctl_commands[] = {
      "What differs is looked at again when the stream has passed that moment, so that what it still carries is told "
      "apart. Status 0 when they are equal, 3 when they differ, 10 when nothing differs but what is still carried. A side "
      "that cannot be read is neither: 4 source, 6 target, 9 data directory.\n"
-     " lockstep verify --deep --sample 5% --resume /var/tmp/verify.state --html verify.html",
+     " lockstep verify --deep --sample 5 --resume verify.state --html verify.html",
      {{"--all", NULL, "everybody, as without --user and --group"},
       {"--user", "U", "this user's tree, trash, links and what he received"},
       {"--group", "G", "the members of this group at the source"},
       {"--deep", NULL, "read each file on both sides and compare what was read"},
-      {"--sample", "N%", "so many percent of the users; with --deep, of the files read"},
+      {"--sample", "N", "N percent of the users; with --deep, of the files read"},
       {"--seed", "N", "the sample of an earlier run, which printed this"},
       {"--resume", "FILE", "keep what was done in FILE, go on from there after a kill"},
       {"--html", "FILE", "write a page for people beside what is printed"},
@@ -58,11 +58,14 @@ const struct ctl_command_help ctl_commands[] = {
     {"snapshot", "start pause resume cancel status", NULL,
      "have capture read everything, or some users, again",
      "Sends a signed command to capture and waits up to 30 s for its answer; needs [control] key. A snapshot runs beside "
-     "the stream, at any time. Status 3 when capture refuses, with why; 1 without an answer.\n"
+     "the stream, at any time. Status 3 when capture refuses, with why; 1 without an answer. status also tells which "
+     "sweeps wait for a word, and what they would delete.\n"
      " lockstep snapshot start --user alice --user bob",
      {{"--all", NULL, "start: everything"},
       {"--user", "U", "start: the storages of this user; up to 64 times"},
-      {"--storage", "N", "start: this storage (oc_storages); up to 256 times"}}},
+      {"--group", "G", "start: of the members of this group at the source"},
+      {"--storage", "N", "start: this storage (oc_storages); up to 256 times"},
+      {"--watch", NULL, "status: again every second until interrupted"}}},
     {"dlq", "list show retry drop export", "[LETTER]...",
      "what can never be applied, and why; once more, or given up",
      "Dead letters of all stages, by their numbers or filtered by the options. Secrets are masked. retry sends them once "

@@ -5,8 +5,8 @@ from bed import wait_until
 SETS = {"control.key": "a key for tests that is long enough"}
 
 
-def snapshot_of(world, uid, number):
-    status, text = world.daemons.lockstep("snapshot", "start", "--user", uid)
+def snapshot_of(world, number, uid, *who):
+    status, text = world.daemons.lockstep("snapshot", "start", *who)
     assert (status, text) == (0, "accepted\n")
     wait_until(lambda: world.daemons.status("capture")["counters"]["snapshots"] == number, 60,
                f"the snapshot of {uid}")
@@ -38,10 +38,15 @@ def test_a_snapshot_of_one_user_changes_nothing_of_another_and_repairs_its_own(n
     before = world.cs3.walk("bob").keys()
     assert "gone.txt" in before and "new.txt" not in before
 
-    snapshot_of(world, "alice", 2)
+    snapshot_of(world, 2, "alice", "--user", "alice")
     assert world.cs3.walk("bob").keys() == before
     assert world.verify()[0] == 3
-    snapshot_of(world, "bob", 3)
+    status, text = world.daemons.lockstep("snapshot", "start", "--group", "nobody's")
+    assert (status, text) == (2, "lockstep: nobody is in that group at the source\n")
+    world.site.sql("INSERT INTO oc_group_user (gid, uid) VALUES ('staff', 'bob')")
+    snapshot_of(world, 3, "bob", "--group", "staff")
+    status, text = world.daemons.lockstep("snapshot", "status")
+    assert status == 0 and "[####" in text, text
     assert world.cs3.walk("bob").keys() == (
         before - {"gone.txt", "kept.txt"} | {"new.txt", "renamed.txt"})
     world.assert_equal()
