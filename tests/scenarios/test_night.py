@@ -162,8 +162,22 @@ def a_topic_is_replayed(night):
     night.admin.follow(page)
 
 
+def the_target_has_lost_a_file(night):
+    """A backup is restored that is older than a file; what somebody touches is made again."""
+    world, site = night.world, night.world.site
+    world.target.ask("/backup", "POST")
+    file = site.upload(site.files(site.users[0]), "newer than the backup.txt", b"first")
+    world.drained()
+    world.target.ask("/restore", "POST")
+    site.overwrite(file, b"second")
+    night.seen("lockstep_apply_lost_total > 0")
+    page = night.told("LockstepTargetLost")
+    world.drained()
+    night.admin.follow(page)
+
+
 TROUBLES = (a_daemon_dies, the_target_is_away, a_poison_record_arrives,
-            binlogs_are_purged_while_capture_is_off, a_topic_is_replayed)
+            binlogs_are_purged_while_capture_is_off, the_target_has_lost_a_file, a_topic_is_replayed)
 
 
 def test_each_trouble_of_a_night_is_seen_told_and_repaired_by_its_runbook(new_world, tmp_path):
