@@ -13,6 +13,7 @@
 
 #include "common/config.h"
 #include "common/err.h"
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -23,6 +24,7 @@ struct ap_blob_want {
     int64_t size;                     /* of the row; -1 unknown */
     int64_t mtime;                    /* of the row; INT64_MIN unknown */
     const char *sha1, *md5, *adler32; /* lower-case hex; NULL: the row has none */
+    bool anew; /* the same bytes with another time are another content, and uploaded once more */
 };
 
 struct ap_blob;

@@ -18,7 +18,8 @@ run_tree(struct ap_writer *w, struct ap_job *job)
     struct ap_blob_want blob = {.home = job->home,
                                 .relative = op->blob,
                                 .size = op->size,
-                                .mtime = op->mtime,
+                                .mtime = job->blob_mtime,
+                                .anew = job->anew,
                                 .sha1 = op->sha1[0] ? op->sha1 : NULL,
                                 .md5 = op->md5[0] ? op->md5 : NULL,
                                 .adler32 = op->adler32[0] ? op->adler32 : NULL};
@@ -32,6 +33,11 @@ run_tree(struct ap_writer *w, struct ap_job *job)
                                        job->doubtful, &job->node, &job->err);
         break;
     case AP_PUT_FILE:
+        if (job->version && op->node != 0 && ops->revision_find &&
+            ((job->result = ops->revision_find(w, &job->space, job->node_id, op->mtime, op->size,
+                                               &job->there, &job->err)) < 0 ||
+             job->there))
+            break;
         job->result =
             ops->put_file(w, &job->space, op->node ? job->node_id : NULL, job->parent_id, op->name,
                           &blob, op->mtime, ns, expect, job->doubtful, &job->node, &job->err);

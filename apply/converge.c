@@ -31,9 +31,8 @@ aside_name(char *aside, size_t size, const char *of, int64_t fileid)
         snprintf(aside, size, "%.*s %s", (int)n, of, suffix);
 }
 
-/* The path of a row below its home, by parents and names. False when it is too long. */
-static bool
-blob_path(const struct ap_view *view, const struct ap_desired *row, char *out, size_t size)
+bool
+ap_blob_path(const struct ap_view *view, const struct ap_desired *row, char *out, size_t size)
 {
     struct ap_desired up = *row;
     size_t at = size - 1;
@@ -108,14 +107,14 @@ call(struct ap_next *ret, enum ap_call what, const struct ap_applied *node, int6
     ret->op.mtime = node ? node->mtime : 0;
 }
 
-static void
-put_call(const struct ap_view *view, const struct ap_desired *row, const struct ap_applied *node,
-         int64_t storage, struct ap_next *ret)
+void
+ap_put_call(const struct ap_view *view, const struct ap_desired *row, const struct ap_applied *node,
+            int64_t storage, struct ap_next *ret)
 {
     struct ap_tree_op *op = &ret->op;
 
     call(ret, AP_PUT_FILE, node, storage, row->fileid);
-    if (!blob_path(view, row, op->blob, sizeof(op->blob)))
+    if (!ap_blob_path(view, row, op->blob, sizeof(op->blob)))
         too_deep(ret);
     if (row->encrypted) { /* the bytes on the disk are not the content */
         ret->verdict = AP_DEAD;
@@ -174,7 +173,7 @@ content_step(const struct ap_view *view, const struct ap_desired *row,
     if (row->folder || (content_differs(row, node) && !content_due(row, node, how)))
         return;
     if (content_differs(row, node)) {
-        put_call(view, row, node, node->storage, ret);
+        ap_put_call(view, row, node, node->storage, ret);
     } else if (row->mtime != node->mtime) {
         call(ret, AP_SET_MTIME, node, node->storage, row->fileid);
         ret->op.mtime = row->mtime;
@@ -229,7 +228,7 @@ place_step(const struct ap_view *view, const struct ap_desired *row, const struc
         return true;
     }
     if (!node && !row->folder)
-        put_call(view, row, NULL, storage, ret);
+        ap_put_call(view, row, NULL, storage, ret);
     else if (!node)
         call(ret, AP_MAKE_FOLDER, NULL, storage, row->fileid);
     else if (top == AP_ROOT)
@@ -469,7 +468,7 @@ trash_top_step(const struct ap_view *view, const struct ap_desired *row,
         place_step(view, row, node, place->storage, parent, name, how, ret) || !node)
         return;
     if (differs) {
-        put_call(view, row, node, node->storage, ret);
+        ap_put_call(view, row, node, node->storage, ret);
         return;
     }
     call(ret, AP_TRASH, node, node->storage, row->fileid);

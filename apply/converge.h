@@ -127,6 +127,12 @@ void ap_converge_node(const struct ap_view *view, int64_t fileid, struct ap_how 
 /* A node whose file lives in another space now. */
 void ap_converge_leftover(const struct ap_view *view, int64_t id, struct ap_next *ret);
 
+/* The path of a row below its home, by parents and names. False when it is too long. */
+bool ap_blob_path(const struct ap_view *view, const struct ap_desired *row, char *out, size_t size);
+/* The call that gives a node (NULL: a new one) the content of its row. */
+void ap_put_call(const struct ap_view *view, const struct ap_desired *row,
+                 const struct ap_applied *node, int64_t storage, struct ap_next *ret);
+
 /* ---- place.c */
 void ap_place_find(const struct ap_view *view, const struct ap_desired *row, struct ap_place *ret);
 /* "photo.jpg.d1700000000" -> "photo.jpg" and the time; 0 when it is not so formed. */

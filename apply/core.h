@@ -32,6 +32,7 @@ struct ap_options {
     int64_t sweep_max_items;
     bool disable_deleted; /* people.on_delete = disable */
     bool drift_stop;      /* apply.drift = stop */
+    bool versions;        /* apply.versions */
 };
 
 /* What the node of a call is taken to be, see apply/drift.h. */
@@ -51,6 +52,9 @@ struct ap_job {
     enum ap_call call;
     int64_t op_id; /* row of `op`, for calls on the tree */
     bool doubtful, queued, done;
+    bool version; /* PUT_FILE: of an old content; `who` is the version's row, op.fileid its file */
+    bool there;   /* ... and the target had it already */
+    bool anew;    /* PUT_FILE: see blobs.h */
     int attempt;
     int64_t logged;    /* held until the mirror has come as far; 0: not committed yet */
     int64_t resend_at; /* ms; outcome unknown: sent again then */
@@ -68,6 +72,7 @@ struct ap_job {
     int64_t permissions, expires;
     enum cs3_share_state state;
     enum cs3_person_type person_type; /* of a look */
+    int64_t blob_mtime; /* PUT_FILE: of the file that is read */
     int64_t row, ctime; /* for an exact writer, with token, hash, state and mount of above */
     char token[128], password_hash[256];
     char mark[20];             /* of all that only it keeps; "" for other writers */
@@ -244,10 +249,24 @@ void ap_shares_make_exact(struct ap_core *core); /* at start, in a transaction *
 void ap_member_touch(struct ap_core *core, const char *uid, const char *gid);
 
 /* ---- version.c: which version belongs to which file */
+/* The live row of that name in a folder of the desired tree, or 0. */
+int64_t ap_child_of(struct ap_core *core, int64_t parent, const char *name);
 /* A row that came, or got another place, or went. */
 void ap_version_take(struct ap_core *core, const struct cs3_resource *record);
-/* Looks for the file of a version (its row has been looked at and is not carried); the outcome. */
-const char *ap_version_join(struct ap_core *core, int64_t fileid);
+/* Looks for the file of a version (its row has been looked at and is not carried). Returns what is
+ * to be said of one that is left; ret_of: its file, or 0, also of what is no version's content. */
+const char *ap_version_join(struct ap_core *core, int64_t fileid, int64_t *ret_of);
+
+/* ---- versions_put.c: which of them are uploaded, and before what */
+/* What `work` shall do next, when converge.c is done with it: a file waits for its versions, a
+ * version finds its turn. `given_up`: its own content cannot be had. */
+void ap_versions_step(struct ap_core *core, const struct ap_work *work, bool given_up,
+                      struct ap_next *next);
+/* What a call that puts content needs to know of versions. */
+void ap_versions_fill(struct ap_core *core, struct ap_job *job);
+/* A content was put: what it took the place of is a revision now. `old`: the node before. */
+void ap_versions_settled(struct ap_core *core, const struct ap_job *job,
+                         const struct ap_applied *old);
 
 /* ---- dlq.c */
 struct ls_producer;

@@ -98,6 +98,41 @@ is_gated(struct ap_core *core, int32_t partition)
                      "i", (int64_t)partition) == 1;
 }
 
+/* A later snapshot of this partition, or one of its storage, is under way. */
+static struct ap_key
+under_way(struct ap_core *core, int32_t partition, int64_t storage)
+{
+    if (ap_number(core->ledger, 0, "SELECT 1 FROM bracket_storage WHERE storage = ? AND state = 1",
+                  "i", storage) == 1)
+        return (struct ap_key){AP_STORAGE, storage};
+    if (ap_number(core->ledger, 0,
+                  "SELECT 1 FROM bracket WHERE topic = 'cs3.resource' AND partition = ?"
+                  " AND state = 1",
+                  "i", (int64_t)partition) == 1)
+        return (struct ap_key){AP_PARTITION, partition};
+    return (struct ap_key){AP_NONE, 0};
+}
+
+/* A snapshot brings a file's versions behind it, and they have to be uploaded before it: what it
+ * brings anew waits for its end. What comes in the stream does not. */
+static void
+hold_for_versions(struct ap_core *core, const struct ap_origin *at, const struct cs3_resource *r,
+                  const struct ap_desired *have)
+{
+    struct ap_key on;
+
+    if (!r->head.snapshot || r->folder || !core->options.versions ||
+        (have && have->size == r->size && have->mtime == r->mtime &&
+         ls_str_is(r->sha1, have->sha1)))
+        return;
+    on = under_way(core, at->partition, r->storage);
+    if (on.kind != AP_NONE)
+        ap_exec(core->ledger,
+                "UPDATE work SET state = 1, on_kind = ?, on_id = ?, cause = 'snapshot'"
+                " WHERE kind = 1 AND id = ? AND state = 0",
+                "iii", (int64_t)on.kind, on.id, r->fileid);
+}
+
 static void
 open_node(struct ap_core *core, const struct ap_origin *at, int64_t fileid, int64_t storage,
           int64_t source_us)
@@ -236,6 +271,8 @@ ap_take_resource(struct ap_core *core, const struct ap_origin *at, const struct 
         ap_version_take(core, r);
     open_node(core, at, r->fileid, r->head.kind == CS3_DELETE && known ? have.storage : r->storage,
               r->head.source_ts_us);
+    if (r->head.kind == CS3_UPSERT)
+        hold_for_versions(core, at, r, known && !have.deleted ? &have : NULL);
     if (known && moved && (have.folder || r->folder))
         content_again(core, r->storage);
 }
@@ -577,7 +614,8 @@ ap_take_mark(struct ap_core *core, const struct ap_origin *at, const struct cs3_
         sweep(core, topic, part, head->begin);
         ap_exec(core->ledger, "UPDATE bracket SET ended = 1 WHERE topic = ? AND partition = ?",
                 "si", topic, (int64_t)part);
-        if (strcmp(at->topic, RESOURCE) == 0 && !is_gated(core, at->partition))
+        if (strcmp(at->topic, RESOURCE) == 0 && !is_gated(core, at->partition) &&
+            under_way(core, at->partition, LS_NO_STORAGE).kind == AP_NONE)
             ap_wake(core->ledger, (struct ap_key){AP_PARTITION, at->partition});
         return true;
     case CS3_UPSERT:

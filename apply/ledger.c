@@ -61,6 +61,10 @@ static const char *const schema =
     " trash_time INT, of INT DEFAULT 0);"
     "CREATE INDEX IF NOT EXISTS version_of ON version(of, time);"
     "CREATE INDEX IF NOT EXISTS version_alone ON version(base) WHERE of = 0;"
+    /* old contents that the target keeps of a node, as far as they are of our doing */
+    "CREATE TABLE IF NOT EXISTS revision(id INTEGER PRIMARY KEY, node INT, mtime INT, size INT,"
+    " sha1 TEXT);"
+    "CREATE INDEX IF NOT EXISTS revision_node ON revision(node, mtime);"
     "CREATE TABLE IF NOT EXISTS trashinfo(auto_id INTEGER PRIMARY KEY, partition INT, user TEXT,"
     " name TEXT, location TEXT, time INT, epoch INT, counter INT, part INT, deleted INT);"
     "CREATE INDEX IF NOT EXISTS trashinfo_name ON trashinfo(user, name, time);"

@@ -35,6 +35,7 @@ enum ap_kind {
     AP_PARTITION = 9, /* only as "waits on": the first snapshot of a partition */
     AP_TRASH_OF = 10, /* only as "waits on": the trash of a storage in its first copy */
     AP_RECORD = 11,   /* only as dead letter: bytes that could not be read */
+    AP_STORAGE = 12,  /* only as "waits on": a snapshot of that storage */
 };
 struct ap_key {
     enum ap_kind kind;

@@ -102,6 +102,10 @@ int ap_ocis_member_look(struct ap_writer *w, const char *group_id, const char *u
 int ap_ocis_space_look(struct ap_writer *w, const char *uid, struct ap_space_found *ret,
                        struct ls_err *err);
 
+/* ---- ocis_versions.c */
+int ap_ocis_revision_find(struct ap_writer *w, const struct ap_space *space, const char *node_id,
+                          int64_t mtime, int64_t size, bool *ret, struct ls_err *err);
+
 /* ---- ocis_people.c */
 int ap_ocis_user_ensure(struct ap_writer *w, const struct cs3_person *person,
                         struct ap_person_id *ret, struct ls_err *err);

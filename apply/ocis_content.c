@@ -287,6 +287,8 @@ settle_by_looking(const struct put *put, struct ap_node *ret, char *ret_over,
     same = content_is(put, &info, err);
     if (same < 0)
         return -1;
+    if (same && put->want->anew && !mtime_is(put, &info))
+        same = 0;
     if (same)
         return adopt(put, &info, ret, err) == 0 ? 1 : put->doubtful ? ap_unknown(err) : -1;
     if (!put->node_id || info.folder) {

@@ -141,6 +141,8 @@ job_fill(struct ap_core *core, struct ap_job *job, struct ls_err *err)
         chain_add(core, job, job->op.parent);
     chain_add(core, job, job->op.node);
     ap_drift_fill(core, job);
+    if (job->call == AP_PUT_FILE)
+        ap_versions_fill(core, job);
     if (job->call != AP_PUT_FILE || !core->config)
         return true;
     sqlite3_stmt *s = ap_query(core->ledger, "SELECT home FROM person WHERE type = 0 AND uid = ?",
@@ -192,9 +194,9 @@ static const char *const own_causes[] = {"orphan",        "dormant",     "node",
                                          "space-deleted", "group-share", NULL};
 /* Causes where the one waited for has something to do himself. */
 static const char *const active_causes[] = {
-    "parent",    "name",          "inside",         "fill",  "with-parent",
-    "only-copy", "inside-itself", "older-trash",    "space", "trash-reopen",
-    "person",    "grant",         "owner-disabled", NULL};
+    "parent",         "name",        "inside",        "fill",         "with-parent", "only-copy",
+    "inside-itself",  "older-trash", "space",         "trash-reopen", "person",      "grant",
+    "owner-disabled", "versions",    "older-version", "file",         NULL};
 
 static bool
 listed(const char *const *list, const char *word)
@@ -410,6 +412,7 @@ entity_next(struct ap_core *core, const struct ap_work *work, struct ap_next *ne
             ap_node_leave(core, work->key.id);
             ap_converge_node(&core->view, work->key.id, how, next);
         }
+        ap_versions_step(core, work, how.given_up, next);
         break;
     case AP_LEFTOVER:
         ap_converge_leftover(&core->view, work->key.id, next);
@@ -436,6 +439,7 @@ entity_next(struct ap_core *core, const struct ap_work *work, struct ap_next *ne
     case AP_PARTITION:
     case AP_TRASH_OF:
     case AP_RECORD:
+    case AP_STORAGE:
         break;
     }
 }
@@ -518,8 +522,6 @@ look_at(struct ap_core *core, struct ap_key key, struct ap_job *job)
         ap_work_close(core->ledger, &work, NULL);
         break;
     case AP_LEFT:
-        if (key.kind == AP_NODE && strcmp(next.cause, "version") == 0)
-            next.cause = ap_version_join(core, key.id);
         snprintf(outcome, sizeof(outcome), "left:%s", next.cause);
         ap_work_close(core->ledger, &work, outcome);
         break;

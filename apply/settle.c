@@ -45,6 +45,11 @@ node_forget(struct ap_core *core, int64_t id)
             "i", id);
     ap_exec(core->ledger,
             "WITH RECURSIVE below(id) AS (SELECT ?1 UNION ALL SELECT n.id FROM node n"
+            " JOIN below b ON n.parent = b.id) DELETE FROM revision WHERE node IN"
+            " (SELECT id FROM below)",
+            "i", id);
+    ap_exec(core->ledger,
+            "WITH RECURSIVE below(id) AS (SELECT ?1 UNION ALL SELECT n.id FROM node n"
             " JOIN below b ON n.parent = b.id) DELETE FROM node WHERE id IN (SELECT id FROM below)",
             "i", id);
 }
@@ -78,20 +83,28 @@ static void
 tree_done(struct ap_core *core, const struct ap_job *job)
 {
     const struct ap_tree_op *op = &job->op;
+    struct ap_applied old;
 
     switch (op->call) {
     case AP_MAKE_FOLDER:
         node_add(core, job);
         break;
     case AP_PUT_FILE:
+        if (job->there) {
+            ap_versions_settled(core, job, NULL);
+            break;
+        }
         core->content_bytes += size_of(job);
-        if (op->node == 0)
+        if (op->node == 0) {
             node_add(core, job);
-        else
-            ap_exec(core->ledger,
-                    "UPDATE node SET sha1 = ?, size = ?, mtime = ?, etag = ? WHERE id = ?", "siisi",
-                    job->node.sha1[0] ? job->node.sha1 : op->sha1, size_of(job), op->mtime,
-                    op->etag, op->node);
+            break;
+        }
+        if (ap_node_get(core->ledger, op->node, &old))
+            ap_versions_settled(core, job, &old);
+        ap_exec(core->ledger,
+                "UPDATE node SET sha1 = ?, size = ?, mtime = ?, etag = ? WHERE id = ?", "siisi",
+                job->node.sha1[0] ? job->node.sha1 : op->sha1, size_of(job), op->mtime, op->etag,
+                op->node);
         break;
     case AP_SET_MTIME:
         ap_exec(core->ledger, "UPDATE node SET mtime = ?, etag = ? WHERE id = ?", "isi", op->mtime,

@@ -70,6 +70,8 @@ ap_take_storage_mark(struct ap_core *core, const struct ap_origin *at,
                   "SELECT 1 FROM bracket_storage WHERE storage = ? AND epoch = ? AND counter = ?",
                   "iii", record->storage, (int64_t)begin.epoch, begin.counter) == 1)
         sweep(core, record->storage, at->partition, begin);
+    if (head->kind == CS3_END)
+        ap_wake(core->ledger, (struct ap_key){AP_STORAGE, record->storage});
     return true;
 }
 

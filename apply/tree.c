@@ -224,7 +224,7 @@ view_older_trash(void *arg, const struct ap_desired *top, int64_t *ret)
     *ret = ap_number(arg, 0,
                      "SELECT d.fileid FROM desired d JOIN work w ON w.kind = 1 AND w.id = d.fileid"
                      " WHERE d.parent = ?1 AND d.trash_time > 0 AND d.deleted = 0 AND w.trouble = 0"
-                     " AND (w.state <> 1 OR w.cause IN ('older-trash', 'fill', 'busy'))"
+                     " AND (w.state <> 1 OR w.cause IN ('older-trash', 'fill', 'busy', 'versions'))"
                      " AND (d.trash_time, d.fileid) < (?2, ?3)"
                      " ORDER BY d.trash_time DESC, d.fileid DESC LIMIT 1",
                      "iii", top->parent, top->trash_time, top->fileid);

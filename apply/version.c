@@ -18,6 +18,18 @@
 
 #define DEPTH 256 /* folders around a version; deeper ones have none */
 
+/* What the target keeps of it stays there, but nobody asks for it any more. */
+static void
+version_gone(struct ap_core *core, const struct cs3_resource *r)
+{
+    if (r->head.kind == CS3_DELETE && r->moved_to == LS_NO_STORAGE)
+        ap_exec(core->ledger,
+                "DELETE FROM revision WHERE (node, mtime) IN (SELECT n.id, v.time FROM version v"
+                " JOIN node n ON n.fileid = v.of AND n.leftover = 0 WHERE v.fileid = ?)",
+                "i", r->fileid);
+    ap_exec(core->ledger, "DELETE FROM version WHERE fileid = ?", "i", r->fileid);
+}
+
 void
 ap_version_take(struct ap_core *core, const struct cs3_resource *r)
 {
@@ -31,7 +43,7 @@ ap_version_take(struct ap_core *core, const struct cs3_resource *r)
                 "itiii", r->fileid, &r->version_of, r->version_time, (int64_t)r->version_meta,
                 r->trash_time);
     else
-        ap_exec(l, "DELETE FROM version WHERE fileid = ?", "i", r->fileid);
+        version_gone(core, r);
     /* A folder of versions that moves is written behind what is in it. */
     if (r->folder && (r->class_hint == CS3_CLASS_VERSIONS || r->class_hint == CS3_CLASS_TRASH))
         ap_exec(l,
@@ -52,8 +64,8 @@ ap_version_take(struct ap_core *core, const struct cs3_resource *r)
                 "iti", r->fileid, &r->name, ls_now_us() / 1000);
 }
 
-static int64_t
-child_of(struct ap_core *core, int64_t parent, const char *name)
+int64_t
+ap_child_of(struct ap_core *core, int64_t parent, const char *name)
 {
     return ap_number(core->ledger, 0,
                      "SELECT fileid FROM desired WHERE parent = ? AND name = ? AND deleted = 0"
@@ -84,14 +96,14 @@ file_of(struct ap_core *core, const struct ap_desired *version, const char *base
         if (n < 0)
             return 0;
     }
-    at = child_of(core, at, "files");
+    at = ap_child_of(core, at, "files");
     while (at != 0 && n-- > 0)
-        at = ap_desired_get(core->ledger, chain[n], &up) ? child_of(core, at, up.name) : 0;
-    return at != 0 ? child_of(core, at, base) : 0;
+        at = ap_desired_get(core->ledger, chain[n], &up) ? ap_child_of(core, at, up.name) : 0;
+    return at != 0 ? ap_child_of(core, at, base) : 0;
 }
 
 const char *
-ap_version_join(struct ap_core *core, int64_t fileid)
+ap_version_join(struct ap_core *core, int64_t fileid, int64_t *ret_of)
 {
     char base[AP_NAME_SIZE + 32];
     struct ap_desired row;
@@ -100,6 +112,7 @@ ap_version_join(struct ap_core *core, int64_t fileid)
     sqlite3_stmt *s = ap_query(
         core->ledger, "SELECT base, trash_time, meta FROM version WHERE fileid = ?", "i", fileid);
 
+    *ret_of = 0;
     if (!ap_step(core->ledger, s))
         return "version-folder"; /* or whatever else lies there */
     ap_text(s, 0, base, AP_NAME_SIZE);
@@ -110,5 +123,7 @@ ap_version_join(struct ap_core *core, int64_t fileid)
         snprintf(base + strlen(base), 32, ".d%lld", (long long)trashed);
     of = ap_desired_get(core->ledger, fileid, &row) ? file_of(core, &row, base) : 0;
     ap_exec(core->ledger, "UPDATE version SET of = ? WHERE fileid = ?", "ii", of, fileid);
+    if (!meta)
+        *ret_of = of;
     return of == 0 ? "version-alone" : meta ? "version-meta" : "version";
 }

@@ -198,6 +198,10 @@ struct ap_writer_ops {
                     const char *parent_id, const char *name, const struct ap_blob_want *blob,
                     int64_t mtime, uint32_t mtime_ns, const struct ap_expect *expect, bool doubtful,
                     struct ap_node *ret, struct ls_err *err);
+    /* Does the target keep an old content of that time (in seconds) and size of the node? `size`
+     * below 0: of any. NULL: it keeps none. */
+    int (*revision_find)(struct ap_writer *w, const struct ap_space *space, const char *node_id,
+                         int64_t mtime, int64_t size, bool *ret, struct ls_err *err);
     int (*set_mtime)(struct ap_writer *w, const struct ap_space *space, const char *node_id,
                      int64_t mtime, uint32_t mtime_ns, const struct ap_expect *expect,
                      struct ls_err *err);

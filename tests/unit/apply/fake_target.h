@@ -14,6 +14,7 @@
 
 #define FAKE_NODES 60000
 #define FAKE_SHARES 4000
+#define FAKE_REVISIONS 20000
 
 struct fake_node {
     bool used, folder, trashed; /* trashed: top of an item */
@@ -23,6 +24,13 @@ struct fake_node {
     char sha1[41];
     int64_t mtime, size, deleted_at;
     uint32_t ns;
+};
+
+struct fake_revision {
+    int node;
+    int64_t mtime, size;
+    uint32_t ns;
+    char sha1[41];
 };
 
 struct fake_share {
@@ -52,6 +60,8 @@ struct fake_target {
     int n_facts;
     struct fake_node *nodes; /* [0] is no node */
     int n_nodes;
+    struct fake_revision *revisions;
+    int n_revisions, finds;
     struct fake_share shares[FAKE_SHARES];
     int n_shares;
     struct fake_received received[FAKE_SHARES];
@@ -298,6 +308,37 @@ fake_make_folder(struct ap_writer *w, const struct ap_space *space, const char *
     return r;
 }
 
+/* What is written over becomes a revision, by its time. */
+static void
+fake_revise(struct fake_target *f, int i)
+{
+    const struct fake_node *n = &f->nodes[i];
+    struct fake_revision *r = &f->revisions[f->n_revisions++];
+
+    if (f->n_revisions >= FAKE_REVISIONS)
+        abort();
+    *r = (struct fake_revision){.node = i, .mtime = n->mtime, .size = n->size, .ns = n->ns};
+    snprintf(r->sha1, sizeof(r->sha1), "%s", n->sha1);
+}
+
+static int
+fake_revision_find(struct ap_writer *w, const struct ap_space *space, const char *node_id,
+                   int64_t mtime, int64_t size, bool *ret, struct ls_err *err)
+{
+    struct fake_target *f = fake_of(w);
+    int i = fake_index(f, node_id);
+
+    (void)space;
+    (void)err;
+    f->finds++;
+    *ret = false;
+    for (int n = 0; n < f->n_revisions; n++)
+        if (f->revisions[n].node == i && f->revisions[n].mtime == mtime &&
+            (size < 0 || f->revisions[n].size == size))
+            *ret = true;
+    return 0;
+}
+
 static int
 fake_put_file(struct ap_writer *w, const struct ap_space *space, const char *node_id,
               const char *parent_id, const char *name, const struct ap_blob_want *blob,
@@ -347,6 +388,16 @@ fake_put_file(struct ap_writer *w, const struct ap_space *space, const char *nod
         return ls_fail_cause(err, LS_ERR_RETRY, 0, "content-mismatch", "%s", blob->relative);
     if (!node_id)
         i = fake_add(f, space, parent, name, false);
+    if (node_id && strcmp(f->nodes[i].sha1, content) == 0 &&
+        (!blob->anew || (f->nodes[i].mtime == mtime && f->nodes[i].ns == mtime_ns))) {
+        f->nodes[i].mtime = mtime; /* it is there: nothing is sent */
+        f->nodes[i].ns = mtime_ns;
+        if (r == 0)
+            fake_answer(f, i, ret);
+        return r;
+    }
+    if (node_id)
+        fake_revise(f, i);
     f->puts++;
     snprintf(f->nodes[i].sha1, sizeof(f->nodes[i].sha1), "%s", content);
     f->nodes[i].size = blob->size;
@@ -829,6 +880,7 @@ static const struct ap_writer_ops fake_ops = {
     .space_quota = fake_space_quota,
     .make_folder = fake_make_folder,
     .put_file = fake_put_file,
+    .revision_find = fake_revision_find,
     .set_mtime = fake_set_mtime,
     .move = fake_move,
     .trash = fake_trash,
@@ -850,8 +902,9 @@ fake_init(struct fake_target *f)
     f->writer.ops = &fake_ops;
     f->writer.name = "fake";
     f->nodes = calloc(FAKE_NODES, sizeof(*f->nodes));
+    f->revisions = calloc(FAKE_REVISIONS, sizeof(*f->revisions));
     f->n_nodes = 1;
-    if (!f->nodes)
+    if (!f->nodes || !f->revisions)
         abort();
 }
 
@@ -859,6 +912,7 @@ static void
 fake_free(struct fake_target *f)
 {
     free(f->nodes);
+    free(f->revisions);
 }
 
 /* "a/b/c" of a node; below a trash item it begins with the item's name. */
