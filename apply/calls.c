@@ -9,6 +9,28 @@
 #include "common/run.h"
 #include <string.h>
 
+/* Without an upload: an old content is there, or the content is an old one. */
+static bool
+revision_done(struct ap_writer *w, struct ap_job *job, uint32_t ns)
+{
+    const struct ap_writer_ops *ops = w->ops;
+    const struct ap_tree_op *op = &job->op;
+
+    job->there = job->reverted = false;
+    if (job->version && op->node != 0 && ops->revision_find) {
+        job->result = ops->revision_find(w, &job->space, job->node_id, op->mtime, op->size,
+                                         &job->there, &job->err);
+        return job->result < 0 || job->there;
+    }
+    if (job->revert && ops->revision_restore) {
+        job->result =
+            ops->revision_restore(w, &job->space, job->node_id, op->mtime, ns, op->size, op->sha1,
+                                  job->sha1_now, &job->reverted, &job->node, &job->err);
+        return job->result < 0 || job->reverted;
+    }
+    return false;
+}
+
 static void
 run_tree(struct ap_writer *w, struct ap_job *job)
 {
@@ -33,10 +55,7 @@ run_tree(struct ap_writer *w, struct ap_job *job)
                                        job->doubtful, &job->node, &job->err);
         break;
     case AP_PUT_FILE:
-        if (job->version && op->node != 0 && ops->revision_find &&
-            ((job->result = ops->revision_find(w, &job->space, job->node_id, op->mtime, op->size,
-                                               &job->there, &job->err)) < 0 ||
-             job->there))
+        if (revision_done(w, job, ns))
             break;
         job->result =
             ops->put_file(w, &job->space, op->node ? job->node_id : NULL, job->parent_id, op->name,

@@ -52,9 +52,11 @@ struct ap_job {
     enum ap_call call;
     int64_t op_id; /* row of `op`, for calls on the tree */
     bool doubtful, queued, done;
-    bool version; /* PUT_FILE: of an old content; `who` is the version's row, op.fileid its file */
-    bool there;   /* ... and the target had it already */
-    bool anew;    /* PUT_FILE: see blobs.h */
+    bool version;  /* PUT_FILE: of an old content; `who` is the version's row, op.fileid its file */
+    bool there;    /* ... and the target had it already */
+    bool anew;     /* PUT_FILE: see blobs.h */
+    bool revert;   /* PUT_FILE: the target may have that content, as an old one */
+    bool reverted; /* ... and it is the content again */
     int attempt;
     int64_t logged;    /* held until the mirror has come as far; 0: not committed yet */
     int64_t resend_at; /* ms; outcome unknown: sent again then */
@@ -72,7 +74,8 @@ struct ap_job {
     int64_t permissions, expires;
     enum cs3_share_state state;
     enum cs3_person_type person_type; /* of a look */
-    int64_t blob_mtime; /* PUT_FILE: of the file that is read */
+    char sha1_now[41];                /* PUT_FILE: of what the node has */
+    int64_t blob_mtime;               /* PUT_FILE: of the file that is read */
     int64_t row, ctime; /* for an exact writer, with token, hash, state and mount of above */
     char token[128], password_hash[256];
     char mark[20];             /* of all that only it keeps; "" for other writers */

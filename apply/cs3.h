@@ -174,6 +174,9 @@ struct cs3_version_info {
 typedef int cs3_version_fn(void *arg, const struct cs3_version_info *version);
 int cs3_list_versions(struct cs3_client *client, const char *as, const struct cs3_place *file,
                       cs3_version_fn *each, void *arg, struct ls_err *err);
+/* What the node has becomes a version, and the version the content, with the target's time. */
+int cs3_restore_version(struct cs3_client *client, const char *as, const struct cs3_place *file,
+                        const char *key, struct ls_err *err);
 
 /* ---- trash */
 struct cs3_recycle_info {

@@ -382,6 +382,20 @@ cs3_list_versions(struct cs3_client *client, const char *as, const struct cs3_pl
     return r;
 }
 
+int
+cs3_restore_version(struct cs3_client *client, const char *as, const struct cs3_place *file,
+                    const char *key, struct ls_err *err)
+{
+    Cs3__RestoreFileVersionRequest req = CS3__RESTORE_FILE_VERSION_REQUEST__INIT;
+    struct cs3_ref ref;
+
+    if (cs3_ref_fill(&ref, file, err) < 0)
+        return -1;
+    req.ref = &ref.ref;
+    req.key = cs3_borrow(key);
+    return cs3_call(client, CS3_AT_PROVIDER, "RestoreFileVersion", as, &req.base, NULL, NULL, err);
+}
+
 /* ---- spaces */
 int
 cs3_create_home(struct cs3_client *client, const char *as, struct ls_err *err)

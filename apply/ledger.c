@@ -63,7 +63,7 @@ static const char *const schema =
     "CREATE INDEX IF NOT EXISTS version_alone ON version(base) WHERE of = 0;"
     /* old contents that the target keeps of a node, as far as they are of our doing */
     "CREATE TABLE IF NOT EXISTS revision(id INTEGER PRIMARY KEY, node INT, mtime INT, size INT,"
-    " sha1 TEXT);"
+    " sha1 TEXT, etag TEXT);"
     "CREATE INDEX IF NOT EXISTS revision_node ON revision(node, mtime);"
     "CREATE TABLE IF NOT EXISTS trashinfo(auto_id INTEGER PRIMARY KEY, partition INT, user TEXT,"
     " name TEXT, location TEXT, time INT, epoch INT, counter INT, part INT, deleted INT);"

@@ -45,7 +45,7 @@ static const struct table tables[] = {
      1,
      {"id", "kind", "entity", "call", "storage", "fileid", "node", "parent", "top", "name",
       "relative", "blob", "size", "mtime", "etag", "sha1", "md5", "adler32"}},
-    {"revision", "revision", NULL, 1, {"id", "node", "mtime", "size", "sha1"}},
+    {"revision", "revision", NULL, 1, {"id", "node", "mtime", "size", "sha1", "etag"}},
     {"space",
      "space",
      NULL,

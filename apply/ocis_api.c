@@ -695,8 +695,8 @@ ocis_ping(struct ap_writer *w, struct ls_err *err)
     .node_look = ap_ocis_node_look, .person_look = ap_ocis_person_look,                            \
     .member_look = ap_ocis_member_look, .space_look = ap_ocis_space_look,                          \
     .make_folder = make_folder, .put_file = ap_ocis_put_file, .set_mtime = set_mtime,              \
-    .revision_find = ap_ocis_revision_find, .move = move, .trash = trash, .restore = restore,      \
-    .purge = purge
+    .revision_find = ap_ocis_revision_find, .revision_restore = ap_ocis_revision_restore,          \
+    .move = move, .trash = trash, .restore = restore, .purge = purge
 
 static const struct ap_writer_ops api_ops = {
     ALL_BUT_SHARES,

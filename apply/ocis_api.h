@@ -105,6 +105,10 @@ int ap_ocis_space_look(struct ap_writer *w, const char *uid, struct ap_space_fou
 /* ---- ocis_versions.c */
 int ap_ocis_revision_find(struct ap_writer *w, const struct ap_space *space, const char *node_id,
                           int64_t mtime, int64_t size, bool *ret, struct ls_err *err);
+int ap_ocis_revision_restore(struct ap_writer *w, const struct ap_space *space, const char *node_id,
+                             int64_t mtime, uint32_t mtime_ns, int64_t size, const char *sha1,
+                             const char *sha1_now, bool *ret_done, struct ap_node *ret,
+                             struct ls_err *err);
 
 /* ---- ocis_people.c */
 int ap_ocis_user_ensure(struct ap_writer *w, const struct cs3_person *person,

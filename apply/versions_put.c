@@ -8,10 +8,12 @@
  * holds now, has its time and size (and its checksum, where both have one).
  *
  * A version is its own entity with its own tries and its own dead letter. A file that is about to
- * get content waits for the versions that are not there yet; a version has its turn only then, and
- * the older ones go first. So nobody ever sees a revision that ownCloud does not have: once the
- * content is there, a version can no longer get below it without the content becoming a revision of
- * itself. One that comes so late is counted (`version-late`) and goes up before the next content.
+ * get content waits for the versions that are not there yet, and the older ones go first. A version
+ * that comes when the content is there already (of a copy, of a file that moved to another space)
+ * is put over it, and the content, a revision of itself for so long, is restored from there: that
+ * takes it out of the list again. Where that cannot be (the file lies in the trash, the version's
+ * tries are used up) it is counted as `version-late`, and goes up before the next content. So at
+ * rest nobody sees a revision that ownCloud never had.
  *
  * What can go wrong: its file in files_versions is gone or another one (after content_tries the
  * file goes on without it); the target does not take it (the same after some tries); the ledger
@@ -241,6 +243,20 @@ put_old(struct ap_core *core, int64_t fileid, const struct old *old, const struc
     next->op.mtime = old->time;
 }
 
+/* The file has its content and lies where it belongs, live: an older one may be put over it, and
+ * then the content, which is a revision for so long, is restored. */
+static bool
+may_go_below(struct ap_core *core, const struct ap_work *work, const struct ap_applied *node,
+             const struct ap_next *file)
+{
+    char relative[AP_PATH_SIZE];
+
+    return node && file->verdict == AP_EQUAL && may_come(core, work->key.id) &&
+           core->writer->ops->revision_restore &&
+           ap_applied_top(&core->view, node, relative, sizeof(relative)) == AP_ROOT &&
+           !ap_is_dead(core->ledger, (struct ap_key){AP_NODE, node->fileid});
+}
+
 static void
 version_step(struct ap_core *core, const struct ap_work *work, bool given_up, struct ap_next *next)
 {
@@ -268,15 +284,21 @@ version_step(struct ap_core *core, const struct ap_work *work, bool given_up, st
         next->verdict = AP_EQUAL;
         return;
     }
-    if (me == olds.n || now.verdict == AP_EQUAL) {
+    if (me == olds.n) {
         too_late(core, work, given_up, next);
-    } else if (ap_is_dead(core->ledger, (struct ap_key){AP_NODE, of})) {
-        *next = (struct ap_next){.verdict = AP_WAIT, .cause = "file", .on = {AP_NODE, of}};
-    } else if (!content_next(core, &file, &olds, have, &now)) {
-        if (now.verdict == AP_CALL && now.op.call == AP_SET_MTIME)
-            too_late(core, work, given_up, next);
+    } else if (may_go_below(core, work, have, &now)) {
+        due = next_due(core, &olds, me, have);
+        now.op.fileid = of;
+        now.op.storage = have->storage;
+        if (due >= 0)
+            wait_for(core, "older-version", olds.of[due].fileid, file.storage, next);
         else
-            *next = (struct ap_next){.verdict = AP_WAIT, .cause = "file", .on = {AP_NODE, of}};
+            put_old(core, work->key.id, &olds.of[me], &now, have, next);
+    } else if (now.verdict == AP_EQUAL) {
+        too_late(core, work, given_up, next);
+    } else if (ap_is_dead(core->ledger, (struct ap_key){AP_NODE, of}) ||
+               !content_next(core, &file, &olds, have, &now)) {
+        *next = (struct ap_next){.verdict = AP_WAIT, .cause = "file", .on = {AP_NODE, of}};
     } else if ((due = next_due(core, &olds, me, have)) >= 0) {
         wait_for(core, "older-version", olds.of[due].fileid, file.storage, next);
     } else {
@@ -297,6 +319,21 @@ ap_versions_step(struct ap_core *core, const struct ap_work *work, bool given_up
 
 /* ---- the call, and its answer */
 
+/* The node had this content, and an old one was put over it: it is a revision that ownCloud does
+ * not have. */
+static bool
+was_content(struct ap_core *core, const struct ap_applied *node, const struct ap_tree_op *op,
+            const struct olds *olds)
+{
+    for (int i = 0; i < olds->n; i++)
+        if (is_same(&olds->of[i], op->mtime, op->size, op->sha1))
+            return false;
+    return ap_number(core->ledger, 0,
+                     "SELECT 1 FROM revision WHERE node = ?1 AND mtime = ?2 AND size = ?3"
+                     " AND CASE ?4 WHEN '' THEN etag = ?5 ELSE sha1 = ?4 END LIMIT 1",
+                     "iiiss", node->id, op->mtime, op->size, op->sha1, op->etag) == 1;
+}
+
 void
 ap_versions_fill(struct ap_core *core, struct ap_job *job)
 {
@@ -306,7 +343,8 @@ ap_versions_fill(struct ap_core *core, struct ap_job *job)
 
     job->version = job->who.kind == AP_NODE && job->who.id != job->op.fileid;
     job->anew = job->version;
-    job->there = false;
+    job->there = job->revert = job->reverted = false;
+    job->sha1_now[0] = '\0';
     job->blob_mtime = job->op.mtime;
     if (!ap_desired_get(core->ledger, job->who.id, &row))
         return;
@@ -315,16 +353,22 @@ ap_versions_fill(struct ap_core *core, struct ap_job *job)
     } else if (core->options.versions && ap_node_get(core->ledger, job->op.node, &node)) {
         olds_find(core, &row, &olds);
         job->anew = holds_version(core, &olds, &node, job->op.mtime);
+        if (row.mtime != job->op.mtime) /* found again after a stop, and ownCloud has gone on */
+            olds.n = 0;
+        job->revert = was_content(core, &node, &job->op, &olds);
+        memcpy(job->sha1_now, node.sha1, sizeof(job->sha1_now));
     }
 }
 
 static void
-revision_add(struct ap_core *core, int64_t node, int64_t mtime, int64_t size, const char *sha1)
+revision_add(struct ap_core *core, int64_t node, int64_t mtime, int64_t size, const char *sha1,
+             const char *etag)
 {
     ap_exec(core->ledger,
-            "INSERT INTO revision(node, mtime, size, sha1) SELECT ?1, ?2, ?3, ?4 WHERE NOT EXISTS"
-            " (SELECT 1 FROM revision WHERE node = ?1 AND mtime = ?2 AND size = ?3 AND sha1 = ?4)",
-            "iiis", node, mtime, size, sha1);
+            "INSERT INTO revision(node, mtime, size, sha1, etag) SELECT ?1, ?2, ?3, ?4, ?5"
+            " WHERE NOT EXISTS (SELECT 1 FROM revision WHERE node = ?1 AND mtime = ?2"
+            " AND size = ?3 AND sha1 = ?4)",
+            "iiiss", node, mtime, size, sha1, etag);
 }
 
 void
@@ -334,8 +378,17 @@ ap_versions_settled(struct ap_core *core, const struct ap_job *job, const struct
 
     if (!core->options.versions)
         return;
+    if (job->version) /* its content is due again */
+        ap_work_open(core->ledger, (struct ap_key){AP_NODE, op->fileid}, op->storage,
+                     ls_now_us() / 1000);
+    if (job->reverted)
+        ap_exec(core->ledger,
+                "DELETE FROM revision WHERE id = (SELECT id FROM revision WHERE node = ?"
+                " AND mtime = ? AND sha1 = ?)",
+                "iis", op->node, op->mtime, job->node.sha1);
     if (job->there)
-        revision_add(core, op->node, op->mtime, op->size, op->sha1);
-    else if (strcmp(old->sha1, job->node.sha1) != 0 || (job->anew && old->mtime != op->mtime))
-        revision_add(core, op->node, old->mtime, old->size, old->sha1);
+        revision_add(core, op->node, op->mtime, op->size, op->sha1, op->etag);
+    else if (job->reverted || strcmp(old->sha1, job->node.sha1) != 0 ||
+             (job->anew && old->mtime != op->mtime))
+        revision_add(core, op->node, old->mtime, old->size, old->sha1, old->etag);
 }

@@ -202,6 +202,14 @@ struct ap_writer_ops {
      * below 0: of any. NULL: it keeps none. */
     int (*revision_find)(struct ap_writer *w, const struct ap_space *space, const char *node_id,
                          int64_t mtime, int64_t size, bool *ret, struct ls_err *err);
+    /* Makes the old content of that second and size the node's content again, with that time and
+     * these nanoseconds; what the node has (`sha1_now`) becomes an old content. *ret_done false:
+     * the target has no such one, or shows another content than `sha1` or `sha1_now` ("": not
+     * known). NULL: it cannot. */
+    int (*revision_restore)(struct ap_writer *w, const struct ap_space *space, const char *node_id,
+                            int64_t mtime, uint32_t mtime_ns, int64_t size, const char *sha1,
+                            const char *sha1_now, bool *ret_done, struct ap_node *ret,
+                            struct ls_err *err);
     int (*set_mtime)(struct ap_writer *w, const struct ap_space *space, const char *node_id,
                      int64_t mtime, uint32_t mtime_ns, const struct ap_expect *expect,
                      struct ls_err *err);

@@ -309,6 +309,39 @@ target_list(struct target *target, const char *uid, const char *node_id,
     return r;
 }
 
+struct version_arg {
+    int (*each)(void *arg, int64_t mtime, int64_t size);
+    void *arg;
+};
+
+static int
+give_version(void *arg, const struct cs3_version_info *info)
+{
+    struct version_arg *version = arg;
+
+    return version->each(version->arg, info->mtime, info->size);
+}
+
+int
+target_versions(struct target *target, const char *uid, const char *node_id,
+                int (*each)(void *arg, int64_t mtime, int64_t size), void *arg, struct ls_err *err)
+{
+    struct session *session = NULL;
+    struct version_arg version = {each, arg};
+    struct cs3_place place;
+    int tries = 0, r;
+
+    if (session_of(target, uid, &session, err) < 0)
+        return -1;
+    if (!session || !session->has_space || session->as != session->uid)
+        return 0;
+    place = cs3_place_of(&session->space, node_id, NULL);
+    do
+        r = cs3_list_versions(target->cs3, session->as, &place, give_version, &version, err);
+    while (r < 0 && once_more(err, &tries));
+    return r;
+}
+
 struct content {
     EVP_MD_CTX *sum;
     int64_t size;

@@ -63,6 +63,11 @@ int target_list(struct target *target, const char *uid, const char *node_id,
  * FATAL: the target cannot be asked; anything else is about this file. */
 int target_content(struct target *target, const char *uid, const char *node_id, char sha1[41],
                    int64_t *ret_size, struct ls_err *err);
+/* The old contents that the target keeps of a file: by their time, in seconds, and size. Nothing
+ * for one who does not sign in. */
+int target_versions(struct target *target, const char *uid, const char *node_id,
+                    int (*each)(void *arg, int64_t mtime, int64_t size), void *arg,
+                    struct ls_err *err);
 /* key NULL: the trashed items; a key: what is directly below that trashed folder. */
 int target_trash(struct target *target, const char *uid, const char *key,
                  int (*each)(void *arg, const struct target_trashed *item), void *arg,

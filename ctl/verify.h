@@ -26,6 +26,7 @@ enum verify_not_kept {
     VK_LINK_TOKENS,
     VK_LINK_PASSWORDS,
     VK_LINK_RESETS,
+    VK_EXPIRIES,
     VK_MAX
 };
 
@@ -46,6 +47,9 @@ enum verify_left {
     VL_SHARE_TYPE,
     VL_TARGET_ONLY,
     VL_UNPICKED,
+    VL_VERSIONS_OFF,
+    VL_VERSIONS_UNSEEN,
+    VL_VERSIONS_GONE,
     VL_MAX
 };
 
@@ -208,6 +212,11 @@ int verify_again(struct verify *verify, int wait_s, char *why, size_t size, stru
 /* From the stages' documents (ctl/status.h): 1 when apply has done all up to that moment, 0 when
  * not yet, with why, -1 when it will not come to it: no apply, or it does not speak. */
 int verify_stream_passed(json_t *stages, int64_t marker_us, char *why, size_t size);
+
+/* verify_versions.c: the old contents of a file that was found as `target_id`, with that content
+ * now. */
+int verify_versions(struct verify *verify, struct verify_user *user, const struct side_node *file,
+                    const char *place, int64_t mtime, int64_t size, struct ls_err *err);
 
 /* verify_trash.c */
 int verify_trash(struct verify *verify, struct verify_user *user, struct ls_err *err);

@@ -23,6 +23,8 @@ static const struct {
                                              "the link"},
     [VK_LINK_RESETS] = {"link passwords to be set anew",
                         "ownCloud's hash is of a kind that oCIS cannot check"},
+    [VK_EXPIRIES] = {"versions that ownCloud has not, or no longer",
+                     "oCIS keeps what it was written over, and deletes no single one"},
 };
 
 static const char *const left[VL_MAX] = {
@@ -40,6 +42,9 @@ static const char *const left[VL_MAX] = {
     [VL_SHARE_TYPE] = "shares of an unknown type",
     [VL_UNPICKED] = "shares at the target of files that were not looked at",
     [VL_TARGET_ONLY] = "shares at the target of files that are not live in ownCloud",
+    [VL_VERSIONS_OFF] = "versions ([apply] versions = false)",
+    [VL_VERSIONS_UNSEEN] = "versions of users who cannot sign in",
+    [VL_VERSIONS_GONE] = "versions whose content ownCloud itself has erased",
 };
 
 static const char *const columns[VC_MAX] = {"folders", "files", "trash",
@@ -228,7 +233,8 @@ print_table(const struct verify *verify, const struct verify_told *told, FILE *o
     if (side->n_elsewhere > 0)
         fprintf(out, "not compared: %zu rows of external, federated and other storages\n",
                 side->n_elsewhere);
-    fputs("not compared: versions; content of trashed files (names, types and sizes are)\n", out);
+    fputs("not compared: versions and content of trashed files (names, types and sizes are)\n",
+          out);
     if (verify->deep)
         print_read(verify, out);
     if (told->sample)

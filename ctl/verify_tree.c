@@ -203,7 +203,9 @@ compare_child(struct verify *verify, struct verify_user *user, struct side_node 
             verify_not_kept(verify, user, VK_FOLDER_MTIMES);
         return compare_folder(verify, user, child, child->target_id, err);
     }
-    return compare_file(verify, user, child, seen, place, err);
+    if (compare_file(verify, user, child, seen, place, err) < 0)
+        return -1;
+    return verify_versions(verify, user, child, place, seen->mtime, seen->size, err);
 }
 
 /* `folder` NULL: the source has none, so whatever is there is too much. */

@@ -28,7 +28,7 @@ const struct tf_column tf_columns[] = {
     {"filecache", "path", "resource", "class_hint", TF_KEEP, TF_KEEP, "a hint only: the place is parent and name; where the two disagree it is counted"},
     LEFT("filecache", "path_hash", "made of the path"),
     {"filecache", "parent", "resource", "parent", TF_KEEP, TF_KEEP, ""},
-    {"filecache", "name", "resource", "name version_of version_time version_meta trash_time", TF_KEEP, TF_KEEP, "of versions and trash with the suffix `.v<time>`, `.d<time>`; ocis-api does not carry versions"},
+    {"filecache", "name", "resource", "name version_of version_time version_meta trash_time", TF_KEEP, TF_KEEP, "of versions and trash with the suffix `.v<time>`, `.d<time>`; of versions ocis-api makes revisions by that time"},
     {"filecache", "mimetype", "resource", "mimetype folder", TF_APPROXIMATE, TF_APPROXIMATE, "by name, null where not known; oCIS tells the type by the file's name"},
     LEFT("filecache", "mimepart", "the first half of the mimetype"),
     {"filecache", "size", "resource", "size", TF_KEEP, TF_KEEP, "-1 and -2 mean unknown; of folders oCIS's own sums"},

@@ -17,6 +17,7 @@
  *   space_quota     space, bytes
  *   make_folder     space, parent_id, name [, doubtful]
  *   put_file        space, [node_id | parent_id, name], blob, mtime, mtime_ns [, doubtful]
+ *   revision_find   space, node_id, mtime, size
  *   set_mtime       space, node_id, mtime, mtime_ns
  *   move            space, node_id, parent_id, name [, doubtful]
  *   trash           space, node_id [, doubtful]
@@ -37,7 +38,7 @@
  *   space_look      uid
  *   concurrent      calls: [ {...}, ... ]   each in a thread of its own; "results" in their order
  * and for those of the tree [, expect: {...}] (see expect_of), where space is what space_ensure
- * gave, blob is {"home", "relative" [, "size", "sha1", "md5", "adler32"]}, permissions the sum of
+ * gave, blob is {"home", "relative" [, "size", "sha1", "md5", "adler32"] [, "anew"]}, permissions the sum of
  * CS3_PERM_* (common/records.h), expires seconds or 0.
  *
  * Out: {"ok": true, ...} with, by call: "id" (user_ensure, group_ensure, share_set, link_set),
@@ -141,7 +142,8 @@ blob_of(const json_t *in)
                                  .mtime = integer(j, "mtime", INT64_MIN),
                                  .sha1 = text(j, "sha1"),
                                  .md5 = text(j, "md5"),
-                                 .adler32 = text(j, "adler32")};
+                                 .adler32 = text(j, "adler32"),
+                                 .anew = flag(j, "anew")};
 }
 
 /* {"parent_id", "name", "sha1", "size", "deleted_at", "above", "below" (text)}: what is not there
@@ -227,6 +229,18 @@ do_people(struct ap_writer *w, const char *name, const json_t *in, json_t *out, 
 }
 
 static int
+do_find(struct ap_writer *w, const json_t *in, const struct ap_space *space, const char *node_id,
+        json_t *out, struct ls_err *err)
+{
+    bool found = false;
+    int r = w->ops->revision_find(w, space, node_id, integer(in, "mtime", 0),
+                                  integer(in, "size", -1), &found, err);
+
+    json_object_set_new(out, "found", json_boolean(found));
+    return r;
+}
+
+static int
 do_tree(struct ap_writer *w, const char *name, const json_t *in, json_t *out, struct ls_err *err)
 {
     struct ap_space space = space_of(in);
@@ -248,6 +262,8 @@ do_tree(struct ap_writer *w, const char *name, const json_t *in, json_t *out, st
     else if (!strcmp(name, "put_file"))
         r = w->ops->put_file(w, &space, node_id, parent, child, &blob, mtime, ns, expect, doubtful,
                              &node, err);
+    else if (!strcmp(name, "revision_find"))
+        return do_find(w, in, &space, node_id ? node_id : "", out, err);
     else if (!strcmp(name, "set_mtime"))
         r = w->ops->set_mtime(w, &space, node_id ? node_id : "", mtime, ns, expect, err);
     else if (!strcmp(name, "move"))

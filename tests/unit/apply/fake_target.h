@@ -61,7 +61,7 @@ struct fake_target {
     struct fake_node *nodes; /* [0] is no node */
     int n_nodes;
     struct fake_revision *revisions;
-    int n_revisions, finds;
+    int n_revisions, finds, reverts;
     struct fake_share shares[FAKE_SHARES];
     int n_shares;
     struct fake_received received[FAKE_SHARES];
@@ -337,6 +337,44 @@ fake_revision_find(struct ap_writer *w, const struct ap_space *space, const char
             (size < 0 || f->revisions[n].size == size))
             *ret = true;
     return 0;
+}
+
+static int
+fake_revision_restore(struct ap_writer *w, const struct ap_space *space, const char *node_id,
+                      int64_t mtime, uint32_t mtime_ns, int64_t size, const char *sha1,
+                      const char *sha1_now, bool *ret_done, struct ap_node *ret, struct ls_err *err)
+{
+    struct fake_target *f = fake_of(w);
+    bool happens;
+    int r = fake_trouble(f, &happens, err), i = fake_index(f, node_id), at = -1;
+    struct fake_revision old;
+
+    (void)space;
+    *ret_done = false;
+    if (r < 0 && !happens)
+        return r;
+    for (int n = 0; n < f->n_revisions; n++)
+        if (f->revisions[n].node == i && f->revisions[n].mtime == mtime &&
+            f->revisions[n].size == size)
+            at = n;
+    if (at < 0 && strcmp(f->nodes[i].sha1, sha1) != 0)
+        return 0;
+    if (at >= 0 && strcmp(f->nodes[i].sha1, sha1_now) != 0)
+        return fake_broken(f, "revision_restore", node_id) * 0;
+    if (at >= 0) {
+        f->reverts++;
+        old = f->revisions[at];
+        fake_revise(f, i);
+        f->revisions[at] = f->revisions[--f->n_revisions];
+        snprintf(f->nodes[i].sha1, sizeof(f->nodes[i].sha1), "%s", old.sha1);
+        f->nodes[i].size = old.size;
+    }
+    f->nodes[i].mtime = mtime;
+    f->nodes[i].ns = mtime_ns;
+    *ret_done = true;
+    if (r == 0)
+        fake_answer(f, i, ret);
+    return r;
 }
 
 static int
@@ -881,6 +919,7 @@ static const struct ap_writer_ops fake_ops = {
     .make_folder = fake_make_folder,
     .put_file = fake_put_file,
     .revision_find = fake_revision_find,
+    .revision_restore = fake_revision_restore,
     .set_mtime = fake_set_mtime,
     .move = fake_move,
     .trash = fake_trash,

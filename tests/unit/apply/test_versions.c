@@ -35,15 +35,17 @@ static const char *
 content(void *arg, const char *owner, const char *relative)
 {
     static char sha1[41];
+    char path[500], *save = NULL;
     struct world *w = arg;
+    int64_t at = ROOT;
 
     (void)owner;
     if (missing && strstr(relative, missing))
         return NULL;
-    /* what lies at a path is what the row that has its name says */
-    sqlite3_stmt *s =
-        ap_query(w->ledger, "SELECT sha1 FROM desired WHERE name = ? AND deleted = 0 LIMIT 1", "s",
-                 strrchr(relative, '/') + 1);
+    snprintf(path, sizeof(path), "%s", relative);
+    for (char *part = strtok_r(path, "/", &save); part; part = strtok_r(NULL, "/", &save))
+        at = ap_child_of(w->core, at, part);
+    sqlite3_stmt *s = ap_query(w->ledger, "SELECT sha1 FROM desired WHERE fileid = ?", "i", at);
     if (!ap_step(w->ledger, s))
         return NULL;
     ap_text(s, 0, sha1, sizeof(sha1));
@@ -470,18 +472,42 @@ the_same_bytes_written_once_more_keep_their_version(void **state)
 }
 
 static void
-one_that_comes_after_the_content_is_counted_and_goes_up_before_the_next(void **state)
+those_that_come_after_the_content_get_below_it(void **state)
 {
     struct world *w = *state;
 
-    give_file(w, FIRST, FILES, "a", 2, 2000);
+    give_file(w, FIRST, FILES, "a", 4, 4000);
     run(w);
+    give_version(w, FIRST + 2, VERSIONS, "a", 2000, 2, 0);
+    run(w);
+    assert_string_equal(seen(w, "a"), "2@2000 = 4@4000");
     give_version(w, FIRST + 1, VERSIONS, "a", 1000, 1, 0);
+    give_version(w, FIRST + 3, VERSIONS, "a", 3000, 3, 0);
+    run(w);
+    assert_string_equal(seen(w, "a"), "1@1000 2@2000 3@3000 = 4@4000");
+    assert_int_equal(w->target.puts, 4); /* the content was not sent twice */
+    assert_int_equal(counted(w, "left:version-late"), 0);
+    give_version(w, FIRST + 4, VERSIONS, "a", 4000, 4, 0);
+    give_file(w, FIRST, FILES, "a", 5, 5000);
+    run(w);
+    assert_string_equal(seen(w, "a"), "1@1000 2@2000 3@3000 4@4000 = 5@5000");
+}
+
+static void
+one_that_comes_when_its_file_is_in_the_trash_is_counted_and_goes_up_before_the_next_content(
+    void **state)
+{
+    struct world *w = *state;
+
+    give_file(w, FIRST, TRASH_FILES, "a.d5000", 2, 2000);
+    run(w);
+    give_version(w, FIRST + 1, TRASH_VERSIONS, "a", 1000, 1, 5000);
     run(w);
     assert_string_equal(seen(w, "a"), "= 2@2000");
     assert_int_equal(counted(w, "left:version-late"), 1);
-    give_version(w, FIRST + 2, VERSIONS, "a", 2000, 2, 0);
     give_file(w, FIRST, FILES, "a", 3, 3000);
+    give_version(w, FIRST + 1, VERSIONS, "a", 1000, 1, 0);
+    give_version(w, FIRST + 2, VERSIONS, "a", 2000, 2, 0);
     run(w);
     assert_string_equal(seen(w, "a"), "1@1000 2@2000 = 3@3000");
 }
@@ -639,12 +665,12 @@ random_life_with_kills_keeps_every_version_once(void **state)
             int64_t c, mtime;
         } old[40];
     } life[3] = {0};
-    int64_t next = FIRST + 10, clock = 1000, c = 0;
+    int64_t next = FIRST + 10, clock = 1000, c = 0, late = 0, late_c = 0;
 
     w->target.lost_answers = w->target.lost_calls = w->target.busy = 60;
     for (int step = 0; step < 100; step++) {
         int i = (int)(random() % 3);
-        char name[8];
+        char name[16];
 
         snprintf(name, sizeof(name), "f%d", i);
         clock += 1 + random() % 5;
@@ -652,7 +678,10 @@ random_life_with_kills_keeps_every_version_once(void **state)
             int n = life[i].n++;
             life[i].old[n].c = life[i].c;
             life[i].old[n].mtime = life[i].mtime;
-            give_version(w, next++, VERSIONS, name, life[i].mtime, life[i].c, 0);
+            late = random() % 4 == 0 ? life[i].mtime : 0;
+            late_c = life[i].c;
+            if (!late)
+                give_version(w, next++, VERSIONS, name, life[i].mtime, life[i].c, 0);
         } else if (life[i].c != 0) {
             continue;
         }
@@ -662,6 +691,9 @@ random_life_with_kills_keeps_every_version_once(void **state)
         give_file(w, FIRST + i, FILES, name, life[i].c, clock);
         for (int rounds = (int)(random() % 6); rounds > 0; rounds--)
             round_once(w, (int)(random() % 3));
+        if (late)
+            give_version(w, next++, VERSIONS, name, late, late_c, 0);
+        late = 0;
         if (random() % 8 == 0) { /* killed: what was out may have happened */
             commit(w);
             close_world(w);
@@ -671,7 +703,7 @@ random_life_with_kills_keeps_every_version_once(void **state)
     w->target.lost_answers = w->target.lost_calls = w->target.busy = 0;
     run(w);
     for (int i = 0; i < 3; i++) {
-        char name[8], want[2000];
+        char name[16], want[2000];
         int n = 0;
 
         snprintf(name, sizeof(name), "f%d", i);
@@ -700,7 +732,8 @@ main(void)
         T(what_the_target_made_itself_is_not_uploaded_again),
         T(contents_that_were_passed_over_go_up_before_the_newest),
         T(the_same_bytes_written_once_more_keep_their_version),
-        T(one_that_comes_after_the_content_is_counted_and_goes_up_before_the_next),
+        T(those_that_come_after_the_content_get_below_it),
+        T(one_that_comes_when_its_file_is_in_the_trash_is_counted_and_goes_up_before_the_next_content),
         T(a_version_restored_at_the_source_is_a_new_content),
         T(an_expired_version_takes_nothing_with_it),
         T(a_renamed_file_keeps_its_versions_without_a_call),

@@ -90,6 +90,20 @@ target_content(struct target *target, const char *uid, const char *node_id, char
 }
 
 int
+target_versions(struct target *target, const char *uid, const char *node_id,
+                int (*each)(void *arg, int64_t mtime, int64_t size), void *arg, struct ls_err *err)
+{
+    int r = 0;
+
+    (void)target;
+    (void)err;
+    for (const struct fake_version *v = fake.versions; v && v->uid && r == 0; v++)
+        if (same(v->uid, uid) && same(v->node, node_id))
+            r = each(arg, v->mtime, v->size);
+    return r;
+}
+
+int
 target_trash(struct target *target, const char *uid, const char *key,
              int (*each)(void *arg, const struct target_trashed *item), void *arg,
              struct ls_err *err)

@@ -30,6 +30,10 @@ struct fake_trash {
     bool folder;
     int64_t size, deleted_at;
 };
+struct fake_version {
+    const char *uid, *node;
+    int64_t mtime, size;
+};
 struct fake_share {
     const char *uid, *node;
     int64_t permissions, expires;
@@ -52,6 +56,7 @@ struct fake {
     const char *const *served; /* whom only the service account sees; NULL: there is none */
     const struct fake_node *nodes;
     const struct fake_trash *trash;
+    const struct fake_version *versions;
     const struct fake_share *shares;
     const struct fake_link *links;
     const struct fake_content *content; /* ends with a NULL node */
