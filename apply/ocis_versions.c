@@ -90,6 +90,7 @@ ap_ocis_revision_restore(struct ap_writer *w, const struct ap_space *space, cons
     struct cs3_place node = cs3_place_of(space, node_id, NULL);
     struct search s = {.mtime = in_range(mtime), .size = size};
     struct cs3_info info;
+    struct ls_err why = {0};
 
     *ret_done = false;
     if (search(w, space, node_id, &s, err) < 0 || look(w, space, node_id, &info, err) < 0)
@@ -97,8 +98,13 @@ ap_ocis_revision_restore(struct ap_writer *w, const struct ap_space *space, cons
     if (s.found) {
         if (!may_be(sha1_now, info.sha1))
             return 0; /* somebody was here: the upload's own look decides */
-        if (cs3_restore_version(cs3, space->owner, &node, s.key, err) < 0)
+        if (cs3_restore_version(cs3, space->owner, &node, s.key, &why) < 0) {
+            if (why.kind == LS_ERR_POISON) /* it may not: then it is uploaded */
+                return 0;
+            if (err)
+                *err = why;
             return ap_unknown(err);
+        }
     } else if (!sha1[0] || strcmp(sha1, info.sha1) != 0) {
         return 0;
     }

@@ -81,6 +81,15 @@ class Cs3:
                     todo.append((path, info.id))
         return out
 
+    def versions(self, user, node):
+        """Of a ResourceInfo of walk(): [(seconds, size)] of what was written over."""
+        _, metadata = self.session(user)
+        request = provider_api_pb2.ListFileVersionsRequest(
+            ref=resources_pb2.Reference(resource_id=node.id, path="."))
+        answer = self._ok(self.api.ListFileVersions(request, metadata=metadata),
+                          "ListFileVersions")
+        return [(v.mtime, v.size) for v in answer.versions]
+
     def quota(self, user):
         """Bytes that his space may hold; 0 for no limit, or no space."""
         root = self.root(user)

@@ -4,7 +4,7 @@ Recordings of a real ownCloud 10 travel through Lockstep and must arrive whole.
 Asked three times: by `lockstep verify`, by a walk of the target against expected.jsonl, and once
 more after everything has been consumed again from the start, which may not cost one writing call.
 Left out of the comparison with expected.jsonl: orphans; what lies on external or federated
-storages, and shares of such things; versions; trash items whose content is gone from the disk
+storages, and shares of such things; trash items whose content is gone from the disk
 though their rows are still there (`occ trashbin:cleanup`); mtimes of folders and ids, which the
 API of oCIS does not keep.
 """
@@ -96,6 +96,32 @@ def test_every_expected_file_and_folder_is_there_and_nothing_else(replayed):
         for path in mine.keys() & seen.keys():
             problems += differences(user, path, mine[path], seen[path])
     assert problems == []
+
+
+def test_every_version_is_there_with_its_time_and_size(replayed):
+    """Of live files, where ownCloud has not lost the version's own file. One whose second is that of
+    the content may be the content."""
+    recording, world = replayed
+    wanted = collections.defaultdict(list)
+    for row in recording.expected("version"):
+        path, _, stamp = row["path"].rpartition(".v")
+        if (world.data / row["user"] / "files_versions" / row["path"]).is_file():
+            wanted[row["user"], path].append((int(stamp), row["size"]))
+    walks, missing, seen = {}, [], 0
+    for (user, path), versions in wanted.items():
+        if user not in people(recording, world):
+            continue
+        if user not in walks:
+            walks[user] = world.cs3.walk(user)
+        info = walks[user].get(path)
+        if info is None:
+            continue  # its file is not there any more
+        there = collections.Counter(world.cs3.versions(user, info))
+        there[signed(info.mtime.seconds), info.size] += 1
+        seen += len(versions)
+        missing += [(user, path, v) for v in (collections.Counter(versions) - there).elements()]
+    assert missing == []
+    assert seen
 
 
 def differences(user, path, row, info):

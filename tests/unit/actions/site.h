@@ -206,7 +206,8 @@ site_open_target(struct site *s)
                                               .content_tries = 1000000,
                                               .content_margin_us = 1000,
                                               .sweep_max_percent = 100,
-                                              .sweep_max_items = 1000000};
+                                              .sweep_max_items = 1000000,
+                                              .versions = true};
     static int n;
     struct ls_err err = {0};
 
@@ -536,6 +537,45 @@ site_joins_differ(struct site *s, bool show)
     return bad;
 }
 
+/* Does the target have an old content of that time and size, or has the file it now? */
+static bool
+has_revision(struct fake_target *f, int node, int64_t mtime, int64_t size)
+{
+    for (int i = 0; i < f->n_revisions; i++)
+        if (f->revisions[i].node == node && f->revisions[i].mtime == mtime &&
+            f->revisions[i].size == size)
+            return true;
+    return f->nodes[node].mtime == mtime && f->nodes[node].size == size;
+}
+
+/* How many versions of live files the target does not have. */
+static int
+site_versions_differ(struct site *s, bool show)
+{
+    int bad = 0;
+
+    for (int i = 0; i < s->src.n_rows; i++) {
+        struct sr_row *row = s->src.rows[i];
+        struct ap_applied node;
+        const char *time;
+        int64_t of;
+
+        if (row->deleted || row->table->id != LS_T_FILECACHE || (of = version_of(s, row)) <= 0 ||
+            !ap_node_of(s->ledger, of, &node) || fake_in_trash(&s->target, atoi(node.target + 1)))
+            continue;
+        time = strrchr(sr_text(row, FC_NAME), '.');
+        if (strncmp(time, ".v", 2) != 0 ||
+            has_revision(&s->target, atoi(node.target + 1), strtoll(time + 2, NULL, 10),
+                         sr_int(row, FC_SIZE)))
+            continue;
+        bad++;
+        if (show)
+            print_error("the target has no %s (%" PRId64 " bytes) of %" PRId64 "\n",
+                        sr_text(row, FC_NAME), sr_int(row, FC_SIZE), of);
+    }
+    return bad;
+}
+
 /* Files and folders that are open for another reason than that the source itself is so. (Shares and
  * people wait for those whose rows came before the recording.) */
 static int64_t
@@ -567,10 +607,12 @@ site_settle(struct site *s, const char *action)
                             sqlite3_column_int(q, 4), (long long)sqlite3_column_int64(q, 5));
             site_differs(s, true);
             site_joins_differ(s, true);
+            site_versions_differ(s, true);
             fail_msg("not in step after: %s", action);
         }
     } while (!site_given_all(s) || s->core->n_jobs > 0 || site_open_work(s) > 0 ||
-             site_differs(s, false) > 0 || site_joins_differ(s, false) > 0);
+             site_differs(s, false) > 0 || site_joins_differ(s, false) > 0 ||
+             site_versions_differ(s, false) > 0);
     if (s->target.broken > 0)
         fail_msg("after %s: what must never be asked for: %s", action, s->target.what);
     assert_int_equal(ap_balance(s->ledger), 0);
