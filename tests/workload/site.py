@@ -258,6 +258,7 @@ class Site:
         content = self.disk(node).read_bytes()
         (self.disk(folder) / name).write_bytes(content)
         version = c.insert(node.storage, folder, name, OCTETS, len(content))
+        os.utime(self.disk(version), (version.mtime, version.mtime))
         c.touch_parent(version)
         c.propagate(version, len(content))
         if node.checksum:
