@@ -110,12 +110,55 @@ def test_revisions_survive_a_move_the_trash_and_the_way_back(site):
     assert revisions(site, node) == before and len(before) == 1
 
 
-def test_a_revision_cannot_be_purged_by_any_call_but_with_its_node(site):
-    """There is none: a purge that names one does nothing to it."""
-    node = site.put("f", "one", mtime=1600000001, ns=100000001)["id"]
-    site.overwrite(node, "two", mtime=1600000002)
-    key = site.see.versions(node).versions[0].key
-    site.probe.raw("purge", space=site.space, top_id=key)
-    site.probe.raw("trash", space=site.space, node_id=key)
-    assert [v.key for v in site.see.versions(node).versions] == [key]
-    assert site.see.get(node).content == b"two"
+def below(site):
+    """A file whose old content came after it: (node, what revision_restore is to be told)."""
+    node = site.put("f", "content", mtime=1600000005, ns=100000005)
+    older = old(site, node["id"], "old", 1600000001, 100000001)
+    assert [s for _, s, _ in revisions(site, node["id"])] == [1600000005]
+    return node["id"], {"node_id": node["id"], "mtime": 1600000005, "mtime_ns": 100000005, "size": 7,
+                        "sha1": node["sha1"], "sha1_now": older["sha1"]}
+
+
+def is_below(site, node):
+    assert revisions(site, node) == [(stamp(1, 100000001), 1600000001, 3)]
+    info = site.see.info(node)
+    assert (info.mtime.seconds, info.mtime.nanos) == (1600000005, 100000005)
+    assert site.see.get(node).content == b"content"
+
+
+def test_a_content_is_taken_back_from_its_revision_and_the_old_one_stays_below_it(site):
+    node, want = below(site)
+    for _ in range(2):  # a repeat finds it done
+        answer = site.call("revision_restore", **want)
+        assert answer["done"] and answer["node"]["id"] == node
+        is_below(site, node)
+    assert "RestoreFileVersion" not in site.probe.calls and "PUT" not in site.probe.calls
+
+
+def test_what_is_no_revision_is_not_restored(site):
+    node, want = below(site)
+    for wrong in ({"mtime": 1600000004}, {"size": 8}):
+        assert not site.call("revision_restore", **dict(want, **wrong))["done"]
+    assert [s for _, s, _ in revisions(site, node)] == [1600000005]
+    assert site.see.get(node).content == b"old"
+
+
+def test_what_somebody_else_wrote_meanwhile_is_not_written_over_by_a_revision(site):
+    node, want = below(site)
+    site.overwrite(node, "somebody's", mtime=1600000009, ns=9)
+    assert not site.call("revision_restore", **want)["done"]
+    assert site.see.get(node).content == b"somebody's"
+
+
+@pytest.mark.parametrize("call", ["RestoreFileVersion", "SetArbitraryMetadata"])
+@pytest.mark.parametrize("effect", ["drop-before", "drop-after"])
+def test_a_restore_that_was_cut_off_is_finished_by_its_repeat(sim, clients, tmp_path, call, effect):
+    site = make_site(sim, clients, tmp_path, target__timeout_ms=2000)
+    node, want = below(site)
+    sim.ask("/faults", "POST", {"call": "storage-users." + call, "nth": 1, "effect": effect})
+    answer = site.probe.raw("revision_restore", space=site.space, **want)
+    sim.ask("/faults", "DELETE")
+    assert answer["ok"] or (answer["kind"], answer["cause"]) == ("retry", "timeout")
+    assert site.call("revision_restore", **want)["done"]
+    is_below(site, node)
+    site.probe.stop()

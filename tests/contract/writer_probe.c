@@ -18,6 +18,7 @@
  *   make_folder     space, parent_id, name [, doubtful]
  *   put_file        space, [node_id | parent_id, name], blob, mtime, mtime_ns [, doubtful]
  *   revision_find   space, node_id, mtime, size
+ *   revision_restore space, node_id, mtime, mtime_ns, size, sha1, sha1_now
  *   set_mtime       space, node_id, mtime, mtime_ns
  *   move            space, node_id, parent_id, name [, doubtful]
  *   trash           space, node_id [, doubtful]
@@ -38,8 +39,8 @@
  *   space_look      uid
  *   concurrent      calls: [ {...}, ... ]   each in a thread of its own; "results" in their order
  * and for those of the tree [, expect: {...}] (see expect_of), where space is what space_ensure
- * gave, blob is {"home", "relative" [, "size", "sha1", "md5", "adler32"] [, "anew"]}, permissions the sum of
- * CS3_PERM_* (common/records.h), expires seconds or 0.
+ * gave, blob is {"home", "relative" [, "size", "sha1", "md5", "adler32"] [, "anew"]}, permissions
+ * the sum of CS3_PERM_* (common/records.h), expires seconds or 0.
  *
  * Out: {"ok": true, ...} with, by call: "id" (user_ensure, group_ensure, share_set, link_set),
  *   "space" {"storage_id", "space_id", "root_id", "owner"}, "node" {"id", "etag", "sha1", "size",
@@ -232,9 +233,22 @@ static int
 do_find(struct ap_writer *w, const json_t *in, const struct ap_space *space, const char *node_id,
         json_t *out, struct ls_err *err)
 {
-    bool found = false;
-    int r = w->ops->revision_find(w, space, node_id, integer(in, "mtime", 0),
-                                  integer(in, "size", -1), &found, err);
+    bool found = false, restore = !strcmp(text_or_empty(in, "call"), "revision_restore");
+    struct ap_node node = {0};
+    int r;
+
+    if (restore) {
+        r = w->ops->revision_restore(w, space, node_id, integer(in, "mtime", 0),
+                                     (uint32_t)integer(in, "mtime_ns", 0), integer(in, "size", -1),
+                                     text_or_empty(in, "sha1"), text_or_empty(in, "sha1_now"),
+                                     &found, &node, err);
+        json_object_set_new(out, "done", json_boolean(found));
+        if (node.id[0])
+            json_object_set_new(out, "node", node_json(&node));
+        return r;
+    }
+    r = w->ops->revision_find(w, space, node_id, integer(in, "mtime", 0), integer(in, "size", -1),
+                              &found, err);
 
     json_object_set_new(out, "found", json_boolean(found));
     return r;
@@ -262,7 +276,7 @@ do_tree(struct ap_writer *w, const char *name, const json_t *in, json_t *out, st
     else if (!strcmp(name, "put_file"))
         r = w->ops->put_file(w, &space, node_id, parent, child, &blob, mtime, ns, expect, doubtful,
                              &node, err);
-    else if (!strcmp(name, "revision_find"))
+    else if (!strcmp(name, "revision_find") || !strcmp(name, "revision_restore"))
         return do_find(w, in, &space, node_id ? node_id : "", out, err);
     else if (!strcmp(name, "set_mtime"))
         r = w->ops->set_mtime(w, &space, node_id ? node_id : "", mtime, ns, expect, err);

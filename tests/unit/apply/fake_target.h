@@ -419,6 +419,15 @@ fake_put_file(struct ap_writer *w, const struct ap_space *space, const char *nod
             return ls_fail_cause(err, LS_ERR_RETRY, 0, "taken", "taken: %s", name);
         }
     }
+    if (node_id && blob->sha1 && strcmp(f->nodes[i].sha1, blob->sha1) == 0 &&
+        (!blob->anew || f->nodes[i].mtime == mtime)) {
+        f->nodes[i].mtime = mtime; /* it is there: nothing is read or sent */
+        f->nodes[i].size = blob->size >= 0 ? blob->size : f->nodes[i].size;
+        f->nodes[i].ns = mtime_ns;
+        if (r == 0)
+            fake_answer(f, i, ret);
+        return r;
+    }
     content = f->content ? f->content(f->content_arg, space->owner, blob->relative) : blob->sha1;
     if (!content)
         return ls_fail_cause(err, LS_ERR_RETRY, 0, "content-missing", "no %s", blob->relative);
@@ -426,14 +435,6 @@ fake_put_file(struct ap_writer *w, const struct ap_space *space, const char *nod
         return ls_fail_cause(err, LS_ERR_RETRY, 0, "content-mismatch", "%s", blob->relative);
     if (!node_id)
         i = fake_add(f, space, parent, name, false);
-    if (node_id && strcmp(f->nodes[i].sha1, content) == 0 &&
-        (!blob->anew || (f->nodes[i].mtime == mtime && f->nodes[i].ns == mtime_ns))) {
-        f->nodes[i].mtime = mtime; /* it is there: nothing is sent */
-        f->nodes[i].ns = mtime_ns;
-        if (r == 0)
-            fake_answer(f, i, ret);
-        return r;
-    }
     if (node_id)
         fake_revise(f, i);
     f->puts++;
