@@ -362,15 +362,18 @@ trash_look(struct ap_ocis *ocis, const struct ap_space *space, const char *node_
 }
 
 /* When it was deleted, for the look before it is purged. Without an answer that look has only the
- * node's id to go by. */
+ * node's id to go by. A file of another size was changed behind the look at it. */
 static void
 trash_time(struct ap_ocis *ocis, const struct ap_space *space, const char *node_id,
            const struct ap_expect *expect, struct ap_node *ret)
 {
     struct ap_trash_item item;
 
-    if (expect && ap_trash_item(ocis, space, node_id, &item, NULL) == 0)
-        ret->deleted_at = item.deleted_at;
+    if (!expect || ap_trash_item(ocis, space, node_id, &item, NULL) < 0)
+        return;
+    ret->deleted_at = item.deleted_at;
+    if (item.deleted_at && !item.folder && expect->size >= 0 && item.size != expect->size)
+        ret->deleted_at = -1;
 }
 
 static int

@@ -337,10 +337,17 @@ def test_nothing_is_lost_beside_writers_of_the_target(pair):
     assert {site.ssid + ":%d" % (100 + i) for i in range(6)} <= shares
     assert {str(100 + i) for i in range(6)} <= links
     assert {x.id.opaque_id for x in done} <= shares | links
-    # what the target has refused to others it may keep by half
+    # What the target has refused to others it may keep by half: its CreateShare writes three files
+    # side by side and takes none of them back when one fails. Counted on oCIS 7.0.0, 50 CreateShare
+    # with 8 or 50 in flight: without our writer none fails and nothing is left (4 runs); beside 20
+    # to 24 shares of ours 1 to 3 of the 50 fail (7 runs), because a GET of a file that somebody
+    # else has just written answers its manager with a 500, which it does not try again. Each leaves
+    # at most an entry in created.json or received.json; of what was answered OK nothing is missing
+    # in either. Of 50 CreatePublicShare none fails, with us (4 runs) and without (4 runs).
     whole = {site.ssid + ":%d" % (100 + i) for i in range(6)} | \
         {x.id.opaque_id for x in done} & shares
-    assert whole <= {r.share.id.opaque_id for r in pair.see.received()}
+    received = {r.share.id.opaque_id for r in pair.see.received()}
+    assert whole <= received and len(received - whole) <= len(refused)
     print("refused to others:", len(refused))
 
 
