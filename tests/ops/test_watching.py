@@ -96,7 +96,7 @@ def commands():
     return found
 
 
-FILLED = {"USER": "alice", "CAUSE": "quota", "LETTER": "3", "TEXT": "no"}
+FILLED = {"USER": "alice", "CAUSE": "quota", "LETTER": "3", "FILEID": "7", "TEXT": "no"}
 
 
 @pytest.mark.parametrize("line", [c for c in commands() if not c.startswith("systemctl ")])
