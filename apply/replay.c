@@ -122,11 +122,9 @@ out_of_dead(struct ap_core *core, struct ap_key key)
 static void
 reopen(struct ap_core *core, struct ap_key key, const struct known *known)
 {
-    bool was_dead = ap_is_dead(core->ledger, key), counted;
+    bool was_dead = ap_is_dead(core->ledger, key), counted = out_of_dead(core, key);
     struct ap_work work;
 
-    ap_drift_allow(core, key);
-    counted = out_of_dead(core, key);
     if (key.kind == AP_SHARE)
         ap_share_touch(core, key.id, now_ms());
     ap_work_open(core->ledger, key, known->lane, now_ms());
@@ -285,8 +283,11 @@ take(struct ap_core *core, const struct ls_message *message, const struct ls_rep
     if (!r->value.n && r->seq.n && ls_seq_parse(r->seq, &seq) == 0)
         ap_take_tombstone(core, &at, r->key, seq);
     key = entity_of(core, topic, r->key); /* a person may be known only now */
-    if (known_get(core, key, &known) && !is_gated(core, key))
+    if (known_get(core, key, &known) && !is_gated(core, key)) {
+        if (r->letter.n) /* a letter was retried; who replays a topic has not looked at this one */
+            ap_drift_allow(core, key);
         reopen(core, key, &known);
+    }
     return 0;
 }
 

@@ -10,14 +10,15 @@
 static const struct ap_replay_guard guard = {
     .key = {"0123456789abcdef0123456789abcdef", 32}, .prefix = {"p", 1}, .max_ahead_s = 300};
 
-/* lockstep dlq retry */
+/* lockstep replay, or with a letter lockstep dlq retry */
 static void
-retry(struct flow *f, const char *key)
+replay(struct flow *f, const char *key, const char *letter)
 {
     static int64_t offset;
     struct ls_replay r = {.topic = LS_STR("cs3.resource"),
                           .key = ls_str_of(key),
                           .value = LS_STR(""),
+                          .letter = ls_str_of(letter),
                           .time_us = ls_now_us()};
     struct ls_replay_signed s;
     struct ls_message m = {.topic = "p.replay", .offset = offset++, .key = r.key, .value = r.value};
@@ -30,6 +31,12 @@ retry(struct flow *f, const char *key)
     assert_int_equal(ap_take_replay(f->core, &guard, &m, f->arena, &err), 0);
     assert_int_equal(ap_ledger_commit(f->ledger, &err), 0);
     flow_settle(f);
+}
+
+static void
+retry(struct flow *f, const char *key)
+{
+    replay(f, key, "0/1");
 }
 
 static void
@@ -126,6 +133,20 @@ a_word_for_the_source_ends_with_its_next_row(void **state)
             " checksum='SHA1:8888888888888888888888888888888888888888'");
     assert_int_equal(dead(f, 45, CHANGED), 1);
     assert_string_equal(node(f, 45)->sha1, "his");
+}
+
+static void
+a_replay_that_is_about_no_letter_lets_nobody_win(void **state)
+{
+    struct flow *f = *state;
+
+    edit(node(f, 45), "his");
+    give(f, NEW_CONTENT);
+    replay(f, "45", "");
+    assert_int_equal(dead(f, 45, CHANGED), 1);
+    assert_string_equal(node(f, 45)->sha1, "his");
+    retry(f, "45");
+    assert_string_equal(node(f, 45)->sha1, NEW_SHA1);
 }
 
 static void
@@ -354,6 +375,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         FLOW_TEST(what_somebody_wrote_is_not_overwritten_until_the_letter_is_retried),
         FLOW_TEST(a_word_for_the_source_ends_with_its_next_row),
+        FLOW_TEST(a_replay_that_is_about_no_letter_lets_nobody_win),
         FLOW_TEST(the_time_of_what_somebody_wrote_stays),
         FLOW_TEST(what_somebody_wrote_moves_along_with_the_source),
         FLOW_TEST(new_content_follows_a_file_that_somebody_renamed),
