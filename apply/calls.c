@@ -9,6 +9,17 @@
 #include "common/run.h"
 #include <string.h>
 
+/* Then the upload's own look says where it is: somebody may have put it into the trash. */
+static bool
+is_gone(struct ap_job *job)
+{
+    bool gone = job->result < 0 && strcmp(job->err.cause, "gone") == 0;
+
+    if (gone)
+        job->err = (struct ls_err){0};
+    return gone;
+}
+
 /* Without an upload: an old content is there, or the content is an old one. */
 static bool
 revision_done(struct ap_writer *w, struct ap_job *job, uint32_t ns)
@@ -20,12 +31,16 @@ revision_done(struct ap_writer *w, struct ap_job *job, uint32_t ns)
     if (job->version && op->node != 0 && ops->revision_find) {
         job->result = ops->revision_find(w, &job->space, job->node_id, op->mtime, op->size,
                                          &job->there, &job->err);
+        if (is_gone(job))
+            return false;
         return job->result < 0 || job->there;
     }
     if (job->revert && ops->revision_restore) {
         job->result =
             ops->revision_restore(w, &job->space, job->node_id, op->mtime, ns, op->size, op->sha1,
                                   job->sha1_now, &job->reverted, &job->node, &job->err);
+        if (is_gone(job))
+            return false;
         return job->result < 0 || job->reverted;
     }
     return false;

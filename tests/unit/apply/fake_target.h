@@ -329,9 +329,10 @@ fake_revision_find(struct ap_writer *w, const struct ap_space *space, const char
     int i = fake_index(f, node_id);
 
     (void)space;
-    (void)err;
     f->finds++;
     *ret = false;
+    if (i == 0 || fake_in_trash(f, i))
+        return ls_fail_cause(err, LS_ERR_RETRY, 0, "gone", "no node %s", node_id);
     for (int n = 0; n < f->n_revisions; n++)
         if (f->revisions[n].node == i && f->revisions[n].mtime == mtime &&
             (size < 0 || f->revisions[n].size == size))

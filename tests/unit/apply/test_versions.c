@@ -200,6 +200,7 @@ setup(void **state)
                                      .content_margin_us = 1000,
                                      .sweep_max_percent = 100,
                                      .sweep_max_items = 1000,
+                                     .drift_stop = true,
                                      .versions = true};
     snprintf(w->path, sizeof(w->path), "%s/apply-versions-%d-%d.db",
              access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", (int)getpid(), n++);
@@ -655,6 +656,29 @@ what_the_target_has_though_the_ledger_does_not_know_is_not_doubled(void **state)
 /* A life of three files with lost calls, lost answers and kills: at the end each version is there
  * once, and nothing is that never was. */
 static void
+what_somebody_deleted_at_the_target_is_not_made_again_for_a_version(void **state)
+{
+    struct world *w = *state;
+    int node;
+
+    give_file(w, 100, FILES, "a", 1, 1000);
+    run(w);
+    node = fake_child(&w->target, w->target.nodes[1].space, w->target.nodes[1].parent, "a");
+    assert_true(node > 0);
+    w->target.nodes[node].trashed = true;
+    w->target.nodes[node].parent = 0;
+    give_version(w, 101, VERSIONS, "a", 1000, 1, 0);
+    give_version(w, 102, VERSIONS, "a", 1500, 2, 0);
+    give_file(w, 100, FILES, "a", 3, 2000);
+    run(w);
+    assert_true(w->target.nodes[node].trashed);
+    assert_int_equal(w->target.makes + w->target.restores, 0);
+    assert_int_equal(ap_number(w->ledger, 0,
+                               "SELECT count(*) FROM dead WHERE cause = 'deleted-at-target'", NULL),
+                     1);
+}
+
+static void
 random_life_with_kills_keeps_every_version_once(void **state)
 {
     struct world *w = *state;
@@ -741,6 +765,7 @@ main(void)
         T(a_purged_file_leaves_nothing_in_the_ledger),
         T(a_version_whose_file_is_missing_becomes_a_dead_letter_and_holds_up_nothing),
         T(what_the_target_has_though_the_ledger_does_not_know_is_not_doubled),
+        T(what_somebody_deleted_at_the_target_is_not_made_again_for_a_version),
         T(random_life_with_kills_keeps_every_version_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
