@@ -33,6 +33,8 @@ struct ap_options {
     bool disable_deleted; /* people.on_delete = disable */
     bool drift_stop;      /* apply.drift = stop */
     bool versions;        /* apply.versions */
+    /* bytes, of users without a quota of their own; 0: what the target gives */
+    int64_t default_quota;
 };
 
 /* What the node of a call is taken to be, see apply/drift.h. */
@@ -219,6 +221,11 @@ struct ap_job *ap_answer(struct ap_core *core);
 void ap_job_forget(struct ap_core *core, struct ap_job *job);
 /* The file's node is disowned: it is removed as a thing of its own. */
 void ap_node_leave(struct ap_core *core, int64_t fileid);
+/* The row is in the ledger; `before`: as it stood there, NULL when it did not. */
+void ap_astray_take(struct ap_core *core, const struct cs3_resource *r,
+                    const struct ap_desired *before);
+/* Rows whose path or storage is not what their parent says. */
+int64_t ap_astray_count(struct ap_ledger *ledger);
 void ap_work_dead(struct ap_core *core, const struct ap_work *work, const char *cause,
                   const char *message);
 int64_t ap_backoff(const struct ap_options *options, int attempts); /* ms, with jitter */

@@ -144,6 +144,7 @@ options_read(const struct ls_config *config, struct ap_options *ret)
         .sweep_max_percent = (int)ls_config_int(config, "apply", "sweep_max_percent"),
         .sweep_max_items = ls_config_int(config, "apply", "sweep_max_items"),
         .drift_stop = strcmp(ls_config_str(config, "apply", "drift"), "stop") == 0,
+        .default_quota = ls_config_int(config, "people", "default_quota"),
         .disable_deleted = strcmp(ls_config_str(config, "people", "on_delete"), "disable") == 0,
     };
     if (ret->retry_first_ms > ret->retry_max_ms)

@@ -121,15 +121,18 @@ is_busy(struct ap_core *core, const char *uid)
 
 /* False for a text that says nothing. */
 static bool
-quota_read(const char *text, int64_t *ret)
+quota_read(const struct ap_core *core, const char *text, int64_t *ret)
 {
     char *end;
     long long n;
 
+    *ret = core->options.default_quota > 0 ? core->options.default_quota : -1;
     if (!*text)
         return false;
+    if (strcmp(text, "default") == 0)
+        return true;
     *ret = -1;
-    if (strcmp(text, "none") == 0 || strcmp(text, "default") == 0)
+    if (strcmp(text, "none") == 0)
         return true;
     n = strtoll(text, &end, 10);
     if (*end || n < 0)
@@ -143,9 +146,9 @@ static int64_t
 quota_of(struct ap_core *core, const struct person *p)
 {
     char text[64] = "";
-    int64_t bytes = -1;
+    int64_t bytes;
 
-    if (quota_read(p->quota, &bytes))
+    if (quota_read(core, p->quota, &bytes))
         return bytes;
     sqlite3_stmt *s = ap_query(core->ledger,
                                "SELECT quota FROM person WHERE type = 5 AND uid = ?"
@@ -155,7 +158,8 @@ quota_of(struct ap_core *core, const struct person *p)
         ap_text(s, 0, text, sizeof(text));
         ap_done(s);
     }
-    return quota_read(text, &bytes) ? bytes : -1;
+    quota_read(core, text, &bytes);
+    return bytes;
 }
 
 /* Files wait for room; one that is being tried again, too. */

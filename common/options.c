@@ -79,6 +79,7 @@ const struct ls_option ls_options[] = {
 
     STR("people", "mode", "create", "create: users and groups are made through Graph where missing; match: found by name only."),
     STR("people", "mail_domain", "invalid.example", "Domain of the mail address of users who have none."),
+    INT("people", "default_quota", "0", 0, INT64_MAX, "Bytes of room for users without a quota of their own, as ownCloud's files/default_quota says (check compares); they get it when their records come. 0: what oCIS gives."),
     STR("people", "on_delete", "disable", "A user deleted at the source: disable or keep in oCIS."),
 
     STR("apply", "ledger", "/var/lib/lockstep/ledger.db", "SQLite file of the ledger."),

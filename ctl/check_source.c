@@ -9,6 +9,7 @@
 #include "common/run.h"
 #include "common/tables.h"
 #include "ctl/check.h"
+#include "transform/map.h"
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -318,6 +319,32 @@ check_clock(struct check *check)
              difference);
 }
 
+/* What ownCloud gives to users without a quota of their own is not in the stream. */
+static void
+check_default_quota(struct check *check)
+{
+    int64_t have = ls_config_int(check->config, "people", "default_quota"), bytes = 0;
+    enum cs3_quota kind;
+    struct ls_err err = {0};
+    char value[256];
+    bool good;
+
+    if (ctl_source_text(check->source,
+                        "SELECT COALESCE(MAX(configvalue), '') FROM {p}appconfig WHERE "
+                        "appid='files' AND configkey='default_quota'",
+                        value, sizeof value, &err) < 0 ||
+        !tf_quota_parse(ls_str_of(value), &kind, &bytes)) {
+        ctl_line(check->lines, CTL_NOTE, "source", NULL, "ownCloud's default quota: %s",
+                 err.kind != LS_ERR_NONE ? err.msg : "not a size");
+        return;
+    }
+    good = have == (kind == CS3_QUOTA_BYTES ? bytes : 0);
+    ctl_line(check->lines, good ? CTL_PASS : CTL_WARN, "source",
+             good ? NULL : "set people.default_quota to it, in bytes (0: what oCIS gives)",
+             "ownCloud's default quota is %s, people.default_quota %lld", value[0] ? value : "none",
+             (long long)have);
+}
+
 void
 check_source(struct check *check)
 {
@@ -330,5 +357,6 @@ check_source(struct check *check)
     check_clock(check);
     check_tables(check);
     check_rows(check);
+    check_default_quota(check);
     check_big_folders(check);
 }

@@ -52,3 +52,18 @@ def test_of_many_rows_the_first_are_named(new_capture):
     assert len([t for t in texts if t.startswith("fileid ")]) == 20
     assert "more rows are without parent, parked" in texts
     assert "every path is that of its parent and name" in texts
+
+
+def test_the_default_quota_is_compared_with_the_source_s(new_capture):
+    capture = new_capture(sets={"people.default_quota": 5 << 30})
+    _, texts = check(capture)
+    assert any(t.startswith("ownCloud's default quota: ") for t in texts)  # no such table
+    capture.sql("CREATE TABLE oc_appconfig(appid VARCHAR(32), configkey VARCHAR(64), configvalue "
+                "LONGTEXT, PRIMARY KEY(appid, configkey))")
+    for value, said in (("5 GB", "PASS"), ("none", "WARN")):
+        capture.sql(f"REPLACE INTO oc_appconfig VALUES('files', 'default_quota', '{value}')")
+        _, text = capture.site.lockstep("check", "--source", "--json")
+        line, = (line for line in json.loads(text)["lines"] if "default quota" in line["found"])
+        assert line["found"] == (f"ownCloud's default quota is {value}, people.default_quota "
+                                 f"{5 << 30}")
+        assert line["level"].upper() == said

@@ -350,6 +350,28 @@ a_quota_is_set_once_the_space_is_there(void **state)
 }
 
 static void
+who_has_no_quota_gets_the_default_one_where_that_is_configured(void **state)
+{
+    struct world *w = *state;
+
+    w->core->options.default_quota = GB;
+    give_space(w);
+    give(w, with_quota(user("bob"), CS3_QUOTA_UNSET, 0));
+    run(w);
+    assert_int_equal(w->target.quota, GB);
+    give(w, with_quota(user("bob"), CS3_QUOTA_BYTES, 2 * GB));
+    run(w);
+    assert_int_equal(w->target.quota, 2 * GB);
+    give(w, with_quota(user("bob"), CS3_QUOTA_DEFAULT, 0));
+    run(w);
+    assert_int_equal(w->target.quota, GB);
+    give(w, with_quota(user("bob"), CS3_QUOTA_NONE, 0));
+    run(w);
+    assert_int_equal(w->target.quota, -1);
+    assert_done(w);
+}
+
+static void
 who_has_no_quota_keeps_what_the_target_gave_him(void **state)
 {
     static const enum cs3_quota kinds[] = {CS3_QUOTA_UNSET, CS3_QUOTA_DEFAULT, CS3_QUOTA_NONE};
@@ -666,6 +688,7 @@ main(void)
         T(favourites_are_counted_the_same_in_any_order),
         T(a_quota_is_set_once_the_space_is_there),
         T(who_has_no_quota_keeps_what_the_target_gave_him),
+        T(who_has_no_quota_gets_the_default_one_where_that_is_configured),
         T(the_preference_counts_where_the_account_says_nothing),
         T(a_user_who_is_deleted_loses_his_rows_in_any_order_without_a_quota_call),
         T(who_is_over_his_quota_gets_all_his_files_and_then_his_quota_back),
