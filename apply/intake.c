@@ -267,6 +267,7 @@ ap_take_resource(struct ap_core *core, const struct ap_origin *at, const struct 
         node_delete(core, at, r->fileid, r->head.seq, r->moved_to, r->head.source_ts_us);
     else
         node_upsert(core, at, r);
+    ap_astray_take(core, r, known ? &have : NULL);
     if (moved)
         ap_version_take(core, r);
     open_node(core, at, r->fileid, r->head.kind == CS3_DELETE && known ? have.storage : r->storage,

@@ -56,6 +56,9 @@ static const char *const schema =
     " WHERE trash_time > 0;"
     "CREATE INDEX IF NOT EXISTS desired_moving ON desired(source_us) WHERE deleted = 1"
     " AND moved_to > -9223372036854775808;" /* no storage */
+    /* cs3_path_hash of the row's path; whether that or its storage is not what its parent says */
+    "CREATE TABLE IF NOT EXISTS path(fileid INTEGER PRIMARY KEY, hash INT, astray INT DEFAULT 0);"
+    "CREATE INDEX IF NOT EXISTS path_astray ON path(fileid) WHERE astray = 1;"
     /* of: the file that it is a version of; 0: none was found */
     "CREATE TABLE IF NOT EXISTS version(fileid INTEGER PRIMARY KEY, base TEXT, time INT, meta INT,"
     " trash_time INT, of INT DEFAULT 0);"
@@ -227,7 +230,8 @@ ap_ledger_open(const char *path, struct ap_ledger **ret, struct ls_err *err)
         goto fail;
     }
     sqlite3_busy_timeout(ledger->db, 10000);
-    if (sqlite3_exec(ledger->db,
+    if (ap_astray_register(ledger->db) != SQLITE_OK ||
+        sqlite3_exec(ledger->db,
                      "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-65536;"
                      "PRAGMA temp_store=MEMORY; PRAGMA wal_autocheckpoint=4000;",
                      NULL, NULL, &msg) != SQLITE_OK ||

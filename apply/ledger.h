@@ -128,6 +128,8 @@ int64_t ap_counted(struct ap_ledger *ledger, const char *name);
 int64_t ap_balance(struct ap_ledger *ledger);
 
 /* ---- rows */
+/* The SQL function path_of (astray.c); SQLITE_OK or not. */
+int ap_astray_register(sqlite3 *db);
 bool ap_desired_get(struct ap_ledger *ledger, int64_t fileid, struct ap_desired *ret);
 bool ap_node_get(struct ap_ledger *ledger, int64_t id, struct ap_applied *ret);
 bool ap_node_of(struct ap_ledger *ledger, int64_t fileid, struct ap_applied *ret); /* no leftover */

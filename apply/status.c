@@ -38,6 +38,7 @@ enum {
     M_SNAPSHOT_RUNNING,
     M_PAUSED,
     M_SWEEPS,
+    M_ASTRAY,
     M_ACTIVE,
     M_MIRROR,
 };
@@ -89,6 +90,9 @@ const struct ls_metric ap_metrics[] = {
                   "1 while the whole target is in trouble."},
     [M_SWEEPS] = {"lockstep_apply_sweeps_waiting", LS_GAUGE, NULL,
                   "Sweeps above the limit that wait for a word."},
+    [M_ASTRAY] = {"lockstep_apply_astray_rows", LS_GAUGE, NULL,
+                  "Rows of oc_filecache whose path or storage is not what their parent says; the "
+                  "parent holds."},
     [M_ACTIVE] = {"lockstep_apply_active", LS_GAUGE, NULL,
                   "1 while this one applies, 0 while it stands by."},
     [M_MIRROR] = {"lockstep_apply_mirror_lag_rows", LS_GAUGE, NULL,
@@ -269,6 +273,7 @@ set_metrics(struct ap_status *status, struct ap_core *core, int64_t lag, int64_t
     ls_metric_set(m, M_IN_FLIGHT, NULL, (double)core->n_jobs);
     ls_metric_set(m, M_PAUSED, NULL, core->paused ? 1 : 0);
     ls_metric_set(m, M_SWEEPS, NULL, (double)sweeps);
+    ls_metric_set(m, M_ASTRAY, NULL, (double)ap_astray_count(core->ledger));
     ls_metric_set(m, M_ACTIVE, NULL, 1);
     ls_metric_set(m, M_MIRROR, NULL, (double)mirror_lag(status, core));
     ls_metric_set(m, M_LEDGER_BYTES, NULL, (double)ap_ledger_bytes(core->ledger));

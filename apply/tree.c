@@ -39,13 +39,18 @@ view_space(void *arg, int64_t storage, struct ap_space_row *ret)
     return ap_space_get(arg, storage, ret);
 }
 
+/* Of several rows of one place the one counts that people see at the source: whose path agrees, and
+ * of such the newest. */
 static bool
 view_twin(void *arg, const struct ap_desired *row, int64_t *ret)
 {
     *ret = ap_number(arg, 0,
-                     "SELECT fileid FROM desired WHERE parent = ?1 AND name = ?2 AND deleted = 0"
-                     " AND fileid <> ?3 AND (epoch, counter, part, fileid) > (?4, ?5, ?6, ?3)"
-                     " ORDER BY epoch DESC, counter DESC, part DESC, fileid DESC LIMIT 1",
+                     "SELECT d.fileid FROM desired d LEFT JOIN path p ON p.fileid = d.fileid"
+                     " WHERE d.parent = ?1 AND d.name = ?2 AND d.deleted = 0 AND d.fileid <> ?3 AND"
+                     " (1 - coalesce(p.astray, 0), d.epoch, d.counter, d.part, d.fileid) >"
+                     " (1 - coalesce((SELECT astray FROM path WHERE fileid = ?3), 0), ?4, ?5, ?6,"
+                     " ?3) ORDER BY coalesce(p.astray, 0), d.epoch DESC, d.counter DESC,"
+                     " d.part DESC, d.fileid DESC LIMIT 1",
                      "isiiii", row->parent, row->name, row->fileid, (int64_t)row->seq.epoch,
                      row->seq.counter, (int64_t)row->seq.part);
     return *ret != 0;

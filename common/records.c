@@ -90,6 +90,7 @@ static const struct rec_field resource_fields[] = {
     TEXT(cs3_resource, version_of),
     LONG(cs3_resource, version_time, 0),
     BOOL(cs3_resource, version_meta, false),
+    LONG(cs3_resource, path_hash, 0),
 };
 
 static const struct rec_field space_fields[] = {
@@ -266,4 +267,14 @@ cs3_decode(const struct cs3_type *type, struct ls_str value, struct ls_arena *ar
         return -1;
     *ret = record;
     return 0;
+}
+
+int64_t
+cs3_path_hash(int64_t of, struct ls_str text)
+{
+    uint64_t hash = (uint64_t)of;
+
+    for (size_t i = 0; i < text.n; i++)
+        hash = (hash ^ (uint8_t)text.p[i]) * 1099511628211ULL;
+    return (int64_t)hash;
 }

@@ -121,7 +121,12 @@ struct cs3_resource {
     struct ls_str version_of; /* null: no version */
     int64_t version_time;     /* seconds: the version's own mtime, and its key */
     bool version_meta;        /* not its content, but what is known of its author (.json) */
+    int64_t path_hash;        /* cs3_path_hash of the row's path; 0: not known */
 };
+/* FNV-1a in 64 bits, by which it shows whether a path is its parent's and the name: the hash of
+ * `text` behind a path that has the hash `of`. */
+#define CS3_PATH_ROOT INT64_C(-3750763034362895579) /* of the empty path */
+int64_t cs3_path_hash(int64_t of, struct ls_str text);
 /* Times that oCIS can hold: nanoseconds since 1970 in 64 bits (the years 1677 to 2262). */
 #define CS3_MTIME_MIN INT64_C(-9223372036)
 #define CS3_MTIME_MAX INT64_C(9223372035)

@@ -25,7 +25,7 @@ const struct tf_column tf_columns[] = {
     /* ---- files, folders, versions, trash: files.c, trash.c */
     {"filecache", "fileid", "resource", "fileid id", TF_LOSE, TF_KEEP, "oCIS gives ids of its own; apply's ledger knows which is which. `id` is `<source.instance>$<storage>!<fileid>`"},
     {"filecache", "storage", "resource", "storage id moved_from moved_to", TF_KEEP, TF_KEEP, "the space, see storages; one that changes is a move between spaces"},
-    {"filecache", "path", "resource", "class_hint", TF_KEEP, TF_KEEP, "a hint only: the place is parent and name; where the two disagree it is counted"},
+    {"filecache", "path", "resource", "class_hint path_hash", TF_KEEP, TF_KEEP, "a hint only: the place is parent and name; where the two disagree it is counted, and of two rows for one place the one that agrees counts"},
     LEFT("filecache", "path_hash", "made of the path"),
     {"filecache", "parent", "resource", "parent", TF_KEEP, TF_KEEP, ""},
     {"filecache", "name", "resource", "name version_of version_time version_meta trash_time", TF_KEEP, TF_KEEP, "of versions and trash with the suffix `.v<time>`, `.d<time>`; of versions ocis-api makes revisions by that time"},
@@ -105,7 +105,7 @@ const struct tf_column tf_columns[] = {
     {"accounts", "user_id", "person", "uid", TF_KEEP, TF_KEEP, ""},
     LEFT("accounts", "lower_user_id", "made of user_id"),
     {"accounts", "display_name", "person", "display_name", TF_KEEP, TF_KEEP, ""},
-    {"accounts", "quota", "person", "quota quota_kind quota_bytes", TF_KEEP, TF_KEEP, "in bytes; 0 becomes one byte, which oCIS does not take for no limit; the default quota stays what oCIS gives"},
+    {"accounts", "quota", "person", "quota quota_kind quota_bytes", TF_KEEP, TF_KEEP, "in bytes; 0 becomes one byte, which oCIS does not take for no limit; the default quota is people.default_quota, or what oCIS gives"},
     LEFT("accounts", "last_login", "changes at every sign-in"),
     {"accounts", "backend", "person", "backend", TF_LOSE, TF_LOSE, ""},
     {"accounts", "home", "person", "home", TF_LOSE, TF_LOSE, "where the content is read"},

@@ -3,8 +3,9 @@
  *
  * A place is `parent` and `name`; `path` is a copy that can be wrong (folder moves of 10.8.0 and
  * later replace inside it), so only its first element is looked at, for the class and for areas
- * that hold no content; one whose last element is not the name is counted. Which storage a row lies
- * in decides whether it travels at all. A storage that is a project space has no areas: all below
+ * that hold no content; one whose last element is not the name is counted. A hash of it goes along,
+ * by which apply, who has the parents, finds the other wrong ones. Which storage a row lies in
+ * decides whether it travels at all. A storage that is a project space has no areas: all below
  * its root is content.
  *
  * What can go wrong: dropping a row whose other half arrives. A move between storages comes as a
@@ -304,6 +305,8 @@ fill(const struct tf_world *world, const struct ls_envelope *e, struct cs3_resou
     r->moved_to = LS_NO_STORAGE;
     if (!checksum_parse(arena, tf_text(e, FC_CHECKSUM), r))
         tf_warn(ret, "checksum");
+    if (tf_text(e, FC_PATH).p)
+        r->path_hash = cs3_path_hash(CS3_PATH_ROOT, tf_text(e, FC_PATH));
     if (!root && path_disagrees(tf_text(e, FC_PATH), r->name))
         tf_warn(ret, "path");
     if (!r->folder)

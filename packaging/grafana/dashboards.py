@@ -199,6 +199,8 @@ APPLY = [
     ("Replayed", "timeseries", "none",
      one(f"sum by (result) (lockstep_apply_replays_total{{{J}}}) or vector(0)", "{{result}}"), ""),
     ("Ledger", "timeseries", "bytes", gauge("lockstep_apply_ledger_bytes"), ""),
+    ("Rows that go by their parent", "timeseries", "none", gauge("lockstep_apply_astray_rows"),
+     "Their path or storage is not what the parent says; lockstep check --source names them."),
     ("Paused, sweeps that wait, snapshot", "timeseries", "none", [
         (f"lockstep_apply_paused{{{J}}}", "paused {{instance}}"),
         (f"lockstep_apply_sweeps_waiting{{{J}}}", "sweeps {{instance}}"),

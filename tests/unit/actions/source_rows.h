@@ -382,6 +382,26 @@ sr_owner(struct source_rows *s, int64_t storage, const char *long_uid)
     return long_uid && strncmp(id, long_uid, 32) == 0 ? long_uid + 33 : NULL; /* "<md5> <uid>" */
 }
 
+/* Its path and storage are what its parent's row says. */
+static bool
+sr_path_agrees(struct source_rows *s, const struct sr_row *row)
+{
+    char path[3000];
+
+    for (int i = 0; i < s->n_rows; i++) {
+        struct sr_row *up = s->rows[i];
+
+        if (up->table->id != LS_T_FILECACHE || up->deleted ||
+            sr_int(up, FC_FILEID) != sr_int(row, FC_PARENT))
+            continue;
+        snprintf(path, sizeof(path), "%s%s%s", sr_text(up, FC_PATH),
+                 sr_text(up, FC_PATH)[0] ? "/" : "", sr_text(row, FC_NAME));
+        return strcmp(path, sr_text(row, FC_PATH)) == 0 &&
+               sr_int(up, FC_STORAGE) == sr_int(row, FC_STORAGE);
+    }
+    return true;
+}
+
 /* The row of `parent` by this name: of two the one whose path is right. */
 static struct sr_row *
 sr_child(struct source_rows *s, int64_t parent, const char *name)
@@ -392,8 +412,11 @@ sr_child(struct source_rows *s, int64_t parent, const char *name)
         struct sr_row *row = s->rows[i];
 
         if (row->table->id == LS_T_FILECACHE && !row->deleted && sr_int(row, FC_PARENT) == parent &&
-            strcmp(sr_text(row, FC_NAME), name) == 0)
-            ret = row;
+            strcmp(sr_text(row, FC_NAME), name) == 0) {
+            /* of two the later one, unless only the other's path is right */
+            if (!ret || sr_path_agrees(s, row) || !sr_path_agrees(s, ret))
+                ret = row;
+        }
     }
     return ret;
 }

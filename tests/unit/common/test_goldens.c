@@ -122,7 +122,8 @@ static const struct cs3_resource resource = {.head = HEAD,
                                              .tree_mtime = LS_NO_STORAGE,
                                              .version_of = {"a.txt", 5},
                                              .version_time = 17,
-                                             .version_meta = true};
+                                             .version_meta = true,
+                                             .path_hash = CS3_PATH_ROOT};
 static const struct cs3_resource end_of_a_storage = {
     .head = {.kind = CS3_END, .seq = {1, 42, 0}, .begin = {1, 7, 0}},
     .storage = 4,

@@ -274,6 +274,26 @@ a_path_that_does_not_end_with_the_name_is_counted_and_the_name_holds(void **stat
     }
 }
 
+static int64_t
+hash_of(struct site *s, const char *path)
+{
+    const struct cs3_resource *r = record(s, file_row(s, LS_OP_UPDATE, 44, path));
+
+    return r->path_hash;
+}
+
+static void
+the_hash_of_a_path_is_that_of_its_parents_path_continued(void **state)
+{
+    struct site *s = *state;
+    int64_t files = hash_of(s, "files");
+
+    assert_int_equal(hash_of(s, ""), CS3_PATH_ROOT);
+    assert_int_equal(files, cs3_path_hash(CS3_PATH_ROOT, LS_STR("files")));
+    assert_int_equal(hash_of(s, "files/a.txt"), cs3_path_hash(files, LS_STR("/a.txt")));
+    assert_int_equal(hash_of(s, NULL), 0);
+}
+
 static void
 a_version_says_what_it_is_of_and_from_when(void **state)
 {
@@ -642,6 +662,7 @@ main(void)
         SITE_TEST(times_beyond_what_ocis_holds_become_the_nearest_and_are_counted),
         SITE_TEST(a_file_has_its_id_in_the_routable_form),
         SITE_TEST(a_path_that_does_not_end_with_the_name_is_counted_and_the_name_holds),
+        SITE_TEST(the_hash_of_a_path_is_that_of_its_parents_path_continued),
         SITE_TEST(a_version_says_what_it_is_of_and_from_when),
         SITE_TEST(names_that_cannot_be_one_are_dead_letters),
         SITE_TEST(encrypted_content_is_a_dead_letter),
