@@ -13,6 +13,7 @@
 #include "fake_target.h"
 
 #include "apply/core.h"
+#include "apply/mirror_rows.h"
 #include "common/run.h"
 #include <unistd.h>
 
@@ -542,6 +543,70 @@ an_expired_version_takes_nothing_with_it(void **state)
     assert_int_equal(ap_number(w->ledger, -1, "SELECT count(*) FROM version", NULL), 0);
 }
 
+/* ---- snapshots */
+static void
+mark(struct world *w, enum cs3_kind kind, struct ls_seq from, int64_t storage)
+{
+    struct cs3_resource r = {
+        .head = {.kind = kind, .seq = {1, ++w->seq, 0}, .begin = from, .snapshot = true},
+        .what = CS3_NODE,
+        .storage = storage};
+    ap_take_resource(w->core, &files, &r);
+}
+
+static void
+read_file(struct world *w, int64_t fileid, const char *name, int64_t c, int64_t mtime)
+{
+    struct cs3_resource r = file(w, fileid, FILES, name, c, mtime);
+
+    r.head.snapshot = true;
+    ap_take_resource(w->core, &files, &r);
+}
+
+static void
+what_a_snapshot_of_a_storage_brings_waits_for_its_end_and_the_stream_does_not(void **state)
+{
+    struct world *w = *state;
+    struct ls_seq from;
+
+    mark(w, CS3_BEGIN, (struct ls_seq){0}, 1);
+    from = (struct ls_seq){1, w->seq, 0};
+    read_file(w, FIRST, "a", 4, 4000);
+    give_file(w, FIRST + 5, FILES, "live", 5, 5000);
+    for (int i = 0; i < 50; i++)
+        round_once(w, 10);
+    assert_string_equal(seen(w, "a"), "none");
+    assert_string_equal(seen(w, "live"), "= 5@5000");
+    give_version(w, FIRST + 1, VERSIONS, "a", 1000, 1, 0);
+    folder(w, ROOT, -1, ""); /* read again, as all there is */
+    folder(w, FILES, ROOT, "files");
+    folder(w, VERSIONS, ROOT, "files_versions");
+    folder(w, TRASH, ROOT, "files_trashbin");
+    folder(w, TRASH_FILES, TRASH, "files");
+    folder(w, TRASH_VERSIONS, TRASH, "versions");
+    mark(w, CS3_END, from, 1);
+    run(w);
+    assert_string_equal(seen(w, "a"), "1@1000 = 4@4000");
+    assert_int_equal(w->target.reverts, 0);
+}
+
+/* ---- the mirror */
+static void
+what_became_a_revision_is_mirrored(void **state)
+{
+    struct world *w = *state;
+    struct ls_err err = {0};
+
+    assert_int_equal(ap_mirror_watch(w->ledger, &err), 0);
+    give_file(w, FIRST, FILES, "a", 2, 2000);
+    give_version(w, FIRST + 1, VERSIONS, "a", 1000, 1, 0);
+    run(w);
+    assert_int_equal(ap_number(w->ledger, 0,
+                               "SELECT count(DISTINCT id) FROM changed WHERE kind = 'revision'",
+                               NULL),
+                     1);
+}
+
 /* ---- moves, trash */
 static void
 a_renamed_file_keeps_its_versions_without_a_call(void **state)
@@ -611,18 +676,19 @@ static void
 a_version_whose_file_is_missing_becomes_a_dead_letter_and_holds_up_nothing(void **state)
 {
     struct world *w = *state;
+    int64_t until = ls_mono_ms() + 60000;
 
     missing = "a.v2000";
     give_file(w, FIRST, FILES, "a", 4, 4000);
     give_version(w, FIRST + 1, VERSIONS, "a", 1000, 1, 0);
     give_version(w, FIRST + 2, VERSIONS, "a", 2000, 2, 0);
     give_version(w, FIRST + 3, VERSIONS, "a", 3000, 3, 0);
-    for (int i = 0; i < 4000 && strcmp(seen(w, "a"), "1@1000 3@3000 = 4@4000") != 0; i++) {
+    while (strcmp(seen(w, "a"), "1@1000 3@3000 = 4@4000") != 0 && ls_mono_ms() < until) {
         round_once(w, 100);
         usleep(500);
     }
     assert_string_equal(seen(w, "a"), "1@1000 3@3000 = 4@4000");
-    for (int i = 0; i < 8000 && !ap_is_dead(w->ledger, (struct ap_key){AP_NODE, FIRST + 2}); i++) {
+    while (!ap_is_dead(w->ledger, (struct ap_key){AP_NODE, FIRST + 2}) && ls_mono_ms() < until) {
         heartbeat(w);
         round_once(w, 100);
         usleep(500);
@@ -760,6 +826,8 @@ main(void)
         T(one_that_comes_when_its_file_is_in_the_trash_is_counted_and_goes_up_before_the_next_content),
         T(a_version_restored_at_the_source_is_a_new_content),
         T(an_expired_version_takes_nothing_with_it),
+        T(what_a_snapshot_of_a_storage_brings_waits_for_its_end_and_the_stream_does_not),
+        T(what_became_a_revision_is_mirrored),
         T(a_renamed_file_keeps_its_versions_without_a_call),
         T(a_trash_item_gets_its_versions_and_takes_them_back),
         T(a_purged_file_leaves_nothing_in_the_ledger),
