@@ -125,7 +125,9 @@ ap_drift_fill(struct ap_core *core, struct ap_job *job)
 
     memset(was, 0, sizeof(*was));
     was->size = -1;
-    was->expected = core->options.drift_stop && !is_allowed(core, job->who);
+    was->expected = core->options.drift_stop &&
+                    !is_allowed(core, op->call == AP_PUT_FILE ? (struct ap_key){AP_NODE, op->fileid}
+                                                              : job->who);
     if (!was->expected)
         return;
     if (op->node != 0 && ap_node_get(core->ledger, op->node, &node)) {
@@ -197,6 +199,12 @@ folder_dead(struct ap_core *core, struct ap_key key, const struct ap_job *job)
     if (!ap_work_get(core->ledger, key, &work))
         work = (struct ap_work){.key = key, .storage = job->op.storage};
     ap_work_dead(core, &work, job->err.cause, job->err.msg);
+}
+
+void
+ap_drift_of_file(struct ap_core *core, const struct ap_job *job)
+{
+    folder_dead(core, (struct ap_key){AP_NODE, job->op.fileid}, job);
 }
 
 bool

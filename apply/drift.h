@@ -20,6 +20,8 @@ void ap_drift_fill(struct ap_core *core, struct ap_job *job);
 /* The same as the writer takes it; NULL: nothing is expected. Borrows from the job. */
 const struct ap_expect *ap_drift_expect(struct ap_job *job, struct ap_expect *room);
 
+/* What a version's put has found is the file's: a letter for the file. */
+void ap_drift_of_file(struct ap_core *core, const struct ap_job *job);
 /* A call was answered "deleted-at-target": the ledger learns who is in the trash. True: that is
  * somebody else than the job's entity, who is a dead letter now and will be waited for. */
 bool ap_drift_trashed(struct ap_core *core, const struct ap_job *job);

@@ -412,6 +412,14 @@ job_done(struct ap_core *core, struct ap_job *job)
         ap_job_forget(core, job);
         return;
     }
+    if (have && job->result != 0 && job->version && ap_drift_is_cause(job->err.cause)) {
+        ap_drift_of_file(core, job); /* the letter is the file's; the version waits for it */
+        work.state = AP_READY;
+        work.ready_at = now_ms();
+        ap_work_save(core->ledger, &work);
+        ap_job_forget(core, job);
+        return;
+    }
     if (have && job->result != 0 && job->err.kind == LS_ERR_POISON) {
         ls_log_err(LS_WARN, "refused", &job->err);
         ap_work_dead(core, &work, job->err.cause[0] ? job->err.cause : "refused", job->err.msg);
