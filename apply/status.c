@@ -291,7 +291,8 @@ set_metrics(struct ap_status *status, struct ap_core *core, int64_t lag, int64_t
 static json_t *
 document(struct ap_status *status, struct ap_core *core, int64_t now)
 {
-    json_t *counters, *parked, *dead;
+    json_t *counters, *parked, *dead, *doc;
+    int64_t n_users = 0;
     int64_t lag = lag_us(status, core, now), balance = ap_balance(core->ledger);
     int64_t sweeps =
         ap_number(core->ledger, 0, "SELECT count(*) FROM bracket WHERE state = 3", NULL) +
@@ -314,7 +315,7 @@ document(struct ap_status *status, struct ap_core *core, int64_t now)
     status->last_done = done;
     status->last_us = now;
     set_metrics(status, core, lag, balance, sweeps);
-    return json_pack(
+    doc = json_pack(
         "{s:s, s:s, s:s, s:I, s:I, s:b, s:s, s:I, s:I, s:o, s:I, s:o, s:o, s:o, s:f,"
         " s:I, s:I, s:I, s:I, s:I}",
         "stage", "apply", "instance", ls_config_str(status->config, "lockstep", "instance"),
@@ -326,6 +327,13 @@ document(struct ap_status *status, struct ap_core *core, int64_t now)
         "open", (json_int_t)ap_number(core->ledger, 0, "SELECT count(*) FROM work", NULL),
         "sweeps_waiting", (json_int_t)sweeps, "calls", (json_int_t)core->calls, "mirror_lag",
         (json_int_t)mirror_lag(status, core));
+    if (doc) {
+        json_object_set_new(doc, "users", ap_open_users(core, &n_users));
+        json_object_set_new(doc, "users_open", json_integer(n_users));
+    }
+    if (doc && sweeps > 0)
+        json_object_set_new(doc, "sweeps", ap_open_sweeps(core));
+    return doc;
 }
 
 static void

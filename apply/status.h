@@ -8,6 +8,7 @@
 #include "apply/mirror.h"
 #include "common/kafka.h"
 #include "common/metrics.h"
+#include <jansson.h>
 
 #define AP_STATUS_CAUSES 64
 struct ap_status {
@@ -36,5 +37,11 @@ void ap_status_tell(struct ap_status *status, struct ap_core *core, bool at_once
 
 /* While it waits for another one to go: told as `standby/<instance>`; false: no more. */
 void ap_status_standby(struct ap_status *status, bool standby);
+
+/* status_open.c: the users who wait longest, at most 100, of *ret_n with anything open; the sweeps
+ * that wait for a word, at most 20, each with the topmost ten of what it would delete. NULL:
+ * memory. */
+json_t *ap_open_users(struct ap_core *core, int64_t *ret_n);
+json_t *ap_open_sweeps(struct ap_core *core);
 
 #endif

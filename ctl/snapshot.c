@@ -167,6 +167,21 @@ print_bar(json_int_t rows, json_int_t estimate, FILE *out)
     fprintf(out, "] %d%%\n", done * 100 / BAR);
 }
 
+/* Nothing when it cannot be read: the snapshot's own state was. */
+static void
+print_sweeps(const struct ls_config *config, FILE *out)
+{
+    json_t *stages = NULL;
+    struct ls_err err = {0};
+
+    if (ctl_status_load(config, &stages, &err) < 0) {
+        ls_log_err(LS_WARN, "sweeps", &err);
+        return;
+    }
+    ctl_sweeps_print(stages, out);
+    json_decref(stages);
+}
+
 static int
 show_once(const struct ls_config *config, const struct ctl_flags *flags, FILE *out)
 {
@@ -197,6 +212,7 @@ show_once(const struct ls_config *config, const struct ctl_flags *flags, FILE *o
             fprintf(out, "waits %s\n", waits);
         print_bar(json_integer_value(json_object_get(s, "rows")),
                   json_integer_value(json_object_get(s, "estimate")), out);
+        print_sweeps(config, out);
     }
     json_decref(look.newest);
     return r;

@@ -315,6 +315,7 @@ ctl_lag(const struct ls_config *config, const struct ctl_flags *flags, FILE *out
         fputs("records: not yet read in Kafka, with the marks of transactions; of apply with what "
               "is open\n",
               out);
+        ctl_lag_users(stages, flags->user, ls_now_us(), out);
     }
     r = ctl_status_verdict(stages);
     json_decref(stages);

@@ -8,12 +8,17 @@
 #include "common/config.h"
 #include <jansson.h>
 #include <stdint.h>
+#include <stdio.h>
 
 /* Adds to each document what the reader knows better: `silent` (its last word is older than ten
  * seconds), `age_us` of that word, `true_lag_us`, which keeps rising when a stage has stopped. */
 void ctl_status_enrich(json_t *stages, int64_t now_us);
 /* The documents of <p>.status, enriched. */
 int ctl_status_load(const struct ls_config *config, json_t **ret_stages, struct ls_err *err);
+/* The users of apply's document who wait longest, or the one; `out` gets a table. */
+void ctl_lag_users(json_t *stages, const char *only, int64_t now_us, FILE *out);
+/* The sweeps of apply's documents that wait, and what they would delete. */
+void ctl_sweeps_print(json_t *stages, FILE *out);
 /* LS_EXIT_OK when there are stages and each speaks, is ready and in balance; else
  * LS_EXIT_DIFFERENT. After enrich. */
 int ctl_status_verdict(json_t *stages);

@@ -38,8 +38,9 @@ const struct ctl_command_help ctl_commands[] = {
      "Status 3 when a stage is silent, not ready or out of balance.",
      {{"--watch", NULL, "again every second until interrupted"}}},
     {"lag", NULL, NULL, "how far each stage is behind, in seconds and in records",
-     "The age of the oldest thing that each stage has not done yet, and the records that wait for it.",
-     {{NULL, NULL, NULL}}},
+     "The age of the oldest thing that each stage has not done yet, and the records that wait for it; of the hundred "
+     "users who wait longest, what is open in apply. What is parked is no lag.",
+     {{"--user", "U", "of the users, this one alone"}}},
     {"verify", NULL, NULL, "compare ownCloud 10 with oCIS, independently of the ledger",
      "Reads both sides themselves: trees, sizes, times and checksums, trash, shares and links, as each user sees them. "
      "What differs is looked at again when the stream has passed that moment, so that what it still carries is told "

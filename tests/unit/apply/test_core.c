@@ -11,6 +11,7 @@
 #include <cmocka.h>
 // clang-format on
 #include "apply/mirror_rows.h"
+#include "apply/status.h"
 #include "common/run.h"
 #include "fake_target.h"
 #include "source_model.h"
@@ -827,6 +828,45 @@ what_a_later_snapshot_does_not_name_is_swept(void **state)
 }
 
 static void
+who_waits_longest_is_told_first_and_the_parked_last(void **state)
+{
+    static struct world w;
+    int64_t n = 0;
+    json_t *users, *user;
+
+    (void)state;
+    start_world(&w);
+    begin(&w);
+    ap_exec(w.ledger, "DELETE FROM work", NULL);
+    ap_exec(w.ledger,
+            "INSERT OR REPLACE INTO space(storage, owner) VALUES(501, 'late'),"
+            " (502, 'later'), (503, 'parked'), (504, '')",
+            NULL);
+    ap_exec(w.ledger,
+            "INSERT INTO work(kind, id, storage, state, since_us, counted, trouble) VALUES"
+            " (1, 1, 502, 0, 50, 1, 0), (1, 2, 501, 0, 20, 1, 0), (1, 3, 501, 1, 10, 1, 1),"
+            " (1, 4, 503, 1, 5, 1, 1), (1, 5, 504, 0, 1, 1, 0), (1, 6, 502, 0, 1, 0, 0)",
+            NULL);
+    users = ap_open_users(w.core, &n);
+    assert_int_equal(n, 3);
+    assert_int_equal(json_array_size(users), 3);
+    user = json_array_get(users, 0);
+    assert_string_equal(json_string_value(json_object_get(user, "user")), "late");
+    assert_int_equal(json_integer_value(json_object_get(user, "open")), 2);
+    assert_int_equal(json_integer_value(json_object_get(user, "parked")), 1);
+    assert_int_equal(json_integer_value(json_object_get(user, "oldest_us")), 20);
+    user = json_array_get(users, 1);
+    assert_string_equal(json_string_value(json_object_get(user, "user")), "later");
+    assert_int_equal(json_integer_value(json_object_get(user, "open")), 1);
+    user = json_array_get(users, 2);
+    assert_string_equal(json_string_value(json_object_get(user, "user")), "parked");
+    assert_int_equal(json_integer_value(json_object_get(user, "oldest_us")), 0);
+    json_decref(users);
+    commit(&w);
+    stop_world(&w);
+}
+
+static void
 a_sweep_above_the_limit_waits_for_a_word(void **state)
 {
     static struct world w;
@@ -862,6 +902,14 @@ a_sweep_above_the_limit_waits_for_a_word(void **state)
     finish(&w, 0);
     assert_int_equal(w.target.trashes, 0);
     assert_int_equal(ap_number(w.ledger, 0, "SELECT items FROM bracket WHERE state = 3", NULL), 40);
+    json_t *sweeps = ap_open_sweeps(w.core), *sweep = json_array_get(sweeps, 0);
+    assert_int_equal(json_array_size(sweeps), 1);
+    assert_int_equal(json_integer_value(json_object_get(sweep, "items")), 40);
+    assert_int_equal(json_array_size(json_object_get(sweep, "examples")), 10);
+    sweep = json_array_get(json_object_get(sweep, "examples"), 0);
+    assert_memory_equal(json_string_value(json_object_get(sweep, "path")), "files/f", 7);
+    assert_true(json_string_length(json_object_get(sweep, "user")) > 0);
+    json_decref(sweeps);
     close_world(&w); /* the next start, with a higher limit */
     open_world(&w);
     begin(&w);
@@ -1645,6 +1693,14 @@ the_sweep_of_a_storage_above_the_limit_waits_for_a_word(void **state)
     commit(&w);
     assert_int_equal(
         ap_number(w.ledger, 0, "SELECT items FROM bracket_storage WHERE state = 3", NULL), 2);
+    json_t *sweeps = ap_open_sweeps(w.core), *sweep = json_array_get(sweeps, 0);
+    assert_int_equal(json_array_size(sweeps), 1);
+    assert_int_equal(json_integer_value(json_object_get(sweep, "storage")), 101);
+    /* 90000 lies below 90001 */
+    assert_int_equal(json_array_size(json_object_get(sweep, "examples")), 1);
+    sweep = json_array_get(json_object_get(sweep, "examples"), 0);
+    assert_int_equal(json_integer_value(json_object_get(sweep, "fileid")), 90001);
+    json_decref(sweeps);
     w.core->options.sweep_max_items = 2;
     begin(&w);
     ap_sweep_waiting(w.core);
@@ -2059,6 +2115,7 @@ main(void)
         cmocka_unit_test(nothing_that_somebody_wrote_at_the_target_is_lost),
         cmocka_unit_test(rename_of_a_folder_with_10000_rows_is_one_move),
         cmocka_unit_test(what_a_later_snapshot_does_not_name_is_swept),
+        cmocka_unit_test(who_waits_longest_is_told_first_and_the_parked_last),
         cmocka_unit_test(a_sweep_above_the_limit_waits_for_a_word),
         cmocka_unit_test(content_that_never_matches_is_dead_only_after_the_heartbeat),
         cmocka_unit_test(the_verdict_on_content_comes_also_when_the_stream_lags_behind_the_tries),

@@ -140,6 +140,67 @@ not_ready_out_of_balance_and_nobody_are_no_good_verdict(void **state)
     json_decref(nobody);
 }
 
+static char *
+users_printed(json_t *stages, const char *only)
+{
+    char *text = NULL;
+    size_t n = 0;
+    FILE *out = open_memstream(&text, &n);
+
+    assert_non_null(out);
+    ctl_lag_users(stages, only, 100000000, out);
+    fclose(out);
+    return text;
+}
+
+static void
+lag_by_user_says_when_it_cannot_tell(void **state)
+{
+    json_t *stages =
+        json_pack("{s:{s:[{s:s, s:I, s:I, s:I}, {s:s, s:I, s:I, s:I}], s:I}}", "apply/1", "users",
+                  "user", "alice", "open", (json_int_t)3, "parked", (json_int_t)1, "oldest_us",
+                  (json_int_t)90000000, "user", "b\x1b[2Job", "open", (json_int_t)1, "parked",
+                  (json_int_t)1, "oldest_us", (json_int_t)0, "users_open", (json_int_t)2);
+    char *text = users_printed(stages, NULL);
+
+    (void)state;
+    assert_non_null(strstr(text, "alice                          10.0        3        1\n"));
+    assert_non_null(strstr(text, "b\\x1b[2Job"));
+    assert_null(strstr(text, "more"));
+    free(text);
+    text = users_printed(stages, "carol");
+    assert_non_null(strstr(text, "nothing of this user is open in apply"));
+    free(text);
+    json_object_set_new(json_object_get(stages, "apply/1"), "users_open", json_integer(7));
+    text = users_printed(stages, "carol");
+    assert_non_null(strstr(text, "not among those who wait longest"));
+    free(text);
+    text = users_printed(stages, NULL);
+    assert_non_null(strstr(text, "and 5 users more"));
+    free(text);
+    json_decref(stages);
+}
+
+static void
+a_sweep_that_waits_shows_what_it_would_delete(void **state)
+{
+    json_t *stages = json_pack("{s:{s:[{s:s, s:i, s:i, s:i, s:[{s:s, s:s}]}]}}", "apply/1",
+                               "sweeps", "topic", "cs3.resource", "partition", 3, "storage", 5,
+                               "items", 40, "examples", "user", "alice", "path", "files/\x1bx");
+    char *text = NULL;
+    size_t n = 0;
+    FILE *out = open_memstream(&text, &n);
+
+    (void)state;
+    ctl_sweeps_print(stages, out);
+    fclose(out);
+    assert_string_equal(text,
+                        "a sweep waits: cs3.resource, partition 3, storage 5: it would delete "
+                        "40 items of one place\n    alice: files/\\x1bx\n");
+    free(text);
+    json_decref(stages);
+}
+
 /* ---- reference pages; tests run in the repository's root */
 
 static void
@@ -184,6 +245,8 @@ main(void)
         cmocka_unit_test(the_lag_of_a_stopped_stage_keeps_rising),
         cmocka_unit_test(a_clock_ahead_of_ours_is_no_negative_age),
         cmocka_unit_test(not_ready_out_of_balance_and_nobody_are_no_good_verdict),
+        cmocka_unit_test(lag_by_user_says_when_it_cannot_tell),
+        cmocka_unit_test(a_sweep_that_waits_shows_what_it_would_delete),
         cmocka_unit_test(reference_pages_are_what_the_tables_say),
     };
 
