@@ -245,6 +245,11 @@ static const struct {
      "external storages", "they are not carried (check --source names them)", CTL_WARN},
     {"SELECT COUNT(*) FROM {p}accounts WHERE (email IS NULL OR email='') AND state<>3",
      "users without a mail address", NULL, CTL_NOTE},
+    {"SELECT COUNT(*) FROM (SELECT email FROM {p}accounts WHERE email<>'' AND state<>3 GROUP BY "
+     "email HAVING COUNT(*)>1) x",
+     "mail addresses that several users have",
+     "make them unique before users sign in by mail: which of them is meant cannot be told",
+     CTL_WARN},
     {"SELECT COUNT(*) FROM {p}share WHERE share_type IN (6,7)", "federated shares",
      "they are not carried in this release", CTL_WARN},
     {"SELECT COUNT(*) FROM {p}share WHERE share_type NOT IN (0,1,2,3,4,6,7)",

@@ -165,6 +165,35 @@ check_names(struct at *at)
                  "every user name fits oCIS's default pattern");
 }
 
+/* Credentials that are used only when shares are written, or a disabled user is looked at: a wrong
+ * one would show in the middle of the migration. */
+static void
+check_credentials(struct at *at)
+{
+    const struct ls_config *config = at->check->config;
+    struct ctl_lines *lines = at->check->lines;
+    struct cs3_client *system = NULL;
+    struct ls_err err = {0};
+
+    if (ls_config_str(config, "target", "service_account_id")) {
+        bool good = cs3_sign_in(at->cs3, CS3_SERVICE_ACCOUNT, NULL, &err) == 0;
+        ctl_line(lines, good ? CTL_PASS : CTL_FAIL, "target",
+                 good ? NULL : "check [target] service_account_id and service_account_secret",
+                 "service account%s%s", good ? "" : ": ", good ? " signs in" : err.msg);
+    }
+    if (ls_config_str(config, "target", "system_user_id") &&
+        ls_config_str(config, "target", "system_user_key")) {
+        bool good = cs3_system_client_new(config, NULL, NULL, &system, &err) == 0 &&
+                    cs3_sign_in(system, cs3_system_user(system), NULL, &err) == 0;
+        ctl_line(lines, good ? CTL_PASS : CTL_FAIL, "target",
+                 good ? NULL
+                      : "check [target] system, system_user_id and system_user_key: shares are "
+                        "written with them",
+                 "system user%s%s", good ? "" : ": ", good ? " signs in" : err.msg);
+        cs3_client_free(system);
+    }
+}
+
 static void
 check_settings(struct at *at)
 {
@@ -218,6 +247,7 @@ check_target(struct check *check)
         } else {
             ctl_line(check->lines, CTL_PASS, "target", NULL, "machine sign-in as %s", at.user);
             check_storage_id(&at);
+            check_credentials(&at);
         }
     }
     if (at.cs3)

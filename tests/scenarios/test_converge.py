@@ -48,6 +48,19 @@ def test_verify_names_a_difference_that_somebody_made_at_the_target(world):
     assert json.loads(text)["not_told_apart"] is None, text
 
 
+def test_check_tries_the_credentials_that_are_needed_later(world):
+    def said(*sets):
+        text = world.daemons.lockstep("check", "--json", *sets)[1]
+        lines = json.loads(text)["lines"]
+        return {who: line["level"] for who in ("service account", "system user")
+                for line in lines if line["found"].startswith(who)}
+
+    assert said() == {"service account": "pass", "system user": "pass"}
+    assert said("--set", "target.system_user_key=wrong",
+                "--set", "target.service_account_secret=wrong") == {
+        "service account": "fail", "system user": "fail"}
+
+
 @pytest.mark.parametrize("stage", ["capture", "transform", "apply"])
 def test_sigkill_at_ten_random_moments_changes_nothing(new_world, stage):
     world = new_world(sets=EXACT)
