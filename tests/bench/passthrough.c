@@ -1,16 +1,20 @@
 /*
- * passthrough BOOTSTRAP FROM TO RECORDS COUNT: the limit of what transform can do.
+ * passthrough BOOTSTRAP FROM TO RECORDS COUNT [MS]: the limit of what transform can do.
  *
  * Reads the topic FROM and sends each record as it is to the same partition of TO, in transactions
  * of RECORDS records with the offsets of what was read: what transform does, without looking at the
  * records. librdkafka is set up as transform sets it up. Prints "first N" and "end N" with the
- * number of records that its first and last commit had reached, when they were through.
+ * number of records that its first and last commit had reached, when they were through. With MS a
+ * transaction is committed that long after its first record, as transform does when nothing is
+ * behind: the limit of its latency.
  */
 #include <inttypes.h>
 #include <librdkafka/rdkafka.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PARTITIONS 64
@@ -50,7 +54,7 @@ client(rd_kafka_type_t type, const char *const *options)
 }
 
 static void
-start(const char *bootstrap, const char *from)
+start(const char *bootstrap, const char *from, bool paced)
 {
     const char *const reading[] = {"bootstrap.servers",
                                    bootstrap,
@@ -72,7 +76,9 @@ start(const char *bootstrap, const char *from)
                                    "transactional.id",
                                    "passthrough",
                                    "linger.ms",
-                                   "50",
+                                   paced ? "5" : "50",
+                                   "socket.nagle.disable",
+                                   "true",
                                    "queue.buffering.max.kbytes",
                                    "32768",
                                    "delivery.report.only.error",
@@ -99,6 +105,8 @@ commit(long done, long *first)
 
     check(rd_kafka_send_offsets_to_transaction(producer, positions, group, 30000), "offsets");
     rd_kafka_consumer_group_metadata_destroy(group);
+    for (int i = 0; i < PARTITIONS; i++)
+        positions->elems[i].offset = RD_KAFKA_OFFSET_INVALID;
     check(rd_kafka_commit_transaction(producer, -1), "commit");
     if (*first == 0) {
         *first = done;
@@ -119,31 +127,45 @@ pass(rd_kafka_topic_t *to, const rd_kafka_message_t *m)
     positions->elems[m->partition].offset = m->offset + 1;
 }
 
+static int64_t
+now_ms(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
 int
 main(int argc, char **argv)
 {
-    long most, count, done = 0, in_batch = 0, first = 0;
+    long most, count, ms, done = 0, in_batch = 0, first = 0;
+    int64_t due = 0;
     rd_kafka_topic_t *to;
 
-    if (argc != 6)
-        die("usage", "passthrough BOOTSTRAP FROM TO RECORDS COUNT");
+    if (argc != 6 && argc != 7)
+        die("usage", "passthrough BOOTSTRAP FROM TO RECORDS COUNT [MS]");
     most = atol(argv[4]);
     count = atol(argv[5]);
-    start(argv[1], argv[2]);
+    ms = argc == 7 ? atol(argv[6]) : 0;
+    start(argv[1], argv[2], ms > 0);
     to = rd_kafka_topic_new(producer, argv[3], NULL);
     while (done < count) {
-        rd_kafka_message_t *m = rd_kafka_consumer_poll(consumer, 1000);
+        int64_t left = in_batch > 0 && ms > 0 ? due - now_ms() : 1000;
+        rd_kafka_message_t *m = rd_kafka_consumer_poll(consumer, left > 0 ? (int)left : 0);
 
-        if (!m)
-            continue;
-        if (m->err)
+        if (m && m->err)
             die("poll", rd_kafka_message_errstr(m));
-        if (in_batch == 0)
-            check(rd_kafka_begin_transaction(producer), "begin");
-        pass(to, m);
-        rd_kafka_message_destroy(m);
-        done++;
-        if (++in_batch == most || done == count) {
+        if (m) {
+            if (in_batch++ == 0) {
+                check(rd_kafka_begin_transaction(producer), "begin");
+                due = now_ms() + ms;
+            }
+            pass(to, m);
+            rd_kafka_message_destroy(m);
+            done++;
+        }
+        if (in_batch == most || done == count || (ms > 0 && in_batch > 0 && now_ms() >= due)) {
             commit(done, &first);
             in_batch = 0;
         }

@@ -1,13 +1,14 @@
 /*
  * rows BOOTSTRAP PREFIX fill COUNT: a site's files on <prefix>.oc10.*, as capture would send them.
- * rows BOOTSTRAP PREFIX pace COUNT RATE: the same one by one, RATE a second, while a reader of
- * committed records waits at <prefix>.cs3.resource.
+ * rows BOOTSTRAP PREFIX pace COUNT RATE RUN: the same one by one, RATE a second, each RUN of them
+ * in one home, while a reader of committed records waits at <prefix>.cs3.resource.
  *
  * The rows are made up, but of the sizes that real ones have: names of some 20 bytes, a path five
  * folders deep, three checksums, every second row an update with what it was before. The same
  * numbers give the same rows. `fill` ends when all are acknowledged. `pace` prints, in JSON, how
  * many came out of transform and the percentiles of the time between the row's acknowledgement and
- * the arrival of its record, without the first tenth. Any failure ends the program with its words.
+ * the arrival of its record, without the first tenth; the file BENCH_TIMES, when it is named, gets
+ * both times of each row (ns, CLOCK_MONOTONIC). Any failure ends the program with its words.
  */
 #include "common/records.h"
 
@@ -28,7 +29,7 @@
 
 static int64_t *sent_ns, *arrived_ns; /* pace: by the row's number */
 static atomic_long acknowledged, arrived;
-static long count;
+static long count, run_of = 1;
 static atomic_bool over;
 static int64_t counter;
 
@@ -160,7 +161,7 @@ file_row(long n, struct ls_buf *out, int64_t *ret_fileid, int32_t *ret_partition
     uint64_t r = mix((uint64_t)n + 1);
     bool update = r & 1;
     struct ls_envelope e = head(LS_T_FILECACHE, update ? LS_OP_UPDATE : LS_OP_CREATE);
-    int64_t storage = 1 + (int64_t)(r >> 8) % STORAGES;
+    int64_t storage = 1 + (int64_t)(mix((uint64_t)(n / run_of) + 1) >> 8) % STORAGES;
     char path[200], name[64], etag[64], checksum[160];
 
     (void)snprintf(name, sizeof(name), "quarterly report %ld.pdf", n);
@@ -297,10 +298,14 @@ reader_new(const char *bootstrap, const char *prefix)
     rd_kafka_poll_set_consumer(rk);
     (void)snprintf(topic, sizeof(topic), "%s.cs3.resource", prefix);
     for (int i = 0; i < PARTITIONS; i++) {
-        int64_t low, high;
+        int64_t low, high, until = now_ns() + INT64_C(30000000000);
 
-        if (rd_kafka_query_watermark_offsets(rk, topic, i, &low, &high, 30000))
-            die(topic, "its end is not known");
+        /* one that was made just now may not be led yet */
+        while (rd_kafka_query_watermark_offsets(rk, topic, i, &low, &high, 30000)) {
+            if (now_ns() > until)
+                die(topic, "its end is not known");
+            sleep_until(now_ns() + 100000000);
+        }
         rd_kafka_topic_partition_list_add(list, topic, i)->offset = high;
     }
     if (rd_kafka_assign(rk, list))
@@ -318,6 +323,22 @@ by_size(const void *a, const void *b)
 }
 
 static void
+write_times(void)
+{
+    const char *path = getenv("BENCH_TIMES");
+    FILE *f = path ? fopen(path, "we") : NULL;
+
+    if (path && !f)
+        die(path, "cannot be written");
+    for (long i = count / 10; f && i < count; i++) {
+        if (arrived_ns[i])
+            (void)fprintf(f, "%ld %" PRId64 " %" PRId64 "\n", i, sent_ns[i], arrived_ns[i]);
+    }
+    if (f && fclose(f))
+        die(path, "cannot be written");
+}
+
+static void
 print_times(void)
 {
     double *ms = calloc((size_t)count, sizeof(*ms));
@@ -329,6 +350,7 @@ print_times(void)
         if (arrived_ns[i])
             ms[n++] = (double)(arrived_ns[i] - sent_ns[i]) / 1e6;
     }
+    write_times();
     qsort(ms, (size_t)n, sizeof(*ms), by_size);
     (void)printf("{\"rows\": %ld, \"arrived\": %ld", count, atomic_load(&arrived));
     if (n > 0)
@@ -398,15 +420,16 @@ int
 main(int argc, char **argv)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    bool paced = argc == 6 && !strcmp(argv[3], "pace");
+    bool paced = argc == 7 && !strcmp(argv[3], "pace");
     rd_kafka_topic_t *files;
     struct ls_buf buf;
     char topic[200];
     rd_kafka_t *rk;
 
     if (!paced && !(argc == 5 && !strcmp(argv[3], "fill")))
-        die("usage", "rows BOOTSTRAP PREFIX fill COUNT | rows BOOTSTRAP PREFIX pace COUNT RATE");
+        die("usage", "rows BOOTSTRAP PREFIX fill COUNT | pace COUNT RATE RUN");
     count = atol(argv[4]);
+    run_of = paced ? atol(argv[6]) : 1;
     ls_buf_init(&buf, 1 << 20);
     set(conf, "bootstrap.servers", argv[1]);
     set(conf, "enable.idempotence", "true");

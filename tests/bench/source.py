@@ -128,15 +128,19 @@ class Source(MariaDB):
 
 
 class Broker(Kafka):
-    """Kafka with the memory and the compiler that a real one has; topics are made by use."""
+    """Kafka with the memory and the compiler that a real one has; topics are made by use.
+    `settled`: with Java's first compiler alone, which is done within seconds. The second one is
+    at work for minutes and takes a core of it, and all latencies are then those of the compiler."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, settled=False):
         shutil.rmtree(folder, ignore_errors=True)
+        self.settled = settled
         super().__init__(folder, ("auto.create.topics.enable=true",), heap="1g")
 
     def _java(self, heap, *argv):
         log4j = self.folder / "log4j2.properties"
-        return [java(), f"-Xms{heap}", f"-Xmx{heap}", f"-Dlog4j2.configurationFile={log4j}", "-cp",
+        first = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC") if self.settled else ()
+        return [java(), *first, f"-Xms{heap}", f"-Xmx{heap}", f"-Dlog4j2.configurationFile={log4j}", "-cp",
                 f"{fetch.kafka_jars()}/*", *argv]
 
 

@@ -8,6 +8,7 @@ beside this file says what is measured and how.
 """
 
 import argparse
+import itertools
 import json
 import os
 import shutil
@@ -34,7 +35,9 @@ TOOLS = BENCH / "bin"
 PARTS = ("throughput", "memory", "latency")
 PARTITIONS = 64
 RUNS = 3  # of each, one after the other, so that both see the same machine
+PROGRAMS = ("pass-through", "lockstep-transform")
 LATENCY_ROWS, LATENCY_RATE = 10000, 500
+ACTION = 6  # rows: an upload is its file's, its folder's and those of the folders above
 COMMIT_MS, COMMIT_RECORDS = 20, 20000
 
 
@@ -153,16 +156,42 @@ class Bench:
             self.keep("memory", name, self.transform(prefix, rows))
 
     def latency(self):
-        transform = Transform(self.bed, "latency")
-        self.fill("latency", 5000)
-        transform.start()
+        """Row to record; the limit first, then ours, on the same broker; twice: with rows as the
+        actions of users write them, some after another in one home, and each in another home."""
+        for i, (name, run_of) in enumerate(itertools.product(PROGRAMS, (ACTION, 1))):
+            said = name if run_of > 1 else f"{name}, scattered"
+            self.keep("latency", said, self.paced(name, f"latency{i}", run_of))
+
+    def paced(self, name, prefix, run_of):
+        times, stages = BENCH / "run" / f"{prefix}.times", BENCH / "run" / f"{prefix}.stages"
+        stages.unlink(missing_ok=True)
+        os.environ.update(BENCH_STAGES=str(stages), LD_PRELOAD=str(TOOLS / "stages.so"))
         try:
-            transform.taken(5000)
-            said = run([TOOLS / "rows", self.bed.kafka.bootstrap, "latency", "pace", LATENCY_ROWS,
-                        LATENCY_RATE], "latency")
-            self.keep("latency", "lockstep-transform", json.loads(said))
+            program = self.paced_program(name, prefix)
         finally:
-            transform.stop()
+            del os.environ["LD_PRELOAD"]
+        try:
+            said = run(
+                ["env", f"BENCH_TIMES={times}", TOOLS / "rows", self.bed.kafka.bootstrap, prefix,
+                 "pace", LATENCY_ROWS, LATENCY_RATE, run_of], "latency")
+            out = json.loads(said.splitlines()[-1])  # before it librdkafka's words, where it has any
+        finally:
+            program.stop()
+        return {**out, "stages": stages_of(times, stages)}
+
+    def paced_program(self, name, prefix):
+        if name == "lockstep-transform":
+            program = Transform(self.bed, prefix)
+            self.fill(prefix, 5000)
+            program.start()
+            program.taken(5000)
+            return program
+        self.topics(*((f"{prefix}.{name}", PARTITIONS)
+                      for name in ("oc10.oc_filecache", "cs3.resource")))
+        return measure.Lines([
+            TOOLS / "passthrough", self.bed.kafka.bootstrap, f"{prefix}.oc10.oc_filecache",
+            f"{prefix}.cs3.resource", COMMIT_RECORDS, LATENCY_ROWS, COMMIT_MS],
+            BENCH / "run" / f"{prefix}.log")
 
     # ---- what comes of it
 
@@ -178,25 +207,58 @@ class Bench:
                 "cpu_vs_passthrough":
                     ratio("throughput", "lockstep-transform", "pass-through", "cpu_s"),
                 "memory_many_vs_few": ratio("memory", "many files", "few files", "max_rss_mb"),
-                "latency_p99_beyond_commit_ms": p99 and round(p99 - COMMIT_MS, 2)}
+                "latency_p99_beyond_commit_ms": p99 and round(p99 - COMMIT_MS, 2),
+                "latency_p99_vs_passthrough":
+                    ratio("latency", "lockstep-transform", "pass-through", "p99_ms")}
 
     def run(self):
         facts = machine()
         TOOLS.mkdir(parents=True, exist_ok=True)
         run(["make", "--no-print-directory", "bench-tools"], "building the bench's programs",
             cwd=fetch.ROOT)
-        self.bed.kafka = Broker(BENCH / "run" / "kafka")
-        try:
-            self.bed.kafka.start()
-            for part in self.args.only:
-                getattr(self, part)()
-        finally:
-            self.bed.kafka.stop()
+        for parts in (("throughput", "memory"), ("latency",)):
+            todo = [part for part in parts if part in self.args.only]
+            if not todo:
+                continue
+            self.bed.kafka = Broker(BENCH / "run" / "kafka", settled="latency" in todo)
+            try:
+                self.bed.kafka.start()
+                for part in todo:
+                    getattr(self, part)()
+            finally:
+                self.bed.kafka.stop()
         out = {"when": time.strftime("%Y-%m-%d %H:%M"), "machine": facts, "rows": self.args.rows,
                "commit_ms": COMMIT_MS, "commit_records": COMMIT_RECORDS, **self.results,
                "ratios": self.ratios()}
         (BENCH / "transform.json").write_text(json.dumps(out, indent=2) + "\n")
         return out
+
+
+STAGES = ("polled", "offsets set out", "offsets taken", "commit answered", "read")
+
+
+def stages_of(times, stages):
+    """For each stage the time that rows take from the one before it: p50, p99, most, in ms; and
+    how much of the slowest hundredth's time it is on average."""
+    passed = {}
+    for line in stages.read_text().splitlines():
+        row, polled, _begun, offsets, taken, _commit, answered = map(int, line.split())
+        passed[row] = (polled, offsets, taken, answered)
+    took = []
+    for line in times.read_text().splitlines():
+        row, sent, read = map(int, line.split())
+        if row in passed:
+            at = (sent, *passed[row], read)
+            took.append([(b - a) / 1e6 for a, b in zip(at, at[1:])])
+    slow = sorted(took, key=sum)[-max(1, len(took) // 100):]
+    out = {}
+    for i, name in enumerate(STAGES):
+        each = sorted(t[i] for t in took)
+        out[name] = {"p50_ms": round(each[len(each) // 2], 2),
+                     "p99_ms": round(each[len(each) * 99 // 100], 2),
+                     "max_ms": round(each[-1], 2),
+                     "of_the_slowest_ms": round(sum(t[i] for t in slow) / len(slow), 2)}
+    return out
 
 
 def median(runs):
@@ -214,6 +276,12 @@ def table(out):
               "|---|---:|---:|---:|"]
     for name, f in out.get("latency", {}).items():
         lines.append(f"| {name} | {f.get('p50_ms')} | {f.get('p99_ms')} | {f.get('max_ms')} |")
+    stages = [(name, f["stages"]) for name, f in out.get("latency", {}).items() if "stages" in f]
+    if stages:
+        lines += ["", "| of these, p50 and p99 ms | " + " | ".join(n for n, _ in stages) + " |",
+                  "|---|" + "---:|" * len(stages)]
+        lines += [f"| {s} | " + " | ".join(f"{f[s]['p50_ms']}, {f[s]['p99_ms']}"
+                                           for _, f in stages) + " |" for s in STAGES]
     lines += ["", "| ratio | |", "|---|---:|"]
     lines += [f"| {name} | {value} |" for name, value in out["ratios"].items()]
     return "\n".join(lines)
