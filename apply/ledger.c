@@ -729,6 +729,8 @@ ap_work_close(struct ap_ledger *ledger, const struct ap_work *work, const char *
 {
     ap_exec(ledger, "DELETE FROM work WHERE kind = ? AND id = ?", "ii", (int64_t)work->key.kind,
             work->key.id);
+    ap_exec(ledger, "DELETE FROM reconcile WHERE kind = ? AND id = ?", "ii",
+            (int64_t)work->key.kind, work->key.id);
     undead(ledger, work->key);
     disallow(ledger, work->key);
     ap_latency_end(ledger->latency, work->key, work->counted && !outcome);

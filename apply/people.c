@@ -11,6 +11,7 @@
  * is lifted until everything is in.
  */
 #include "apply/core.h"
+#include "apply/reconcile.h"
 #include "common/run.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -385,6 +386,7 @@ ap_people_settled(struct ap_core *core, const struct ap_job *job)
                 (int64_t)job->enabled, job->who.id);
         break;
     case AP_GROUP_REMOVE:
+        ap_removed_keep(core, job->who, job->group_id, LS_NO_STORAGE, false);
         ap_exec(core->ledger, "UPDATE person SET target = NULL WHERE id = ?", "i", job->who.id);
         group_gone(core, job->gid);
         break;

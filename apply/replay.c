@@ -11,6 +11,7 @@
 #include "apply/replay.h"
 #include "apply/drift.h"
 #include "apply/letters.h"
+#include "apply/reconcile.h"
 #include "common/log.h"
 #include "common/run.h"
 #include <stdio.h>
@@ -283,11 +284,13 @@ take(struct ap_core *core, const struct ls_message *message, const struct ls_rep
     if (!r->value.n && r->seq.n && ls_seq_parse(r->seq, &seq) == 0)
         ap_take_tombstone(core, &at, r->key, seq);
     key = entity_of(core, topic, r->key); /* a person may be known only now */
-    if (known_get(core, key, &known) && !is_gated(core, key)) {
-        if (r->letter.n) /* a letter was retried; who replays a topic has not looked at this one */
-            ap_drift_allow(core, key);
-        reopen(core, key, &known);
-    }
+    if (!known_get(core, key, &known) || is_gated(core, key))
+        return 0;
+    if (r->letter.n) /* a letter was retried; who replays a topic has not looked at this one */
+        ap_drift_allow(core, key);
+    reopen(core, key, &known);
+    if (r->reconcile)
+        ap_reconcile_mark(core, key);
     return 0;
 }
 

@@ -10,6 +10,7 @@
  */
 #include "apply/core.h"
 #include "apply/drift.h"
+#include "apply/reconcile.h"
 #include "common/log.h"
 #include "common/run.h"
 #include <stddef.h>
@@ -99,6 +100,21 @@ collide(const struct ap_job *a, const struct ap_job *b)
            strcmp(a->op.name, b->op.name) == 0;
 }
 
+/* A look at a node is a call on the tree that holds up others; one at a space is about all in it.
+ */
+static bool
+meet(const struct ap_job *a, const struct ap_job *b)
+{
+    bool a_tree = on_tree(a->call) || (a->call == AP_LOOK && a->op.node != 0);
+    bool b_tree = on_tree(b->call) || (b->call == AP_LOOK && b->op.node != 0);
+
+    if (a->call == AP_LOOK && a->who.kind == AP_SPACE)
+        return b_tree && a->op.storage == b->op.storage;
+    if (b->call == AP_LOOK && b->who.kind == AP_SPACE)
+        return a_tree && a->op.storage == b->op.storage;
+    return a_tree && b_tree && collide(a, b);
+}
+
 /* ---- starting calls */
 
 static void
@@ -173,6 +189,8 @@ ap_work_dead(struct ap_core *core, const struct ap_work *work, const char *cause
     if (work->key.kind <= AP_SHARE) /* the others' records are rows of shares, dead after them */
         ap_dead_letter(core, work->key, cause, message, work->attempts + work->tries);
     ap_exec(core->ledger, "DELETE FROM work WHERE kind = ? AND id = ?", "ii",
+            (int64_t)work->key.kind, work->key.id);
+    ap_exec(core->ledger, "DELETE FROM reconcile WHERE kind = ? AND id = ?", "ii",
             (int64_t)work->key.kind, work->key.id);
     ap_exec(core->ledger,
             "INSERT INTO dead(kind, id, cause, message, attempts, counted, time_us)"
@@ -444,21 +462,34 @@ entity_next(struct ap_core *core, const struct ap_work *work, struct ap_next *ne
     }
 }
 
+/* Who is in the way of a call that is about to start; NULL: nobody. */
+static const struct ap_job *
+in_the_way(struct ap_core *core, const struct ap_job *job)
+{
+    for (int i = 0; i < core->n_jobs; i++)
+        if (meet(core->jobs[i], job))
+            return core->jobs[i];
+    return NULL;
+}
+
 /* Returns 1 when a call was started (the job is used), else 0. */
 static int
 start(struct ap_core *core, struct ap_work *work, struct ap_next *next, struct ap_job *job)
 {
     struct ls_err err = {0};
     struct ap_next busy = {.verdict = AP_WAIT, .cause = "busy"};
+    const struct ap_job *other;
+    bool look = next->op.call == AP_LOOK;
 
     job->who = work->key;
-    if (on_tree(next->op.call)) {
+    if (on_tree(next->op.call) || look) {
         job->op = next->op;
         if (next->op.call == AP_PUT_FILE && content_is_dead(core, work)) {
             ap_work_dead(core, work, work->cause, ap_dead_words(work->cause));
             return 0;
         }
-        if (!job_fill(core, job, &err) || !has_ids(job)) {
+        job->call = job->op.call;
+        if ((!look || job->op.node != 0) && (!job_fill(core, job, &err) || !has_ids(job))) {
             work->attempts++;
             work->trouble = true;
             work->ready_at = now_ms() + ap_backoff(&core->options, work->attempts);
@@ -466,14 +497,15 @@ start(struct ap_core *core, struct ap_work *work, struct ap_next *next, struct a
             ap_work_save(core->ledger, work);
             return 0;
         }
-        for (int i = 0; i < core->n_jobs; i++)
-            if (on_tree(core->jobs[i]->call) && collide(core->jobs[i], job)) {
-                busy.on = core->jobs[i]->who;
-                park(core, work, &busy);
-                return 0;
-            }
-        op_save(core, job);
-        job->doubtful = work->doubt; /* an earlier try may have happened */
+        other = in_the_way(core, job);
+        if (other) {
+            busy.on = other->who;
+            park(core, work, &busy);
+            return 0;
+        }
+        if (!look)
+            op_save(core, job);
+        job->doubtful = work->doubt && !look; /* an earlier try may have happened */
     } else {
         job->call = next->op.call;
         job->doubtful = work->doubt;
@@ -516,7 +548,13 @@ look_at(struct ap_core *core, struct ap_key key, struct ap_job *job)
     if (!ap_work_get(core->ledger, key, &work) || work.state != AP_READY)
         return 0;
     memset(&job->space, 0, offsetof(struct ap_job, chain) - offsetof(struct ap_job, space));
-    entity_next(core, &work, &next, job);
+    if (!ap_look_next(core, &work, &next, job)) {
+        entity_next(core, &work, &next, job);
+        if (next.verdict == AP_CALL && ap_look_before_delete(core, &next, &next.on)) {
+            next.verdict = AP_WAIT;
+            next.cause = "look";
+        }
+    }
     switch (next.verdict) {
     case AP_EQUAL:
         ap_work_close(core->ledger, &work, NULL);

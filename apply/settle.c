@@ -10,6 +10,7 @@
  */
 #include "apply/core.h"
 #include "apply/drift.h"
+#include "apply/reconcile.h"
 #include "common/log.h"
 #include "common/run.h"
 #include <stdio.h>
@@ -129,9 +130,11 @@ tree_done(struct ap_core *core, const struct ap_job *job)
                     op->node);
         break;
     default:
+        ap_removed_subtree(core, op->node);
         node_forget(core, op->node);
         break;
     }
+    ap_places_drop(core);
     ap_wake(core->ledger, (struct ap_key){AP_NODE, op->fileid});
     if (op->node != 0)
         ap_wake(core->ledger, (struct ap_key){AP_LEFTOVER, op->node});
@@ -229,6 +232,7 @@ static bool
 tree_mended(struct ap_core *core, struct ap_job *job)
 {
     if (is_cause(job, "gone") && unwanted(core, job)) {
+        ap_removed_subtree(core, job->op.node);
         node_forget(core, job->op.node);
         return true;
     }
@@ -371,6 +375,47 @@ waits_for_folder(struct ap_core *core, const struct ap_job *job, struct ap_work 
     ap_work_save(core->ledger, work);
 }
 
+/* Nothing was changed, whatever the answer: what is not known is asked again. */
+static void
+look_done(struct ap_core *core, struct ap_job *job)
+{
+    struct ap_work work;
+    bool all =
+        is_cause(job, "target-down") || is_cause(job, "slow-down") || is_cause(job, "sign-in");
+    bool have = ap_work_get(core->ledger, job->who, &work);
+
+    core->calls++;
+    if (job->result != 0 && job->err.kind == LS_ERR_FATAL) {
+        core->fatal = job->err;
+        return;
+    }
+    if (job->result == 0) {
+        ap_look_settled(core, job);
+    } else {
+        count_retry(core, job->err.cause);
+        ap_look_failed(core, job);
+        if (all)
+            pause_all(core, job);
+    }
+    have = have && ap_work_get(core->ledger, job->who, &work);
+    if (have && job->result != 0 && !all) {
+        ls_log_err(LS_DEBUG, "call-failed", &job->err);
+        work.attempts++;
+        work.trouble = true;
+        snprintf(work.cause, sizeof(work.cause), "%s",
+                 job->err.cause[0] ? job->err.cause : "failed");
+    }
+    if (have) {
+        work.state = AP_READY;
+        work.ready_at = now_ms();
+        if (job->result != 0)
+            work.ready_at += ap_backoff(&core->options, work.attempts);
+        ap_work_save(core->ledger, &work);
+        ap_wake(core->ledger, job->who);
+    }
+    ap_job_forget(core, job);
+}
+
 static void
 job_done(struct ap_core *core, struct ap_job *job)
 {
@@ -467,6 +512,8 @@ ap_settle(struct ap_core *core)
         if (job->call == AP_PING) {
             ping_done(core, job);
             ap_job_forget(core, job); /* not in the list: only freed */
+        } else if (job->call == AP_LOOK) {
+            look_done(core, job);
         } else {
             job_done(core, job);
         }

@@ -8,6 +8,7 @@
  * kept, nothing new is made); the file moved to another space and is a new node (removed, and made
  * anew); the owner is his own recipient (no effect).
  */
+#include "apply/reconcile.h"
 #include "apply/shares_parts.h"
 #include "common/run.h"
 #include <stdio.h>
@@ -673,6 +674,10 @@ ap_shares_settled(struct ap_core *core, const struct ap_job *job)
         break;
     case AP_SHARE_REMOVE:
         ap_mark_drop(core, job);
+        ap_removed_keep(
+            core, job->who, job->share_id,
+            ap_number(core->ledger, 0, "SELECT storage FROM grants WHERE id = ?", "i", job->who.id),
+            false);
         ap_exec(core->ledger,
                 "UPDATE grants SET share_id = '', node = '' WHERE id = ? AND share_id = ?", "is",
                 job->who.id, job->share_id);
@@ -691,6 +696,10 @@ ap_shares_settled(struct ap_core *core, const struct ap_job *job)
         break;
     default:
         ap_mark_drop(core, job);
+        ap_removed_keep(
+            core, job->who, job->share_id,
+            ap_number(core->ledger, 0, "SELECT storage FROM link WHERE id = ?", "i", job->who.id),
+            false);
         ap_exec(core->ledger, "DELETE FROM link WHERE id = ?", "i", job->who.id);
         break;
     }

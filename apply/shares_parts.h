@@ -20,6 +20,16 @@ struct ap_fold {
 void ap_fold_rows(struct ap_core *core, int64_t fileid, int64_t type, const char *grantee,
                   const char *member, struct ap_fold *ret);
 
+/* share_looks.c: what a grant, a link, or a recipient's part of a grant is about. */
+struct ap_share_about {
+    int64_t fileid, storage, grant;
+    char grantee[256];
+    bool group, there, wanted; /* at the target, as far as is known; by the source */
+};
+bool ap_share_about(struct ap_core *core, struct ap_key key, struct ap_share_about *ret);
+/* What we took away last is on record again; false: nothing was. */
+bool ap_share_revive(struct ap_core *core, struct ap_key key);
+
 /* share_marks.c */
 void ap_mark_make(struct ap_core *core, struct ap_job *job);
 bool ap_mark_same(struct ap_core *core, const struct ap_job *job, struct ap_key key);

@@ -5,6 +5,7 @@
  * Counting a ledger with a million open entities takes a while: then it is done less often, at most
  * a twentieth of the time. Kafka being away only means that the record is not published.
  */
+#include "apply/reconcile.h"
 #include "apply/status.h"
 #include "common/log.h"
 #include "common/run.h"
@@ -141,7 +142,7 @@ counters_json(struct ap_status *status, struct ap_core *core)
         json_object_set_new(object, name, json_integer(n));
         if (strcmp(name, "in") == 0)
             ls_metric_reach(status->metrics, M_IN, NULL, (double)n);
-        else if (strncmp(name, "replay", 6) != 0)
+        else if (strncmp(name, "replay", 6) != 0 && strncmp(name, "looked", 6) != 0)
             ls_metric_reach(status->metrics, M_RECORDS, name, (double)n);
     }
     /* also at 0, so that the first one is an increase */
@@ -330,6 +331,7 @@ document(struct ap_status *status, struct ap_core *core, int64_t now)
     if (doc) {
         json_object_set_new(doc, "users", ap_open_users(core, &n_users));
         json_object_set_new(doc, "users_open", json_integer(n_users));
+        json_object_set_new(doc, "looking", json_integer(ap_reconcile_open(core->ledger)));
     }
     if (doc && sweeps > 0)
         json_object_set_new(doc, "sweeps", ap_open_sweeps(core));

@@ -93,6 +93,8 @@ ctl_replay_arguments(int argc, char **argv, struct replay_args *ret, const char 
                 why = "--rate wants records a second";
         } else if (!strcmp(argv[i], "--dry-run"))
             a.dry_run = true;
+        else if (!strcmp(argv[i], "--reconcile"))
+            a.reconcile = true;
         else
             argv[n++] = argv[i];
     }
@@ -194,7 +196,8 @@ give(void *arg, const struct ls_message *m, struct ls_err *err)
                     (struct ls_replay){.topic = ls_str_of(r->args->topic),
                                        .key = m->key,
                                        .value = m->value,
-                                       .seq = seq ? *seq : LS_STR_NULL},
+                                       .seq = seq ? *seq : LS_STR_NULL,
+                                       .reconcile = r->args->reconcile},
                     m->partition, &why) < 0) {
         if (why.kind != LS_ERR_POISON) {
             *err = why;

@@ -16,7 +16,7 @@ struct replay_args {
     const char *topic, *user, *entity;
     struct replay_bound from, to; /* `to` is the first that is out */
     int64_t rate;                 /* records a second; 0: no limit */
-    bool dry_run;
+    bool dry_run, reconcile;      /* reconcile: compared with the target itself */
 };
 /* Takes its options out of the arguments. Returns the new argc, or -1 and *ret_why. */
 int ctl_replay_arguments(int argc, char **argv, struct replay_args *ret, const char **ret_why);

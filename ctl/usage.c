@@ -84,14 +84,16 @@ const struct ctl_command_help ctl_commands[] = {
       {"--yes", NULL, "do not ask"}}},
     {"replay", NULL, NULL, "entities of a topic once more, in their latest state",
      "Those with a record in the range go through the replay topic, signed, in their latest state: the parked are tried "
-     "at once, the dead come alive, what is as it shall be costs no call. Nobody's offsets move; needs [control] key.\n"
-     " lockstep replay --topic cs3.resource --user alice --dry-run",
+     "at once, the dead come alive, what is as it shall be costs no call. With --reconcile each is looked up at the target, too, and brought into step "
+     "where that is otherwise: after it was restored from a backup. Nobody's offsets move; needs [control] key.\n"
+     " lockstep replay --topic cs3.resource --user alice --reconcile --dry-run",
      {{"--topic", "T", "cs3.resource, .space, .person, .share or .annotation"},
       {"--from", "F", "an offset, or a time as 2026-11-22T10:00:00Z"},
       {"--to", "F", "the first that is out"},
       {"--user", "U", "what is this user's"},
       {"--entity", "KEY", "the records of this key"},
       {"--rate", "N", "at most so many records a second"},
+      {"--reconcile", NULL, "compare each with the target itself"},
       {"--dry-run", NULL, "say what would be sent"}}},
     {"id", NULL, "FILEID", "where a file of ownCloud went: space, node, path",
      "By its number in oc_filecache, from the mirror of apply's ledger, which is read whole; from any host that may read "

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 
+import pytest
 from bed import topics, wait_until
 
 KEY = "a key for tests that is long enough"
@@ -86,3 +87,49 @@ def test_a_replay_of_everything_writes_nothing_and_letters_are_retried_and_dropp
     wait_until(lambda: world.cs3.walk(uid)["back.txt"].checksum.sum
                == hashlib.sha1(b"BACK.TXT").hexdigest(), 30, "the content to be there")
     world.assert_balanced()
+
+
+TOPICS = ("cs3.person", "cs3.space", "cs3.resource", "cs3.share")
+
+
+def reconcile(world):
+    """Every entity compared with the target itself; returns when that is done."""
+    taken = world.daemons.status("apply")["counters"].get("replayed", 0)
+    sent = sum(ask(world, "replay", "--topic", topic, "--reconcile")["sent"] for topic in TOPICS)
+
+    def done():
+        status = world.daemons.status("apply")
+        return status["counters"].get("replayed") == taken + sent and status["looking"] == 0
+    wait_until(done, 120, "apply to have looked at all of it")
+    world.drained(120)
+
+
+@pytest.mark.skipif("__import__('os').environ.get('LOCKSTEP_TEST_TARGET', 'sim') != 'sim'",
+                    reason="the simulator's state is saved and put back")
+@pytest.mark.parametrize("shares", ["exact", "api"])
+def test_a_target_restored_from_a_backup_is_brought_up_to_date(new_world, shares):
+    world = new_world(sets={**SETS, "apply.shares": shares, "people.mode": "create",
+                            "capture.link_secrets": "true"})
+    world.work.populate(3, actions=60)
+    world.daemons.start()
+    world.daemons.wait_snapshot()
+    world.drained()
+    before = world.target.counts()
+    reconcile(world)
+    assert world.target.writes_since(before) == {}
+
+    world.target.ask("/backup", "POST")
+    world.work.run(actions=80)
+    uid = world.site.users[0]
+    world.site.empty_trash(uid)
+    world.drained()
+    world.assert_equal()
+    world.target.ask("/restore", "POST")
+    status, _ = world.verify()
+    assert status == 3
+    reconcile(world)
+    world.assert_equal()
+    world.assert_balanced()
+    before = world.target.counts()
+    reconcile(world)
+    assert world.target.writes_since(before) == {}

@@ -66,7 +66,10 @@ struct fake_target {
     int n_shares;
     struct fake_received received[FAKE_SHARES];
     int n_received;
-    int cleared;        /* what may be there of a share in part */
+    int cleared; /* what may be there of a share in part */
+    int looks;
+    char lost[8][64]; /* ids of people and spaces that are not there */
+    int n_lost;
     int users_off;      /* how many are disabled */
     int groups_removed; /* the next one made has another id */
     int64_t quota;      /* the last one set, of any space */
@@ -625,6 +628,15 @@ fake_purge(struct ap_writer *w, const struct ap_space *space, struct ap_trash_re
 
 /* ---- people */
 
+/* What was lost is made again. */
+static void
+fake_found(struct fake_target *f, const char *id)
+{
+    for (int i = 0; i < f->n_lost; i++)
+        if (strcmp(f->lost[i], id) == 0)
+            f->lost[i][0] = '\0';
+}
+
 static struct fake_fact *
 fake_fact(struct fake_target *f, const char *what)
 {
@@ -649,6 +661,8 @@ fake_user_ensure(struct ap_writer *w, const struct cs3_person *person, struct ap
                  person->display_name.p);
     if (r == 0)
         snprintf(ret->id, sizeof(ret->id), "U%.*s", (int)person->uid.n, person->uid.p);
+    if (r == 0)
+        fake_found(fake_of(w), ret->id);
     return r;
 }
 
@@ -734,6 +748,125 @@ fake_space_ensure(struct ap_writer *w, const char *uid, struct ap_space *ret, st
     snprintf(ret->space_id, sizeof(ret->space_id), "S%.40s", uid);
     snprintf(ret->root_id, sizeof(ret->root_id), "R%.40s", uid);
     snprintf(ret->owner, sizeof(ret->owner), "%s", uid);
+    fake_found(fake_of(w), ret->space_id);
+    return 0;
+}
+
+/* ---- looks */
+
+static bool
+fake_lost(struct fake_target *f, const char *id)
+{
+    for (int i = 0; i < f->n_lost; i++)
+        if (strcmp(f->lost[i], id) == 0)
+            return true;
+    return false;
+}
+
+/* "Ubob", "Gstaff", "Sbob" (his space): with all that the space holds. */
+static inline void
+fake_lose(struct fake_target *f, const char *id)
+{
+    snprintf(f->lost[f->n_lost++], sizeof(f->lost[0]), "%s", id);
+    for (int i = 1; i < f->n_nodes; i++)
+        if (strcmp(f->nodes[i].space, id) == 0)
+            f->nodes[i].used = false;
+}
+
+static int
+fake_node_look(struct ap_writer *w, const struct ap_space *space, const char *node_id,
+               struct ap_trash_ref below, int64_t mtime, struct ap_found *ret, struct ls_err *err)
+{
+    struct fake_target *f = fake_of(w);
+    bool happens;
+    int r = fake_trouble(f, &happens, err), i = fake_index(f, node_id);
+
+    (void)mtime;
+    f->looks++;
+    if (r < 0)
+        return r;
+    if (fake_lost(f, space->space_id))
+        return ls_fail_cause(err, LS_ERR_RETRY, 0, "space-gone", "no space");
+    memset(ret, 0, sizeof(*ret));
+    ret->where = AP_FOUND_NOT;
+    if (i != 0 && fake_in_trash(f, i) && !f->nodes[i].trashed)
+        i = 0; /* has no id there */
+    if (i == 0 && below.top_id && (i = fake_ref(f, below)) != 0)
+        ret->where = AP_FOUND_BELOW;
+    else if (i != 0)
+        ret->where = f->nodes[i].trashed ? AP_FOUND_TRASHED : AP_FOUND_LIVE;
+    if (i == 0)
+        return 0;
+    fake_answer(f, i, &ret->node);
+    ret->folder = f->nodes[i].folder;
+    snprintf(ret->name, sizeof(ret->name), "%s", f->nodes[i].name);
+    if (f->nodes[i].parent)
+        snprintf(ret->parent_id, sizeof(ret->parent_id), "n%d", f->nodes[i].parent);
+    else
+        snprintf(ret->parent_id, sizeof(ret->parent_id), "%s", space->root_id);
+    return 0;
+}
+
+static int
+fake_person_look(struct ap_writer *w, enum cs3_person_type type, const char *name,
+                 struct ap_person_found *ret, struct ls_err *err)
+{
+    struct fake_target *f = fake_of(w);
+    bool happens;
+    char what[160];
+    int r = fake_trouble(f, &happens, err);
+
+    if (r < 0)
+        return r;
+    memset(ret, 0, sizeof(*ret));
+    if (type == CS3_GROUP && f->groups_removed)
+        snprintf(ret->id, sizeof(ret->id), "G%.60s.%d", name, f->groups_removed);
+    else
+        snprintf(ret->id, sizeof(ret->id), "%c%.60s", type == CS3_USER ? 'U' : 'G', name);
+    ret->found = !fake_lost(f, ret->id);
+    ret->enabled = true;
+    snprintf(what, sizeof(what), "user %.127s", ret->id);
+    for (int i = 0; i < f->n_facts; i++)
+        if (strcmp(f->facts[i].what, what) == 0)
+            ret->enabled = f->facts[i].on;
+    return 0;
+}
+
+static int
+fake_member_look(struct ap_writer *w, const char *group_id, const char *user_id,
+                 struct ap_person_found *ret, struct ls_err *err)
+{
+    struct fake_target *f = fake_of(w);
+    bool happens;
+    char what[160];
+    int r = fake_trouble(f, &happens, err);
+
+    if (r < 0)
+        return r;
+    memset(ret, 0, sizeof(*ret));
+    snprintf(what, sizeof(what), "member %.64s %.64s", group_id, user_id);
+    for (int i = 0; i < f->n_facts; i++)
+        if (strcmp(f->facts[i].what, what) == 0)
+            ret->found = f->facts[i].on;
+    return 0;
+}
+
+static int
+fake_space_look(struct ap_writer *w, const char *uid, struct ap_space_found *ret,
+                struct ls_err *err)
+{
+    struct fake_target *f = fake_of(w);
+    bool happens;
+    int r = fake_trouble(f, &happens, err);
+
+    if (r < 0)
+        return r;
+    memset(ret, 0, sizeof(*ret));
+    snprintf(ret->space.storage_id, sizeof(ret->space.storage_id), "st");
+    snprintf(ret->space.space_id, sizeof(ret->space.space_id), "S%.40s", uid);
+    snprintf(ret->space.root_id, sizeof(ret->space.root_id), "R%.40s", uid);
+    ret->found = !fake_lost(f, ret->space.space_id);
+    ret->quota = f->quota_sets ? f->quota : -2;
     return 0;
 }
 
@@ -911,6 +1044,10 @@ static const struct ap_writer_ops fake_ops = {
     .open = fake_open,
     .close = fake_close,
     .ping = fake_open,
+    .node_look = fake_node_look,
+    .person_look = fake_person_look,
+    .member_look = fake_member_look,
+    .space_look = fake_space_look,
     .user_ensure = fake_user_ensure,
     .user_enable = fake_user_enable,
     .group_ensure = fake_group_ensure,
