@@ -19,6 +19,7 @@
  *  - A deletion before somebody inside was looked at: it waits for all looks of that space.
  */
 #include "apply/reconcile.h"
+#include "apply/drift.h"
 #include "apply/shares_parts.h"
 #include "common/log.h"
 #include "common/run.h"
@@ -50,8 +51,9 @@ mark(struct ap_core *core, struct ap_key key, int64_t storage, int64_t lane)
 static void
 unmark(struct ap_core *core, struct ap_key key)
 {
-    ap_exec(core->ledger, "DELETE FROM reconcile WHERE kind = ? AND id = ?", "ii",
-            (int64_t)key.kind, key.id);
+    if (ap_exec(core->ledger, "DELETE FROM reconcile WHERE kind = ? AND id = ?", "ii",
+                (int64_t)key.kind, key.id) > 0)
+        ap_wake(core->ledger, key); /* those who wait for the look, too */
 }
 
 static int64_t
@@ -156,6 +158,7 @@ revive(struct ap_core *core, int64_t fileid)
                     "INSERT INTO node(fileid, storage, target, parent, name, folder, sha1, size,"
                     " mtime, etag, leftover) VALUES(?, ?, ?, 0, '', ?, '', 0, 0, '', 1)",
                     "iisi", fileid, row.storage, row.target, row.folder);
+            ap_drift_deleted_at(core, ap_last_id(core->ledger), 0);
         }
     }
 }
@@ -651,8 +654,12 @@ node_found(struct ap_core *core, const struct ap_job *job)
         ap_exec(core->ledger, "INSERT INTO reconcile(kind, id, storage, state) VALUES(?, ?, ?, 1)",
                 "iii", (int64_t)job->who.kind, job->who.id, node.storage);
     }
-    if (node.leftover)
-        ap_wake(core->ledger, (struct ap_key){AP_LEFTOVER, node.id});
+    if (differs) { /* it is known now how it is, so that is no reason to stop */
+        ap_drift_deleted_at(core, node.id, 0);
+        if (job->who.kind == AP_NODE)
+            ap_exec(core->ledger, "INSERT OR REPLACE INTO allowed(kind, id) VALUES(?, ?)", "ii",
+                    (int64_t)AP_NODE, job->who.id);
+    }
     return differs;
 }
 

@@ -110,7 +110,7 @@ def reconcile(world):
 def test_a_target_restored_from_a_backup_is_brought_up_to_date(new_world, shares):
     world = new_world(sets={**SETS, "apply.shares": shares, "people.mode": "create",
                             "capture.link_secrets": "true"})
-    world.work.populate(3, actions=60)
+    world.work.populate(3, actions=30)
     world.daemons.start()
     world.daemons.wait_snapshot()
     world.drained()
@@ -119,7 +119,7 @@ def test_a_target_restored_from_a_backup_is_brought_up_to_date(new_world, shares
     assert world.target.writes_since(before) == {}
 
     world.target.ask("/backup", "POST")
-    world.work.run(actions=80)
+    world.work.run(actions=50)
     uid = world.site.users[0]
     world.site.empty_trash(uid)
     world.drained()

@@ -299,7 +299,7 @@ a_space_that_is_gone_is_made_and_filled_again(void **state)
     a_tree(f);
     fake_lose(&f->target, "Salice");
     again(f, "cs3.resource", "51", true); /* one file alone: what is wrong is seen from that */
-    for (int i = 0; i < 3; i++) /* its trash comes first, then what waits for that */
+    for (int i = 0; i < 3; i++)           /* its trash comes first, then what waits for that */
         flow_settle(f);
     assert_true(at(f, "Papers/Old/deep.txt") && at(f, "Papers/note.txt") && trashed(f, "bin.txt"));
     assert_int_equal(number(f, "SELECT ready FROM space WHERE storage = 1"), 1);
@@ -371,6 +371,22 @@ a_share_that_is_gone_is_made_and_one_that_is_back_is_removed_by_its_id(void **st
 }
 
 static void
+a_share_whose_file_lies_in_the_trash_holds_up_no_look(void **state)
+{
+    struct flow *f = *state;
+
+    a_tree(f);
+    flow_row(f, "U oc_filecache fileid=44 parent=22 name='Papers.d1700000010'"
+                " path='files_trashbin/files/Papers.d1700000010'");
+    flow_row(f, "I oc_share id=10 share_with='carol' file_source=44");
+    flow_settle(f);
+    again(f, "cs3.share", "7", true);
+    again(f, "cs3.share", "10", true);
+    flow_settle(f);
+    assert_int_equal(ap_reconcile_open(f->ledger), 0);
+}
+
+static void
 trouble_is_not_absence(void **state)
 {
     struct flow *f = *state;
@@ -425,6 +441,7 @@ main(void)
         FLOW_TEST(a_user_and_a_group_that_are_gone_are_made_again_with_their_shares),
         FLOW_TEST(members_who_are_somewhere_else_are_put_right),
         FLOW_TEST(a_share_that_is_gone_is_made_and_one_that_is_back_is_removed_by_its_id),
+        FLOW_TEST(a_share_whose_file_lies_in_the_trash_holds_up_no_look),
         FLOW_TEST(trouble_is_not_absence),
         FLOW_TEST(a_look_that_a_crash_cut_off_is_made_again),
     };
