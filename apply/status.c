@@ -5,8 +5,8 @@
  * Counting a ledger with a million open entities takes a while: then it is done less often, at most
  * a twentieth of the time. Kafka being away only means that the record is not published.
  */
-#include "apply/reconcile.h"
 #include "apply/status.h"
+#include "apply/reconcile.h"
 #include "common/log.h"
 #include "common/run.h"
 #include <jansson.h>
