@@ -144,8 +144,11 @@ pick_again(const struct verify *verify, struct verify *next)
     for (size_t i = 0; i < next->n_users; i++)
         next->users[i].picked = false;
     next->some = true;
-    for (size_t i = 0; i < verify->differences.n; i++)
+    for (size_t i = 0; i < verify->differences.n; i++) {
         (void)verify_pick(next, verify->differences.each[i]->user);
+        /* a shared file that is gone by now is in nobody else's tree */
+        (void)verify_pick(next, verify->differences.each[i]->owner);
+    }
 }
 
 /* What the new look says of a user stands in place of the old. */
