@@ -230,4 +230,5 @@ ap_job_run(struct ap_writer *w, struct ap_job *job)
         run_tree(w, job);
         break;
     }
+    job->took_us = ls_now_us() - job->began_us;
 }

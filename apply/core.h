@@ -12,6 +12,7 @@
 #include "apply/converge.h"
 #include "apply/latency.h"
 #include "apply/ledger.h"
+#include "apply/pace.h"
 #include "common/config.h"
 
 #define AP_LANE_PEOPLE (-10) /* lanes of what is not about a storage */
@@ -60,6 +61,7 @@ struct ap_job {
     bool revert;   /* PUT_FILE: the target may have that content, as an old one */
     bool reverted; /* ... and it is the content again */
     int attempt;
+    int64_t lane;      /* whose turn it is of */
     int64_t logged;    /* held until the mirror has come as far; 0: not committed yet */
     int64_t resend_at; /* ms; outcome unknown: sent again then */
     struct ap_tree_op op;
@@ -87,7 +89,7 @@ struct ap_job {
     int64_t chain[AP_MAX_CHAIN];
     /* answer */
     int result;
-    int64_t began_us;
+    int64_t began_us, took_us;
     struct ls_err err;
     struct ap_node node;
     struct ap_person_id person;
@@ -106,7 +108,8 @@ struct ap_core {
     struct ap_view view;
     struct ap_queue *queue;
     struct ap_job **jobs; /* in flight, or waiting to be sent again */
-    int n_jobs, n_jobs_max, limit, successes;
+    int n_jobs, n_jobs_max;
+    struct ap_pace pace;
     int64_t lane, trash_lane; /* where the round robins are */
     int64_t half_moves_at;    /* ms: when they are looked for again */
     bool skipped;             /* a lane, because it is stuck */
@@ -208,13 +211,21 @@ void ap_send(struct ap_core *core);
 int64_t ap_idle_ms(struct ap_core *core, int64_t most); /* how long nothing is to be done */
 int ap_workers_start(struct ap_core *core, struct ls_err *err);
 void ap_workers_stop(struct ap_core *core);
-/* True: there are some. Also returns when somebody has nudged. */
+/* Waits for answers, and then for more of them, for as long and while the workers have enough to
+ * do: each round is a commit. True: there are some. Also returns when somebody has nudged. */
 bool ap_wait_answers(struct ap_core *core, int64_t ms);
+/* The workers are told what may be out from now on; ap_send does so too. */
+void ap_limit_tell(struct ap_core *core);
+/* What no worker has begun is not begun; it stands in the ledger as sent, and is looked up. */
+void ap_take_back(struct ap_core *core);
 void ap_nudge(void *core); /* from any thread */
 /* It was planned, and waits for the mirror to have it. */
 bool ap_is_held(const struct ap_core *core, const struct ap_job *job);
 int ap_held(const struct ap_core *core);
-struct ap_job *ap_job_next(struct ap_core *core); /* NULL: none */
+/* Some are held, and soon nothing else is left to be called. */
+bool ap_is_hungry(const struct ap_core *core);
+/* The next to be called: of the lane with the fewest calls out, the oldest. NULL: none. */
+struct ap_job *ap_job_next(struct ap_core *core);
 void ap_job_run(struct ap_writer *writer, struct ap_job *job);
 void ap_job_back(struct ap_core *core, struct ap_job *job);
 struct ap_job *ap_answer(struct ap_core *core);

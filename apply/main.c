@@ -23,6 +23,8 @@
 
 #define ARENA_CAP (16u << 20)
 #define STOP_MS 30000
+#define ROUND_MS 40 /* answers of this time are settled in one commit, while the workers are busy  \
+                     */
 
 /* The last is no part of a ledger that is made anew: its records were acted upon. */
 static const char *const topic_names[] = {"cs3.person", "cs3.space",      "cs3.resource",
@@ -274,7 +276,7 @@ mirror_step(struct apply *a, struct ls_err *err)
     if (!a->mirror)
         return 0;
     a->core->logged = ap_mirror_last(a->ledger);
-    ap_mirror_changed(a->mirror, a->core->logged);
+    ap_mirror_changed(a->mirror, a->core->logged, ap_is_hungry(a->core));
     if (ap_mirror_is_fenced(a->mirror, err))
         return -1;
     if (!a->core->paused && !ap_lease_held()) {
@@ -448,7 +450,7 @@ ap_round(struct apply *a, bool stopping, struct ls_err *err)
     int64_t idle = stopping ? 20 : ap_idle_ms(a->core, 100);
 
     if (idle > 0 && (calls_out(a->core) || ap_held(a->core) > 0)) {
-        ap_wait_answers(a->core, idle < 20 ? idle : 20);
+        ap_wait_answers(a->core, idle < ROUND_MS ? idle : ROUND_MS);
         idle = 0;
     }
     if (!stopping && batch_fill(a, idle, err) < 0)
@@ -495,6 +497,7 @@ loop(struct apply *a, struct ls_err *err)
     /* What is in flight is waited for; what does not answer in time is doubtful next time. */
     ls_log(LS_INFO, "stopping", LS_I("in_flight", a->core->n_jobs));
     until = ls_mono_ms() + STOP_MS;
+    ap_take_back(a->core);
     do {
         if (ap_round(a, true, err) < 0)
             return -1;

@@ -30,8 +30,10 @@
 #include <time.h>
 
 #define MOST 100000 /* changes in one transaction */
-#define GATHER_MS 2 /* what changes within this time goes together */
-#define BEATS 4     /* signs in the time of a lease */
+#define URGENT_MS 2 /* what changes within this time goes together... */
+#define GATHER_MS                                                                                  \
+    50          /* ... when nobody waits for it: a transaction costs Kafka more than its rows */
+#define BEATS 4 /* signs in the time of a lease */
 #define LEAVE_MS 10000
 
 struct ap_mirror {
@@ -44,7 +46,7 @@ struct ap_mirror {
     pthread_mutex_t lock;
     pthread_cond_t cond;
     bool empty; /* the topic was, when we came */
-    bool running, stop, in_order, ended;
+    bool running, stop, in_order, ended, urgent;
     int64_t wanted, retry_ms;
     atomic_llong through;
     atomic_bool failed;
@@ -219,6 +221,15 @@ has_rows(const struct ap_mirror *m)
     return m->reader && m->wanted > atomic_load(&m->through);
 }
 
+static void
+gather(struct ap_mirror *m, int64_t began)
+{
+    int64_t left;
+
+    while (!m->stop && (left = began + (m->urgent ? URGENT_MS : GATHER_MS) - ls_mono_ms()) > 0)
+        wait_ms(m, left);
+}
+
 static void *
 run(void *arg)
 {
@@ -235,8 +246,9 @@ run(void *arg)
             wait_ms(m, at - now);
             continue;
         }
-        if (!m->stop && now < beat_ms)
-            wait_ms(m, GATHER_MS);
+        if (now < beat_ms)
+            gather(m, now);
+        m->urgent = false;
         pthread_mutex_unlock(&m->lock);
         send_or_later(m, false);
         pthread_mutex_lock(&m->lock);
@@ -433,11 +445,12 @@ ap_mirror_follow(struct ap_mirror *m, struct ap_ledger *ledger, enum ap_mirror_t
 }
 
 void
-ap_mirror_changed(struct ap_mirror *m, int64_t last)
+ap_mirror_changed(struct ap_mirror *m, int64_t last, bool urgent)
 {
     pthread_mutex_lock(&m->lock);
-    if (last > m->wanted) {
-        m->wanted = last;
+    if (last > m->wanted || (urgent && !m->urgent)) {
+        m->wanted = last > m->wanted ? last : m->wanted;
+        m->urgent = m->urgent || urgent;
         pthread_cond_broadcast(&m->cond);
     }
     pthread_mutex_unlock(&m->lock);

@@ -32,8 +32,9 @@ int ap_mirror_enter(const struct ls_config *config, struct ap_ledger *ledger,
  * something got through. */
 int ap_mirror_follow(struct ap_mirror *mirror, struct ap_ledger *ledger, enum ap_mirror_todo todo,
                      void (*wake)(void *arg), void *arg, struct ls_err *err);
-/* After each commit of the ledger: what of it waits to be sent. */
-void ap_mirror_changed(struct ap_mirror *mirror, int64_t last);
+/* After each commit of the ledger: what of it waits to be sent; `urgent`: calls wait for that, and
+ * nothing else is there to be called. */
+void ap_mirror_changed(struct ap_mirror *mirror, int64_t last, bool urgent);
 /* Up to this change it has got through; may grow at any time. */
 int64_t ap_mirror_through(const struct ap_mirror *mirror);
 /* True: another one has taken over, nothing more may be sent; *err says so. */

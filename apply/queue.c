@@ -1,8 +1,12 @@
 /*
  * The core's life, and the queue between it and its worker threads.
  *
- * Jobs belong to the core (`jobs`); the queue only passes them there and back. A worker is never
- * stopped in the middle of a call: stopping waits for the calls that are out.
+ * Jobs belong to the core (`jobs`); the queue only passes them there and back. Some more are
+ * planned and mirrored than are called, so that no worker waits for a commit or for Kafka. What can
+ * go wrong: those of one lane fill all of it, and somebody else's single file waits behind a
+ * thousand of theirs; so whoever has the fewest calls out is next. And what is in the queue must
+ * not go out when the target has asked for a pause. A worker is never stopped in the middle of a
+ * call: stopping waits for the calls that are out.
  */
 #include "apply/core.h"
 #include "common/run.h"
@@ -14,8 +18,9 @@
 struct ap_queue {
     pthread_mutex_t lock;
     pthread_cond_t work, answers;
-    struct ap_job **todo, **done;
-    int n_todo, n_done, size;
+    struct ap_job **todo, **busy, **done;
+    int n_todo, n_busy, n_done, size;
+    int limit; /* of those that are busy; 0: only a ping */
     bool stop, nudged;
     pthread_t *threads;
     int n_threads;
@@ -32,11 +37,12 @@ ap_core_new(struct ap_ledger *ledger, struct ap_writer *writer, const struct ls_
             const struct ap_options *options, struct ap_core **ret, struct ls_err *err)
 {
     struct ap_core *core = calloc(1, sizeof(*core));
-    int size = options->workers * 2 + 600; /* what was in flight under other settings fits too */
+    int size = options->workers * 4 + 600; /* what was in flight under other settings fits too */
 
     if (!core || !(core->queue = calloc(1, sizeof(*core->queue))) ||
         !(core->jobs = calloc((size_t)size, sizeof(struct ap_job *))) ||
         !(core->queue->todo = calloc((size_t)size, sizeof(struct ap_job *))) ||
+        !(core->queue->busy = calloc((size_t)size, sizeof(struct ap_job *))) ||
         !(core->queue->done = calloc((size_t)size, sizeof(struct ap_job *)))) {
         ap_core_free(core);
         return ls_fail(err, LS_ERR_FATAL, 0, "out of memory");
@@ -47,7 +53,8 @@ ap_core_new(struct ap_ledger *ledger, struct ap_writer *writer, const struct ls_
     core->options = *options;
     core->view = ap_ledger_view(ledger);
     core->n_jobs_max = core->queue->size = size;
-    core->limit = options->workers;
+    ap_pace_init(&core->pace, options->workers);
+    core->queue->limit = options->workers;
     core->lane = core->trash_lane = INT64_MIN;
     pthread_mutex_init(&core->queue->lock, NULL);
     pthread_cond_init(&core->queue->work, NULL);
@@ -65,6 +72,7 @@ ap_core_free(struct ap_core *core)
         free(core->jobs[i]);
     if (core->queue) {
         free(core->queue->todo);
+        free(core->queue->busy);
         free(core->queue->done);
         free(core->queue->threads);
     }
@@ -74,17 +82,51 @@ ap_core_free(struct ap_core *core)
     free(core);
 }
 
+static int
+busy_of_lane(const struct ap_queue *q, int64_t lane)
+{
+    int n = 0;
+
+    for (int i = 0; i < q->n_busy; i++)
+        n += q->busy[i]->lane == lane;
+    return n;
+}
+
+/* Takes the next one out; NULL when there is none, or none may go. Locked. */
+static struct ap_job *
+pick(struct ap_queue *q, int limit)
+{
+    int best = -1, least = 0;
+    struct ap_job *job;
+
+    for (int i = 0; i < q->n_todo && (best < 0 || least > 0); i++) {
+        int n;
+        if (q->todo[i]->call == AP_PING) {
+            best = i;
+            least = -1;
+        } else if (q->n_busy < limit && (best < 0 || q->todo[i]->lane != q->todo[best]->lane) &&
+                   ((n = busy_of_lane(q, q->todo[i]->lane)) < least || best < 0)) {
+            best = i;
+            least = n;
+        }
+    }
+    if (best < 0)
+        return NULL;
+    job = q->todo[best];
+    memmove(q->todo + best, q->todo + best + 1,
+            (size_t)(--q->n_todo - best) * sizeof(struct ap_job *));
+    q->busy[q->n_busy++] = job;
+    return job;
+}
+
 struct ap_job *
 ap_job_next(struct ap_core *core)
 {
     struct ap_queue *q = core->queue;
-    struct ap_job *job = NULL;
+    struct ap_job *job;
 
     pthread_mutex_lock(&q->lock);
-    if (q->n_todo > 0) {
-        job = q->todo[0];
-        memmove(q->todo, q->todo + 1, (size_t)--q->n_todo * sizeof(struct ap_job *));
-    }
+    job = pick(q, q->limit > 0 ? q->size : 0);
     pthread_mutex_unlock(&q->lock);
     return job;
 }
@@ -95,8 +137,15 @@ ap_job_back(struct ap_core *core, struct ap_job *job)
     struct ap_queue *q = core->queue;
 
     pthread_mutex_lock(&q->lock);
+    for (int i = 0; i < q->n_busy; i++)
+        if (q->busy[i] == job) {
+            q->busy[i] = q->busy[--q->n_busy];
+            break;
+        }
     q->done[q->n_done++] = job;
     pthread_cond_signal(&q->answers);
+    if (q->n_todo > 0) /* the limit may have held somebody else back */
+        pthread_cond_signal(&q->work);
     pthread_mutex_unlock(&q->lock);
 }
 
@@ -143,11 +192,54 @@ ap_held(const struct ap_core *core)
     return n;
 }
 
+bool
+ap_is_hungry(const struct ap_core *core)
+{
+    int64_t now = now_ms();
+    int out = 0, held = 0;
+
+    for (int i = 0; i < core->n_jobs; i++) {
+        if (ap_is_held(core, core->jobs[i]))
+            held++;
+        else
+            out += core->jobs[i]->queued || core->jobs[i]->resend_at <= now;
+    }
+    return held > 0 && out < ap_pace_limit(&core->pace) * 3 / 2;
+}
+
+void
+ap_limit_tell(struct ap_core *core)
+{
+    struct ap_queue *q = core->queue;
+    int limit = core->paused ? 0 : ap_pace_limit(&core->pace);
+
+    pthread_mutex_lock(&q->lock);
+    if (limit > q->limit)
+        pthread_cond_broadcast(&q->work);
+    q->limit = limit;
+    pthread_mutex_unlock(&q->lock);
+}
+
+void
+ap_take_back(struct ap_core *core)
+{
+    struct ap_queue *q = core->queue;
+
+    pthread_mutex_lock(&q->lock);
+    for (int i = 0; i < q->n_todo; i++) {
+        q->todo[i]->queued = false;
+        q->todo[i]->attempt--;
+    }
+    q->n_todo = 0;
+    pthread_mutex_unlock(&q->lock);
+}
+
 void
 ap_send(struct ap_core *core)
 {
     int64_t now = now_ms();
 
+    ap_limit_tell(core);
     if (core->ping && !core->ping->queued)
         enqueue(core, core->ping);
     if (core->paused)
@@ -170,15 +262,13 @@ worker(void *arg)
     for (;;) {
         struct ap_job *job = NULL;
         pthread_mutex_lock(&q->lock);
-        while (!q->stop && q->n_todo == 0)
+        while (!q->stop && !(job = pick(q, q->limit)))
             pthread_cond_wait(&q->work, &q->lock);
-        if (q->stop) {
-            pthread_mutex_unlock(&q->lock);
-            return NULL;
-        }
-        job = q->todo[0];
-        memmove(q->todo, q->todo + 1, (size_t)--q->n_todo * sizeof(struct ap_job *));
+        if (!q->stop && q->n_todo <= q->limit / 2)
+            pthread_cond_signal(&q->answers);
         pthread_mutex_unlock(&q->lock);
+        if (!job)
+            return NULL;
         ap_job_run(core->writer, job);
         ap_job_back(core, job);
     }
@@ -227,7 +317,7 @@ ap_wait_answers(struct ap_core *core, int64_t ms)
         until.tv_nsec -= 1000000000;
     }
     pthread_mutex_lock(&q->lock);
-    while (q->n_done == 0 && !q->nudged &&
+    while ((q->n_done == 0 || q->n_todo > q->limit / 2) && !q->nudged &&
            pthread_cond_timedwait(&q->answers, &q->lock, &until) == 0)
         ;
     q->nudged = false;

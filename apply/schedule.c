@@ -482,6 +482,7 @@ start(struct ap_core *core, struct ap_work *work, struct ap_next *next, struct a
     bool look = next->op.call == AP_LOOK;
 
     job->who = work->key;
+    job->lane = work->storage;
     if (on_tree(next->op.call) || look) {
         job->op = next->op;
         if (next->op.call == AP_PUT_FILE && content_is_dead(core, work)) {
@@ -629,16 +630,17 @@ static bool
 has_room(const struct ap_core *core)
 {
     int64_t now = now_ms();
-    int out = 0, held = 0;
+    int out = 0, held = 0, limit = ap_pace_limit(&core->pace);
 
-    /* Some may wait for the mirror beside those that are out, so that it costs no pace. */
+    /* As many as are out wait in the queue, and some for the mirror, so that neither a commit nor
+     * Kafka costs the workers any time. */
     for (int i = 0; i < core->n_jobs; i++) {
         if (ap_is_held(core, core->jobs[i]))
             held++;
         else
             out += core->jobs[i]->queued || core->jobs[i]->resend_at <= now;
     }
-    return out < core->limit && held < core->limit * 4 && core->n_jobs < core->n_jobs_max - 2;
+    return out < limit * 2 && out + held < limit * 3 && core->n_jobs < core->n_jobs_max - 2;
 }
 
 static bool
@@ -798,7 +800,7 @@ ap_recover(struct ap_core *core)
         job->who =
             (struct ap_key){(enum ap_kind)sqlite3_column_int(s, 1), sqlite3_column_int64(s, 2)};
         job->op.call = (enum ap_call)sqlite3_column_int(s, 3);
-        job->op.storage = sqlite3_column_int64(s, 4);
+        job->lane = job->op.storage = sqlite3_column_int64(s, 4);
         job->op.fileid = sqlite3_column_int64(s, 5);
         job->op.node = sqlite3_column_int64(s, 6);
         job->op.parent = sqlite3_column_int64(s, 7);

@@ -18,6 +18,7 @@
 
 #define GONE_TRIES 3
 #define HEARTBEAT_MS 1500 /* they come once a second, and travel */
+#define PACE_BYTES 65536
 
 static int64_t
 now_ms(void)
@@ -170,8 +171,8 @@ pause_all(struct ap_core *core, const struct ap_job *job)
                        ? job->err.code
                        : ap_backoff(&core->options, (int)core->pause_count);
 
-    if (is_cause(job, "slow-down") && core->limit > 1)
-        core->limit /= 2;
+    if (is_cause(job, "slow-down"))
+        ap_pace_slow_down(&core->pace);
     if (core->paused)
         return;
     core->pause_count++;
@@ -416,6 +417,24 @@ look_done(struct ap_core *core, struct ap_job *job)
     ap_job_forget(core, job);
 }
 
+/* Calls of one kind are alike: big files are not, nor are those that were looked up first. */
+static void
+pace_learn(struct ap_core *core, const struct ap_job *job)
+{
+    int kind = job->call == AP_PUT_FILE      ? 0
+               : job->call == AP_MAKE_FOLDER ? 1
+               : on_tree(job)                ? 2
+               : job->call >= AP_SHARE_SET   ? 3
+                                             : 4;
+    int out = 0;
+
+    if (job->doubtful || job->took_us <= 0 || (kind == 0 && size_of(job) > PACE_BYTES))
+        return;
+    for (int i = 0; i < core->n_jobs; i++)
+        out += core->jobs[i]->queued;
+    ap_pace_answer(&core->pace, kind, job->took_us, out + 1 >= ap_pace_limit(&core->pace));
+}
+
 static void
 job_done(struct ap_core *core, struct ap_job *job)
 {
@@ -445,8 +464,8 @@ job_done(struct ap_core *core, struct ap_job *job)
                     job->err.cause, (int64_t)job->who.kind, job->who.id);
         return;
     }
-    if (job->result == 0 && ++core->successes % 20 == 0 && core->limit < core->options.workers)
-        core->limit++;
+    if (job->result == 0)
+        pace_learn(core, job);
     if (tree)
         ap_exec(core->ledger, "DELETE FROM op WHERE id = ?", "i", job->op_id);
     have = ap_work_get(core->ledger, job->who, &work);
@@ -518,4 +537,6 @@ ap_settle(struct ap_core *core)
             job_done(core, job);
         }
     }
+    if (core->paused)
+        ap_limit_tell(core);
 }

@@ -24,6 +24,7 @@ enum {
     M_PARKED_AGE,
     M_DEAD,
     M_IN_FLIGHT,
+    M_LIMIT,
     M_LAG,
     M_LAG_RECORDS,
     M_LATENCY,
@@ -57,7 +58,10 @@ const struct ls_metric ap_metrics[] = {
     [M_PARKED_AGE] = {"lockstep_apply_parked_oldest_seconds", LS_GAUGE, "cause",
                       "Age of the oldest of them; 0: none."},
     [M_DEAD] = {"lockstep_apply_dead", LS_GAUGE, "cause", "Dead letters not superseded, by cause."},
-    [M_IN_FLIGHT] = {"lockstep_apply_in_flight", LS_GAUGE, NULL, "Calls without an answer yet."},
+    [M_IN_FLIGHT] = {"lockstep_apply_in_flight", LS_GAUGE, NULL,
+                     "Calls without an answer yet, those included that are about to go out."},
+    [M_LIMIT] = {"lockstep_apply_in_flight_limit", LS_GAUGE, NULL,
+                 "How many calls may be in flight: follows the target's latency."},
     [M_LAG] = {"lockstep_apply_lag_seconds", LS_GAUGE, NULL,
                "Age of the oldest change not applied; parked for its own cause does not count."},
     [M_LAG_RECORDS] = {"lockstep_apply_lag_records", LS_GAUGE, NULL,
@@ -272,6 +276,7 @@ set_metrics(struct ap_status *status, struct ap_core *core, int64_t lag, int64_t
     ls_metric_set(m, M_LAG_RECORDS, NULL, behind < 0 ? NAN : (double)behind);
     ls_metric_set(m, M_BALANCE, NULL, (double)balance);
     ls_metric_set(m, M_IN_FLIGHT, NULL, (double)core->n_jobs);
+    ls_metric_set(m, M_LIMIT, NULL, (double)ap_pace_limit(&core->pace));
     ls_metric_set(m, M_PAUSED, NULL, core->paused ? 1 : 0);
     ls_metric_set(m, M_SWEEPS, NULL, (double)sweeps);
     ls_metric_set(m, M_ASTRAY, NULL, (double)ap_astray_count(core->ledger));

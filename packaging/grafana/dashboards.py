@@ -184,7 +184,8 @@ APPLY = [
     ("Time of a call, 95%", "timeseries", "s",
      one("histogram_quantile(0.95, sum by (le, method) (rate(lockstep_apply_call_seconds_bucket"
          f"{{{J}}}{RATE})))", "{{method}}"), ""),
-    ("Calls without an answer yet", "timeseries", "none", gauge("lockstep_apply_in_flight"), ""),
+    ("Calls without an answer yet", "timeseries", "none",
+     [*gauge("lockstep_apply_in_flight"), *gauge("lockstep_apply_in_flight_limit")], ""),
     ("Retries", "timeseries", "cps",
      one(f"sum by (cause) (rate(lockstep_apply_retries_total{{{J}}}{RATE})) or vector(0)",
          "{{cause}}"), ""),

@@ -1,0 +1,278 @@
+"""
+What bench-apply measures with: a lockstep-apply of its own, the states it is fed with, rclone, and
+a watcher that sees when a file is there.
+"""
+
+import base64
+import contextlib
+import hashlib
+import itertools
+import json
+import os
+import re
+import sqlite3
+import ssl
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+
+from cs3.storage.provider.v1beta1 import provider_api_pb2, provider_api_pb2_grpc, resources_pb2
+import grpc
+
+from bed import fetch
+from bed.cs3 import Cs3
+from bed.daemons import Daemons
+from bed.process import BedError, run
+from confluent_kafka.admin import AdminClient, NewTopic
+
+import measure
+
+TOOLS = fetch.ROOT / "build" / "bench" / "bin"
+PARTITIONS = 8
+MTIME = 1700000000
+_USERS = itertools.count(1)
+
+
+class States:
+    """The program that sends desired states; lines in, "flushed" out."""
+
+    def __init__(self, bootstrap, prefix):
+        self.child = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", str(TOOLS / "states"), bootstrap, prefix,
+             str(PARTITIONS)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.records = 0
+
+    def send(self, lines):
+        for line in lines:
+            self.child.stdin.write(line + "\n")
+            self.records += 1
+        self.child.stdin.write("flush\n")
+        self.child.stdin.flush()
+        if self.child.stdout.readline() != "flushed\n":
+            raise BedError("states ended; its words are above")
+
+    def stop(self):
+        self.child.stdin.close()
+        self.child.wait(30)
+        self.child.stdout.close()
+
+
+class Apply:
+    """lockstep-apply as it is configured by default, on topics that are its own."""
+
+    def __init__(self, bed, folder, prefix, sets):
+        self.bed, self.data = bed, Path(folder) / "data"
+        self.data.mkdir(parents=True)
+        kafka = AdminClient({"bootstrap.servers": bed.kafka.bootstrap})
+        new = [NewTopic(f"{prefix}.cs3.{name}", PARTITIONS if name == "resource" else 1, 1)
+               for name in ("person", "space", "resource", "share", "annotation")]
+        for made in kafka.create_topics(new).values():
+            made.result(30)
+        self.site = Daemons(bed, data=self.data, prefix=prefix, folder=Path(folder) / "lockstep",
+                            sets={"lockstep.partitions": PARTITIONS, "lockstep.status_ms": 1000,
+                                  **sets})
+        self.config, self.storages = self.site.config, 0
+        self.states = States(bed.kafka.bootstrap, prefix)
+
+    def __enter__(self):
+        self.process = self.site.spawn("apply")
+        self.site.wait_ready("apply")
+        return self
+
+    def __exit__(self, *error):
+        self.states.stop()
+        self.site.stop()
+
+    def user(self):
+        """A new user with a space: his name. The n-th has storage n."""
+        self.storages += 1
+        uid = f"bench{next(_USERS)}-{os.getpid()}"
+        self.states.send([f"user\t{uid}", f"space\t{self.storages}\t{uid}"])
+        return uid
+
+    # ---- how far it is
+
+    def _ledger(self, sql):
+        with contextlib.closing(sqlite3.connect(f"file:{self.site.ledger}?mode=ro", uri=True,
+                                                timeout=10)) as db:
+            return db.execute(sql).fetchall()
+
+    def counters(self):
+        return dict(self._ledger("SELECT name, value FROM counter"))
+
+    def open(self):
+        """Records that were taken in and are not done."""
+        counters = self.counters()
+        dead = self._ledger("SELECT count(*) FROM dead WHERE counted = 1")[0][0]
+        return 2 * counters.get("in", 0) - sum(counters.values()) - dead
+
+    def wait_taken(self, count, seconds):
+        self._wait(lambda: self.counters().get("in", 0) >= count, seconds, "take it all in")
+
+    def wait_drained(self, seconds=120):
+        """Until all that was sent is taken in and done; when that was seen."""
+        sent = self.states.records
+        self._wait(lambda: self.counters().get("in", 0) >= sent and self.open() == 0, seconds,
+                   "be done")
+        return time.time()
+
+    def _wait(self, done, seconds, what):
+        end = time.time() + seconds
+        while not done():
+            self.site.check_alive()
+            if time.time() > end:
+                raise BedError(f"apply did not {what} within {seconds} s: "
+                               f"{json.dumps(self.site.status('apply'))}")
+            time.sleep(0.05)
+
+    def dead(self):
+        return self._ledger("SELECT count(*) FROM dead")[0][0]
+
+    def calls(self):
+        """What it asked the target, by method."""
+        code, text = self.site.get("apply", "/metrics")
+        out = {}
+        for line in text.splitlines() if code == 200 else ():
+            found = re.match(r'lockstep_apply_calls_total\{method="([^"]*)",.*\} (\S+)$', line)
+            if found:
+                out[found[1]] = out.get(found[1], 0) + int(float(found[2]))
+        return out
+
+    def resources(self):
+        return {"cpu_s": measure.cpu_seconds(self.process.pid),
+                "max_rss_mb": measure.peak_mb(self.process.pid)}
+
+
+class Tree:
+    """One user's files: the lines that make them, and their content on the disk."""
+
+    def __init__(self, data, uid, storage):
+        self.data, self.uid, self.storage = Path(data), uid, storage
+        self.ids = itertools.count(storage * 10000000)
+        self.root, self.home = next(self.ids), next(self.ids)
+        self.shared = []
+
+    def base(self):
+        (self.data / self.uid / "files").mkdir(parents=True)
+        return [f"folder\t{self.root}\t{self.storage}\t-1\t",
+                f"folder\t{self.home}\t{self.storage}\t{self.root}\tfiles"]
+
+    def folder(self, name, parent=None):
+        fileid = next(self.ids)
+        return fileid, f"folder\t{fileid}\t{self.storage}\t{parent or self.home}\t{name}"
+
+    def folders(self, name, count):
+        made = [self.folder(f"{name} {i:06d}") for i in range(count)]
+        self.shared = [fileid for fileid, _ in made]
+        return [line for _, line in made]
+
+    def shares(self, grantee):
+        return [f"share\t{next(self.ids)}\t{fileid}\t{self.uid}\t{grantee}"
+                for fileid in self.shared]
+
+    def row(self, name, parent, size, sha1, mtime=MTIME):
+        fileid = next(self.ids)
+        return (f"file\t{fileid}\t{self.storage}\t{parent}\t{name}\t{size}\t{mtime}\t"
+                f"e{fileid:x}\t{sha1}")
+
+    def files(self, folder, count, size):
+        """New files in a new folder, no two alike."""
+        place = self.data / self.uid / "files" / folder
+        place.mkdir()
+        fileid, line = self.folder(folder)
+        return [line, *(self.row(name, fileid, size, sha1)
+                        for name, sha1 in contents(place, count, size))]
+
+    def rows(self, folder, count):
+        """Rows of files that are not on the disk."""
+        fileid, line = self.folder(folder)
+        yield line
+        for i in range(count - 1):
+            yield self.row(f"quarterly report {i:07d}.pdf", fileid, 100000,
+                           hashlib.sha1(b"%d" % i).hexdigest())
+
+
+def contents(place, count, size):
+    """So many files, each with its number at the beginning; (name, SHA1)."""
+    rest = os.urandom(size)
+    for i in range(count):
+        content = (b"%d " % i)[:size] + rest[len(b"%d " % i):]
+        name = f"file {i:06d}.bin"
+        (place / name).write_bytes(content)
+        os.utime(place / name, (MTIME, MTIME))
+        yield name, hashlib.sha1(content).hexdigest()
+
+
+# ---- others
+
+def rclone(target, place, uid, count, size):
+    """A copy by rclone over the proxy's WebDAV, signed in with a password."""
+    place.mkdir()
+    for _ in contents(place, count, size):
+        pass
+    password = "bench Password 7"
+    set_password(target, uid, password)
+    at = target.graph.removesuffix("/graph")
+    hidden = run(["rclone", "obscure", password], "rclone obscure").decode().strip()
+    env = dict(os.environ, RCLONE_CONFIG_T_TYPE="webdav", RCLONE_CONFIG_T_VENDOR="owncloud",
+               RCLONE_CONFIG_T_URL=f"{at}/remote.php/webdav", RCLONE_CONFIG_T_USER=uid,
+               RCLONE_CONFIG_T_PASS=hidden, RCLONE_CONFIG=str(place.parent / "rclone.conf"))
+    began = time.time()
+    run(["rclone", "copy", "--no-check-certificate", place, "t:rclone"], "rclone", env=env)
+    seconds = time.time() - began
+    return {"count": count, "seconds": round(seconds, 2), "per_s": round(count / seconds, 2),
+            "mb_per_s": round(count * size / seconds / 1e6, 2)}
+
+
+def set_password(target, uid, password):
+    sign_in = base64.b64encode(
+        f"{target.graph_user}:{target.graph_password}".encode()).decode()
+    request = urllib.request.Request(
+        f"{target.graph}/v1.0/users/{uid}", method="PATCH",
+        data=json.dumps({"passwordProfile": {"password": password}}).encode(),
+        headers={"Authorization": "Basic " + sign_in, "Content-Type": "application/json"})
+    urllib.request.urlopen(request, timeout=30, context=ssl._create_unverified_context()).close()
+
+
+class Watcher:
+    """Sees when a name is in a folder, asked at the storage provider."""
+
+    def __init__(self, target, uid):
+        self.cs3 = Cs3(target)
+        self.channel = grpc.insecure_channel(target.provider)
+        self.api = provider_api_pb2_grpc.ProviderAPIStub(self.channel)
+        self.root, (_, self.metadata) = self.cs3.root(uid), self.cs3.session(uid)
+
+    def wait(self, path, seconds=60):
+        ref = resources_pb2.Reference(resource_id=self.root, path="./" + path)
+        end = time.time() + seconds
+        while time.time() < end:
+            answer = self.api.Stat(provider_api_pb2.StatRequest(ref=ref), metadata=self.metadata)
+            if answer.status.code == 1:
+                return time.time()
+            time.sleep(0.01)
+        raise BedError(f"{path} did not come within {seconds} s")
+
+    def close(self):
+        self.channel.close()
+        self.cs3.close()
+
+
+def one_by_one(target, apply, tree, folder, count):
+    """New files one after the other, each sent when the last one is there: milliseconds."""
+    lines, times = tree.files(folder, count, 1024), []
+    watcher = Watcher(target, tree.uid)
+    try:
+        apply.states.send(lines[:1])
+        watcher.wait(folder)
+        for line in lines[1:]:
+            began = time.time()
+            apply.states.send([line])
+            times.append((watcher.wait(f"{folder}/{line.split(chr(9))[4]}") - began) * 1000)
+    finally:
+        watcher.close()
+    times.sort()
+    return {"count": count, "p50_ms": round(times[count // 2], 1),
+            "p99_ms": round(times[min(count * 99 // 100, count - 1)], 1),
+            "max_ms": round(times[-1], 1)}

@@ -1,0 +1,271 @@
+/*
+ * The limit of calls in flight, and whose call is next.
+ */
+// clang-format off
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+// clang-format on
+#include "apply/core.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void
+answers(struct ap_pace *pace, int n, int64_t us)
+{
+    for (int i = 0; i < n; i++)
+        ap_pace_answer(pace, 0, us, true);
+}
+
+static void
+a_steady_target_is_given_all_that_is_configured(void **state)
+{
+    struct ap_pace pace;
+
+    (void)state;
+    ap_pace_init(&pace, 32);
+    for (int i = 0; i < 2000; i++)
+        ap_pace_answer(&pace, i % 3, 50000 + i % 7 * 5000 + i % 3 * 200000, true);
+    assert_int_equal(ap_pace_limit(&pace), 32);
+}
+
+static void
+a_target_that_gets_slower_is_given_less_and_later_more_again(void **state)
+{
+    struct ap_pace pace;
+    int least;
+
+    (void)state;
+    ap_pace_init(&pace, 32);
+    answers(&pace, 1000, 50000);
+    answers(&pace, 100, 400000);
+    assert_in_range(ap_pace_limit(&pace), 4, 20);
+    least = ap_pace_limit(&pace);
+    answers(&pace, 1000, 50000);
+    assert_true(ap_pace_limit(&pace) > least);
+    assert_int_equal(ap_pace_limit(&pace), 32);
+}
+
+static void
+a_target_that_stays_slower_is_not_starved(void **state)
+{
+    struct ap_pace pace;
+
+    (void)state;
+    ap_pace_init(&pace, 32);
+    answers(&pace, 500, 5000);
+    answers(&pace, 10000, 25000); /* 20 ms more on the way, for ever */
+    assert_int_equal(ap_pace_limit(&pace), 32);
+}
+
+static void
+a_request_for_less_halves_down_to_one(void **state)
+{
+    struct ap_pace pace;
+
+    (void)state;
+    ap_pace_init(&pace, 32);
+    ap_pace_slow_down(&pace);
+    assert_int_equal(ap_pace_limit(&pace), 16);
+    for (int i = 0; i < 20; i++)
+        ap_pace_slow_down(&pace);
+    assert_int_equal(ap_pace_limit(&pace), 1);
+    answers(&pace, 2000, 50000);
+    assert_int_equal(ap_pace_limit(&pace), 32);
+}
+
+static void
+a_limit_that_holds_nothing_back_does_not_grow(void **state)
+{
+    struct ap_pace pace;
+
+    (void)state;
+    ap_pace_init(&pace, 32);
+    ap_pace_slow_down(&pace);
+    for (int i = 0; i < 2000; i++)
+        ap_pace_answer(&pace, 0, 50000, false);
+    assert_int_equal(ap_pace_limit(&pace), 16);
+}
+
+static void
+odd_times_do_no_harm(void **state)
+{
+    static const int64_t odd[] = {0, -5, INT64_MAX, 1, INT64_MIN};
+    struct ap_pace pace;
+
+    (void)state;
+    ap_pace_init(&pace, 0);
+    for (int i = 0; i < 1000; i++)
+        ap_pace_answer(&pace, i % 12 - 2, odd[i % 5], true);
+    assert_int_equal(ap_pace_limit(&pace), 1);
+    ap_pace_init(&pace, 256);
+    for (int i = 0; i < 10000; i++)
+        ap_pace_answer(&pace, i % 12 - 2, odd[i % 5], true);
+    assert_in_range(ap_pace_limit(&pace), 1, 256);
+}
+
+/* ---- the queue */
+
+struct desk {
+    struct ap_core *core;
+    struct ap_job *jobs[200];
+    int n;
+    char path[64];
+    struct ap_ledger *ledger;
+};
+
+static void
+desk_open(struct desk *d)
+{
+    struct ap_options options = {.workers = 32};
+    struct ls_err err = {0};
+
+    memset(d, 0, sizeof(*d));
+    snprintf(d->path, sizeof(d->path), "/tmp/test_pace.%d", (int)getpid());
+    unlink(d->path);
+    assert_int_equal(ap_ledger_open(d->path, &d->ledger, &err), 0);
+    assert_int_equal(ap_core_new(d->ledger, NULL, NULL, &options, &d->core, &err), 0);
+}
+
+static void
+desk_close(struct desk *d)
+{
+    char name[80];
+    const char *const ends[] = {"", "-wal", "-shm", ".lock"};
+
+    ap_core_free(d->core);
+    ap_ledger_close(d->ledger);
+    for (int i = 0; i < 4; i++) {
+        snprintf(name, sizeof(name), "%s%s", d->path, ends[i]);
+        unlink(name);
+    }
+}
+
+static void
+desk_add(struct desk *d, int64_t lane, int n)
+{
+    for (int i = 0; i < n; i++) {
+        struct ap_job *job = calloc(1, sizeof(*job));
+        assert_non_null(job);
+        job->lane = lane;
+        job->op.fileid = ++d->n;
+        d->core->jobs[d->core->n_jobs++] = job;
+    }
+    ap_send(d->core);
+}
+
+static void
+a_single_call_goes_before_the_hundred_of_somebody_else_that_wait(void **state)
+{
+    static struct desk d;
+
+    (void)state;
+    desk_open(&d);
+    desk_add(&d, 1, 100);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(ap_job_next(d.core)->op.fileid, i + 1);
+    desk_add(&d, 2, 1);
+    assert_int_equal(ap_job_next(d.core)->lane, 2);
+    assert_int_equal(ap_job_next(d.core)->op.fileid, 5);
+    desk_close(&d);
+}
+
+static void
+two_with_much_to_do_take_turns(void **state)
+{
+    static struct desk d;
+    int of_first = 0;
+
+    (void)state;
+    desk_open(&d);
+    desk_add(&d, 1, 60);
+    desk_add(&d, 2, 60);
+    for (int i = 0; i < 40; i++)
+        of_first += ap_job_next(d.core)->lane == 1;
+    assert_int_equal(of_first, 20);
+    desk_close(&d);
+}
+
+static void
+a_lane_whose_calls_are_answered_goes_on_where_it_was(void **state)
+{
+    static struct desk d;
+    struct ap_job *job;
+
+    (void)state;
+    desk_open(&d);
+    desk_add(&d, 1, 10);
+    for (int i = 0; i < 10; i++) {
+        assert_non_null(job = ap_job_next(d.core));
+        assert_int_equal(job->op.fileid, i + 1);
+        ap_job_back(d.core, job);
+    }
+    assert_null(ap_job_next(d.core));
+    desk_close(&d);
+}
+
+static void
+what_waits_in_the_queue_does_not_go_out_while_all_is_paused(void **state)
+{
+    static struct desk d;
+
+    (void)state;
+    desk_open(&d);
+    desk_add(&d, 1, 10);
+    assert_non_null(ap_job_next(d.core));
+    d.core->paused = true;
+    ap_settle(d.core);
+    assert_null(ap_job_next(d.core));
+    d.core->ping = calloc(1, sizeof(*d.core->ping));
+    assert_non_null(d.core->ping);
+    d.core->ping->call = AP_PING;
+    ap_send(d.core);
+    assert_int_equal(ap_job_next(d.core)->call, AP_PING);
+    assert_null(ap_job_next(d.core));
+    d.core->paused = false;
+    ap_send(d.core);
+    assert_int_equal(ap_job_next(d.core)->op.fileid, 2);
+    desk_close(&d);
+}
+
+static void
+what_no_worker_has_begun_is_taken_back(void **state)
+{
+    static struct desk d;
+
+    (void)state;
+    desk_open(&d);
+    desk_add(&d, 1, 10);
+    assert_int_equal(ap_job_next(d.core)->op.fileid, 1);
+    ap_take_back(d.core);
+    assert_null(ap_job_next(d.core));
+    for (int i = 0; i < d.core->n_jobs; i++)
+        assert_int_equal(d.core->jobs[i]->queued, d.core->jobs[i]->op.fileid == 1);
+    ap_send(d.core);
+    assert_int_equal(ap_job_next(d.core)->op.fileid, 2);
+    desk_close(&d);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_steady_target_is_given_all_that_is_configured),
+        cmocka_unit_test(a_target_that_gets_slower_is_given_less_and_later_more_again),
+        cmocka_unit_test(a_target_that_stays_slower_is_not_starved),
+        cmocka_unit_test(a_request_for_less_halves_down_to_one),
+        cmocka_unit_test(a_limit_that_holds_nothing_back_does_not_grow),
+        cmocka_unit_test(odd_times_do_no_harm),
+        cmocka_unit_test(a_single_call_goes_before_the_hundred_of_somebody_else_that_wait),
+        cmocka_unit_test(two_with_much_to_do_take_turns),
+        cmocka_unit_test(a_lane_whose_calls_are_answered_goes_on_where_it_was),
+        cmocka_unit_test(what_waits_in_the_queue_does_not_go_out_while_all_is_paused),
+        cmocka_unit_test(what_no_worker_has_begun_is_taken_back),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
