@@ -222,7 +222,7 @@ void ap_nudge(void *core); /* from any thread */
 /* It was planned, and waits for the mirror to have it. */
 bool ap_is_held(const struct ap_core *core, const struct ap_job *job);
 int ap_held(const struct ap_core *core);
-/* Some are held, and soon nothing else is left to be called. */
+/* Some are held, and soon nothing else is left to be called, or nothing else of their lane. */
 bool ap_is_hungry(const struct ap_core *core);
 /* The next to be called: of the lane with the fewest calls out, the oldest. NULL: none. */
 struct ap_job *ap_job_next(struct ap_core *core);

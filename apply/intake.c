@@ -133,13 +133,22 @@ hold_for_versions(struct ap_core *core, const struct ap_origin *at, const struct
                 "iii", (int64_t)on.kind, on.id, r->fileid);
 }
 
+/* When a record with this time at the source shall be looked at. */
+static int64_t
+ready_at(const struct ap_core *core, int64_t source_us)
+{
+    int64_t behind_us = source_us > 0 ? ls_now_us() - source_us : 0;
+
+    return now_ms() + ap_window_ms(core->options.window_ms, behind_us);
+}
+
 static void
 open_node(struct ap_core *core, const struct ap_origin *at, int64_t fileid, int64_t storage,
           int64_t source_us)
 {
     struct ap_key key = {AP_NODE, fileid};
 
-    ap_work_record(core->ledger, key, storage, source_us, now_ms() + core->options.window_ms);
+    ap_work_record(core->ledger, key, storage, source_us, ready_at(core, source_us));
     if (is_gated(core, at->partition))
         ap_exec(core->ledger,
                 "UPDATE work SET state = 1, on_kind = 9, on_id = ?, cause = 'snapshot'"
@@ -331,7 +340,7 @@ void
 ap_take_share(struct ap_core *core, const struct ap_origin *at, const struct cs3_share *r)
 {
     struct ls_seq seq = r->head.seq;
-    int64_t ready_at = now_ms() + core->options.window_ms;
+    int64_t at_ms = ready_at(core, r->head.source_ts_us);
 
     if (ap_take_remote_share(core, at, r) || ap_take_mark(core, at, &r->head, 0))
         return;
@@ -348,7 +357,7 @@ ap_take_share(struct ap_core *core, const struct ap_origin *at, const struct cs3
         ap_superseded(core);
         return;
     }
-    ap_share_touch(core, r->id, ready_at); /* what it belonged to until now */
+    ap_share_touch(core, r->id, at_ms); /* what it belonged to until now */
     ap_exec(core->ledger, "INSERT OR IGNORE INTO share(id) VALUES(?)", "i", r->id);
     if (r->head.kind == CS3_DELETE)
         ap_exec(core->ledger,
@@ -373,8 +382,8 @@ ap_take_share(struct ap_core *core, const struct ap_origin *at, const struct cs3
         ap_exec(core->ledger, "INSERT INTO secret(share, token, hash) VALUES(?, ?, ?)", "itt",
                 r->id, &r->token, &r->password_hash);
     ap_work_record(core->ledger, (struct ap_key){AP_SHARE, r->id}, AP_LANE_SHARES,
-                   r->head.source_ts_us, ready_at);
-    ap_share_touch(core, r->id, ready_at);
+                   r->head.source_ts_us, at_ms);
+    ap_share_touch(core, r->id, at_ms);
 }
 
 /* ---- tombstones, brackets, sweeps, heartbeats */

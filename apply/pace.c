@@ -11,6 +11,9 @@
  * usually takes, a mean over some hundreds of them: a target that gets slower (its users are at
  * work, its disk is busy) is given time, and one that stays slower is not starved for ever. A mean
  * that is too high, learnt in a bad hour, falls faster than it rises.
+ *
+ * The window: who is far behind loses little by waiting a moment, and what comes in that moment
+ * saves calls.
  */
 #include "apply/pace.h"
 #include <math.h>
@@ -20,7 +23,8 @@
 #define WINDOW 10     /* answers, at least, between two looks */
 #define RISE 600.0    /* answers over which the usual time rises, and falls */
 #define FALL 150.0
-#define LATEST 10.0 /* one answer counts as so many times the usual at most */
+#define WIDER_US 10000000 /* behind: the window once more */
+#define LATEST 10.0       /* one answer counts as so many times the usual at most */
 
 void
 ap_pace_init(struct ap_pace *pace, int most)
@@ -75,4 +79,12 @@ void
 ap_pace_slow_down(struct ap_pace *pace)
 {
     set(pace, pace->limit / 2);
+}
+
+int64_t
+ap_window_ms(int64_t window_ms, int64_t behind_us)
+{
+    int64_t more = behind_us > 0 ? behind_us / WIDER_US : 0;
+
+    return window_ms * (1 + (more < 4 ? more : 4));
 }

@@ -1,5 +1,6 @@
 /*
- * How many calls may be in flight: follows what the target's answers say. Pure; one thread.
+ * How many calls may be in flight: follows what the target's answers say. And for how long records
+ * of one entity are gathered. Pure; one thread.
  */
 #ifndef AP_PACE_H
 #define AP_PACE_H
@@ -29,5 +30,7 @@ int ap_pace_limit(const struct ap_pace *pace); /* 1 to most */
 void ap_pace_answer(struct ap_pace *pace, int kind, int64_t took_us, bool full);
 /* The target asked for less. */
 void ap_pace_slow_down(struct ap_pace *pace);
+/* `window_ms`, and the more the further a record is behind its source, up to five times as much. */
+int64_t ap_window_ms(int64_t window_ms, int64_t behind_us);
 
 #endif

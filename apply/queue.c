@@ -192,6 +192,16 @@ ap_held(const struct ap_core *core)
     return n;
 }
 
+/* Has this job's lane nothing that may go out? */
+static bool
+is_alone(const struct ap_core *core, const struct ap_job *job)
+{
+    for (int i = 0; i < core->n_jobs; i++)
+        if (core->jobs[i]->lane == job->lane && !ap_is_held(core, core->jobs[i]))
+            return false;
+    return true;
+}
+
 bool
 ap_is_hungry(const struct ap_core *core)
 {
@@ -199,10 +209,13 @@ ap_is_hungry(const struct ap_core *core)
     int out = 0, held = 0;
 
     for (int i = 0; i < core->n_jobs; i++) {
-        if (ap_is_held(core, core->jobs[i]))
-            held++;
-        else
+        if (!ap_is_held(core, core->jobs[i])) {
             out += core->jobs[i]->queued || core->jobs[i]->resend_at <= now;
+            continue;
+        }
+        held++;
+        if (is_alone(core, core->jobs[i]))
+            return true;
     }
     return held > 0 && out < ap_pace_limit(&core->pace) * 3 / 2;
 }

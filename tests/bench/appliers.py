@@ -20,11 +20,14 @@ from pathlib import Path
 from cs3.storage.provider.v1beta1 import provider_api_pb2, provider_api_pb2_grpc, resources_pb2
 import grpc
 
-from bed import fetch
+from bed import fetch, topics
 from bed.cs3 import Cs3
 from bed.daemons import Daemons
+from bed.database import MariaDB
 from bed.process import BedError, run
+from bed.world import World
 from confluent_kafka.admin import AdminClient, NewTopic
+from recordings.recording import HOME, Recording
 
 import measure
 
@@ -138,6 +141,16 @@ class Apply:
             if found:
                 out[found[1]] = out.get(found[1], 0) + int(float(found[2]))
         return out
+
+    def seconds_in_calls(self):
+        """Of all calls together; divided by the time that passed: how many were in flight."""
+        code, text = self.site.get("apply", "/metrics")
+        return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines()
+                   if line.startswith("lockstep_apply_call_seconds_sum")) if code == 200 else 0
+
+    def mirrored(self):
+        """How many transactions the mirror has sent."""
+        return len(topics.read(self.bed.kafka.bootstrap, f"{self.site.prefix}.applier"))
 
     def resources(self):
         return {"cpu_s": measure.cpu_seconds(self.process.pid),
@@ -276,3 +289,57 @@ def one_by_one(target, apply, tree, folder, count):
     return {"count": count, "p50_ms": round(times[count // 2], 1),
             "p99_ms": round(times[min(count * 99 // 100, count - 1)], 1),
             "max_ms": round(times[-1], 1)}
+
+
+# ---- what users did
+
+WRITES = {"PUT", "MKCOL", "MOVE", "COPY", "DELETE", "POST", "PROPPATCH"}
+
+
+def user_actions(bed, folder, windows):
+    """
+    A recording of an ownCloud 10 through the whole pipe, once for each window: what its users asked
+    for that writes, what came of it in records, and in calls that write. It is fed at once.
+    """
+    place = os.environ.get("LOCKSTEP_RECORDINGS")
+    if not place:
+        return {}
+    name = sorted(p.parent for p in Path(place).glob("*/binlog.zst"))[-1]
+    recording, out = Recording(name), {}
+    actions = sum(1 for line in (name / "requests.log").read_text().splitlines()
+                  if line.split(" ")[2:3] and line.split(" ")[2] in WRITES
+                  and re.search(r"-> 20[014]$", line))
+    bed.mariadb = MariaDB(Path(folder) / "mariadb", ["gtid_strict_mode=OFF"])
+    bed.mariadb.start()
+    try:
+        for window in windows:
+            work = Path(folder) / f"window{window}"
+            work.mkdir(parents=True)
+            with World(bed, work / "w", home=HOME, tables=False,
+                       sets={"apply.window_ms": window, "apply.shares": "exact",
+                             "apply.retry_max_ms": 2000}) as world:
+                taken = replay(recording, world, bed, work)
+            out[f"recording {recording.name}, window {window} ms"] = {
+                "actions": actions, **taken,
+                "calls_per_action": round(taken["calls"] / actions, 2)}
+    finally:
+        bed.mariadb.stop()
+        bed.mariadb = None
+    return out
+
+
+def replay(recording, world, bed, work):
+    def taken_in():
+        return world.daemons.status("apply").get("counters", {}).get("in", 0)
+    recording.load_start(bed.mariadb, work)
+    world.data.rmdir()
+    recording.unpack("start", world.data, work)
+    world.daemons.start()
+    world.daemons.wait_snapshot()
+    world.drained(120)
+    before, records = world.target.counts(), taken_in()
+    recording.unpack("end", world.data, work)
+    recording.feed(bed.mariadb, work, own_gtids=False)
+    world.drained(120)
+    return {"records": taken_in() - records, "calls": sum(
+        world.target.writes_since(before).values())}

@@ -792,6 +792,47 @@ rename_of_a_folder_with_10000_rows_is_one_move(void **state)
     stop_world(&w);
 }
 
+/* In a ledger that looks at nothing before its window is over. */
+static void
+what_comes_and_goes_within_a_window_costs_no_call_and_many_changes_one(void **state)
+{
+    static struct world w;
+    struct model_row *gone, *kept;
+    int calls;
+
+    (void)state;
+    start_world(&w);
+    kept = model_add(&w.model, 1, w.model.files[1], "kept", false);
+    model_content(&w.model, kept);
+    model_changed(&w.model, kept);
+    finish(&w, 0);
+    calls = w.target.calls;
+    w.core->options.window_ms = 3600000;
+    gone = model_add(&w.model, 1, w.model.files[1], "gone", false);
+    model_content(&w.model, gone);
+    model_changed(&w.model, gone);
+    for (int i = 0; i < 1000; i++) {
+        model_content(&w.model, kept);
+        model_changed(&w.model, kept);
+        round_once(&w, 10);
+        run_some(&w, 10);
+    }
+    model_purge(&w.model, gone);
+    while (!given_all(&w)) {
+        round_once(&w, 10);
+        run_some(&w, 10);
+    }
+    assert_int_equal(w.target.calls, calls); /* the window is not over */
+    w.core->options.window_ms = 0;
+    begin(&w);
+    ap_exec(w.ledger, "UPDATE work SET ready_at = 0", NULL);
+    commit(&w);
+    finish(&w, 0);
+    assert_int_equal(w.target.calls, calls + 1);
+    assert_equal_trees(&w);
+    stop_world(&w);
+}
+
 static void
 what_a_later_snapshot_does_not_name_is_swept(void **state)
 {
@@ -2114,6 +2155,7 @@ main(void)
         cmocka_unit_test(a_snapshot_of_any_state_is_copied),
         cmocka_unit_test(nothing_that_somebody_wrote_at_the_target_is_lost),
         cmocka_unit_test(rename_of_a_folder_with_10000_rows_is_one_move),
+        cmocka_unit_test(what_comes_and_goes_within_a_window_costs_no_call_and_many_changes_one),
         cmocka_unit_test(what_a_later_snapshot_does_not_name_is_swept),
         cmocka_unit_test(who_waits_longest_is_told_first_and_the_parked_last),
         cmocka_unit_test(a_sweep_above_the_limit_waits_for_a_word),

@@ -108,6 +108,18 @@ odd_times_do_no_harm(void **state)
     assert_in_range(ap_pace_limit(&pace), 1, 256);
 }
 
+static void
+the_window_is_wider_the_further_behind_a_record_is(void **state)
+{
+    (void)state;
+    assert_int_equal(ap_window_ms(200, 0), 200);
+    assert_int_equal(ap_window_ms(200, -5000000), 200); /* the source's clock is ahead */
+    assert_int_equal(ap_window_ms(200, 9999999), 200);
+    assert_int_equal(ap_window_ms(200, 10000000), 400);
+    assert_int_equal(ap_window_ms(200, INT64_MAX), 1000);
+    assert_int_equal(ap_window_ms(0, INT64_MAX), 0);
+}
+
 /* ---- the queue */
 
 struct desk {
@@ -260,6 +272,7 @@ main(void)
         cmocka_unit_test(a_request_for_less_halves_down_to_one),
         cmocka_unit_test(a_limit_that_holds_nothing_back_does_not_grow),
         cmocka_unit_test(odd_times_do_no_harm),
+        cmocka_unit_test(the_window_is_wider_the_further_behind_a_record_is),
         cmocka_unit_test(a_single_call_goes_before_the_hundred_of_somebody_else_that_wait),
         cmocka_unit_test(two_with_much_to_do_take_turns),
         cmocka_unit_test(a_lane_whose_calls_are_answered_goes_on_where_it_was),
