@@ -23,9 +23,7 @@
 
 #define ARENA_CAP (16u << 20)
 #define STOP_MS 30000
-#define ROUND_MS                                                                                   \
-    40 /* answers of this time are settled in one commit, while the workers are busy               \
-        */
+#define ROUND_MS 40 /* one commit for the answers of this time, while the workers are busy */
 
 /* The last is no part of a ledger that is made anew: its records were acted upon. */
 static const char *const topic_names[] = {"cs3.person", "cs3.space",      "cs3.resource",

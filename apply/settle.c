@@ -171,10 +171,10 @@ pause_all(struct ap_core *core, const struct ap_job *job)
                        ? job->err.code
                        : ap_backoff(&core->options, (int)core->pause_count);
 
+    if (core->paused)
+        return; /* all that were out may be answered so */
     if (is_cause(job, "slow-down"))
         ap_pace_slow_down(&core->pace);
-    if (core->paused)
-        return;
     core->pause_count++;
     core->paused = true;
     core->pause_until = now_ms() + wait;

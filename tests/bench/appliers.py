@@ -132,16 +132,6 @@ class Apply:
     def dead(self):
         return self._ledger("SELECT count(*) FROM dead")[0][0]
 
-    def calls(self):
-        """What it asked the target, by method."""
-        code, text = self.site.get("apply", "/metrics")
-        out = {}
-        for line in text.splitlines() if code == 200 else ():
-            found = re.match(r'lockstep_apply_calls_total\{method="([^"]*)",.*\} (\S+)$', line)
-            if found:
-                out[found[1]] = out.get(found[1], 0) + int(float(found[2]))
-        return out
-
     def seconds_in_calls(self):
         """Of all calls together; divided by the time that passed: how many were in flight."""
         code, text = self.site.get("apply", "/metrics")

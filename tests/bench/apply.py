@@ -35,12 +35,12 @@ TOOLS = BENCH / "bin"
 PARTS = ("files", "mirror", "shares", "fairness", "latency", "calls", "memory")
 IN_FLIGHT = 32  # of the bare client
 SIZES = {"1 KiB": 1024, "100 KiB": 100 << 10, "10 MiB": 10 << 20, "1 GiB": 1 << 30}
-COUNTS = {"100 KiB": 400, "10 MiB": 12, "1 GiB": 1}
-RCLONE_COUNTS = {"1 KiB": 150, "100 KiB": 100, "10 MiB": 12, "1 GiB": 1}
-SHARES, API_SHARES = 500, 60
+COUNTS = {"100 KiB": 300, "10 MiB": 12, "1 GiB": 1}
+RCLONE_COUNTS = {"1 KiB": 100, "100 KiB": 60, "10 MiB": 12, "1 GiB": 1}
+SHARES, API_SHARES = 500, 50
 BACKLOG = 1000000
 LATENCY_MS = 20
-SMALL = 60  # uploads of the small space, idle and under load each
+SMALL = 50  # uploads of the small space, idle and under load each
 
 
 class Bench:
@@ -67,45 +67,43 @@ class Bench:
 
     def files(self):
         """Each size by all, one after the other; small ones twice, the better run of each."""
-        for name in self.args.sizes:
-            size = SIZES[name]
-            count = COUNTS.get(name, self.args.files)
-            runs = {"bare": [], "apply": [], "rclone": []}
-            for _ in range(2 if name == "1 KiB" else 1):
-                runs["bare"].append(self.bare(count, size))
-                runs["apply"].append(self.apply_files(count, size))
-            if self.has_rclone():
-                runs["rclone"].append(self.rclone(RCLONE_COUNTS[name], size))
-            for who, taken in runs.items():
-                if taken:
-                    self.keep("files", f"{name}, {who}", max(taken, key=lambda t: t["per_s"]))
-
-    def bare(self, count, size):
-        """The bare client with the same target and the same in flight."""
         with self.apply() as a:
-            uid = a.user()
-            a.wait_drained()
-            said = json.loads(run([TOOLS / "uploads", a.config, "put", uid, "bare", count, size,
-                                   IN_FLIGHT], "the bare client"))
+            for name in self.args.sizes:
+                size = SIZES[name]
+                count = COUNTS.get(name, self.args.files)
+                runs = {"bare": [], "apply": [], "rclone": []}
+                for _ in range(2 if name == "1 KiB" else 1):
+                    runs["bare"].append(self.bare(a, count, size))
+                    runs["apply"].append(self.copied(a, count, size))
+                if self.has_rclone():
+                    runs["rclone"].append(self.rclone(a, RCLONE_COUNTS[name], size))
+                for who, taken in runs.items():
+                    if taken:
+                        self.keep("files", f"{name}, {who}", max(taken, key=lambda t: t["per_s"]))
+
+    def bare(self, a, count, size):
+        """The bare client with the same target."""
+        uid = a.user()
+        a.wait_drained()
+        said = json.loads(run([TOOLS / "uploads", a.config, "put", uid, "bare", count, size,
+                               IN_FLIGHT], "the bare client"))
         return rate(said["count"] - said["failed"], said["seconds"], size, failed=said["failed"])
 
-    def apply_files(self, count, size, **sets):
+    def copied(self, a, count, size):
         """Records of new files of one user, from the first one sent to the last one applied."""
-        with self.apply(**sets) as a:
-            uid = a.user()
-            tree = Tree(a.data, uid, 1)
-            a.states.send(tree.base())
-            a.wait_drained()
-            lines = tree.files("bulk", count, size)
-            before, mirrored, called = a.resources(), a.mirrored(), a.seconds_in_calls()
-            began = time.time()
-            a.states.send(lines)
-            end = a.wait_drained(900)
-            after = a.resources()
-            return rate(count, end - began, size, cpu_s=round(after["cpu_s"] - before["cpu_s"], 2),
-                        max_rss_mb=after["max_rss_mb"], calls=a.calls(), dead=a.dead(),
-                        mirrored=a.mirrored() - mirrored, in_flight=round(
-                            (a.seconds_in_calls() - called) / (end - began), 1))
+        uid = a.user()
+        tree = Tree(a.data, uid, a.storages)
+        a.states.send(tree.base())
+        a.wait_drained()
+        lines = tree.files("bulk", count, size)
+        before, mirrored, called = a.resources(), a.mirrored(), a.seconds_in_calls()
+        began = time.time()
+        a.states.send(lines)
+        end = a.wait_drained(900)
+        after, called = a.resources(), a.seconds_in_calls() - called
+        return rate(count, end - began, size, cpu_s=round(after["cpu_s"] - before["cpu_s"], 2),
+                    max_rss_mb=after["max_rss_mb"], dead=a.dead(),
+                    mirrored=a.mirrored() - mirrored, in_flight=round(called / (end - began), 1))
 
     def has_rclone(self):
         """Debian's, installed when it can be; the simulator has no WebDAV."""
@@ -118,18 +116,18 @@ class Bench:
                 self.left_out["rclone"] = str(e)
         return "rclone" not in self.left_out
 
-    def rclone(self, count, size):
+    def rclone(self, a, count, size):
         """rclone over WebDAV as that user, with its own defaults (4 transfers)."""
-        with self.apply() as a:
-            uid = a.user()
-            a.wait_drained()
-            return appliers.rclone(self.bed.target, a.data / "rclone", uid, count, size)
+        uid = a.user()
+        a.wait_drained()
+        return appliers.rclone(self.bed.target, a.data / f"rclone {uid}", uid, count, size)
 
     def mirror(self):
         """The same small files with and without the ledger's mirror."""
         for name in ("true", "false"):
-            self.keep("mirror", f"apply.mirror = {name}",
-                      self.apply_files(self.args.files, 1024, **{"apply.mirror": name}))
+            with self.apply(**{"apply.mirror": name}) as a:
+                self.keep("mirror", f"apply.mirror = {name}",
+                          self.copied(a, self.args.files, 1024))
 
     def shares(self):
         with self.apply(**{"apply.shares": "exact"}) as a:
