@@ -512,6 +512,14 @@ ap_look_before_delete(struct ap_core *core, const struct ap_next *next, struct a
 
 /* ---- what was found: nodes */
 
+/* Old contents that the ledger believed the target to keep of a node. Without these rows it is
+ * asked before one is put there; and a node's row may get the id of one that went. */
+static void
+revisions_forget(struct ap_core *core, int64_t node)
+{
+    ap_exec(core->ledger, "DELETE FROM revision WHERE node = ?", "i", node);
+}
+
 /* A row that only holds a place in the applied tree: its target may be known, its name is not. */
 static int64_t
 place_make(struct ap_core *core, int64_t storage, const char *target)
@@ -544,6 +552,7 @@ place_forget(struct ap_core *core, const struct ap_applied *node)
     if (node->leftover) /* it may come back another time */
         ap_removed_keep(core, (struct ap_key){AP_NODE, node->fileid}, node->target, node->storage,
                         node->folder);
+    revisions_forget(core, node->id);
     mark_nodes(core, "SELECT id FROM node WHERE parent = ? AND id > ? ORDER BY id LIMIT 64",
                node->id);
     if (ap_number(core->ledger, 0, "SELECT 1 FROM node WHERE parent = ? LIMIT 1", "i", node->id) ==
@@ -608,11 +617,12 @@ live_found(struct ap_core *core, const struct ap_applied *node, const struct ap_
         return false;
     ap_exec(core->ledger, "UPDATE node SET parent = ?, name = ? WHERE id = ?", "isi", parent,
             found->name, node->id);
-    if (!node->folder)
-        ap_exec(core->ledger,
-                "UPDATE node SET sha1 = ?, size = ?, mtime = ?, etag = ? WHERE id = ?", "siisi",
-                found->node.sha1[0] ? found->node.sha1 : UNKNOWN, found->node.size,
-                found->node.mtime, other ? UNKNOWN : node->etag, node->id);
+    if (node->folder)
+        return true;
+    ap_exec(core->ledger, "UPDATE node SET sha1 = ?, size = ?, mtime = ?, etag = ? WHERE id = ?",
+            "siisi", found->node.sha1[0] ? found->node.sha1 : UNKNOWN, found->node.size,
+            found->node.mtime, other ? UNKNOWN : node->etag, node->id);
+    revisions_forget(core, node->id);
     return true;
 }
 
@@ -629,6 +639,7 @@ trash_found(struct ap_core *core, const struct ap_applied *node, const struct ap
     if (!node->folder && found->node.size >= 0 && found->node.size != node->size) {
         ap_exec(core->ledger, "UPDATE node SET sha1 = ?, etag = ?, size = ? WHERE id = ?", "ssii",
                 UNKNOWN, UNKNOWN, found->node.size, node->id);
+        revisions_forget(core, node->id);
         differs = true;
     }
     return differs;
@@ -676,6 +687,12 @@ space_forget(struct ap_core *core, int64_t storage)
             " ON CONFLICT(kind, id) DO UPDATE SET state = 0, on_kind = 0 WHERE state = 1",
             "ii", storage, now_ms());
     ap_exec(core->ledger, "DELETE FROM reconcile WHERE storage = ? AND kind IN (1, 2)", "i",
+            storage);
+    ap_exec(core->ledger,
+            "DELETE FROM revision WHERE node IN (SELECT id FROM node WHERE storage = ?)", "i",
+            storage);
+    ap_exec(core->ledger,
+            "DELETE FROM trashed WHERE node IN (SELECT id FROM node WHERE storage = ?)", "i",
             storage);
     ap_exec(core->ledger, "DELETE FROM node WHERE storage = ?", "i", storage);
     ap_exec(core->ledger, "DELETE FROM quota WHERE storage = ?", "i", storage);

@@ -213,6 +213,33 @@ what_is_gone_is_made_again_with_all_that_was_in_it(void **state)
 }
 
 static void
+kept_content(struct flow *f, int64_t fileid)
+{
+    assert_int_equal(ap_exec(f->ledger,
+                             "INSERT INTO revision(node, mtime, size, sha1, etag)"
+                             " SELECT id, 5, 5, '', '' FROM node WHERE fileid = ?",
+                             "i", fileid),
+                     1);
+}
+
+static void
+old_contents_are_believed_only_of_what_is_as_it_was(void **state)
+{
+    struct flow *f = *state;
+
+    a_tree(f);
+    for (int64_t id = 51; id <= 53; id++)
+        kept_content(f, id);
+    f->target.nodes[at(f, "Papers/Old/deep.txt")].used = false;
+    snprintf(f->target.nodes[at(f, "Papers/note.txt")].sha1, 41, "%040d", 7);
+    everything(f);
+    assert_int_equal(number(f, "SELECT count(*) FROM revision r JOIN node n ON n.id = r.node"
+                               " WHERE n.fileid = 53 AND r.mtime = 5"),
+                     1);
+    assert_int_equal(number(f, "SELECT count(*) FROM revision WHERE mtime = 5"), 1);
+}
+
+static void
 what_was_moved_or_renamed_or_written_at_the_target_is_as_the_source_says(void **state)
 {
     struct flow *f = *state;
@@ -434,6 +461,7 @@ main(void)
         FLOW_TEST(without_being_asked_to_nobody_looks),
         FLOW_TEST(what_was_deleted_at_the_target_comes_out_of_its_trash),
         FLOW_TEST(what_is_gone_is_made_again_with_all_that_was_in_it),
+        FLOW_TEST(old_contents_are_believed_only_of_what_is_as_it_was),
         FLOW_TEST(what_was_moved_or_renamed_or_written_at_the_target_is_as_the_source_says),
         FLOW_TEST(what_lies_in_somebody_elses_folder_is_brought_back_and_that_stays),
         FLOW_TEST(a_target_of_yesterday_is_brought_up_to_date),
