@@ -133,10 +133,8 @@ dlq_send(const struct ls_config *config, const struct letters *letters, const st
     int status = LS_EXIT_KAFKA;
 
     snprintf(question, sizeof question, "Drop %zu letters for good?", chosen(letters, args));
-    if (resend_open(config, &s.resend, &err) < 0) {
-        fprintf(stderr, "lockstep: %s\n", err.msg);
-        return strcmp(err.cause, "control-key") == 0 ? LS_EXIT_USAGE : LS_EXIT_KAFKA;
-    }
+    if (resend_open(config, &s.resend, &err) < 0)
+        return resend_refused(&err);
     if (s.drop && chosen(letters, args) > 0 && !ctl_confirm(question, args->yes)) {
         status = LS_EXIT_USAGE;
         goto out;

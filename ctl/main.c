@@ -10,6 +10,7 @@
 #include "ctl/dlq.h"
 #include "ctl/id.h"
 #include "ctl/reference.h"
+#include "ctl/repair.h"
 #include "ctl/replay.h"
 #include "ctl/snapshot.h"
 #include "ctl/usage.h"
@@ -173,6 +174,25 @@ run_replay(int argc, char **argv)
     return status;
 }
 
+static int
+run_repair(int argc, char **argv)
+{
+    struct ls_config *config = NULL;
+    struct repair_args args = {0};
+    const char *why = NULL;
+    bool json = false;
+    int status = LS_EXIT_USAGE;
+
+    argc = ctl_repair_arguments(argc, argv, &args, &why);
+    if (argc < 0)
+        return wrong_usage(why);
+    if (configured(argc, argv, only_json, &json, &config, &status))
+        status = ctl_repair(config, &args, &(struct ctl_flags){.json = json}, stdout);
+    ls_config_free(config);
+    repair_args_free(&args);
+    return status;
+}
+
 /* Takes the number out of the arguments: 0 when there is none. */
 static int64_t
 take_number(int *argc, char **argv)
@@ -246,6 +266,8 @@ main(int argc, char **argv)
         return run_verify(argc - 1, argv + 1);
     if (strcmp(argv[1], "replay") == 0)
         return run_replay(argc - 1, argv + 1);
+    if (strcmp(argv[1], "repair") == 0)
+        return run_repair(argc - 1, argv + 1);
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         if (strcmp(argv[1], commands[i].name) != 0)
             continue;

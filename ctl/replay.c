@@ -121,11 +121,10 @@ struct entity {
 };
 
 struct run {
-    const struct replay_args *args;
-    struct whose *whose;
+    const struct replay_choice *choice;
     struct resend *resend;
     struct entity *entities;
-    size_t records, sent, left;
+    struct replay_done *done;
 };
 
 static size_t
@@ -134,19 +133,6 @@ name_of(const struct ls_message *m, char *out, size_t size)
     int n = snprintf(out, size, "%d %.*s", m->partition, (int)m->key.n, m->key.p ? m->key.p : "");
 
     return n > 0 && (size_t)n < size ? (size_t)n : 0;
-}
-
-static bool
-is_chosen(struct run *r, const struct ls_message *m)
-{
-    char user[256];
-
-    if (!replay_in_range(r->args, m))
-        return false;
-    if (!r->args->user)
-        return true;
-    whose_record(r->whose, r->args->topic, m->key, m->value, user, sizeof user);
-    return strcmp(user, r->args->user) == 0;
 }
 
 static int
@@ -161,8 +147,8 @@ look(void *arg, const struct ls_message *m, struct ls_err *err)
     if (n == 0)
         return 0;
     HASH_FIND(hh, r->entities, name, n, e);
-    chosen = is_chosen(r, m);
-    r->records += chosen;
+    chosen = r->choice->chosen(r->choice->arg, m);
+    r->done->records += chosen;
     if (!e && chosen) {
         e = calloc(1, sizeof(*e) + n + 1);
         if (!e)
@@ -193,93 +179,116 @@ give(void *arg, const struct ls_message *m, struct ls_err *err)
     if (!e || e->latest != m->offset)
         return 0;
     if (resend_send(r->resend,
-                    (struct ls_replay){.topic = ls_str_of(r->args->topic),
+                    (struct ls_replay){.topic = ls_str_of(r->choice->topic),
                                        .key = m->key,
                                        .value = m->value,
                                        .seq = seq ? *seq : LS_STR_NULL,
-                                       .reconcile = r->args->reconcile},
+                                       .reconcile = r->choice->reconcile},
                     m->partition, &why) < 0) {
         if (why.kind != LS_ERR_POISON) {
             *err = why;
             return -1;
         }
-        r->left++;
+        r->done->left++;
         return 0;
     }
-    r->sent++;
+    r->done->sent++;
     return 0;
 }
 
-static void
-say(const struct run *r, const struct ctl_flags *flags, FILE *out)
+int
+replay_again(const struct ls_config *config, const struct replay_choice *choice,
+             struct resend *resend, struct replay_done *done, struct ls_err *err)
 {
-    size_t entities = HASH_COUNT(r->entities);
+    struct run r = {.choice = choice, .resend = resend, .done = done};
+    struct entity *e, *next;
+    int status = ctl_topic_read(config, choice->topic, look, &r, err);
 
-    if (flags->json) {
-        json_t *json = json_pack("{s:s, s:I, s:I, s:I, s:I, s:b}", "topic", r->args->topic,
-                                 "records", (json_int_t)r->records, "entities",
-                                 (json_int_t)entities, "sent", (json_int_t)r->sent, "left",
-                                 (json_int_t)r->left, "dry_run", r->args->dry_run);
-        if (r->resend)
-            json_object_set_new(json, "run", json_string(resend_run(r->resend)));
+    done->entities += HASH_COUNT(r.entities);
+    if (status == 0 && resend && r.entities)
+        status = ctl_topic_read(config, choice->topic, give, &r, err);
+    HASH_ITER(hh, r.entities, e, next)
+    {
+        HASH_DEL(r.entities, e);
+        free(e);
+    }
+    return status;
+}
+
+/* ---- the command */
+
+struct range {
+    const struct replay_args *args;
+    struct whose *whose;
+};
+
+static bool
+is_chosen(void *arg, const struct ls_message *m)
+{
+    struct range *r = arg;
+    char user[256];
+
+    if (!replay_in_range(r->args, m))
+        return false;
+    if (!r->args->user)
+        return true;
+    whose_record(r->whose, r->args->topic, m->key, m->value, user, sizeof user);
+    return strcmp(user, r->args->user) == 0;
+}
+
+static void
+say(const struct replay_args *args, const struct replay_done *done, const struct resend *resend,
+    bool as_json, FILE *out)
+{
+    if (as_json) {
+        json_t *json = json_pack("{s:s, s:I, s:I, s:I, s:I, s:b}", "topic", args->topic, "records",
+                                 (json_int_t)done->records, "entities", (json_int_t)done->entities,
+                                 "sent", (json_int_t)done->sent, "left", (json_int_t)done->left,
+                                 "dry_run", args->dry_run);
+        if (resend)
+            json_object_set_new(json, "run", json_string(resend_run(resend)));
         json_dumpf(json, out, JSON_SORT_KEYS | JSON_INDENT(2));
         fputc('\n', out);
         json_decref(json);
         return;
     }
-    fprintf(out, "%s: %zu records in the range, of %zu entities\n", r->args->topic, r->records,
-            entities);
-    if (r->args->dry_run)
+    fprintf(out, "%s: %zu records in the range, of %zu entities\n", args->topic, done->records,
+            done->entities);
+    if (args->dry_run)
         fputs("dry run: nothing was sent\n", out);
     else
-        fprintf(out, "%zu sent, run %s\n", r->sent, resend_run(r->resend));
-    if (r->left > 0)
-        fprintf(out, "%zu left: too large to be sent again\n", r->left);
-}
-
-static int
-go(const struct ls_config *config, struct run *r, struct ls_err *err)
-{
-    if ((r->args->user && whose_new(config, &r->whose, err) < 0) ||
-        ctl_topic_read(config, r->args->topic, look, r, err) < 0)
-        return -1;
-    if (r->args->dry_run)
-        return 0;
-    if (HASH_COUNT(r->entities) > 0 && ctl_topic_read(config, r->args->topic, give, r, err) < 0)
-        return -1;
-    return resend_flush(r->resend, err);
+        fprintf(out, "%zu sent, run %s\n", done->sent, resend_run(resend));
+    if (done->left > 0)
+        fprintf(out, "%zu left: too large to be sent again\n", done->left);
 }
 
 int
 ctl_replay(const struct ls_config *config, const struct replay_args *args,
            const struct ctl_flags *flags, FILE *out)
 {
-    struct run r = {.args = args};
-    struct entity *e, *next;
+    struct range range = {.args = args};
+    struct replay_choice choice = {args->topic, args->reconcile, is_chosen, &range};
+    struct replay_done done = {0};
+    struct resend *resend = NULL;
     struct ls_err err = {0};
     int status = LS_EXIT_OK;
 
     ls_schemas_attach(config);
-    if (!args->dry_run && resend_open(config, &r.resend, &err) < 0) {
-        fprintf(stderr, "lockstep: %s\n", err.msg);
-        return strcmp(err.cause, "control-key") == 0 ? LS_EXIT_USAGE : LS_EXIT_KAFKA;
-    }
-    if (r.resend)
-        resend_rate(r.resend, args->rate);
-    if (go(config, &r, &err) < 0) {
+    if (!args->dry_run && resend_open(config, &resend, &err) < 0)
+        return resend_refused(&err);
+    if (resend)
+        resend_rate(resend, args->rate);
+    if ((args->user && whose_new(config, &range.whose, &err) < 0) ||
+        replay_again(config, &choice, resend, &done, &err) < 0 ||
+        (resend && resend_flush(resend, &err) < 0)) {
         ls_log_err(LS_ERROR, "replay", &err);
         status = LS_EXIT_KAFKA;
     } else {
-        say(&r, flags, out);
-        if (r.left > 0)
+        say(args, &done, resend, flags->json, out);
+        if (done.left > 0)
             status = LS_EXIT_DIFFERENT;
     }
-    HASH_ITER(hh, r.entities, e, next)
-    {
-        HASH_DEL(r.entities, e);
-        free(e);
-    }
-    whose_free(r.whose);
-    resend_free(r.resend);
+    whose_free(range.whose);
+    resend_free(resend);
     return status;
 }

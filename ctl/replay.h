@@ -18,6 +18,24 @@ struct replay_args {
     int64_t rate;                 /* records a second; 0: no limit */
     bool dry_run, reconcile;      /* reconcile: compared with the target itself */
 };
+
+struct resend;
+/* The latest record of each chosen entity of a topic, sent again. `chosen` is asked of each record;
+ * one that is chosen chooses its entity. */
+struct replay_choice {
+    const char *topic; /* without the prefix */
+    bool reconcile;
+    bool (*chosen)(void *arg, const struct ls_message *m);
+    void *arg;
+};
+struct replay_done {
+    size_t records, entities; /* chosen */
+    size_t sent, left;        /* left: too large for Kafka */
+};
+/* Adds to *done. `resend` NULL: only counted. The caller flushes. */
+int replay_again(const struct ls_config *config, const struct replay_choice *choice,
+                 struct resend *resend, struct replay_done *done, struct ls_err *err);
+
 /* Takes its options out of the arguments. Returns the new argc, or -1 and *ret_why. */
 int ctl_replay_arguments(int argc, char **argv, struct replay_args *ret, const char **ret_why);
 int ctl_replay(const struct ls_config *config, const struct replay_args *args,

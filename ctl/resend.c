@@ -9,6 +9,7 @@
 #include "common/kafka.h"
 #include "common/run.h"
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,6 +61,13 @@ fail:
     ls_command_free(&command);
     resend_free(r);
     return -1;
+}
+
+int
+resend_refused(const struct ls_err *err)
+{
+    fprintf(stderr, "lockstep: %s\n", err->msg);
+    return strcmp(err->cause, "control-key") == 0 ? LS_EXIT_USAGE : LS_EXIT_KAFKA;
 }
 
 void

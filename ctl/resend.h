@@ -10,6 +10,8 @@
 struct resend;
 /* FATAL cause "control-key": none is set, or it is too short; said what to do. */
 int resend_open(const struct ls_config *config, struct resend **ret, struct ls_err *err);
+/* Says why it could not be opened; the exit status. */
+int resend_refused(const struct ls_err *err);
 void resend_free(struct resend *resend); /* NULL is fine */
 const char *resend_run(const struct resend *resend);
 /* `run` and `time_us` are filled in. At most `rate` records a second, 0: as fast as it goes. */

@@ -95,6 +95,19 @@ const struct ctl_command_help ctl_commands[] = {
       {"--rate", "N", "at most so many records a second"},
       {"--reconcile", NULL, "compare each with the target itself"},
       {"--dry-run", NULL, "say what would be sent"}}},
+    {"repair", NULL, NULL, "what verify finds of some users, brought into step",
+     "Compares as verify does, leaves what the stream still carries to it, and sends the rest through the replay topic to be "
+     "compared with the target itself: what is missing or otherwise there is made as ownCloud has it, whatever somebody has "
+     "changed in oCIS; so it asks. What the target alone has is named and left. Needs [control] key. Status 3 when something "
+     "is left.\n"
+     " lockstep repair --user alice --dry-run",
+     {{"--user", "U", "what differs of this user"},
+      {"--group", "G", "of the members of this group at the source"},
+      {"--all", NULL, "of everybody"},
+      {"--deep", NULL, "read each file on both sides, too"},
+      {"--wait", "S", "wait S seconds at most for the stream (60); 0: not at all"},
+      {"--dry-run", NULL, "say what would be sent"},
+      {"--yes", NULL, "do not ask"}}},
     {"id", NULL, "FILEID", "where a file of ownCloud went: space, node, path",
      "By its number in oc_filecache, from the mirror of apply's ledger, which is read whole; from any host that may read "
      "it. Status 1 when apply has made nothing of it.",

@@ -337,26 +337,35 @@ verdict(const struct verify *verify)
 }
 
 int
+verify_look(const struct ls_config *config, const struct verify_args *args, struct verify *verify,
+            char *why, size_t size, int *ret_status, struct ls_err *err)
+{
+    why[0] = 0;
+    if (verify_open(config, verify, ret_status, err) < 0 ||
+        prepare(verify, args, ret_status, err) < 0)
+        return -1;
+    *ret_status = LS_EXIT_TARGET;
+    if (verify_compare(verify, err) < 0)
+        return -1;
+    return verify->differences.n > 0 && args->wait_s > 0
+               ? verify_again(verify, args->wait_s, why, size, err)
+               : 0;
+}
+
+int
 ctl_verify(const struct ls_config *config, const struct verify_args *args,
            const struct ctl_flags *flags, FILE *out)
 {
     struct verify_told told = {0};
-    char why[200] = "", sample[100];
+    char why[200], sample[100];
     struct verify verify;
     struct ls_err err = {0};
     int status;
 
-    if (verify_open(config, &verify, &status, &err) < 0 ||
-        prepare(&verify, args, &status, &err) < 0)
+    if (verify_look(config, args, &verify, why, sizeof why, &status, &err) < 0)
         goto out;
-    status = LS_EXIT_TARGET;
-    if (verify_compare(&verify, &err) < 0)
-        goto out;
-    if (verify.differences.n > 0 && args->wait_s > 0) {
-        if (verify_again(&verify, args->wait_s, why, sizeof why, &err) < 0)
-            goto out;
+    if (args->wait_s > 0)
         told.why = why;
-    }
     if (args->sample > 0) {
         snprintf(sample, sizeof sample, "%g%% of the %s, seed %" PRIu64, args->sample,
                  args->deep ? "files' contents" : "users", verify.seed);

@@ -19,6 +19,11 @@ struct verify_args {
 /* Takes verify's own words out of the arguments; the new argc, or -1 with *ret_why. */
 int ctl_verify_arguments(int argc, char **argv, struct verify_args *ret, const char **ret_why);
 void verify_args_free(struct verify_args *args);
+struct verify;
+/* Both sides opened and compared, and what the stream still carries told apart; `why` as in
+ * verify_again. -1: *ret_status is what to exit with. verify_close in any case. */
+int verify_look(const struct ls_config *config, const struct verify_args *args,
+                struct verify *verify, char *why, size_t size, int *ret_status, struct ls_err *err);
 int ctl_verify(const struct ls_config *config, const struct verify_args *args,
                const struct ctl_flags *flags, FILE *out);
 

@@ -25,7 +25,7 @@ MANUAL = sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", *ROOT.glob(
                  *ROOT.glob("docker/*.md")])
 PROGRAMS = ("lockstep", *(f"lockstep-{s}" for s in STAGES))
 # what only looks, and comes to an end
-HARMLESS = re.compile(r"lockstep (status|lag|check|verify|id|snapshot status|dlq (list|show)|replay .*--dry-run)\b"
+HARMLESS = re.compile(r"lockstep (status|lag|check|verify|id|snapshot status|dlq (list|show)|(replay|repair) .*--dry-run)\b"
                       r"(?!.*--watch)")
 PAGES = ROOT / "docs" / "runbooks"
 UNITS = ROOT / "packaging" / "systemd"

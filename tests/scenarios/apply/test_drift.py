@@ -91,3 +91,45 @@ def test_nothing_is_lost_of_what_somebody_writes_in_ocis_beside_the_stream(new_w
     # his last words are an older version
     assert him.versions(node["f0"]).versions
     world.assert_balanced()
+
+
+def test_repair_makes_what_differs_as_the_source_has_it_and_leaves_what_is_the_targets_alone(new_world):
+    world = new_world(sets=SETS)
+    world.work.populate(1, actions=2)
+    world.daemons.start()
+    world.daemons.wait_snapshot()
+    site, uid = world.site, world.site.users[0]
+    folder = site.mkdir(site.files(uid), "Box")
+    for name in ("deleted", "written", "renamed"):
+        site.upload(folder, name, name.encode())
+    world.drained()
+    there = world.cs3.walk(uid)
+    node = {name: there["Box/" + name].id.opaque_id for name in ("deleted", "written", "renamed")}
+    him = Client(world.target).sign_in(uid)
+    assert him.delete(node["deleted"]).status.code == OK
+    assert him.upload(None, b"his", node=node["written"]).status_code == 200
+    assert him.move(node["renamed"], there["Box"].id.opaque_id, "his name").status.code == OK
+    him.file("his own", b"put there", parent=there["Box"].id.opaque_id)
+
+    def repair(*words, status):
+        code, text = world.daemons.lockstep("repair", "--user", uid, *words)
+        assert code == status, text
+        return json.loads(text) if "--json" in words else text
+    planned = repair("--dry-run", "--json", status=3)
+    assert planned["again"] == 3 and planned["sent"] == 0 < planned["left"]
+    assert "--yes" in repair(status=2)  # it asks, and nobody is there to answer
+    assert world.daemons.lockstep("repair", "--user", "nobody", "--yes")[0] == 2
+    did = repair("--yes", "--json", status=3)
+    assert did["again"] == 3 and did["sent"] == did["entities"] >= 3
+
+    def mended():
+        now = world.cs3.walk(uid)
+        return all("Box/" + name in now and now["Box/" + name].id.opaque_id == of
+                   and now["Box/" + name].checksum.sum == sha1(name.encode())
+                   for name, of in node.items())
+    wait_until(mended, 60, "what differed to be as the source has it")
+    world.drained()
+    left = repair("--json", status=3)  # his own file alone
+    assert (left["again"], left["left"], left["sent"]) == (0, 1, 0)
+    assert world.cs3.walk(uid)["Box/his own"].checksum.sum == sha1(b"put there")
+    world.assert_balanced()
