@@ -52,7 +52,7 @@ ap_drift_mark(const char *id, const char *parent_id, const char *name, const cha
 static bool
 marks_below(struct ap_core *core, const struct ap_applied *folder, uint64_t *ret)
 {
-    char id[AP_ID_SIZE], up[AP_ID_SIZE], name[AP_NAME_SIZE], sha1[41];
+    char id[AP_ID_SIZE] = "", up[AP_ID_SIZE] = "", name[AP_NAME_SIZE] = "", sha1[41];
     bool known = true;
     sqlite3_stmt *s =
         ap_query(core->ledger,

@@ -642,9 +642,11 @@ decode(const struct ap_origin *at, struct ls_arena *arena, const struct cs3_type
        void **ret, struct ls_err *err)
 {
     *ret_type = cs3_type_of(at->topic);
-    if (!*ret_type)
-        return ls_fail_cause(err, LS_ERR_POISON, EINVAL, "unknown-topic",
-                             "there are no records of '%s'", at->topic);
+    if (!*ret_type) {
+        ls_fail_cause(err, LS_ERR_POISON, EINVAL, "unknown-topic", "there are no records of '%s'",
+                      at->topic);
+        return -1;
+    }
     return cs3_decode(*ret_type, at->value, arena, ret, err);
 }
 

@@ -100,9 +100,10 @@ repair_plan_free(struct repair_plan *plan)
 
     if (!plan)
         return;
-    HASH_ITER(hh, plan->items, item, next)
-    {
-        HASH_DEL(plan->items, item);
+    item = plan->items;
+    HASH_CLEAR(hh, plan->items);
+    for (; item; item = next) {
+        next = item->hh.next;
         free(item);
     }
     free(plan);
@@ -234,12 +235,14 @@ say(const struct verify *verify, const struct repair_counts *n, const struct rep
     const struct resend *resend, const char *why, const struct ctl_flags *flags, bool dry_run,
     FILE *out)
 {
+    json_int_t left = (json_int_t)n->foreign + (json_int_t)done->left;
+
     if (flags->json) {
-        json_t *json = json_pack(
-            "{s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "different", (json_int_t)verify->differences.n,
-            "again", (json_int_t)n->again, "carried", (json_int_t)n->carried, "left",
-            (json_int_t)(n->foreign + done->left), "entities", (json_int_t)done->entities, "sent",
-            (json_int_t)done->sent, "dry_run", dry_run);
+        json_t *json =
+            json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "different",
+                      (json_int_t)verify->differences.n, "again", (json_int_t)n->again, "carried",
+                      (json_int_t)n->carried, "left", left, "entities", (json_int_t)done->entities,
+                      "sent", (json_int_t)done->sent, "dry_run", dry_run);
         if (resend)
             json_object_set_new(json, "run", json_string(resend_run(resend)));
         json_dumpf(json, out, JSON_SORT_KEYS | JSON_INDENT(2));

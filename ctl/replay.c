@@ -207,9 +207,10 @@ replay_again(const struct ls_config *config, const struct replay_choice *choice,
     done->entities += HASH_COUNT(r.entities);
     if (status == 0 && resend && r.entities)
         status = ctl_topic_read(config, choice->topic, give, &r, err);
-    HASH_ITER(hh, r.entities, e, next)
-    {
-        HASH_DEL(r.entities, e);
+    e = r.entities;
+    HASH_CLEAR(hh, r.entities);
+    for (; e; e = next) {
+        next = e->hh.next;
         free(e);
     }
     return status;

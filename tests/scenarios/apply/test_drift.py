@@ -116,11 +116,11 @@ def test_repair_makes_what_differs_as_the_source_has_it_and_leaves_what_is_the_t
         assert code == status, text
         return json.loads(text) if "--json" in words else text
     planned = repair("--dry-run", "--json", status=3)
-    assert planned["again"] == 3 and planned["sent"] == 0 < planned["left"]
+    assert planned["again"] >= 3 and planned["sent"] == 0 < planned["left"]
     assert "--yes" in repair(status=2)  # it asks, and nobody is there to answer
     assert world.daemons.lockstep("repair", "--user", "nobody", "--yes")[0] == 2
     did = repair("--yes", "--json", status=3)
-    assert did["again"] == 3 and did["sent"] == did["entities"] >= 3
+    assert did["again"] == planned["again"] and did["sent"] == did["entities"] >= 3
 
     def mended():
         now = world.cs3.walk(uid)

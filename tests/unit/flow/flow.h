@@ -248,8 +248,10 @@ flow_row(struct flow *f, const char *line)
         flow_columns(f, table, name + n, values);
         flow_derive(f, table, values);
     } else {
-        if (!row)
+        if (!row) {
             fail_msg("no such row: %s", line);
+            return;
+        }
         memcpy(values, row->values, sizeof(values));
         if (line[0] == 'U')
             flow_columns(f, table, name + n, values);
