@@ -162,7 +162,8 @@ grant_check(void *arg, const struct cs3_grant_info *grant)
 {
     struct grant_search *search = arg;
 
-    if (grant->group != search->want->group || strcmp(grant->grantee_id, search->want->grantee_id))
+    if (grant->group != search->want->group ||
+        strcmp(grant->grantee_id, search->want->grantee_id) != 0)
         return 0;
     search->found = true;
     search->right = ap_grant_gives(grant, search->want);
