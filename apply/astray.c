@@ -49,9 +49,30 @@ ap_astray_register(sqlite3 *db)
     "(d.storage <> u.storage OR (p.hash <> 0 AND q.hash <> 0"                                      \
     " AND path_of(q.hash, d.name) <> p.hash))"
 
-/* Two rows at one place below this folder: which of them counts may have changed. */
+#define OPENED /* 9: until its snapshot ends */                                                    \
+    " ON CONFLICT(kind, id) DO UPDATE SET state = 0, on_kind = 0 WHERE state = 1 AND on_kind <> 9"
+
+/* Two rows at one place: which of them counts may have changed. All that have this one. */
 static void
-twins_open(struct ap_core *core, int64_t parent)
+twins_of_name(struct ap_core *core, int64_t parent, const struct ls_str *name)
+{
+    int64_t now = ls_now_us() / 1000;
+
+    if (ap_number(core->ledger, 0,
+                  "SELECT count(*) FROM (SELECT 1 FROM desired WHERE parent = ? AND name = ?"
+                  " AND deleted = 0 LIMIT 2)",
+                  "it", parent, name) < 2)
+        return;
+    ap_exec(core->ledger,
+            "INSERT INTO work(kind, id, storage, state, ready_at, since_us, on_kind, on_id,"
+            " counted) SELECT 1, fileid, storage, 0, ?3, ?3 * 1000, 0, 0, 0 FROM desired"
+            " WHERE parent = ?1 AND name = ?2 AND deleted = 0" OPENED,
+            "iti", parent, name, now);
+}
+
+/* All below this folder: once for a folder that has moved, never for each of its rows. */
+static void
+twins_below(struct ap_core *core, int64_t parent)
 {
     int64_t now = ls_now_us() / 1000;
 
@@ -60,8 +81,7 @@ twins_open(struct ap_core *core, int64_t parent)
             " counted) SELECT 1, d.fileid, d.storage, 0, ?2, ?2 * 1000, 0, 0, 0 FROM desired d"
             " WHERE d.parent = ?1 AND d.deleted = 0 AND EXISTS (SELECT 1 FROM desired o"
             " WHERE o.parent = d.parent AND o.name = d.name AND o.deleted = 0"
-            " AND o.fileid <> d.fileid) ON CONFLICT(kind, id) DO UPDATE SET state = 0,"
-            " on_kind = 0 WHERE state = 1 AND on_kind <> 9", /* 9: until its snapshot ends */
+            " AND o.fileid <> d.fileid)" OPENED,
             "ii", parent, now);
 }
 
@@ -90,7 +110,7 @@ ap_astray_take(struct ap_core *core, const struct cs3_resource *r, const struct 
                 " JOIN desired u ON u.fileid = d.parent AND u.deleted = 0"
                 " JOIN path q ON q.fileid = u.fileid WHERE d.fileid = ?1), 0)",
                 "i", r->fileid) > 0)
-        twins_open(core, r->parent);
+        twins_of_name(core, r->parent, &r->name);
     if (!r->folder ||
         (before && have == r->path_hash && !before->deleted && before->storage == r->storage))
         return;
@@ -100,7 +120,7 @@ ap_astray_take(struct ap_core *core, const struct cs3_resource *r, const struct 
                 " JOIN path q ON q.fileid = u.fileid WHERE d.parent = ?1 AND d.deleted = 0"
                 " AND t.fileid = d.fileid AND t.astray <> " ASTRAY,
                 "i", r->fileid) > 0)
-        twins_open(core, r->fileid);
+        twins_below(core, r->fileid);
 }
 
 int64_t
