@@ -108,7 +108,8 @@ def test_brackets_and_heartbeats_reach_the_partitions_they_speak_for(new_pipe):
             beats.append((t, key, p, data, value))
         pipe.send(*beats, *(pipe.envelope(t, "h") for t in tables))
         return (all((p, "!heartbeat") in pipe.folded("resource") for p in range(8))
-                and (0, "!heartbeat") in pipe.folded("person"))
+                and all((0, "!heartbeat") in pipe.folded(kind)
+                        for kind in ("share", "person", "space", "annotation")))
 
     wait_until(beat, 20, "the heartbeats", 1)
     resources = pipe.folded("resource")
