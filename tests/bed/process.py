@@ -8,11 +8,13 @@ a process group of its own, so that stop() reaches its children too, and writes 
 whose end is part of every error message.
 """
 
+import fcntl
 import os
 import random
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -23,8 +25,40 @@ class BedError(Exception):
     """A server did not start or did not answer; the text says which and shows its log."""
 
 
+class _Ports:
+    """
+    The ports this process was given, so that no other of the suites that run at once is given
+    them between the question and the server's start. Each is one locked byte of a file: the
+    kernel gives them back when the process ends, however it ends.
+    """
+
+    def __init__(self):
+        self.file = None
+        self.taken = set()
+
+    def take(self, port):
+        """True if the port is now ours; False if it was given before, here or elsewhere."""
+        if self.file is None:
+            path = Path(tempfile.gettempdir()) / f"lockstep-ports-{os.getuid()}"
+            self.file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if port in self.taken:
+            return False
+        try:
+            fcntl.lockf(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+        except OSError:
+            return False
+        self.taken.add(port)
+        return True
+
+
+_PORTS = _Ports()
+
+
 def free_port():
-    """A TCP port nobody listens on, below the range the kernel takes for connections."""
+    """
+    A TCP port nobody listens on and no other process of the bed was given, below the range the
+    kernel takes for connections.
+    """
     for _ in range(200):
         port = _RANDOM.randrange(15000, 32000)
         with socket.socket() as probe:
@@ -32,6 +66,7 @@ def free_port():
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
+        if _PORTS.take(port):
             return port
     raise BedError("no free TCP port between 15000 and 32000")
 
