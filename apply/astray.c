@@ -49,8 +49,7 @@ ap_astray_register(sqlite3 *db)
     "(d.storage <> u.storage OR (p.hash <> 0 AND q.hash <> 0"                                      \
     " AND path_of(q.hash, d.name) <> p.hash))"
 
-#define OPENED /* 9: until its snapshot ends */                                                    \
-    " ON CONFLICT(kind, id) DO UPDATE SET state = 0, on_kind = 0 WHERE state = 1 AND on_kind <> 9"
+#define OPENED AP_WAITING_AGAIN " AND on_kind <> 9" /* 9: until its snapshot ends */
 
 /* Two rows at one place: which of them counts may have changed. All that have this one. */
 static void
@@ -64,9 +63,8 @@ twins_of_name(struct ap_core *core, int64_t parent, const struct ls_str *name)
                   "it", parent, name) < 2)
         return;
     ap_exec(core->ledger,
-            "INSERT INTO work(kind, id, storage, state, ready_at, since_us, on_kind, on_id,"
-            " counted) SELECT 1, fileid, storage, 0, ?3, ?3 * 1000, 0, 0, 0 FROM desired"
-            " WHERE parent = ?1 AND name = ?2 AND deleted = 0" OPENED,
+            AP_WORK_OPEN "1, fileid, storage, 0, ?3, ?3 * 1000, 0, 0, 0 FROM desired"
+                         " WHERE parent = ?1 AND name = ?2 AND deleted = 0" OPENED,
             "iti", parent, name, now);
 }
 
@@ -77,8 +75,8 @@ twins_below(struct ap_core *core, int64_t parent)
     int64_t now = ls_now_us() / 1000;
 
     ap_exec(core->ledger,
-            "INSERT INTO work(kind, id, storage, state, ready_at, since_us, on_kind, on_id,"
-            " counted) SELECT 1, d.fileid, d.storage, 0, ?2, ?2 * 1000, 0, 0, 0 FROM desired d"
+            AP_WORK_OPEN
+            "1, d.fileid, d.storage, 0, ?2, ?2 * 1000, 0, 0, 0 FROM desired d"
             " WHERE d.parent = ?1 AND d.deleted = 0 AND EXISTS (SELECT 1 FROM desired o"
             " WHERE o.parent = d.parent AND o.name = d.name AND o.deleted = 0"
             " AND o.fileid <> d.fileid)" OPENED,

@@ -439,11 +439,9 @@ sweep_resources(struct ap_core *core, int32_t partition, struct ls_seq begin)
 {
     /* Also those that are half moved away: their other half never came. */
     ap_exec(core->ledger,
-            "INSERT INTO work(kind, id, storage, state, ready_at, since_us, on_kind, on_id,"
-            " counted) SELECT 1, fileid, storage, 0, ?4, ?4 * 1000, 0, 0, 0 FROM desired"
-            " WHERE partition = ?3 AND (deleted = 0 OR moved_to <> ?5) AND" OLDER
-            " ON CONFLICT(kind, id) DO UPDATE SET state = 0, on_kind = 0, trouble = 0"
-            " WHERE state = 1",
+            AP_WORK_OPEN
+            "1, fileid, storage, 0, ?4, ?4 * 1000, 0, 0, 0 FROM desired"
+            " WHERE partition = ?3 AND (deleted = 0 OR moved_to <> ?5) AND" OLDER AP_WAITING_AGAIN,
             "iiiii", (int64_t)begin.epoch, begin.counter, (int64_t)partition, now_ms(),
             LS_NO_STORAGE);
     return ap_exec(core->ledger,

@@ -180,10 +180,8 @@ ap_people_sweep(struct ap_core *core, enum cs3_person_type type, struct ls_seq b
         return ap_exec(core->ledger, "UPDATE ldap" SWEPT " WHERE deleted = 0 AND" OLDER, "ii",
                        (int64_t)begin.epoch, begin.counter);
     ap_exec(core->ledger,
-            "INSERT INTO work(kind, id, storage, state, ready_at, since_us, on_kind, on_id,"
-            " counted) SELECT 4, id, ?4, 0, ?3, ?3 * 1000, 0, 0, 0 FROM person"
-            " WHERE deleted = 0 AND type = ?5 AND" OLDER
-            " ON CONFLICT(kind, id) DO UPDATE SET state = 0, on_kind = 0 WHERE state = 1",
+            AP_WORK_OPEN "4, id, ?4, 0, ?3, ?3 * 1000, 0, 0, 0 FROM person"
+                         " WHERE deleted = 0 AND type = ?5 AND" OLDER AP_WAITING_AGAIN,
             "iiiii", (int64_t)begin.epoch, begin.counter, ls_now_us() / 1000,
             (int64_t)AP_LANE_PEOPLE, (int64_t)type);
     return ap_exec(core->ledger, "UPDATE person" SWEPT " WHERE deleted = 0 AND type = ?3 AND" OLDER,

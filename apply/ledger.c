@@ -676,10 +676,8 @@ ap_work_record(struct ap_ledger *ledger, struct ap_key key, int64_t storage, int
     have = ap_work_get(ledger, key, &work);
     ap_latency_begin(ledger->latency, key, have && work.counted);
     if (!have) {
-        ap_exec(ledger,
-                "INSERT INTO work(kind, id, storage, state, ready_at, since_us, on_kind, on_id,"
-                " counted) VALUES(?, ?, ?, 0, ?, ?, 0, 0, 1)",
-                "iiiii", (int64_t)key.kind, key.id, storage, ready_at, source_us);
+        ap_exec(ledger, AP_WORK_ROW "VALUES(?, ?, ?, 0, ?, ?, 0, 0, 1)", "iiiii", (int64_t)key.kind,
+                key.id, storage, ready_at, source_us);
         return;
     }
     if (work.counted)
@@ -701,13 +699,12 @@ ap_work_record(struct ap_ledger *ledger, struct ap_key key, int64_t storage, int
 void
 ap_work_open(struct ap_ledger *ledger, struct ap_key key, int64_t storage, int64_t ready_at)
 {
-    ap_exec(
-        ledger,
-        "INSERT INTO work(kind, id, storage, state, ready_at, since_us, on_kind, on_id, counted)"
-        " VALUES(?, ?, ?, 0, ?, ?, 0, 0, 0) ON CONFLICT(kind, id) DO UPDATE SET state = 0,"
-        " ready_at = min(ready_at, excluded.ready_at), on_kind = 0, trouble = 0"
-        " WHERE state = 1",
-        "iiiii", (int64_t)key.kind, key.id, storage, ready_at, ready_at * 1000);
+    ap_exec(ledger,
+            AP_WORK_ROW
+            "VALUES(?, ?, ?, 0, ?, ?, 0, 0, 0) ON CONFLICT(kind, id) DO UPDATE SET state = 0,"
+            " ready_at = min(ready_at, excluded.ready_at), on_kind = 0, trouble = 0"
+            " WHERE state = 1",
+            "iiiii", (int64_t)key.kind, key.id, storage, ready_at, ready_at * 1000);
 }
 
 void

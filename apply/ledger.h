@@ -143,6 +143,17 @@ bool ap_work_get(struct ap_ledger *ledger, struct ap_key key, struct ap_work *re
  */
 void ap_work_record(struct ap_ledger *ledger, struct ap_key key, int64_t storage, int64_t source_us,
                     int64_t ready_at);
+/*
+ * Opens many at once without a record, in one statement: AP_WORK_OPEN "kind, id, storage, 0,
+ * ready_at (ms), since_us, 0, 0, 0 FROM ...", then what happens to those that are open already. A
+ * SELECT that ends without a WHERE needs " WHERE 1" before that (sqlite.org/lang_upsert.html, 2.2).
+ */
+#define AP_WORK_ROW                                                                                \
+    "INSERT INTO work(kind, id, storage, state, ready_at, since_us, on_kind, on_id, counted) "
+#define AP_WORK_OPEN AP_WORK_ROW "SELECT "
+#define AP_UNLESS_OPEN " ON CONFLICT(kind, id) DO NOTHING"
+#define AP_WAITING_AGAIN /* who waits for something or somebody waits no longer */                 \
+    " ON CONFLICT(kind, id) DO UPDATE SET state = 0, on_kind = 0, trouble = 0 WHERE state = 1"
 /* Opens it without a record: something around it has changed. */
 void ap_work_open(struct ap_ledger *ledger, struct ap_key key, int64_t storage, int64_t ready_at);
 void ap_work_save(struct ap_ledger *ledger, const struct ap_work *work);

@@ -562,10 +562,7 @@ ap_mirror_restore(struct ap_ledger *ledger, struct ls_str key, struct ls_str val
     return 0;
 }
 
-#define OPEN                                                                                       \
-    "INSERT INTO work(kind, id, storage, state, ready_at, since_us, on_kind, on_id, counted)"      \
-    " SELECT "
-#define NOT_OPEN " WHERE 1 ON CONFLICT(kind, id) DO NOTHING"
+#define NOT_OPEN " WHERE 1" AP_UNLESS_OPEN
 
 void
 ap_mirror_restored(struct ap_ledger *ledger)
@@ -578,8 +575,8 @@ ap_mirror_restored(struct ap_ledger *ledger)
             "i", now);
     /* calls on the tree are repeated as they were */
     ap_exec(ledger,
-            OPEN "kind, entity, storage, 2, ?1, ?1 * 1000, 0, 0, 0 FROM op WHERE 1"
-                 " ON CONFLICT(kind, id) DO UPDATE SET state = 2",
+            AP_WORK_OPEN "kind, entity, storage, 2, ?1, ?1 * 1000, 0, 0, 0 FROM op WHERE 1"
+                         " ON CONFLICT(kind, id) DO UPDATE SET state = 2",
             "i", now);
     /* until their records come nothing is known of them, but what is at the target */
     ap_exec(ledger, "UPDATE person SET deleted = 1 WHERE epoch IS NULL", NULL);
@@ -592,14 +589,14 @@ ap_mirror_caught_up(struct ap_ledger *ledger)
     int64_t now = ls_now_us() / 1000;
 
     ap_exec(ledger,
-            OPEN "2, id, storage, 0, ?1, ?1 * 1000, 0, 0, 0 FROM node WHERE leftover = 1"
-                 " ON CONFLICT(kind, id) DO NOTHING",
+            AP_WORK_OPEN
+            "2, id, storage, 0, ?1, ?1 * 1000, 0, 0, 0 FROM node WHERE leftover = 1" AP_UNLESS_OPEN,
             "i", now);
-    ap_exec(ledger, OPEN "6, id, ?2, 0, ?1, ?1 * 1000, 0, 0, 0 FROM grants" NOT_OPEN, "ii", now,
-            (int64_t)AP_LANE_SHARES);
-    ap_exec(ledger, OPEN "8, id, ?2, 0, ?1, ?1 * 1000, 0, 0, 0 FROM link" NOT_OPEN, "ii", now,
-            (int64_t)AP_LANE_SHARES);
-    ap_exec(ledger, OPEN "kind, id, ?2, 0, ?1, ?1 * 1000, 0, 0, 0 FROM exact" NOT_OPEN, "ii", now,
-            (int64_t)AP_LANE_SHARES);
+    ap_exec(ledger, AP_WORK_OPEN "6, id, ?2, 0, ?1, ?1 * 1000, 0, 0, 0 FROM grants" NOT_OPEN, "ii",
+            now, (int64_t)AP_LANE_SHARES);
+    ap_exec(ledger, AP_WORK_OPEN "8, id, ?2, 0, ?1, ?1 * 1000, 0, 0, 0 FROM link" NOT_OPEN, "ii",
+            now, (int64_t)AP_LANE_SHARES);
+    ap_exec(ledger, AP_WORK_OPEN "kind, id, ?2, 0, ?1, ?1 * 1000, 0, 0, 0 FROM exact" NOT_OPEN,
+            "ii", now, (int64_t)AP_LANE_SHARES);
     ap_exec(ledger, "DELETE FROM life", NULL);
 }

@@ -359,14 +359,12 @@ group_made(struct ap_core *core, const struct ap_job *job)
         return;
     group_gone(core, job->gid);
     ap_exec(core->ledger,
-            "INSERT INTO work(kind, id, storage, state, ready_at, since_us, on_kind, on_id,"
-            " counted) SELECT 4, id, ?2, 0, ?3, ?3 * 1000, 0, 0, 0 FROM person WHERE type = 2"
-            " AND gid = ?1 AND deleted = 0 ON CONFLICT(kind, id) DO NOTHING",
+            AP_WORK_OPEN "4, id, ?2, 0, ?3, ?3 * 1000, 0, 0, 0 FROM person WHERE type = 2"
+                         " AND gid = ?1 AND deleted = 0" AP_UNLESS_OPEN,
             "sii", job->gid, (int64_t)AP_LANE_PEOPLE, now);
     ap_exec(core->ledger,
-            "INSERT INTO work(kind, id, storage, state, ready_at, since_us, on_kind, on_id,"
-            " counted) SELECT 6, id, storage, 0, ?2, ?2 * 1000, 0, 0, 0 FROM grants WHERE type = 1"
-            " AND grantee = ?1 AND share_id <> '' ON CONFLICT(kind, id) DO NOTHING",
+            AP_WORK_OPEN "6, id, storage, 0, ?2, ?2 * 1000, 0, 0, 0 FROM grants WHERE type = 1"
+                         " AND grantee = ?1 AND share_id <> ''" AP_UNLESS_OPEN,
             "si", job->gid, now);
 }
 

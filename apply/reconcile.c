@@ -681,10 +681,9 @@ static void
 space_forget(struct ap_core *core, int64_t storage)
 {
     ap_exec(core->ledger,
-            "INSERT INTO work(kind, id, storage, state, ready_at, since_us, on_kind, on_id,"
-            " counted) SELECT 1, n.fileid, n.storage, 0, ?2, ?2 * 1000, 0, 0, 0 FROM node n"
-            " JOIN desired d ON d.fileid = n.fileid WHERE n.storage = ?1 AND n.leftover = 0"
-            " ON CONFLICT(kind, id) DO UPDATE SET state = 0, on_kind = 0 WHERE state = 1",
+            AP_WORK_OPEN "1, n.fileid, n.storage, 0, ?2, ?2 * 1000, 0, 0, 0 FROM node n"
+                         " JOIN desired d ON d.fileid = n.fileid WHERE n.storage = ?1 AND "
+                         "n.leftover = 0" AP_WAITING_AGAIN,
             "ii", storage, now_ms());
     ap_exec(core->ledger, "DELETE FROM reconcile WHERE storage = ? AND kind IN (1, 2)", "i",
             storage);

@@ -34,11 +34,10 @@ node_forget(struct ap_core *core, int64_t id)
     /* Whoever was below and is still wanted is looked at again. */
     ap_exec(core->ledger,
             "WITH RECURSIVE below(id) AS (SELECT ?1 UNION ALL SELECT n.id FROM node n"
-            " JOIN below b ON n.parent = b.id)"
-            " INSERT INTO work(kind, id, storage, state, ready_at, since_us, on_kind, on_id,"
-            " counted) SELECT 1, n.fileid, n.storage, 0, ?2, ?2 * 1000, 0, 0, 0 FROM below b"
+            " JOIN below b ON n.parent = b.id)" AP_WORK_OPEN
+            "1, n.fileid, n.storage, 0, ?2, ?2 * 1000, 0, 0, 0 FROM below b"
             " JOIN node n ON n.id = b.id JOIN desired d ON d.fileid = n.fileid"
-            " WHERE n.leftover = 0 AND d.deleted = 0 ON CONFLICT(kind, id) DO NOTHING",
+            " WHERE n.leftover = 0 AND d.deleted = 0" AP_UNLESS_OPEN,
             "ii", id, now_ms());
     ap_exec(core->ledger,
             "WITH RECURSIVE below(id) AS (SELECT ?1 UNION ALL SELECT n.id FROM node n"

@@ -125,15 +125,15 @@ ap_shares_make_exact(struct ap_core *core)
     if (!core->writer->exact)
         return;
     ap_exec(core->ledger,
-            "INSERT INTO work(kind, id, storage, state, ready_at, since_us, on_kind, on_id,"
-            " counted) SELECT 6, id, storage, 0, ?1, ?1 * 1000, 0, 0, 0 FROM grants AS g"
+            AP_WORK_OPEN
+            "6, id, storage, 0, ?1, ?1 * 1000, 0, 0, 0 FROM grants AS g"
             " WHERE share_id <> '' AND NOT EXISTS (SELECT 1 FROM exact WHERE kind = 6 AND"
-            " exact.id = g.id) ON CONFLICT(kind, id) DO NOTHING",
+            " exact.id = g.id)" AP_UNLESS_OPEN,
             "i", now);
     ap_exec(core->ledger,
-            "INSERT INTO work(kind, id, storage, state, ready_at, since_us, on_kind, on_id,"
-            " counted) SELECT 8, id, storage, 0, ?1, ?1 * 1000, 0, 0, 0 FROM link AS l"
+            AP_WORK_OPEN
+            "8, id, storage, 0, ?1, ?1 * 1000, 0, 0, 0 FROM link AS l"
             " WHERE link_id <> '' AND NOT EXISTS (SELECT 1 FROM exact WHERE kind = 8 AND"
-            " exact.id = l.id) ON CONFLICT(kind, id) DO NOTHING",
+            " exact.id = l.id)" AP_UNLESS_OPEN,
             "i", now);
 }

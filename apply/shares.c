@@ -133,16 +133,12 @@ ap_node_made(struct ap_core *core, int64_t fileid, int64_t storage)
     int64_t now = ls_now_us() / 1000;
 
     ap_exec(core->ledger,
-            "INSERT INTO work(kind, id, storage, state, ready_at, since_us, on_kind, on_id,"
-            " counted) SELECT 6, id, ?2, 0, ?3, ?3 * 1000, 0, 0, 0 FROM grants WHERE fileid = ?1"
-            " ON CONFLICT(kind, id) DO UPDATE SET state = 0, on_kind = 0"
-            " WHERE state = 1",
+            AP_WORK_OPEN
+            "6, id, ?2, 0, ?3, ?3 * 1000, 0, 0, 0 FROM grants WHERE fileid = ?1" AP_WAITING_AGAIN,
             "iii", fileid, storage, now);
     ap_exec(core->ledger,
-            "INSERT INTO work(kind, id, storage, state, ready_at, since_us, on_kind, on_id,"
-            " counted) SELECT 8, id, ?2, 0, ?3, ?3 * 1000, 0, 0, 0 FROM share WHERE fileid = ?1"
-            " AND type = 3 AND deleted = 0 ON CONFLICT(kind, id) DO UPDATE SET state = 0,"
-            " on_kind = 0 WHERE state = 1",
+            AP_WORK_OPEN "8, id, ?2, 0, ?3, ?3 * 1000, 0, 0, 0 FROM share WHERE fileid = ?1"
+                         " AND type = 3 AND deleted = 0" AP_WAITING_AGAIN,
             "iii", fileid, storage, now);
 }
 

@@ -32,12 +32,11 @@ sweep(struct ap_core *core, int64_t storage, int64_t partition, struct ls_seq be
                LS_S("option", "apply.sweep_max_percent, apply.sweep_max_items"));
         return;
     }
-    ap_exec(core->ledger,
-            "INSERT INTO work(kind, id, storage, state, ready_at, since_us, on_kind, on_id,"
-            " counted) SELECT 1, fileid, storage, 0, ?5, ?5 * 1000, 0, 0, 0 FROM desired WHERE" GONE
-            " ON CONFLICT(kind, id) DO UPDATE SET state = 0, on_kind = 0, trouble = 0"
-            " WHERE state = 1",
-            "iiiii", (int64_t)begin.epoch, begin.counter, storage, partition, ls_now_us() / 1000);
+    ap_exec(
+        core->ledger,
+        AP_WORK_OPEN
+        "1, fileid, storage, 0, ?5, ?5 * 1000, 0, 0, 0 FROM desired WHERE" GONE AP_WAITING_AGAIN,
+        "iiiii", (int64_t)begin.epoch, begin.counter, storage, partition, ls_now_us() / 1000);
     ap_exec(core->ledger,
             "UPDATE desired SET deleted = 1, moved_to = ?5, epoch = ?1, counter = ?2, part = 0"
             " WHERE" GONE,

@@ -48,19 +48,18 @@ ap_version_take(struct ap_core *core, const struct cs3_resource *r)
     if (r->folder && (r->class_hint == CS3_CLASS_VERSIONS || r->class_hint == CS3_CLASS_TRASH))
         ap_exec(l,
                 "WITH RECURSIVE below(fileid) AS (SELECT fileid FROM desired WHERE parent = ?1"
-                " UNION SELECT d.fileid FROM desired d JOIN below b ON d.parent = b.fileid)"
-                " INSERT INTO work(kind, id, storage, state, ready_at, since_us, on_kind, on_id,"
-                " counted) SELECT 1, d.fileid, d.storage, 0, ?2, ?2 * 1000, 0, 0, 0 FROM below b"
+                " UNION SELECT d.fileid FROM desired d JOIN below b ON d.parent = "
+                "b.fileid)" AP_WORK_OPEN
+                "1, d.fileid, d.storage, 0, ?2, ?2 * 1000, 0, 0, 0 FROM below b"
                 " JOIN version v ON v.fileid = b.fileid JOIN desired d ON d.fileid = b.fileid"
-                " WHERE 1 ON CONFLICT(kind, id) DO NOTHING",
+                " WHERE 1" AP_UNLESS_OPEN,
                 "ii", r->fileid, ls_now_us() / 1000);
     if (!r->folder)
         ap_exec(l,
-                "INSERT INTO work(kind, id, storage, state, ready_at, since_us, on_kind, on_id,"
-                " counted) SELECT 1, d.fileid, d.storage, 0, ?3, ?3 * 1000, 0, 0, 0 FROM desired d"
+                AP_WORK_OPEN
+                "1, d.fileid, d.storage, 0, ?3, ?3 * 1000, 0, 0, 0 FROM desired d"
                 " WHERE d.fileid IN (SELECT fileid FROM version WHERE of = ?1 UNION ALL"
-                " SELECT fileid FROM version WHERE of = 0 AND base = ?2)"
-                " ON CONFLICT(kind, id) DO NOTHING",
+                " SELECT fileid FROM version WHERE of = 0 AND base = ?2)" AP_UNLESS_OPEN,
                 "iti", r->fileid, &r->name, ls_now_us() / 1000);
 }
 
