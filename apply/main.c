@@ -224,11 +224,12 @@ ledger_anew(struct apply *a, struct ls_err *err)
 
 /* A Kafka that does not answer, or has no leader yet for a topic just made, is waited for. */
 static int
-mirror_enter(struct apply *a, struct ls_err *err)
+mirror_enter(struct apply *a, enum ap_if_lost if_lost, struct ls_err *err)
 {
     struct ls_backoff backoff = {.first_ms = 200, .max_ms = 5000};
 
-    while (ap_mirror_enter(a->config, a->ledger, tell_standby, a, &a->mirror, &a->todo, err) < 0) {
+    while (ap_mirror_enter(a->config, a->ledger, if_lost, tell_standby, a, &a->mirror, &a->todo,
+                           err) < 0) {
         if (err->kind != LS_ERR_RETRY || ls_run_stopping())
             return -1;
         ls_log_err(LS_WARN, "mirror-not-ready", err);
@@ -239,15 +240,35 @@ mirror_enter(struct apply *a, struct ls_err *err)
     return 0;
 }
 
+/* Without a mirror: is this the ledger that was worked with? */
+static int
+lost_check(struct apply *a, enum ap_if_lost if_lost, struct ls_err *err)
+{
+    struct ls_backoff backoff = {.first_ms = 200, .max_ms = 5000};
+    bool lost;
+
+    if (strcmp(a->writer->name, "null") == 0)
+        return 0;
+    while (ap_ledger_lost(a->config, a->ledger, false, if_lost, &lost, err) < 0) {
+        if (err->kind != LS_ERR_RETRY || ls_run_stopping())
+            return -1;
+        ls_log_err(LS_WARN, "kafka-not-ready", err);
+        ls_run_sleep_ms(ls_backoff_next_ms(&backoff));
+        memset(err, 0, sizeof(*err));
+    }
+    return 0;
+}
+
 /* Returns with a ledger and a core; -1 with *err. */
 static int
-take_office(struct apply *a, const struct ap_options *options, struct ls_err *err)
+take_office(struct apply *a, const struct ap_options *options, enum ap_if_lost if_lost,
+            struct ls_err *err)
 {
     a->todo = AP_MIRROR_GO_ON;
     if (!is_mirrored(a->config)) {
-        if (mirror_off(a, err) < 0)
+        if (lost_check(a, if_lost, err) < 0 || mirror_off(a, err) < 0)
             return -1;
-    } else if (mirror_enter(a, err) < 0) {
+    } else if (mirror_enter(a, if_lost, err) < 0) {
         return -1;
     }
     if (a->todo == AP_MIRROR_STOP)
@@ -335,7 +356,7 @@ start(struct apply *a, bool from_start, struct ls_err *err)
     if (topics_ensure(a, err) < 0 || ls_producer_new(a->config, NULL, &a->producer, err) < 0)
         return -1;
     a->status.producer = a->producer;
-    if (take_office(a, &options, err) < 0)
+    if (take_office(a, &options, from_start ? AP_LOST_FIRST_DAY : AP_LOST_REFUSE, err) < 0)
         return -1;
     if (a->todo == AP_MIRROR_STOP)
         return 0;
@@ -537,7 +558,7 @@ exit_status(const struct ls_err *err)
         {"sign-in", LS_EXIT_TARGET},     {"fenced", LS_EXIT_FENCED},
         {"offset-lost", LS_EXIT_PURGED}, {"standby", LS_EXIT_FENCED},
         {"topics", LS_EXIT_KAFKA},       {"kafka", LS_EXIT_KAFKA},
-        {"kafka-auth", LS_EXIT_KAFKA},
+        {"kafka-auth", LS_EXIT_KAFKA},   {"ledger-lost", LS_EXIT_PURGED},
     };
 
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)

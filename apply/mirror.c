@@ -291,10 +291,10 @@ topic_is_empty(const struct ls_config *config, bool *ret, struct ls_err *err)
 /* Of the ledger that is here, the last sign and the topic. */
 static int
 decide(struct ap_mirror *m, struct ap_ledger *ledger, const struct ap_owner *last,
-       enum ap_mirror_todo *ret, struct ls_err *err)
+       enum ap_if_lost if_lost, enum ap_mirror_todo *ret, struct ls_err *err)
 {
     char lineage[40], off[8], rebuilding[8];
-    bool filled = is_filled(ledger), empty, mine;
+    bool filled = is_filled(ledger), empty, mine, lost = false;
 
     meta_get(ledger, "lineage", lineage, sizeof(lineage));
     meta_get(ledger, "mirror-off", off, sizeof(off));
@@ -302,6 +302,9 @@ decide(struct ap_mirror *m, struct ap_ledger *ledger, const struct ap_owner *las
     if (ap_ledger_failed(ledger) || topic_is_empty(m->config, &empty, err) < 0)
         return ap_ledger_failed(ledger) ? ap_ledger_begin(ledger, err) : -1;
     m->empty = empty;
+    if (empty && ap_ledger_lost(m->config, ledger, last->there && last->changed > 0, if_lost, &lost,
+                                err) < 0)
+        return -1;
     mine = last->there && strcmp(last->lineage, lineage) == 0 && !rebuilding[0] &&
            ap_mirror_last(ledger) >= last->changed;
     if (mine)
@@ -351,9 +354,9 @@ stand_by(struct ap_mirror *m, const char *lineage, struct ap_owner *last, void (
 }
 
 int
-ap_mirror_enter(const struct ls_config *config, struct ap_ledger *ledger, void (*tell)(void *arg),
-                void *arg, struct ap_mirror **ret, enum ap_mirror_todo *ret_todo,
-                struct ls_err *err)
+ap_mirror_enter(const struct ls_config *config, struct ap_ledger *ledger, enum ap_if_lost if_lost,
+                void (*tell)(void *arg), void *arg, struct ap_mirror **ret,
+                enum ap_mirror_todo *ret_todo, struct ls_err *err)
 {
     struct ap_mirror *m = calloc(1, sizeof(*m));
     struct ap_owner seen, last;
@@ -390,7 +393,7 @@ ap_mirror_enter(const struct ls_config *config, struct ap_ledger *ledger, void (
         if (ap_owner_read(config, &last, err) < 0)
             goto fail;
     }
-    if (decide(m, ledger, &last, ret_todo, err) < 0)
+    if (decide(m, ledger, &last, if_lost, ret_todo, err) < 0)
         goto fail;
     if (pthread_create(&m->thread, NULL, run, m) != 0) {
         ls_fail(err, LS_ERR_FATAL, 0, "cannot start a thread");

@@ -22,12 +22,16 @@ enum ap_mirror_todo {
     AP_MIRROR_REBUILD, /* there is none, or an old one: make it anew */
 };
 
+/* What to do when ledger and mirror are both lost. To begin as on the first day is to make all that
+ * is at the target once more, and to leave what was to go. */
+enum ap_if_lost { AP_LOST_REFUSE, AP_LOST_FIRST_DAY };
+
 struct ap_mirror;
 /* `ledger` is open. -1: RETRY may be tried again. FATAL "standby": another one applies and
- * apply.standby is false; "mirror": neither ledger nor a whole mirror. */
+ * apply.standby is false; "mirror": neither ledger nor a whole mirror; "ledger-lost". */
 int ap_mirror_enter(const struct ls_config *config, struct ap_ledger *ledger,
-                    void (*tell)(void *arg), void *arg, struct ap_mirror **ret,
-                    enum ap_mirror_todo *ret_todo, struct ls_err *err);
+                    enum ap_if_lost if_lost, void (*tell)(void *arg), void *arg,
+                    struct ap_mirror **ret, enum ap_mirror_todo *ret_todo, struct ls_err *err);
 /* Prepares the ledger (in its own transaction) and begins. `wake` is called from the thread when
  * something got through. */
 int ap_mirror_follow(struct ap_mirror *mirror, struct ap_ledger *ledger, enum ap_mirror_todo todo,
@@ -46,6 +50,13 @@ void ap_mirror_leave(struct ap_mirror *mirror, bool in_order);
 int ap_rebuild_rows(const struct ls_config *config, struct ap_ledger *ledger, struct ls_err *err);
 int ap_rebuild_records(const struct ls_config *config, struct ap_core *core,
                        const char *const *topics, size_t n, struct ls_err *err);
+/* Nothing was ever taken into it. */
+bool ap_ledger_is_new(struct ap_ledger *ledger);
+/* True: it is new, has no mirror, and an apply of this prefix has worked before: by its signs of
+ * life, or its group's offsets, which Kafka keeps for a week (offsets.retention.minutes) after the
+ * last one stopped. FATAL "ledger-lost": so, and nobody has said what to do. */
+int ap_ledger_lost(const struct ls_config *config, struct ap_ledger *ledger, bool signs,
+                   enum ap_if_lost what, bool *ret, struct ls_err *err);
 /* The file of a ledger that is of no use any more is put aside. */
 int ap_ledger_put_aside(const char *path, struct ls_err *err);
 

@@ -14,6 +14,7 @@
 #include "common/run.h"
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -72,6 +73,64 @@ each_row(void *arg, const struct ls_message *message, struct ls_err *err)
     }
     return piece(r, err);
 }
+
+/* ---- lost? */
+
+bool
+ap_ledger_is_new(struct ap_ledger *ledger)
+{
+    return ap_number(ledger, 0,
+                     "SELECT 1 FROM offset UNION ALL SELECT 1 FROM meta WHERE key = 'lineage'"
+                     " LIMIT 1",
+                     NULL) == 0;
+}
+
+/* Has an apply of this prefix ever taken in a record? */
+static int
+worked_before(const struct ls_config *config, bool *ret, struct ls_err *err)
+{
+    static const char *const topics[] = {"cs3.person", "cs3.space", "cs3.share"};
+    int32_t partitions = (int32_t)ls_config_int(config, "lockstep", "partitions");
+    struct ls_partition *parts = calloc((size_t)partitions + 3, sizeof(*parts));
+    char group[256];
+    int r;
+
+    *ret = false;
+    if (!parts)
+        return ls_fail(err, LS_ERR_FATAL, ENOMEM, "out of memory");
+    for (int i = 0; i < 3; i++)
+        parts[i].topic = ls_config_topic(config, topics[i]);
+    for (int32_t p = 0; p < partitions; p++)
+        parts[3 + p] = (struct ls_partition){ls_config_topic(config, "cs3.resource"), p, 0};
+    snprintf(group, sizeof(group), "%s-apply", ls_config_str(config, "lockstep", "prefix"));
+    r = ls_group_offsets(config, group, parts, (size_t)partitions + 3, err);
+    for (int32_t i = 0; r == 0 && i < partitions + 3; i++)
+        *ret = *ret || parts[i].offset > 0;
+    free(parts);
+    return r;
+}
+
+int
+ap_ledger_lost(const struct ls_config *config, struct ap_ledger *ledger, bool signs,
+               enum ap_if_lost what, bool *ret, struct ls_err *err)
+{
+    bool before = signs;
+
+    *ret = false;
+    if (what == AP_LOST_FIRST_DAY || !ap_ledger_is_new(ledger))
+        return 0;
+    if (!before && worked_before(config, &before, err) < 0)
+        return -1;
+    *ret = before;
+    if (!before)
+        return 0;
+    return ls_fail_cause(err, LS_ERR_FATAL, 0, "ledger-lost",
+                         "the ledger %s is empty, and so is its mirror, but apply has worked"
+                         " before: bring the ledger back (docs/runbooks/ledger-lost.md)",
+                         ls_config_str(config, "apply", "ledger"));
+}
+
+/* ---- from the mirror */
 
 int
 ap_rebuild_rows(const struct ls_config *config, struct ap_ledger *ledger, struct ls_err *err)

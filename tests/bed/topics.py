@@ -10,7 +10,7 @@ import time
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from .process import BedError
+from .process import BedError, wait_until
 
 
 def _consumer(bootstrap, reset="latest"):
@@ -59,6 +59,14 @@ def read(bootstrap, topic, seconds=30):
         consumer.close()
     out.sort(key=lambda record: record["partition"])  # stable
     return out
+
+
+def delete(bootstrap, *topics):
+    """Topics that somebody deleted; returns when they are not there any more."""
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    for done in admin.delete_topics(list(topics), operation_timeout=30).values():
+        done.result(30)
+    wait_until(lambda: not set(topics) & names(bootstrap).keys(), 30, "topics to be gone")
 
 
 def last(bootstrap, topic, key):
