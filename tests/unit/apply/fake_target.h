@@ -1073,7 +1073,7 @@ static const struct ap_writer_ops fake_ops = {
     .link_remove = fake_share_remove,
 };
 
-static void
+static inline void
 fake_init(struct fake_target *f)
 {
     memset(f, 0, sizeof(*f));
@@ -1086,7 +1086,7 @@ fake_init(struct fake_target *f)
         abort();
 }
 
-static void
+static inline void
 fake_free(struct fake_target *f)
 {
     free(f->nodes);

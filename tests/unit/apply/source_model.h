@@ -102,7 +102,7 @@ model_content(struct model *m, struct model_row *row)
     snprintf(row->etag, sizeof(row->etag), "e%llx", (unsigned long long)m->clock);
 }
 
-static void
+static inline void
 model_init(struct model *m)
 {
     memset(m, 0, sizeof(*m));
@@ -127,7 +127,7 @@ model_init(struct model *m)
     }
 }
 
-static void
+static inline void
 model_free(struct model *m)
 {
     free(m->rows);
@@ -290,7 +290,7 @@ model_swap(struct model *m, struct model_row *a, struct model_row *b)
 }
 
 /* One action of a user. */
-static void
+static inline void
 model_act(struct model *m)
 {
     struct model_row *row, *to;
@@ -359,7 +359,7 @@ model_act(struct model *m)
 }
 
 /* The content at a path below a home, or NULL. */
-static const char *
+static inline const char *
 model_content_at(void *arg, const char *owner, const char *relative)
 {
     struct model *m = arg;

@@ -12,6 +12,7 @@
 #include "apply/core.h"
 #include "common/run.h"
 #include "fake_target.h"
+#include "steps.h"
 #include <unistd.h>
 
 struct world {
@@ -36,25 +37,6 @@ static const struct ap_options options = {
 static const struct ap_origin people = {.topic = "cs3.person"}, notes = {.topic = "cs3.annotation"},
                               spaces = {.topic = "cs3.space"}, files = {.topic = "cs3.resource"};
 
-static void
-begin(struct world *w)
-{
-    struct ls_err err = {0};
-
-    assert_int_equal(ap_ledger_begin(w->ledger, &err), 0);
-}
-
-static void
-commit(struct world *w)
-{
-    struct ls_err err = {0};
-    int r = ap_ledger_commit(w->ledger, &err);
-
-    if (r < 0)
-        print_error("%s\n", err.msg);
-    assert_int_equal(r, 0);
-}
-
 static int
 setup(void **state)
 {
@@ -68,7 +50,7 @@ setup(void **state)
     if (ap_ledger_open(w->path, &w->ledger, &err) < 0 ||
         ap_core_new(w->ledger, &w->target.writer, NULL, &options, &w->core, &err) < 0)
         return -1;
-    begin(w);
+    ledger_begin(w->ledger);
     *state = w;
     return 0;
 }
@@ -80,7 +62,7 @@ teardown(void **state)
     struct world *w = *state;
     char name[160];
 
-    commit(w);
+    ledger_commit(w->ledger);
     ap_core_free(w->core);
     ap_ledger_close(w->ledger);
     for (int i = 0; i < 4; i++) {
@@ -101,13 +83,13 @@ run(struct world *w)
     for (int round = 0; round < 50; round++) {
         ap_settle(w->core);
         ap_plan(w->core);
-        commit(w);
+        ledger_commit(w->ledger);
         ap_send(w->core);
         while ((job = ap_job_next(w->core)) != NULL) {
             ap_job_run(&w->target.writer, job);
             ap_job_back(w->core, job);
         }
-        begin(w);
+        ledger_begin(w->ledger);
     }
 }
 

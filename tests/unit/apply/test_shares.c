@@ -13,6 +13,7 @@
 #include "apply/core.h"
 #include "common/run.h"
 #include "fake_target.h"
+#include "steps.h"
 #include <unistd.h>
 
 struct world {
@@ -38,29 +39,15 @@ static const struct ap_options options = {
 #define FILE_ID 101 /* a folder "a" of u1 */
 
 static void
-begin(struct world *w)
-{
-    struct ls_err err = {0};
-    assert_int_equal(ap_ledger_begin(w->ledger, &err), 0);
-}
-
-static void
-commit(struct world *w)
-{
-    struct ls_err err = {0};
-    assert_int_equal(ap_ledger_commit(w->ledger, &err), 0);
-}
-
-static void
 open_world(struct world *w)
 {
     struct ls_err err = {0};
 
     assert_int_equal(ap_ledger_open(w->path, &w->ledger, &err), 0);
     assert_int_equal(ap_core_new(w->ledger, &w->target.writer, NULL, &options, &w->core, &err), 0);
-    begin(w);
+    ledger_begin(w->ledger);
     ap_recover(w->core);
-    commit(w);
+    ledger_commit(w->ledger);
 }
 
 static void
@@ -86,10 +73,10 @@ run_some(struct world *w, int most)
 static void
 round_once(struct world *w)
 {
-    begin(w);
+    ledger_begin(w->ledger);
     ap_settle(w->core);
     ap_plan(w->core);
-    commit(w);
+    ledger_commit(w->ledger);
     ap_send(w->core);
 }
 
@@ -133,9 +120,9 @@ give_person(struct world *w, enum cs3_person_type type, const char *uid, const c
                            .gid = ls_str_of(gid),
                            .display_name = ls_str_of(name),
                            .enabled = true};
-    begin(w);
+    ledger_begin(w->ledger);
     ap_take_person(w->core, &at, &p);
-    commit(w);
+    ledger_commit(w->ledger);
 }
 
 /* An account: enabled or not, with a quota or without a word of one. */
@@ -150,9 +137,9 @@ give_account(struct world *w, const char *uid, bool enabled, int64_t quota)
                            .quota_kind = quota > 0 ? CS3_QUOTA_BYTES : CS3_QUOTA_UNSET,
                            .quota_bytes = quota,
                            .enabled = enabled};
-    begin(w);
+    ledger_begin(w->ledger);
     ap_take_person(w->core, &at, &p);
-    commit(w);
+    ledger_commit(w->ledger);
 }
 
 static void
@@ -169,9 +156,9 @@ give_node(struct world *w, int64_t storage, int64_t fileid, int64_t parent, cons
                              .size = -1,
                              .moved_from = LS_NO_STORAGE,
                              .moved_to = LS_NO_STORAGE};
-    begin(w);
+    ledger_begin(w->ledger);
     ap_take_resource(w->core, &at, &r);
-    commit(w);
+    ledger_commit(w->ledger);
 }
 
 static void
@@ -192,9 +179,9 @@ give_share(struct world *w, int64_t id, enum cs3_share_type type, int64_t parent
                           .stime = id,
                           .state = state,
                           .mount_point = LS_STR("/a")};
-    begin(w);
+    ledger_begin(w->ledger);
     ap_take_share(w->core, &at, &s);
-    commit(w);
+    ledger_commit(w->ledger);
 }
 
 static void
@@ -216,9 +203,9 @@ start_world(struct world *w, bool exact)
                                   .storage = s,
                                   .type = CS3_SPACE_PERSONAL,
                                   .owner = ls_str_of(owner)};
-        begin(w);
+        ledger_begin(w->ledger);
         ap_take_space(w->core, &at, &space);
-        commit(w);
+        ledger_commit(w->ledger);
         give_account(w, owner, true, 0);
         give_node(w, s, 10 * s, -1, "");
         give_node(w, s, 10 * s + 1, 10 * s, "files");
@@ -708,9 +695,9 @@ give_mark(struct world *w, enum cs3_kind kind, struct ls_seq from)
     static const struct ap_origin at = {.topic = "cs3.share"};
     struct cs3_head head = {.kind = kind, .seq = {1, ++w->seq, 0}, .begin = from};
 
-    begin(w);
+    ledger_begin(w->ledger);
     assert_true(ap_take_mark(w->core, &at, &head, 0));
-    commit(w);
+    ledger_commit(w->ledger);
 }
 
 static void
@@ -731,9 +718,9 @@ a_link_that_is_swept_leaves_no_secrets(void **state)
                           .has_password = true,
                           .token = LS_STR("token"),
                           .password_hash = LS_STR("hash")};
-    begin(&w);
+    ledger_begin(w.ledger);
     ap_take_share(w.core, &at, &s);
-    commit(&w);
+    ledger_commit(w.ledger);
     assert_int_equal(ap_number(w.ledger, -1, "SELECT count(*) FROM secret", NULL), 1);
     for (int i = 0; i < 2; i++) { /* the first may be the first of all */
         struct ls_seq from = {1, w.seq + 1, 0};

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 // clang-format on
 #include "fake_target.h"
+#include "steps.h"
 
 #include "apply/core.h"
 #include "apply/mirror_rows.h"
@@ -55,25 +56,6 @@ content(void *arg, const char *owner, const char *relative)
 }
 
 static void
-begin(struct world *w)
-{
-    struct ls_err err = {0};
-
-    assert_int_equal(ap_ledger_begin(w->ledger, &err), 0);
-}
-
-static void
-commit(struct world *w)
-{
-    struct ls_err err = {0};
-    int r = ap_ledger_commit(w->ledger, &err);
-
-    if (r < 0)
-        print_error("%s\n", err.msg);
-    assert_int_equal(r, 0);
-}
-
-static void
 open_world(struct world *w)
 {
     struct ls_err err = {0};
@@ -81,7 +63,7 @@ open_world(struct world *w)
     assert_int_equal(ap_ledger_open(w->path, &w->ledger, &err), 0);
     assert_int_equal(ap_core_new(w->ledger, &w->target.writer, NULL, &w->options, &w->core, &err),
                      0);
-    begin(w);
+    ledger_begin(w->ledger);
     ap_recover(w->core);
 }
 
@@ -233,7 +215,7 @@ teardown(void **state)
     struct world *w = *state;
     char name[160];
 
-    commit(w);
+    ledger_commit(w->ledger);
     close_world(w);
     for (int i = 0; i < 4; i++) {
         snprintf(name, sizeof(name), "%s%s", w->path, ends[i]);
@@ -260,14 +242,14 @@ round_once(struct world *w, int calls)
 
     ap_settle(w->core);
     ap_plan(w->core);
-    commit(w);
+    ledger_commit(w->ledger);
     ap_send(w->core);
     while (n < calls && (job = ap_job_next(w->core)) != NULL) {
         ap_job_run(&w->target.writer, job);
         ap_job_back(w->core, job);
         n++;
     }
-    begin(w);
+    ledger_begin(w->ledger);
     return n;
 }
 
@@ -785,7 +767,7 @@ random_life_with_kills_keeps_every_version_once(void **state)
             give_version(w, next++, VERSIONS, name, late, late_c, 0);
         late = 0;
         if (random() % 8 == 0) { /* killed: what was out may have happened */
-            commit(w);
+            ledger_commit(w->ledger);
             close_world(w);
             open_world(w);
         }

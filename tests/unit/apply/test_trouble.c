@@ -1,0 +1,439 @@
+/*
+ * Refusals and trouble of one node, one space or one person: who waits, who does not, what is kept
+ * until something else is there, and what becomes a dead letter.
+ */
+// clang-format off
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+// clang-format on
+#include "world.h"
+
+static int64_t no_room_storage; /* puts into the space of this storage's owner answer "quota" */
+static const char *bad_owner;   /* ... of this one "no-user" */
+
+static int
+put_with_trouble(struct ap_writer *w, const struct ap_space *space, const char *node_id,
+                 const char *parent_id, const char *name, const struct ap_blob_want *blob,
+                 int64_t mtime, uint32_t mtime_ns, const struct ap_expect *expect, bool doubtful,
+                 struct ap_node *ret, struct ls_err *err)
+{
+    if (no_room_storage != 0 && atoi(space->owner + 1) == no_room_storage)
+        return ls_fail_cause(err, LS_ERR_RETRY, 507, "quota", "full");
+    if (bad_owner && strcmp(space->owner, bad_owner) == 0)
+        return ls_fail_cause(err, LS_ERR_RETRY, 0, "no-user", "nobody of that name");
+    return fake_put_file(w, space, node_id, parent_id, name, blob, mtime, mtime_ns, expect,
+                         doubtful, ret, err);
+}
+
+static struct ap_writer_ops ops_with_trouble;
+
+static void
+trouble_on(struct world *w)
+{
+    ops_with_trouble = *w->target.writer.ops;
+    ops_with_trouble.put_file = put_with_trouble;
+    w->target.writer.ops = &ops_with_trouble;
+}
+
+static void
+the_old_copy_goes_only_when_the_new_one_is_there(void **state)
+{
+    static struct world w;
+    struct model_row *a, *b, *folder;
+
+    (void)state;
+    start_world(&w);
+    trouble_on(&w);
+    a = add_file(&w, 1, w.model.files[1], "a");
+    folder = model_add(&w.model, 1, w.model.files[1], "d", true);
+    model_changed(&w.model, folder);
+    b = add_file(&w, 1, folder->fileid, "b");
+    finish(&w, 0);
+    no_room_storage = 2;
+    model_move(&w.model, a, 2, w.model.files[2], "a");
+    model_move(&w.model, folder, 2, w.model.files[2], "d");
+    rounds(&w, 60);
+    assert_int_equal(w.target.trashes + w.target.purges, 0);
+    model_move(&w.model, b, 2, w.model.files[2], "c"); /* out of what is left over */
+    rounds(&w, 60);
+    assert_int_equal(w.target.trashes + w.target.purges, 0);
+    model_move(&w.model, a, 1, w.model.files[1], "a"); /* and back again */
+    no_room_storage = 0;
+    finish(&w, 0);
+    assert_equal_trees(&w);
+    stop_world(&w);
+}
+
+static const char *refused_name; /* moves to this name are refused for good */
+
+static int
+move_refused(struct ap_writer *w, const struct ap_space *space, const char *node_id,
+             const char *parent_id, const char *name, const struct ap_expect *expect, bool doubtful,
+             struct ls_err *err)
+{
+    if (refused_name && strcmp(name, refused_name) == 0)
+        return ls_fail_cause(err, LS_ERR_POISON, 400, "refused", "no such name");
+    return fake_move(w, space, node_id, parent_id, name, expect, doubtful, err);
+}
+
+static void
+a_name_held_by_a_dead_letter_is_given_to_who_shall_have_it(void **state)
+{
+    static struct world w;
+    struct model_row *a;
+
+    (void)state;
+    start_world(&w);
+    trouble_on(&w);
+    ops_with_trouble.move = move_refused;
+    refused_name = "bad";
+    a = add_file(&w, 1, w.model.files[1], "a");
+    finish(&w, 0);
+    model_move(&w.model, a, 1, w.model.files[1], "bad");
+    finish(&w, 0);
+    assert_true(ap_is_dead(w.ledger, (struct ap_key){AP_NODE, a->fileid}));
+    add_file(&w, 1, w.model.files[1], "a");
+    finish(&w, 0);
+    assert_int_equal(target_has(&w, "a"), 1);
+    assert_true(ap_is_dead(w.ledger, (struct ap_key){AP_NODE, a->fileid}));
+    refused_name = NULL;
+    model_changed(&w.model, a);
+    finish(&w, 0);
+    assert_equal_trees(&w);
+    stop_world(&w);
+}
+
+static void
+calls_that_are_made_again_are_counted_by_cause(void **state)
+{
+    static struct world w;
+    int64_t busy = 0, others = 0;
+    char name[16];
+
+    (void)state;
+    srandom(7);
+    start_world(&w);
+    w.target.busy = 300;
+    for (int i = 0; i < 30; i++) {
+        snprintf(name, sizeof(name), "f%d", i);
+        add_file(&w, 1, w.model.files[1], name);
+    }
+    finish(&w, 0);
+    for (size_t i = 0; i < AP_RETRY_CAUSES; i++) {
+        if (strcmp(w.core->retries[i].cause, "busy") == 0)
+            busy += w.core->retries[i].n;
+        else
+            others += w.core->retries[i].n;
+    }
+    assert_true(busy > 0);
+    assert_int_equal(others, 0);
+    assert_true(w.core->content_bytes > 0);
+    assert_true(ap_ledger_bytes(w.ledger) > 0);
+    stop_world(&w);
+}
+
+static void
+one_who_cannot_sign_in_holds_up_nobody_else(void **state)
+{
+    static struct world w;
+    char name[16];
+
+    (void)state;
+    start_world(&w);
+    trouble_on(&w);
+    finish(&w, 0);
+    bad_owner = "u1";
+    for (int i = 0; i < 30; i++) {
+        snprintf(name, sizeof(name), "f%d", i);
+        add_file(&w, 1, w.model.files[1], name);
+    }
+    rounds(&w, 20);
+    add_file(&w, 2, w.model.files[2], "hers");
+    rounds(&w, 40);
+    assert_int_equal(w.target.puts, 1);
+    assert_false(w.core->paused);
+    bad_owner = NULL;
+    finish(&w, 0);
+    assert_equal_trees(&w);
+    stop_world(&w);
+}
+
+static void
+a_first_copy_goes_on_when_the_last_trash_item_is_parked(void **state)
+{
+    static struct world w;
+    struct model_row *twin, *other;
+
+    (void)state;
+    start_world(&w);
+    twin = model_add(&w.model, 1, w.model.trash[1], "t.d1700000000", false);
+    model_content(&w.model, twin);
+    model_changed(&w.model, twin);
+    other = model_add(&w.model, 1, w.model.trash[1], "t.d1700000000", false);
+    memcpy(other->sha1, twin->sha1, sizeof(other->sha1)); /* one path, one content */
+    model_changed(&w.model, other);
+    add_file(&w, 1, w.model.files[1], "live");
+    rounds(&w, 200);
+    assert_int_equal(w.target.puts, 2);
+    assert_int_equal(ap_number(w.ledger, 0, "SELECT count(*) FROM work WHERE kind = 1", NULL), 1);
+    stop_world(&w);
+}
+
+static void
+rows_of_a_deleted_storage_without_a_space_cost_nothing_while_they_wait(void **state)
+{
+    static struct world w;
+    struct cs3_space gone = {
+        .head = {.kind = CS3_DELETE}, .storage = 9, .type = CS3_SPACE_PERSONAL};
+    int busy = 0;
+
+    (void)state;
+    start_world(&w);
+    ledger_begin(w.ledger);
+    give_space(&w, 9, "u1");
+    gone.head.seq = (struct ls_seq){1, ++w.seq, 0};
+    ap_take_space(w.core, &space_origin, &gone);
+    ledger_commit(w.ledger);
+    ap_exec(w.ledger, "UPDATE space SET ready = 0, deleted = 1 WHERE storage = 1", NULL);
+    add_file(&w, 1, w.model.files[1], "a");
+    rounds(&w, 50);
+    for (int i = 0; i < 50; i++) {
+        busy += ap_idle_ms(w.core, 50) == 0;
+        rounds(&w, 1);
+    }
+    assert_int_equal(busy, 0);
+    stop_world(&w);
+}
+
+static void
+half_a_move_is_a_dead_letter_once_every_partition_was_read_past_it_and_the_copy_stays(void **state)
+{
+    static struct world w;
+    struct model_row *a;
+    struct ap_origin at = {.topic = "cs3.resource"};
+    struct cs3_head beat = {.kind = CS3_HEARTBEAT};
+    struct cs3_resource half = {.head = {.kind = CS3_DELETE, .source_ts_us = 1000000},
+                                .what = CS3_NODE,
+                                .storage = 1,
+                                .moved_to = 2,
+                                .moved_from = LS_NO_STORAGE};
+
+    (void)state;
+    start_world(&w);
+    a = add_file(&w, 1, w.model.files[1], "a");
+    finish(&w, 0);
+    half.fileid = a->fileid;
+    half.head.seq = (struct ls_seq){1, ++w.model.counter, 0};
+    a->deleted = true;
+    ledger_begin(w.ledger);
+    ap_take_resource(w.core, &at, &half);
+    ledger_commit(w.ledger);
+    beat.source_ts_us = 5000000;
+    for (at.partition = 0; at.partition < MODEL_PARTITIONS; at.partition++) {
+        ap_exec(w.ledger, "INSERT OR IGNORE INTO offset VALUES('cs3.resource', ?, 1, 0)", "i",
+                (int64_t)at.partition);
+    }
+    for (at.partition = 0; at.partition < MODEL_PARTITIONS; at.partition++) {
+        rounds(&w, 5);
+        assert_int_equal(w.target.trashes, 0);
+        ledger_begin(w.ledger);
+        assert_true(ap_take_mark(w.core, &at, &beat, 0));
+        ledger_commit(w.ledger);
+        w.core->half_moves_at = 0;
+    }
+    finish(&w, 0);
+    assert_int_equal(w.target.trashes + w.target.purges, 0); /* the only copy stays */
+    assert_int_equal(
+        ap_number(w.ledger, 0, "SELECT count(*) FROM dead WHERE cause = 'half-move'", NULL), 1);
+    stop_world(&w);
+}
+
+static void
+encrypted_content_is_a_dead_letter_and_a_newer_row_takes_it_back(void **state)
+{
+    static struct world w;
+    struct ap_key key;
+
+    (void)state;
+    start_world(&w);
+    key = (struct ap_key){AP_NODE, add_file(&w, 1, w.model.files[1], "a")->fileid};
+    ledger_begin(w.ledger);
+    while (give_next(&w, 1) || give_next(&w, 0))
+        ;
+    ap_exec(w.ledger, "UPDATE desired SET encrypted = 1 WHERE fileid = ?", "i", key.id);
+    ledger_commit(w.ledger);
+    finish(&w, 0);
+    assert_int_equal(w.target.puts, 0);
+    assert_true(ap_is_dead(w.ledger, key));
+    assert_int_equal(ap_number(w.ledger, 0,
+                               "SELECT count(*) FROM letter WHERE message LIKE '%has encrypted%'",
+                               NULL),
+                     1);
+    /* one that stands for no record, as after a look from aside, must not stay either */
+    ap_exec(w.ledger, "UPDATE dead SET counted = 0", NULL);
+    ap_count(w.ledger, "superseded", 1);
+    model_changed(&w.model, model_row(&w.model, key.id));
+    finish(&w, 0);
+    assert_false(ap_is_dead(w.ledger, key));
+    assert_equal_trees(&w);
+    stop_world(&w);
+}
+
+static void
+a_storage_whose_space_is_taken_is_a_dead_letter(void **state)
+{
+    static struct world w;
+
+    (void)state;
+    start_world(&w);
+    finish(&w, 0);
+    ledger_begin(w.ledger);
+    give_space(&w, 9, "u1"); /* object::user:u1 beside home::u1 */
+    ledger_commit(w.ledger);
+    finish(&w, 0);
+    assert_int_equal(
+        ap_number(w.ledger, 0, "SELECT count(*) FROM dead WHERE cause = 'space-taken'", NULL), 1);
+    assert_int_equal(ap_number(w.ledger, 0, "SELECT ready FROM space WHERE storage = 9", NULL), 0);
+    stop_world(&w);
+}
+
+static int folders_busy, folders_gone;
+
+static int
+make_folder_with_trouble(struct ap_writer *w, const struct ap_space *space, const char *parent_id,
+                         const char *name, const struct ap_expect *expect, bool doubtful,
+                         struct ap_node *ret, struct ls_err *err)
+{
+    if (folders_busy > 0 && folders_busy-- > 0)
+        return ls_fail_cause(err, LS_ERR_RETRY, 0, "busy", "locked");
+    if (folders_gone > 0 && folders_gone-- > 0)
+        return ls_fail_cause(err, LS_ERR_RETRY, 0, "parent-gone", "no parent for a moment");
+    return fake_make_folder(w, space, parent_id, name, expect, doubtful, ret, err);
+}
+
+static void
+a_parent_is_forgotten_after_three_answers_of_that_kind_only(void **state)
+{
+    static struct world w;
+    struct model_row *folder;
+
+    (void)state;
+    start_world(&w);
+    trouble_on(&w);
+    ops_with_trouble.make_folder = make_folder_with_trouble;
+    folder = model_add(&w.model, 1, w.model.files[1], "d", true);
+    model_changed(&w.model, folder);
+    finish(&w, 0);
+    folders_busy = 6;
+    folders_gone = 2;
+    model_changed(&w.model, model_add(&w.model, 1, folder->fileid, "e", true));
+    finish(&w, 0);
+    assert_int_equal(folders_busy + folders_gone, 0);
+    assert_int_equal(w.target.makes, 2); /* the parent was not made anew */
+    assert_int_equal(w.core->lost, 0);
+    assert_equal_trees(&w);
+    folders_gone = 3;
+    model_changed(&w.model, model_add(&w.model, 1, folder->fileid, "f", true));
+    for (int n = 0; n < 100000 && w.core->lost == 0; n++) {
+        round_once(&w, 50);
+        run_some(&w, 1000);
+    }
+    assert_int_equal(w.core->lost, 1);
+    stop_world(&w);
+}
+
+static int
+make_folder_where_a_file_is(struct ap_writer *w, const struct ap_space *space,
+                            const char *parent_id, const char *name, const struct ap_expect *expect,
+                            bool doubtful, struct ap_node *ret, struct ls_err *err)
+{
+    if (folders_busy == 0)
+        return fake_make_folder(w, space, parent_id, name, expect, doubtful, ret, err);
+    folders_busy--;
+    snprintf(ret->id, sizeof(ret->id), "somebody's-file");
+    return ls_fail_cause(err, LS_ERR_RETRY, 0, "taken", "a file has that name");
+}
+
+static void
+a_file_at_the_target_is_never_taken_for_the_folder_of_that_name(void **state)
+{
+    static struct world w;
+    struct model_row *folder;
+
+    (void)state;
+    start_world(&w);
+    trouble_on(&w);
+    ops_with_trouble.make_folder = make_folder_where_a_file_is;
+    folders_busy = 1;
+    folder = model_add(&w.model, 1, w.model.files[1], "d", true);
+    model_changed(&w.model, folder);
+    finish(&w, 0);
+    assert_int_equal(folders_busy, 0);
+    assert_int_equal(w.target.makes, 1);
+    assert_equal_trees(&w);
+    stop_world(&w);
+}
+
+static int
+make_folder_then_nobody(struct ap_writer *w, const struct ap_space *space, const char *parent_id,
+                        const char *name, const struct ap_expect *expect, bool doubtful,
+                        struct ap_node *ret, struct ls_err *err)
+{
+    if (folders_busy == 0)
+        return fake_make_folder(w, space, parent_id, name, expect, doubtful, ret, err);
+    if (folders_busy-- < 40)
+        return ls_fail_cause(err, LS_ERR_RETRY, 0, "no-user", "nobody of that name");
+    if (fake_make_folder(w, space, parent_id, name, expect, doubtful, ret, err) < 0)
+        return -1;
+    return ls_fail_cause(err, LS_ERR_RETRY, 0, "timeout", "the answer was lost");
+}
+
+static void
+what_was_made_is_not_forgotten_while_its_owner_cannot_sign_in(void **state)
+{
+    static struct world w;
+    struct model_row *folder;
+
+    (void)state;
+    start_world(&w);
+    trouble_on(&w);
+    ops_with_trouble.make_folder = make_folder_then_nobody;
+    finish(&w, 0);
+    folders_busy = 40;
+    folder = model_add(&w.model, 1, w.model.files[1], "d", true);
+    model_changed(&w.model, folder);
+    while (folders_busy > 30)
+        rounds(&w, 1);
+    assert_int_equal(
+        ap_number(w.ledger, 0, "SELECT trouble FROM work WHERE cause = 'no-user'", NULL), 1);
+    model_purge(&w.model, folder);
+    finish(&w, 0);
+    assert_int_equal(w.target.makes, 1);
+    assert_equal_trees(&w);
+    stop_world(&w);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_old_copy_goes_only_when_the_new_one_is_there),
+        cmocka_unit_test(a_name_held_by_a_dead_letter_is_given_to_who_shall_have_it),
+        cmocka_unit_test(calls_that_are_made_again_are_counted_by_cause),
+        cmocka_unit_test(one_who_cannot_sign_in_holds_up_nobody_else),
+        cmocka_unit_test(a_first_copy_goes_on_when_the_last_trash_item_is_parked),
+        cmocka_unit_test(rows_of_a_deleted_storage_without_a_space_cost_nothing_while_they_wait),
+        cmocka_unit_test(
+            half_a_move_is_a_dead_letter_once_every_partition_was_read_past_it_and_the_copy_stays),
+        cmocka_unit_test(encrypted_content_is_a_dead_letter_and_a_newer_row_takes_it_back),
+        cmocka_unit_test(a_storage_whose_space_is_taken_is_a_dead_letter),
+        cmocka_unit_test(a_parent_is_forgotten_after_three_answers_of_that_kind_only),
+        cmocka_unit_test(a_file_at_the_target_is_never_taken_for_the_folder_of_that_name),
+        cmocka_unit_test(what_was_made_is_not_forgotten_while_its_owner_cannot_sign_in),
+    };
+    cmocka_set_test_filter(getenv("LOCKSTEP_TEST"));
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
