@@ -202,7 +202,8 @@ file_step(struct ap_core *core, int64_t fileid, struct ap_next *next)
     bool have = ap_node_of(core->ledger, fileid, &node);
     int due;
 
-    if (!ap_desired_get(core->ledger, fileid, &file))
+    if ((next->op.call != AP_PUT_FILE && next->op.call != AP_SET_MTIME) ||
+        !ap_desired_get(core->ledger, fileid, &file))
         return;
     olds_find(core, &file, &olds);
     if (olds.n == 0 || !content_next(core, &file, &olds, have ? &node : NULL, next))
