@@ -638,11 +638,30 @@ fake_found(struct fake_target *f, const char *id)
 }
 
 static struct fake_fact *
-fake_fact(struct fake_target *f, const char *what)
+fake_fact_find(struct fake_target *f, const char *what)
 {
     for (int i = 0; i < f->n_facts; i++)
         if (strcmp(f->facts[i].what, what) == 0)
             return &f->facts[i];
+    return NULL;
+}
+
+/* What was last said of it, or what holds as long as nothing was. */
+static bool
+fake_said(struct fake_target *f, const char *what, bool otherwise)
+{
+    struct fake_fact *fact = fake_fact_find(f, what);
+
+    return fact ? fact->on : otherwise;
+}
+
+static struct fake_fact *
+fake_fact(struct fake_target *f, const char *what)
+{
+    struct fake_fact *fact = fake_fact_find(f, what);
+
+    if (fact)
+        return fact;
     if (f->n_facts == 64)
         abort();
     snprintf(f->facts[f->n_facts].what, sizeof(f->facts[0].what), "%s", what);
@@ -824,11 +843,8 @@ fake_person_look(struct ap_writer *w, enum cs3_person_type type, const char *nam
     else
         snprintf(ret->id, sizeof(ret->id), "%c%.60s", type == CS3_USER ? 'U' : 'G', name);
     ret->found = !fake_lost(f, ret->id);
-    ret->enabled = true;
     snprintf(what, sizeof(what), "user %.127s", ret->id);
-    for (int i = 0; i < f->n_facts; i++)
-        if (strcmp(f->facts[i].what, what) == 0)
-            ret->enabled = f->facts[i].on;
+    ret->enabled = fake_said(f, what, true);
     return 0;
 }
 
@@ -845,9 +861,7 @@ fake_member_look(struct ap_writer *w, const char *group_id, const char *user_id,
         return r;
     memset(ret, 0, sizeof(*ret));
     snprintf(what, sizeof(what), "member %.64s %.64s", group_id, user_id);
-    for (int i = 0; i < f->n_facts; i++)
-        if (strcmp(f->facts[i].what, what) == 0)
-            ret->found = f->facts[i].on;
+    ret->found = fake_said(f, what, false);
     return 0;
 }
 
