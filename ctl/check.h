@@ -19,8 +19,12 @@ void check_source(struct check *check);
 /* check_rows.c: names the rows that are carried otherwise than they stand there, the first of each
  * kind. */
 void check_source_rows(struct check *check);
+/* check_kafka.c: brokers, topics, how they are kept and copied. */
+void check_kafka(struct check *check);
 /* check_target.c: oCIS's services, sign-in, settings as far as they can be told. */
 void check_target(struct check *check);
+/* check_data.c: homes and content where apply reads them. */
+void check_data(struct check *check);
 
 /*
  * A number asked from the source. -1 with a line when the query fails or takes too long: a count

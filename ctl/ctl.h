@@ -10,10 +10,11 @@
 #include <stdio.h>
 
 struct ctl_flags {
-    bool json;        /* --json: one JSON document on stdout */
-    bool watch;       /* --watch: status again and again until interrupted */
-    bool source;      /* --source: check the source alone, and name what it finds */
-    const char *user; /* --user U; NULL: all */
+    bool json;                /* --json: one JSON document on stdout */
+    bool watch;               /* --watch: status again and again until interrupted */
+    bool source;              /* --source: check the source, and name what it finds */
+    bool kafka, target, data; /* --kafka ...: check this part; without any of the four: all */
+    const char *user;         /* --user U; NULL: all */
 };
 
 /* Each prints to `out` and returns the exit status (enum ls_exit). */

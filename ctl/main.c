@@ -234,8 +234,9 @@ run_id(int argc, char **argv)
 int
 main(int argc, char **argv)
 {
-    static const char *const extra[] = {"--json", "--watch", "--source", NULL};
-    bool given[3] = {false, false, false};
+    static const char *const extra[] = {"--json",   "--watch", "--source", "--kafka",
+                                        "--target", "--data",  NULL};
+    bool given[6] = {false};
     struct ls_config *config = NULL;
     const char *user = NULL;
     int status = LS_EXIT_USAGE;
@@ -276,7 +277,14 @@ main(int argc, char **argv)
             return wrong_usage("--user wants a name");
         if (configured(argc - 1, argv + 1, extra, given, &config, &status)) {
             struct ctl_flags flags = {
-                .json = given[0], .watch = given[1], .source = given[2], .user = user};
+                .json = given[0],
+                .watch = given[1],
+                .source = given[2],
+                .kafka = given[3],
+                .target = given[4],
+                .data = given[5],
+                .user = user,
+            };
             status = commands[i].run(config, &flags, stdout);
         }
         ls_config_free(config);

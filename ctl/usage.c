@@ -31,8 +31,11 @@ const struct ctl_option_help ctl_options_daemons[] = {
 const struct ctl_command_help ctl_commands[] = {
     {"check", NULL, NULL, "is everything in place: source, Kafka, target, data directory",
      "The pre-flight. Each line is pass, note, warn or fail, and says what to do. It does not burden a living "
-     "ownCloud: each query ends after ten seconds. Status 3 when a line failed.",
-     {{"--source", NULL, "the source alone, and the rows that lines are about"}}},
+     "ownCloud: each query ends after ten seconds. With options those parts alone. Status 3 when a line failed.",
+     {{"--source", NULL, "the source, and the rows that lines are about"},
+      {"--kafka", NULL, "Kafka: topics, how they are kept and copied, rights"},
+      {"--target", NULL, "oCIS: sign-in, settings, room and quotas"},
+      {"--data", NULL, "the data directory, as this host sees it"}}},
     {"status", NULL, NULL, "every stage: ready, behind by, open, parked, dead",
      "One line a stage and instance, from the status topic, so that it works from any host that reaches Kafka. "
      "Status 3 when a stage is silent, not ready or out of balance.",

@@ -1,0 +1,100 @@
+"""What `lockstep check --kafka` says of the topics as they stand in real brokers."""
+
+import json
+
+from bed import BedError, wait_until
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, \
+    NewTopic
+
+
+def check(capture, *args):
+    """(exit status, {what was found: (level, what to do)})"""
+    status, text = capture.site.lockstep("check", "--kafka", "--json", *args)
+    lines = json.loads(text)["lines"]
+    assert {line["about"] for line in lines} == {"kafka"}
+    return status, {line["found"]: (line["level"], line.get("todo")) for line in lines}
+
+
+def check_says(capture, want):
+    """Waits until a check finds each of these texts at its level: a broker hears of a change some
+    moments after the controller has it. Then as check()."""
+    last = [None]
+
+    def there():
+        last[0] = check(capture)
+        return all(last[0][1].get(text, [""])[0] == level for text, level in want.items())
+    try:
+        wait_until(there, 60, "what check says")
+    except BedError:
+        raise AssertionError(f"wanted {want}, got {last[0]}") from None
+    return last[0]
+
+
+def alter(capture, topic, **settings):
+    entries = [ConfigEntry(name.replace("_", "."), value, incremental_operation=AlterConfigOpType.SET)
+               for name, value in settings.items()]
+    resource = ConfigResource(ConfigResource.Type.TOPIC, f"{capture.prefix}.{topic}",
+                              incremental_configs=entries)
+    admin = AdminClient({"bootstrap.servers": capture.bootstrap})
+    for done in admin.incremental_alter_configs([resource]).values():
+        done.result(30)
+
+
+def make(capture, **partitions):
+    admin = AdminClient({"bootstrap.servers": capture.bootstrap})
+    for done in admin.create_topics([NewTopic(f"{capture.prefix}.{name.replace('__', '.')}", n, 1)
+                                     for name, n in partitions.items()]).values():
+        done.result(30)
+
+
+def test_topics_that_the_daemons_made_are_as_they_must_be_but_for_their_one_copy(new_capture):
+    capture = new_capture()
+    capture.start(snapshot=False)
+    status, found = check(capture)
+    assert status == 0, found
+    prefix = capture.prefix
+    assert found[f"topic {prefix}.oc10.oc_filecache has 4 partitions"] == ("pass", None)
+    assert found[f"topic {prefix}.cs3.share is not there yet, it will be made"] == ("pass", None)
+    warned = [text for text, (level, _) in found.items() if level not in ("pass", "note")]
+    assert len(warned) == 1 and ": one replica (and so it is with " in warned[0], warned
+    assert any(text.startswith("1 brokers, Kafka 4.0 or newer") for text in found)
+
+
+def test_a_topic_that_is_kept_otherwise_is_named_with_what_to_do(new_capture):
+    capture = new_capture()
+    capture.start(snapshot=False)
+    alter(capture, "oc10.oc_share", cleanup_policy="delete")
+    alter(capture, "oc10.oc_filecache", delete_retention_ms="60000", min_compaction_lag_ms="5",
+          max_message_bytes="9000", unclean_leader_election_enable="true")
+    alter(capture, "position", segment_bytes="1073741824")
+    alter(capture, "status", min_insync_replicas="2")
+    alter(capture, "dlq", cleanup_policy="compact,delete", retention_ms="3600000",
+          retention_bytes="1000000")
+    want = {
+        "oc10.oc_share: cleanup.policy = delete": "fail",
+        "oc10.oc_filecache: delete.retention.ms = 60000": "warn",
+        "oc10.oc_filecache: min.compaction.lag.ms = 5": "warn",
+        "oc10.oc_filecache: max.message.bytes = 9000": "fail",
+        "oc10.oc_filecache: unclean.leader.election.enable = true": "warn",
+        "position: segment.bytes = 1073741824": "warn",
+        "status: 1 replicas, min.insync.replicas = 2": "fail",
+        "dlq: cleanup.policy = compact,delete": "fail",
+        "dlq: retention.ms = 3600000": "warn",
+        "dlq: retention.bytes = 1000000": "warn",
+    }
+    status, found = check_says(capture, {f"topic {capture.prefix}.{text}": level
+                                         for text, level in want.items()})
+    assert status == 3
+    assert all(todo for level, todo in found.values() if level in ("warn", "fail"))
+
+
+def test_what_is_wrong_in_many_topics_is_one_line(new_capture):
+    capture = new_capture(sets={"lockstep.create_topics": "false", "lockstep.replication": 3})
+    make(capture, oc10__oc_filecache=3, oc10__oc_share=1, oc10__oc_users=2, cs3__share=1)
+    prefix = capture.prefix
+    status, found = check_says(capture, {
+        f"topic {prefix}.oc10.oc_filecache: cleanup.policy = delete (and so it is with 3 more)": "fail",
+        f"topic {prefix}.oc10.oc_users has 2 partitions, not what [lockstep] partitions says": "fail",
+        f"topic {prefix}.position is not there yet": "fail"})
+    assert status == 3
+    assert any(" are to be made with 3 replicas, there are 1 brokers" in text for text in found)
