@@ -18,6 +18,7 @@ RULES = ROOT / "packaging/prometheus"
 GRAFANA = ROOT / "packaging/grafana"
 RUNBOOKS = ROOT / "docs/runbooks"
 BIN = Path(os.environ.get("LOCKSTEP_BIN") or ROOT / "build/bin")
+WITHOUT_ALERT = {"ledger-lost.md"}  # apply does not start: it is down, and its log names the page
 SECTIONS = ["What it means", "How to look", "What to do"]
 
 
@@ -83,7 +84,7 @@ def test_every_alert_says_what_it_is_and_has_a_runbook():
         assert titles == SECTIONS, f"{page.name}: {titles}"
         assert re.search(rf"{alert}\b.*\({page.name}\)", (RUNBOOKS / "README.md").read_text()), alert
         used.add(page.name)
-    assert {p.name for p in RUNBOOKS.glob("*.md")} - used == {"README.md"}
+    assert {p.name for p in RUNBOOKS.glob("*.md")} - used == {"README.md", *WITHOUT_ALERT}
 
 
 def commands():
