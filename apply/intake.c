@@ -167,6 +167,21 @@ content_again(struct ap_core *core, int64_t storage)
             "ii", now_ms(), storage);
 }
 
+/* A loop ends with the record of one of its rows; those that lead through that one have none. */
+static void
+loops_again(struct ap_core *core, int64_t fileid)
+{
+    if (ap_number(core->ledger, 0, "SELECT 1 FROM dead WHERE cause = 'loop' LIMIT 1", NULL) == 0)
+        return;
+    ap_exec(core->ledger,
+            "WITH RECURSIVE below(id) AS (SELECT ?1 UNION SELECT d.fileid FROM desired d"
+            " JOIN below b ON d.parent = b.id) " AP_WORK_OPEN
+            "1, d.fileid, d.storage, 0, ?2, ?2 * 1000, 0, 0, 0 FROM below b"
+            " JOIN dead x ON x.kind = 1 AND x.id = b.id JOIN desired d ON d.fileid = b.id"
+            " WHERE x.cause = 'loop'" AP_UNLESS_OPEN,
+            "ii", fileid, now_ms());
+}
+
 static void
 take_trash_info(struct ap_core *core, const struct ap_origin *at, const struct cs3_resource *r)
 {
@@ -283,8 +298,10 @@ ap_take_resource(struct ap_core *core, const struct ap_origin *at, const struct 
               r->head.source_ts_us);
     if (r->head.kind == CS3_UPSERT)
         hold_for_versions(core, at, r, known && !have.deleted ? &have : NULL);
-    if (known && moved && (have.folder || r->folder))
+    if (known && moved && (have.folder || r->folder)) {
         content_again(core, r->storage);
+        loops_again(core, r->fileid);
+    }
 }
 
 /* ---- spaces */

@@ -148,6 +148,7 @@ static const char *const schema =
     " WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS dead(kind INT, id INT, cause TEXT, message TEXT, attempts INT,"
     " counted INT, time_us INT, PRIMARY KEY(kind, id)) WITHOUT ROWID;"
+    "CREATE INDEX IF NOT EXISTS dead_loop ON dead(cause) WHERE cause = 'loop';"
     /* entities that are to be compared with the target itself; state 1: seen in the trash, and
        looked at again when it has come out. storage: where its node is */
     "CREATE TABLE IF NOT EXISTS reconcile(kind INT, id INT, storage INT, state INT DEFAULT 0,"

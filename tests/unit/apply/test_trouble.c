@@ -252,6 +252,35 @@ half_a_move_is_a_dead_letter_once_every_partition_was_read_past_it_and_the_copy_
 }
 
 static void
+a_loop_is_dead_letters_until_the_record_of_one_of_its_rows_ends_it(void **state)
+{
+    static struct world w;
+    struct model_row *a, *b, *below;
+
+    (void)state;
+    srandom(9);
+    start_world(&w);
+    a = model_add(&w.model, 1, w.model.files[1], "a", true);
+    b = model_add(&w.model, 1, a->fileid, "b", true);
+    model_changed(&w.model, a);
+    model_changed(&w.model, b);
+    below = add_file(&w, 1, b->fileid, "below");
+    a->parent = b->fileid;
+    model_changed(&w.model, a);
+    finish(&w, 0);
+    assert_int_equal(ap_number(w.ledger, 0, "SELECT count(*) FROM dead WHERE cause = 'loop'", NULL),
+                     3);
+    assert_int_equal(target_has(&w, "below"), 0);
+    b->parent = w.model.files[1];
+    model_changed(&w.model, b);
+    finish(&w, 0);
+    assert_int_equal(ap_number(w.ledger, -1, "SELECT count(*) FROM dead", NULL), 0);
+    assert_int_equal(target_has(&w, below->name), 1);
+    assert_equal_trees(&w);
+    stop_world(&w);
+}
+
+static void
 encrypted_content_is_a_dead_letter_and_a_newer_row_takes_it_back(void **state)
 {
     static struct world w;
@@ -428,6 +457,7 @@ main(void)
         cmocka_unit_test(rows_of_a_deleted_storage_without_a_space_cost_nothing_while_they_wait),
         cmocka_unit_test(
             half_a_move_is_a_dead_letter_once_every_partition_was_read_past_it_and_the_copy_stays),
+        cmocka_unit_test(a_loop_is_dead_letters_until_the_record_of_one_of_its_rows_ends_it),
         cmocka_unit_test(encrypted_content_is_a_dead_letter_and_a_newer_row_takes_it_back),
         cmocka_unit_test(a_storage_whose_space_is_taken_is_a_dead_letter),
         cmocka_unit_test(a_parent_is_forgotten_after_three_answers_of_that_kind_only),
