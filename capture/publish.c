@@ -261,12 +261,12 @@ send_tombstone(struct cap_publisher *p, const struct ls_envelope *envelope, int3
                struct ls_str key, struct ls_err *err)
 {
     char seq[64];
-    struct ls_header header = {"seq", LS_STR_NULL};
+    struct ls_header headers[] = {{"seq", LS_STR_NULL}, {"gtid", envelope->gtid}};
 
     (void)ls_seq_print(envelope->seq, seq, sizeof(seq));
-    header.value = ls_str_of(seq);
+    headers[0].value = ls_str_of(seq);
     return ls_producer_send(p->producer, p->topics[envelope->table->id], partition, key,
-                            LS_STR_NULL, &header, 1, err);
+                            LS_STR_NULL, headers, envelope->gtid.n ? 2 : 1, err);
 }
 
 void

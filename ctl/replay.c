@@ -17,47 +17,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <uthash.h>
 
 static const char *const topics[] = {"cs3.resource", "cs3.space", "cs3.person", "cs3.share",
                                      "cs3.annotation"};
 
-bool
-replay_bound_parse(const char *text, struct replay_bound *ret)
-{
-    struct tm tm = {0};
-    char *end;
-
-    errno = 0;
-    long long offset = strtoll(text, &end, 10);
-    *ret = (struct replay_bound){-1, -1};
-    if (*text && !*end && !errno && offset >= 0) {
-        ret->offset = offset;
-        return true;
-    }
-    end = strptime(text, "%Y-%m-%dT%H:%M:%SZ", &tm);
-    if (!end || *end) {
-        memset(&tm, 0, sizeof tm);
-        end = strptime(text, "%Y-%m-%d", &tm);
-    }
-    if (!end || *end)
-        return false;
-    ret->ms = (int64_t)timegm(&tm) * 1000;
-    return true;
-}
-
-bool
-replay_in_range(const struct replay_args *a, const struct ls_message *m)
-{
-    if (!m->key.n || m->key.p[0] == '!') /* brackets and heartbeats are about no entity */
-        return false;
-    return (a->from.offset < 0 || m->offset >= a->from.offset) &&
-           (a->from.ms < 0 || m->timestamp_ms >= a->from.ms) &&
-           (a->to.offset < 0 || m->offset < a->to.offset) &&
-           (a->to.ms < 0 || m->timestamp_ms < a->to.ms) &&
-           (!a->entity || ls_str_is(m->key, a->entity));
-}
+#define WANTS(option) option " wants an offset, a time or a GTID"
 
 static bool
 is_topic(const char *name)
@@ -71,7 +36,7 @@ is_topic(const char *name)
 int
 ctl_replay_arguments(int argc, char **argv, struct replay_args *ret, const char **ret_why)
 {
-    struct replay_args a = {.from = {-1, -1}, .to = {-1, -1}};
+    struct replay_args a = {.from = {.offset = -1, .ms = -1}, .to = {.offset = -1, .ms = -1}};
     const char *why = NULL, *value;
     int n = 1;
 
@@ -83,9 +48,9 @@ ctl_replay_arguments(int argc, char **argv, struct replay_args *ret, const char 
         else if ((value = ctl_option(argc, argv, &i, "--entity")))
             a.entity = value;
         else if ((value = ctl_option(argc, argv, &i, "--from")))
-            why = replay_bound_parse(value, &a.from) ? NULL : "--from wants an offset or a time";
+            why = replay_bound_parse(value, &a.from) ? NULL : WANTS("--from");
         else if ((value = ctl_option(argc, argv, &i, "--to")))
-            why = replay_bound_parse(value, &a.to) ? NULL : "--to wants an offset or a time";
+            why = replay_bound_parse(value, &a.to) ? NULL : WANTS("--to");
         else if ((value = ctl_option(argc, argv, &i, "--rate"))) {
             char *end;
             a.rate = strtoll(value, &end, 10);
@@ -102,6 +67,8 @@ ctl_replay_arguments(int argc, char **argv, struct replay_args *ret, const char 
         why = "--topic wants cs3.resource, cs3.space, cs3.person, cs3.share or cs3.annotation";
     else if (!why && ((a.user && !*a.user) || (a.entity && !*a.entity)))
         why = "--user wants a name, --entity the key of a record";
+    if (!why)
+        why = replay_range_wrong(&a);
     if (why) {
         *ret_why = why;
         return -1;
@@ -221,6 +188,7 @@ replay_again(const struct ls_config *config, const struct replay_choice *choice,
 struct range {
     const struct replay_args *args;
     struct whose *whose;
+    struct replay_seen seen;
 };
 
 static bool
@@ -229,7 +197,7 @@ is_chosen(void *arg, const struct ls_message *m)
     struct range *r = arg;
     char user[256];
 
-    if (!replay_in_range(r->args, m))
+    if (!replay_in_range(r->args, m, &r->seen))
         return false;
     if (!r->args->user)
         return true;
@@ -239,8 +207,11 @@ is_chosen(void *arg, const struct ls_message *m)
 
 static void
 say(const struct replay_args *args, const struct replay_done *done, const struct resend *resend,
-    bool as_json, FILE *out)
+    json_t *notes, bool as_json, FILE *out)
 {
+    json_t *note;
+    size_t i;
+
     if (as_json) {
         json_t *json = json_pack("{s:s, s:I, s:I, s:I, s:I, s:b}", "topic", args->topic, "records",
                                  (json_int_t)done->records, "entities", (json_int_t)done->entities,
@@ -248,6 +219,8 @@ say(const struct replay_args *args, const struct replay_done *done, const struct
                                  "dry_run", args->dry_run);
         if (resend)
             json_object_set_new(json, "run", json_string(resend_run(resend)));
+        if (json_array_size(notes) > 0)
+            json_object_set(json, "notes", notes);
         json_dumpf(json, out, JSON_SORT_KEYS | JSON_INDENT(2));
         fputc('\n', out);
         json_decref(json);
@@ -255,6 +228,7 @@ say(const struct replay_args *args, const struct replay_done *done, const struct
     }
     fprintf(out, "%s: %zu records in the range, of %zu entities\n", args->topic, done->records,
             done->entities);
+    json_array_foreach(notes, i, note) fprintf(out, "  %s\n", json_string_value(note));
     if (args->dry_run)
         fputs("dry run: nothing was sent\n", out);
     else
@@ -285,8 +259,10 @@ ctl_replay(const struct ls_config *config, const struct replay_args *args,
         ls_log_err(LS_ERROR, "replay", &err);
         status = LS_EXIT_KAFKA;
     } else {
-        say(args, &done, resend, flags->json, out);
-        if (done.left > 0)
+        json_t *notes = replay_range_notes(args, &range.seen);
+        say(args, &done, resend, notes, flags->json, out);
+        json_decref(notes);
+        if (done.left > 0 || (done.records == 0 && (args->from.by_gtid || args->to.by_gtid)))
             status = LS_EXIT_DIFFERENT;
     }
     whose_free(range.whose);

@@ -89,9 +89,12 @@ const struct ctl_command_help ctl_commands[] = {
      "Those with a record in the range go through the replay topic, signed, in their latest state: the parked are tried "
      "at once, the dead come alive, what is as it shall be costs no call. With --reconcile each is looked up at the target, too, and brought into step "
      "where that is otherwise: after it was restored from a backup. Nobody's offsets move; needs [control] key.\n"
+     "A range by GTID (MariaDB's 0-1-100, MySQL's uuid:100) is of the transactions of that domain, or that uuid, by their "
+     "numbers; rows of snapshots have none. A GTID that the topic does not have is told of, and status 3 says that nothing "
+     "was in the range. What looks like a day is one: write gtid:2026-11-22.\n"
      " lockstep replay --topic cs3.resource --user alice --reconcile --dry-run",
      {{"--topic", "T", "cs3.resource, .space, .person, .share or .annotation"},
-      {"--from", "F", "an offset, or a time as 2026-11-22T10:00:00Z"},
+      {"--from", "F", "an offset, a time as 2026-11-22T10:00:00Z, or a GTID"},
       {"--to", "F", "the first that is out"},
       {"--user", "U", "what is this user's"},
       {"--entity", "KEY", "the records of this key"},

@@ -97,12 +97,14 @@ send_copies(struct tf_pipeline *p, const struct tf_emit *emit, struct ls_str val
     return 0;
 }
 
+/* `gtid`: of the row's transaction, so that a replay can choose by it; null: none. */
 static int
 send_result(struct tf_pipeline *p, const struct tf_result *result, const struct ls_message *m,
-            struct ls_err *err)
+            struct ls_str gtid, struct ls_err *err)
 {
     const struct ls_str *seq = ls_message_header(m, "seq");
-    struct ls_header header = {"seq", seq ? *seq : LS_STR_NULL};
+    const struct ls_header headers[] = {{"gtid", gtid}, {"seq", seq ? *seq : LS_STR_NULL}};
+    const size_t first = gtid.n ? 0 : 1; /* of the headers that there are */
     struct ls_str values[TF_MAX_EMITS];
 
     if (tf_encode(result, &p->record, values, err) < 0)
@@ -110,7 +112,8 @@ send_result(struct tf_pipeline *p, const struct tf_result *result, const struct 
     for (size_t i = 0; i < result->n; i++) {
         const struct tf_emit *emit = &result->emits[i];
 
-        if (send_copies(p, emit, values[i], &header, !emit->record && seq ? 1 : 0, err) < 0)
+        if (send_copies(p, emit, values[i], headers + first,
+                        1 - first + (!emit->record && seq ? 1 : 0), err) < 0)
             return -1;
     }
     return 0;
@@ -190,11 +193,12 @@ static int
 take_tombstone(struct tf_pipeline *p, const struct tf_world *world, const struct ls_table *table,
                const struct ls_message *m, struct ls_err *err)
 {
+    const struct ls_str *gtid = ls_message_header(m, "gtid");
     struct tf_result result = {0};
 
     if (tf_route_tombstone(world, &p->route, table, m->key, p->arena, &result, err) < 0)
         return -1;
-    return send_result(p, &result, m, err);
+    return send_result(p, &result, m, gtid ? *gtid : LS_STR_NULL, err);
 }
 
 static int
@@ -216,7 +220,7 @@ take(struct tf_pipeline *p, const struct ls_table *table, const struct ls_messag
         return take_tombstone(p, &world, table, m, err);
     if (ls_envelope_decode(table, m->value, p->arena, &e, &why) < 0 ||
         map_envelope(p, &world, e, &result, &sort, &why) < 0 ||
-        send_result(p, &result, m, &why) < 0) {
+        send_result(p, &result, m, sort == TF_ROW ? e->gtid : LS_STR_NULL, &why) < 0) {
         if (why.kind != LS_ERR_POISON) {
             *err = why;
             return -1;

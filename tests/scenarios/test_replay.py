@@ -46,6 +46,7 @@ def test_a_replay_of_everything_writes_nothing_and_letters_are_retried_and_dropp
         sent += did["sent"]
     one = ask(world, "replay", "--topic", "cs3.resource", "--entity", str(lost[0].id))
     assert one["sent"] == 1
+    by_gtid(world, lost[1].id)
     wait_until(lambda: world.daemons.status("apply")["counters"].get("replayed")
                == replayed + sent + 1, 60, "apply to have taken them")
     world.drained()
@@ -87,6 +88,29 @@ def test_a_replay_of_everything_writes_nothing_and_letters_are_retried_and_dropp
     wait_until(lambda: world.cs3.walk(uid)["back.txt"].checksum.sum
                == hashlib.sha1(b"BACK.TXT").hexdigest(), 30, "the content to be there")
     world.assert_balanced()
+
+
+def by_gtid(world, fileid):
+    """A range of GTIDs holds what changed in it, and says what it does not have."""
+    def seen():
+        return world.bed.mariadb.sql("SELECT @@gtid_binlog_pos")[0][0].split(",")[0]
+
+    begin = seen()
+    world.site.sql("UPDATE oc_filecache SET etag = 'again' WHERE fileid = %s", fileid)
+    now = seen()
+    domain, server, number = now.split("-")
+    after = f"{domain}-{server}-{int(number) + 1}"
+    world.drained()
+    words = ("replay", "--topic", "cs3.resource", "--dry-run")
+    found = ask(world, *words, "--from", now, "--to", after)
+    assert (found["records"], found["entities"]) == (1, 1)
+    late = ask(world, *words, "--from", after, status=3)
+    assert late["records"] == 0 and f"{after} and what came after it is not in" in late["notes"][0]
+    other = ask(world, *words, "--from", "77-1-1", status=3)
+    assert "no record of its domain" in other["notes"][0] and now in other["notes"][0]
+    assert ask(world, *words, "--from", begin)["entities"] > 0
+    code, text = world.daemons.lockstep(*words, "--from", "0-1-9", "--to", "1-1-10")
+    assert code == 2 and "two domains" in text
 
 
 TOPICS = ("cs3.person", "cs3.space", "cs3.resource", "cs3.share")

@@ -26,7 +26,8 @@ def test_a_move_between_storages_is_two_halves_with_one_counter(capture):
     assert set(come["before"]) == {"fileid", "storage", "path"}
     assert come["after"]["path"] == "files/moved" and come["after"]["size"] == 1
     tombstone = [r for r in capture.records("filecache") if r["op"] is None]
-    assert [t["headers"]["seq"] for t in tombstone] == [".".join(map(str, gone["seq"]))]
+    assert [t["headers"] for t in tombstone] == [
+        {"seq": ".".join(map(str, gone["seq"])), "gtid": gone["gtid"]}]
     assert before["in"] == before["published"] + before["filtered"] + before["dead"] == 3
 
 

@@ -89,7 +89,8 @@ class Pipe:
         """Each: what envelope() gave, or (table, key, partition, bytes or None, value)."""
         self.producer.begin_transaction()
         for table, key, partition, data, value in records:
-            headers = [] if data is not None else [("seq", f"1.{value['seq_counter']}.0")]
+            headers = [] if data is not None else [
+                ("seq", f"1.{value['seq_counter']}.0"), ("gtid", value.get("gtid", ""))]
             self.producer.produce(f"{self.prefix}.oc10.oc_{table}", key=key, value=data,
                                   partition=partition, headers=headers)
         self.producer.commit_transaction(30)
@@ -109,7 +110,7 @@ class Pipe:
                    "name": path.rsplit("/", 1)[-1], "mimetype": 3, "size": 12,
                    "mtime": 1700000000, "encrypted": 0, "etag": f"e{self.counter}",
                    "permissions": 27, "checksum": ""}
-        head = {k: more.pop(k) for k in ("moved_from", "moved_to", "part", "seq_counter")
+        head = {k: more.pop(k) for k in ("moved_from", "moved_to", "part", "seq_counter", "gtid")
                 if k in more}
         columns.update(more)
         if op == "d":

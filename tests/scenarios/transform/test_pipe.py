@@ -13,7 +13,7 @@ def seq(record):
 def test_rows_become_desired_states_and_every_row_is_counted(new_pipe):
     pipe = new_pipe()
     pipe.small_site()
-    deleted = pipe.file(46, op="d")
+    deleted = pipe.file(46, op="d", gtid="0-1-17")
     bad_share = {"id": 2, "share_type": 99, "item_type": "file", "file_source": 44,
                  "permissions": 1}
     share = {"id": 1, "share_type": 0, "share_with": "bob", "uid_owner": "alice",
@@ -50,7 +50,9 @@ def test_rows_become_desired_states_and_every_row_is_counted(new_pipe):
     assert resources[(5, "46")] is None
     assert resources[(6, "t9")]["what"] == "TRASH_INFO"
     tombstone = [r for r in pipe.records("resource") if r["key"] == "46"][-1]
-    assert tombstone["headers"]["seq"] == f"1.{deleted[4]['seq_counter']}.0"
+    assert tombstone["headers"] == {"seq": f"1.{deleted[4]['seq_counter']}.0", "gtid": "0-1-17"}
+    gtids = {r["key"]: r["headers"].get("gtid") for r in pipe.records("resource")}
+    assert gtids["46"] == "0-1-17" and gtids["44"] is None  # of a row without one
     assert pipe.folded("share")[(0, "1")]["grantee"] == "bob"
     people = pipe.folded("person")
     assert set(people) == {(0, "u:alice"), (0, "g:R&D%2F50%25"), (0, "m:R&D%2F50%25/alice"),

@@ -257,20 +257,21 @@ a_range_holds_its_first_and_not_its_last_and_no_brackets(void **state)
 {
     struct replay_args args = {.from = {.offset = 5, .ms = -1}, .to = {.offset = 7, .ms = -1}};
     struct ls_message m = {.key = LS_STR("44"), .timestamp_ms = 1000};
+    struct replay_seen seen = {0};
 
     (void)state;
     for (m.offset = 3; m.offset < 9; m.offset++)
-        assert_int_equal(replay_in_range(&args, &m), m.offset == 5 || m.offset == 6);
+        assert_int_equal(replay_in_range(&args, &m, &seen), m.offset == 5 || m.offset == 6);
     m.offset = 5;
     args.entity = "45";
-    assert_false(replay_in_range(&args, &m));
+    assert_false(replay_in_range(&args, &m, &seen));
     args.entity = NULL;
     args.to = (struct replay_bound){.offset = -1, .ms = 1000};
-    assert_false(replay_in_range(&args, &m));
+    assert_false(replay_in_range(&args, &m, &seen));
     args.to.ms = 1001;
-    assert_true(replay_in_range(&args, &m));
+    assert_true(replay_in_range(&args, &m, &seen));
     m.key = LS_STR("!heartbeat");
-    assert_false(replay_in_range(&args, &m));
+    assert_false(replay_in_range(&args, &m, &seen));
 }
 
 static int
