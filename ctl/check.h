@@ -19,6 +19,13 @@ void check_source(struct check *check);
 /* check_rows.c: names the rows that are carried otherwise than they stand there, the first of each
  * kind. */
 void check_source_rows(struct check *check);
+/* check_text.c: character sets, collations, sizes that are not known. */
+void check_source_text(struct check *check);
+/* check_estimate.c: how long a snapshot and the first copy take, whether binlogs are kept for so
+ * long, how much Kafka will hold. */
+void check_estimates(struct check *check);
+/* Bytes of all homes with trash and versions, as ownCloud counts them; -1 with a line. */
+long long check_content_bytes(struct check *check);
 /* check_kafka.c: brokers, topics, how they are kept and copied. */
 void check_kafka(struct check *check);
 /* check_target.c: oCIS's services, sign-in, settings as far as they can be told. */
@@ -31,5 +38,12 @@ void check_data(struct check *check);
  * is not worth slowing a living ownCloud down.
  */
 long long check_count(struct check *check, const char *what, const char *sql);
+/* A variable of the source's server: "" when it does not know it. -1 with a line when the query
+ * fails. */
+int check_variable(struct check *check, const char *name, char *out, size_t size);
+
+/* "90 s", "5 min", "3 h", "4 days"; "1.5 GB". Return `out`. */
+const char *ctl_duration(long long seconds, char *out, size_t size);
+const char *ctl_bytes(long long bytes, char *out, size_t size);
 
 #endif

@@ -41,9 +41,8 @@ take_variable(void *arg, const struct ls_str *c, size_t n)
     return 0;
 }
 
-/* "" when the server does not know the variable. */
-static int
-variable(struct check *check, const char *name, char *out, size_t size)
+int
+check_variable(struct check *check, const char *name, char *out, size_t size)
 {
     struct ls_buf value;
     struct ls_err err = {0};
@@ -61,6 +60,25 @@ variable(struct check *check, const char *name, char *out, size_t size)
     return r;
 }
 
+/* Where the stream is, in words that another server understands, too. */
+static void
+check_gtid(struct check *check)
+{
+    char mode[64];
+
+    if (check_variable(check, "gtid_mode", mode, sizeof mode) < 0)
+        return;
+    if (!mode[0])
+        ctl_line(check->lines, CTL_PASS, "source", NULL, "GTIDs: MariaDB always has them");
+    else
+        ctl_line(check->lines, strcasecmp(mode, "ON") == 0 ? CTL_PASS : CTL_WARN, "source",
+                 strcasecmp(mode, "ON") == 0
+                     ? NULL
+                     : "set gtid_mode=ON; without it capture cannot go on at another server, and a "
+                       "snapshot needs [capture] watermark_table or the right RELOAD",
+                 "gtid_mode = %s", mode);
+}
+
 static void
 check_variables(struct check *check)
 {
@@ -74,7 +92,7 @@ check_variables(struct check *check)
                  "server version %s", version);
     }
     for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++) {
-        if (variable(check, variables[i].name, value, sizeof value) < 0)
+        if (check_variable(check, variables[i].name, value, sizeof value) < 0)
             continue;
         bool good = strcasecmp(value, variables[i].want) == 0;
         bool hopeless =
@@ -86,15 +104,7 @@ check_variables(struct check *check)
                  "source", good ? NULL : variables[i].todo, "%s = %s", variables[i].name,
                  value[0] ? value : "(unknown to this server)");
     }
-    if (variable(check, "binlog_expire_logs_seconds", value, sizeof value) == 0 && value[0]) {
-        long long seconds = strtoll(value, NULL, 10);
-        bool good = seconds == 0 || seconds >= 86400;
-        ctl_line(check->lines, good ? CTL_PASS : CTL_WARN, "source",
-                 good ? NULL
-                      : "keep binlogs for a day at least: a stop that lasts longer needs a new "
-                        "snapshot",
-                 "binlogs are kept %s%s", seconds ? value : "for ever", seconds ? " s" : "");
-    }
+    check_gtid(check);
 }
 
 static int
@@ -361,7 +371,9 @@ check_source(struct check *check)
     check_grants(check);
     check_clock(check);
     check_tables(check);
+    check_source_text(check);
     check_rows(check);
     check_default_quota(check);
     check_big_folders(check);
+    check_estimates(check);
 }

@@ -6,6 +6,7 @@ import re
 import signal
 
 import pytest
+from bed import DATABASE, topics
 
 # Over the sharing API a kill can leave a second link, see apply/README.md.
 EXACT = {"apply.shares": "exact", "capture.link_secrets": "true"}
@@ -24,6 +25,29 @@ def test_a_site_and_a_working_day_converge(world):
     assert status == 0, text
     assert re.search(r"^read on both sides: [1-9]\d* files, [1-9]\d* bytes$", text, re.M), text
     assert "a sample: 60% of the files' contents, seed 7" in text
+    assert 0.5 < estimated_volume(world) / held(world) < 2
+
+
+def estimated_volume(world):
+    """What check says that Kafka will hold, in bytes."""
+    tables = ", ".join(row[0] for row in world.bed.mariadb.sql("SHOW TABLES", DATABASE))
+    world.bed.mariadb.sql(f"ANALYZE NO_WRITE_TO_BINLOG TABLE {tables}", DATABASE)
+    _, text = world.daemons.lockstep("check", "--source", "--json")
+    words, = (line["found"] for line in json.loads(text)["lines"]
+              if line["found"].startswith("Kafka will hold about "))
+    number, unit = words.split()[4:6]
+    return float(number) * {"bytes": 1, "KB": 1e3, "MB": 1e6}[unit]
+
+
+def held(world):
+    """The last records of each key of the data's topics, in bytes."""
+    total = 0
+    for name in topics.names(world.bed.kafka.bootstrap):
+        if re.match(re.escape(world.prefix) + r"\.(oc10|cs3|ledger)\b", name):
+            last = {r["key"]: r for r in topics.read(world.bed.kafka.bootstrap, name)
+                    if r["value"] and not r["key"].startswith("!")}
+            total += sum(len(key) + len(r["value"]) for key, r in last.items())
+    return total
 
 
 def test_verify_names_a_difference_that_somebody_made_at_the_target(world):

@@ -67,3 +67,77 @@ def test_the_default_quota_is_compared_with_the_source_s(new_capture):
         assert line["found"] == (f"ownCloud's default quota is {value}, people.default_quota "
                                  f"{5 << 30}")
         assert line["level"].upper() == said
+
+
+def levels(capture, *args):
+    """What was found -> its level."""
+    _, text = capture.site.lockstep("check", "--source", "--json", *args)
+    return {line["found"]: line["level"] for line in json.loads(text)["lines"]}
+
+
+def test_how_text_is_stored_is_told_and_what_capture_cannot_read_fails(new_capture):
+    capture = new_capture()
+    found = levels(capture)
+    one, = (t for t in found if t.startswith("columns of text, by collation: "))
+    assert found[one] == "pass" and one.endswith(" utf8mb4_bin"), one
+    capture.sql("ALTER TABLE oc_share CONVERT TO CHARACTER SET latin1; "
+                "ALTER TABLE oc_groups CONVERT TO CHARACTER SET utf8mb3; "
+                "ALTER TABLE oc_mimetypes CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci")
+    found = levels(capture)
+    mixed, = (t for t in found if t.startswith("columns of text, by collation: "))
+    assert found[mixed] == "warn" and " latin1_swedish_ci" in mixed, mixed
+    assert "1 utf8mb4_general_ci" in mixed, mixed
+    latin, = (t for t in found if t.endswith(": converted to UTF-8"))
+    assert found[latin] == "warn" and "(oc_share." in latin
+    assert found["1 columns are utf8 of three bytes (oc_groups.gid): names with emoji are not in "
+                 "there"] == "note"
+    capture.sql("ALTER TABLE oc_users CONVERT TO CHARACTER SET ucs2")
+    assert levels(capture)["oc_users.uid is stored as ucs2"] == "fail"
+
+
+def test_sizes_that_are_not_known_are_counted(new_capture):
+    capture = new_capture()
+    capture.sql("INSERT INTO oc_storages(id, numeric_id) VALUES('home::ann', 1); "
+                "INSERT INTO oc_mimetypes(id, mimetype) VALUES(1, 'httpd/unix-directory'); "
+                "INSERT INTO oc_filecache(fileid, storage, path, path_hash, parent, name, mimetype, "
+                "size) VALUES (10, 1, '', MD5(''), -1, '', 1, -1), "
+                "(11, 1, 'files', MD5('files'), 10, 'files', 1, -1), "
+                "(12, 1, 'files/a', MD5('files/a'), 11, 'a', 1, 5), "
+                "(13, 1, 'files/b', MD5('files/b'), 11, 'b', 0, -2)")
+    found = levels(capture)
+    assert found["1 files whose size is unknown (-1, -2)"] == "warn"
+    assert found["1 folders whose size is unknown (-1, -2)"] == "warn"
+
+
+def test_binlogs_must_be_kept_for_longer_than_a_snapshot_takes(new_capture):
+    capture = new_capture()
+    capture.sql("INSERT INTO oc_filecache(fileid, storage, path, path_hash, name) SELECT seq, 1, "
+                "CONCAT('files/', seq), MD5(seq), seq FROM seq_1_to_90000; ANALYZE TABLE oc_filecache")
+    found = levels(capture)
+    assert found["binlogs are kept for ever"] == "pass"
+    rows, = (t for t in found if ": a snapshot takes about " in t)
+    assert 60000 < int(rows.split()[1]) < 120000, rows  # the server's own statistics
+    before = capture.sql("SELECT @@binlog_expire_logs_seconds")[0][0]
+    try:
+        for seconds, level in (("1", "fail"), ("3600", "warn"), ("259200", "pass")):
+            capture.database.sql(f"SET GLOBAL binlog_expire_logs_seconds = {seconds}")
+            kept, = ((t, v) for t, v in levels(capture).items() if t.startswith("binlogs are kept "))
+            assert kept[0].startswith(f"binlogs are kept {seconds} s (binlog_expire_logs_seconds)")
+            assert kept[1] == level
+    finally:
+        capture.database.sql(f"SET GLOBAL binlog_expire_logs_seconds = {before}")
+
+
+def test_an_old_mysql_is_told_by_its_own_variables(new_capture, databases):
+    database = databases("mysql-5.7")
+    capture = new_capture(database=database)
+    found = levels(capture)
+    assert found["server version " + database.sql("SELECT VERSION()")[0][0]] == "pass"
+    assert found["gtid_mode = ON"] == "pass"
+    assert found["binlogs are kept for ever"] == "pass"
+    database.sql("SET GLOBAL expire_logs_days = 3")
+    try:
+        assert any(t.startswith("binlogs are kept 259200 s (expire_logs_days)")
+                   for t, v in levels(capture).items() if v == "pass")
+    finally:
+        database.sql("SET GLOBAL expire_logs_days = 0")
