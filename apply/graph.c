@@ -347,26 +347,56 @@ ap_graph_drive_quota(struct ap_graph *graph, const char *drive, int64_t bytes, s
     return status / 100 == 2 ? 0 : -1;
 }
 
+/* A number of a drive's quota; `missing` where it is left out. */
+static int
+quota_number(const json_t *drive, const char *key, int64_t missing, int64_t *ret,
+             struct ls_err *err)
+{
+    const json_t *value = json_object_get(json_object_get(drive, "quota"), key);
+
+    if (value && !json_is_null(value) && !json_is_integer(value))
+        return ls_fail_cause(err, LS_ERR_RETRY, 0, "internal", "Graph: a quota that is no number");
+    *ret = json_is_integer(value) ? json_integer_value(value) : missing;
+    return 0;
+}
+
+static int
+drive_get(struct ap_graph *graph, const char *drive, json_t **ret, struct ls_err *err)
+{
+    const char *const parts[] = {"drives/", drive};
+    long status = graph_call(graph, "GET", "graph GET drive", parts, 2, NULL, ret, err);
+
+    if (status == 404)
+        return ls_fail_cause(err, LS_ERR_RETRY, 404, "gone", "the target has no space %s", drive);
+    return status / 100 == 2 ? 0 : -1;
+}
+
 int
 ap_graph_drive_quota_get(struct ap_graph *graph, const char *drive, int64_t *ret_bytes,
                          struct ls_err *err)
 {
-    const char *const parts[] = {"drives/", drive};
-    json_t *json = NULL, *total;
-    long status = graph_call(graph, "GET", "graph GET drive", parts, 2, NULL, &json, err);
-    int r = 0;
+    json_t *json = NULL;
+    int r;
 
-    if (status == 404)
-        return ls_fail_cause(err, LS_ERR_RETRY, 404, "gone", "the target has no space %s", drive);
-    if (status / 100 != 2)
+    if (drive_get(graph, drive, &json, err) < 0)
         return -1;
-    total = json_object_get(json_object_get(json, "quota"), "total");
-    if (json_is_integer(total))
-        *ret_bytes = json_integer_value(total);
-    else if (!total || json_is_null(total)) /* 0 is left out */
-        *ret_bytes = 0;
-    else
-        r = ls_fail_cause(err, LS_ERR_RETRY, 0, "internal", "Graph: a quota that is no number");
+    r = quota_number(json, "total", 0, ret_bytes, err); /* 0 is left out */
+    json_decref(json);
+    return r;
+}
+
+int
+ap_graph_drive_room(struct ap_graph *graph, const char *drive, int64_t *ret_bytes,
+                    int64_t *ret_left, struct ls_err *err)
+{
+    json_t *json = NULL;
+    int r;
+
+    if (drive_get(graph, drive, &json, err) < 0)
+        return -1;
+    r = quota_number(json, "total", 0, ret_bytes, err);
+    if (r == 0)
+        r = quota_number(json, "remaining", -1, ret_left, err);
     json_decref(json);
     return r;
 }

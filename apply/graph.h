@@ -40,6 +40,9 @@ int ap_graph_drive_quota(struct ap_graph *graph, const char *drive, int64_t byte
 /* How much it may hold; 0: no limit. RETRY gone as above. */
 int ap_graph_drive_quota_get(struct ap_graph *graph, const char *drive, int64_t *ret_bytes,
                              struct ls_err *err);
+/* ... and how much is left of it, as the storage's driver counts it; -1: it does not say. */
+int ap_graph_drive_room(struct ap_graph *graph, const char *drive, int64_t *ret_bytes,
+                        int64_t *ret_left, struct ls_err *err);
 /* Is the user in that group? RETRY grantee-missing: there is no such user. */
 int ap_graph_member_get(struct ap_graph *graph, const char *group_id, const char *user_id,
                         bool *ret, struct ls_err *err);

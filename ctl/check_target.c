@@ -10,7 +10,7 @@
 #include "apply/cs3.h"
 #include "apply/graph.h"
 #include "apply/http.h"
-#include "ctl/check.h"
+#include "ctl/check_room.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +22,8 @@ struct at {
     const char *user;
     size_t n_spaces, n_other; /* of the storage id that is configured, and of others */
     char storage_id[AP_ID_SIZE];
+    char drive[2 * AP_ID_SIZE + 2]; /* his own space; "" when he has none */
+    int64_t max_quota;              /* of any space; 0: no limit, -1: not told */
 };
 
 static int
@@ -36,6 +38,8 @@ take_space(void *arg, const struct cs3_space_info *space)
     if (want && strcmp(want, space->storage_id) != 0)
         at->n_other++;
     snprintf(at->storage_id, sizeof at->storage_id, "%s", space->storage_id);
+    if (strcmp(space->type, "personal") == 0)
+        snprintf(at->drive, sizeof at->drive, "%s$%s", space->storage_id, space->space_id);
     return 0;
 }
 
@@ -165,6 +169,20 @@ check_names(struct at *at)
                  "every user name fits oCIS's default pattern");
 }
 
+/* What is left on the storage: of a space without a quota that is what the driver counts. -1 when
+ * it does not. */
+static int64_t
+room(struct at *at)
+{
+    int64_t total = 0, left = -1;
+    struct ls_err err = {0};
+
+    if (!at->graph || !at->drive[0] ||
+        ap_graph_drive_room(at->graph, at->drive, &total, &left, &err) < 0 || total > 0)
+        return -1;
+    return left;
+}
+
 /* Credentials that are used only when shares are written, or a disabled user is looked at: a wrong
  * one would show in the middle of the migration. */
 static void
@@ -200,6 +218,7 @@ check_settings(struct at *at)
     json_t *caps = capabilities(at);
     const json_t *status = json_object_get(json_object_get(caps, "core"), "status");
     const char *version = json_string_value(json_object_get(status, "productversion"));
+    const json_t *found;
 
     if (version)
         ctl_line(at->check->lines, CTL_PASS, "target", NULL, "%s %s",
@@ -207,6 +226,13 @@ check_settings(struct at *at)
                      ? json_string_value(json_object_get(status, "productname"))
                      : "oCIS",
                  version);
+    else
+        ctl_line(
+            at->check->lines, CTL_NOTE, "target",
+            "oCIS 7 is what was tried; [target] graph by the proxy (https://.../graph) would tell",
+            "the version of oCIS cannot be read here");
+    found = json_object_get(json_object_get(caps, "spaces"), "max_quota");
+    at->max_quota = json_is_integer(found) ? json_integer_value(found) : -1;
     check_links(at, caps);
     check_names(at);
     ctl_line(at->check->lines, CTL_NOTE, "target",
@@ -253,6 +279,7 @@ check_target(struct check *check)
     if (at.cs3)
         check_graph(&at);
     check_settings(&at);
+    check_room(check, at.max_quota, room(&at));
     ap_graph_free(at.graph);
     ap_http_free(at.http);
     cs3_client_free(at.cs3);

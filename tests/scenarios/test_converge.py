@@ -1,12 +1,14 @@
 """The main job: what users do at ownCloud 10 is at the target, and stays so whatever is killed."""
 
 import json
+import os
 import random
 import re
 import signal
 
 import pytest
 from bed import DATABASE, topics
+from cs3.storage.provider.v1beta1 import provider_api_pb2
 
 # Over the sharing API a kill can leave a second link, see apply/README.md.
 EXACT = {"apply.shares": "exact", "capture.link_secrets": "true"}
@@ -83,6 +85,62 @@ def test_check_tries_the_credentials_that_are_needed_later(world):
     assert said("--set", "target.system_user_key=wrong",
                 "--set", "target.service_account_secret=wrong") == {
         "service account": "fail", "system user": "fail"}
+
+
+def levels(world, *args):
+    """What check finds of the target and the data directory -> its level."""
+    text = world.daemons.lockstep("check", "--target", "--data", "--json", *args)[1]
+    return {line["found"]: line["level"] for line in json.loads(text)["lines"]}
+
+
+@pytest.mark.skipif(os.environ.get("LOCKSTEP_TEST_TARGET", "sim") != "sim",
+                    reason="its limits and its room are the machine's")
+def test_check_compares_what_users_have_with_the_room_there_is(world):
+    world.work.populate(4, actions=15)
+
+    def sql(text):
+        return world.bed.mariadb.sql(text, DATABASE)
+
+    def said(beginning, **settings):
+        world.target.ask("/settings", "POST", settings)
+        found = levels(world)
+        text, = (t for t in found if t.startswith(beginning))
+        return found[text], text
+    sql("UPDATE oc_filecache SET size = 3000000 WHERE path = 'files'; "
+        "UPDATE oc_accounts SET quota = 'none'")
+    assert said("what ")[0] == "pass"
+    assert said("oCIS simulator 7.0.0")[0] == "pass"
+    sql("UPDATE oc_accounts SET quota = '1 MB' WHERE user_id = 'alice'")
+    assert said("alice has ") == ("warn", "alice has 3.0 MB, his quota is 1.0 MB")
+    sql("UPDATE oc_accounts SET quota = '' WHERE user_id = 'alice'; "
+        "INSERT INTO oc_preferences VALUES('alice', 'files', 'quota', '2 MB')")
+    assert said("alice has ")[1] == "alice has 3.0 MB, his quota is 2.1 MB"
+    assert said("alice has ", max_quota=2000000) == (
+        "fail", "alice has 3.0 MB, oCIS allows 2.0 MB to a space")
+    sql("UPDATE oc_accounts SET quota = '1 GB' WHERE user_id = 'alice'")
+    assert said("1 users have a larger quota than oCIS allows", max_quota=4000000)[0] == "warn"
+    # room is told by the driver, of a space that the one who asks has
+    assert said("oCIS does not tell how much room", room=1)[0] == "note"
+    _, metadata = world.cs3.session("admin")
+    world.cs3.api.CreateHome(provider_api_pb2.CreateHomeRequest(), metadata=metadata)
+    assert said("the target's storage has room for ", room=1000)[0] == "fail"
+    assert said("the target's storage has room for ", room=1 << 50)[0] == "pass"
+    assert said("oCIS does not tell how much room", room=(1 << 63) - 1)[0] == "note"
+
+
+def test_check_looks_for_files_of_the_rows(world):
+    world.work.populate(3, actions=20)
+    found = levels(world)
+    sampled, = (t for t in found if " files sampled: all there, with the size" in t)
+    assert found[sampled] == "pass"
+    for home in world.data.iterdir():
+        if (home / "files").is_dir():
+            (home / "files").rename(home / "elsewhere")
+    found = levels(world)
+    sampled, = (t for t in found if " files sampled: " in t)
+    count = int(sampled.split()[0])
+    assert f"{count} are missing, 0 are not as their rows say" in sampled, sampled
+    assert found[sampled] == "fail"
 
 
 @pytest.mark.parametrize("stage", ["capture", "transform", "apply"])

@@ -52,8 +52,19 @@ class GraphHandler(web.Handler):
                 return people.user_of(people.token(person.id, people.groups_of(person.id)))
         return None
 
+    def capabilities(self):
+        """What the proxy serves to everybody beside Graph."""
+        password = self.site.gateway.need_password
+        return {"ocs": {"data": {"capabilities": {
+            "core": {"status": {"productname": "oCIS simulator", "productversion": "7.0.0"}},
+            "spaces": {"max_quota": self.site.store.max_quota},
+            "files_sharing": {"public": {"password": {"enforced_for": {
+                "read_only": password, "read_write": password}}}}}}}}
+
     def route(self, method, path):
         text = self.body()
+        if path == "/ocs/v1.php/cloud/capabilities":
+            return self.reply(200, self.capabilities())
         user = self.user()
         if user is None:
             return self.reply(401)
@@ -176,8 +187,10 @@ class GraphHandler(web.Handler):
         space = self.site.store.spaces.get(rest[0].split("$")[-1]) if rest else None
         if space is None:
             raise Refused(404, "itemNotFound", "drive not found")
-        return self.reply(200, {"id": rest[0], "driveType": "personal",
-                                "quota": {"total": space.quota or 0}})
+        quota = {"total": space.quota or 0}
+        if self.site.store.room is not None and not space.quota:
+            quota["remaining"] = self.site.store.room
+        return self.reply(200, {"id": rest[0], "driveType": "personal", "quota": quota})
 
     def patch_drives(self, user, rest, args):
         space = self.site.store.spaces.get(rest[0].split("$")[-1])
@@ -187,6 +200,9 @@ class GraphHandler(web.Handler):
             total = args["quota"].get("total")
             if not isinstance(total, int) or total < 0:
                 raise invalid("invalid quota")
+            most = self.site.store.max_quota
+            if most and total > most:
+                raise invalid("requested quota is higher than allowed")
             space.quota = total or None
         return self.reply(200, {"id": rest[0], "driveType": "personal",
                                 "quota": {"total": space.quota or 0}})

@@ -113,6 +113,8 @@ class Site:
                 self.uploads.pace = value
             elif key == "window":
                 self.store.window = value
+            elif key in ("max_quota", "room"):
+                setattr(self.store, key, value)
             elif key == "public_password":
                 self.gateway.need_password = value
             elif key == "limit":

@@ -98,6 +98,8 @@ class Store:
         self.storage_id = storage_id
         self.lock = threading.RLock()
         self.window = window
+        self.max_quota = 0  # of any space, in bytes; 0: no limit
+        self.room = None    # what the driver says that the storage has left; None: nothing
         self.spaces = {}
 
     def add_space(self, kind, owner, name, sid=None):
