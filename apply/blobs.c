@@ -26,6 +26,7 @@
 #include <zlib.h>
 
 struct ap_blob {
+    struct ap_object *object; /* NULL: a file */
     int fd;
     struct stat before;
     int64_t size, off;
@@ -142,6 +143,19 @@ blob_file_open(struct ap_blob *blob, const struct ap_blob_want *want, struct ls_
 }
 
 static int
+blob_object_open(struct ap_blob *blob, const struct ap_blob_want *want, struct ls_err *err)
+{
+    if (ap_object_open(want->objects, want->object, &blob->object, err) < 0)
+        return -1;
+    blob->size = ap_object_size(blob->object);
+    if (want->size >= 0 && want->size != blob->size)
+        return ls_fail_cause(err, LS_ERR_RETRY, 0, "content-mismatch",
+                             "the object has %lld bytes, its row says %lld", (long long)blob->size,
+                             (long long)want->size);
+    return 0;
+}
+
+static int
 digests_start(struct ap_blob *blob, const struct ap_blob_want *want, struct ls_err *err)
 {
     blob->want_sha1 = want->sha1 && *want->sha1;
@@ -170,7 +184,8 @@ ap_blob_open(const struct ap_blob_want *want, struct ap_blob **ret, struct ls_er
     if (!blob)
         return ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
     blob->fd = -1;
-    if (blob_file_open(blob, want, err) < 0 || digests_start(blob, want, err) < 0) {
+    if ((want->objects ? blob_object_open(blob, want, err) : blob_file_open(blob, want, err)) < 0 ||
+        digests_start(blob, want, err) < 0) {
         ap_blob_close(blob);
         return -1;
     }
@@ -215,7 +230,7 @@ finish(struct ap_blob *blob, struct ls_err *err)
     char text[2 * EVP_MAX_MD_SIZE + 1];
     struct stat now;
 
-    if (read(blob->fd, &more, 1) > 0)
+    if (!blob->object && read(blob->fd, &more, 1) > 0)
         return changed("grew", err);
     if (!EVP_DigestFinal_ex(blob->sha1, sum, &n))
         return ls_fail(err, LS_ERR_RETRY, 0, "libcrypto cannot finish SHA1");
@@ -232,7 +247,7 @@ finish(struct ap_blob *blob, struct ls_err *err)
     }
     if (blob->want_adler32 && strtoul(blob->adler32_want, NULL, 16) != blob->adler32)
         return mismatch("ADLER32", err);
-    if (!blob->want_sha1 && !blob->want_md5 && !blob->want_adler32) {
+    if (!blob->object && !blob->want_sha1 && !blob->want_md5 && !blob->want_adler32) {
         if (fstat(blob->fd, &now) < 0)
             return ls_fail(err, LS_ERR_RETRY, errno, "cannot look at the file again");
         if (now.st_size != blob->before.st_size ||
@@ -242,6 +257,25 @@ finish(struct ap_blob *blob, struct ls_err *err)
     }
     blob->checked = true;
     return 0;
+}
+
+/* 1 to n bytes: there are as many left. */
+static ssize_t
+some_read(struct ap_blob *blob, void *p, size_t n, struct ls_err *err)
+{
+    ssize_t r;
+
+    if (blob->object) {
+        r = ap_object_read(blob->object, p, n, err);
+    } else {
+        do
+            r = read(blob->fd, p, n);
+        while (r < 0 && errno == EINTR);
+        if (r < 0)
+            ls_fail_cause(err, LS_ERR_RETRY, errno, "content-unreadable",
+                          "reading the file failed: %s", strerror(errno));
+    }
+    return r == 0 ? changed("shrank", err) : r;
 }
 
 ssize_t
@@ -256,14 +290,9 @@ ap_blob_read(struct ap_blob *blob, void *p, size_t n, struct ls_err *err)
         return 0;
     }
     while (got < want) { /* all of it, so that the last piece is known to be the last */
-        ssize_t r = read(blob->fd, (char *)p + got, want - got);
-        if (r < 0 && errno == EINTR)
-            continue;
+        ssize_t r = some_read(blob, (char *)p + got, want - got, err);
         if (r < 0)
-            return ls_fail_cause(err, LS_ERR_RETRY, errno, "content-unreadable",
-                                 "reading the file failed: %s", strerror(errno));
-        if (r == 0)
-            return changed("shrank", err);
+            return -1;
         got += (size_t)r;
     }
     if (!got)
@@ -291,6 +320,7 @@ ap_blob_close(struct ap_blob *blob)
         return;
     if (blob->fd >= 0)
         close(blob->fd);
+    ap_object_close(blob->object);
     EVP_MD_CTX_free(blob->sha1);
     EVP_MD_CTX_free(blob->md5);
     free(blob);

@@ -57,6 +57,8 @@ run_tree(struct ap_writer *w, struct ap_job *job)
                                 .size = op->size,
                                 .mtime = job->blob_mtime,
                                 .anew = job->anew,
+                                .objects = job->objects,
+                                .object = job->who.id,
                                 .sha1 = op->sha1[0] ? op->sha1 : NULL,
                                 .md5 = op->md5[0] ? op->md5 : NULL,
                                 .adler32 = op->adler32[0] ? op->adler32 : NULL};
@@ -214,7 +216,8 @@ ap_job_run(struct ap_writer *w, struct ap_job *job)
         job->result = ops->space_quota(w, &job->space, job->quota_bytes, &job->err);
         break;
     case AP_PING:
-        job->result = ops->ping(w, &job->err);
+        job->result =
+            job->objects ? ap_objects_check(job->objects, &job->err) : ops->ping(w, &job->err);
         break;
     case AP_LOOK:
         run_look(w, job);

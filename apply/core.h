@@ -80,6 +80,7 @@ struct ap_job {
     enum cs3_person_type person_type; /* of a look */
     char sha1_now[41];                /* PUT_FILE: of what the node has */
     int64_t blob_mtime;               /* PUT_FILE: of the file that is read */
+    struct ap_objects *objects;       /* PUT_FILE: its content is there; PING: that is asked */
     int64_t row, ctime; /* for an exact writer, with token, hash, state and mount of above */
     char token[128], password_hash[256];
     char mark[20];             /* of all that only it keeps; "" for other writers */
@@ -118,6 +119,15 @@ struct ap_core {
     int64_t pause_until; /* ms */
     unsigned pause_count;
     struct ap_job *ping;
+    /* ownCloud's bucket; NULL: there is none. What reads from it waits while it is paused. */
+    struct ap_objects *objects;
+    struct {
+        bool paused;
+        char why[32];
+        int64_t until;  /* ms: when it is asked again */
+        unsigned count; /* of pauses since something was read */
+        struct ap_job *ping;
+    } bucket;
     struct ls_err fatal; /* of a call */
     int64_t calls;
     int64_t content_bytes; /* that the target took */
@@ -243,6 +253,8 @@ int64_t ap_backoff(const struct ap_options *options, int attempts); /* ms, with 
 
 /* ---- settle.c */
 void ap_settle(struct ap_core *core);
+/* Waits until the bucket answers. */
+void ap_bucket_park(struct ap_core *core, struct ap_work *work);
 
 /* ---- people.c, shares.c: the next call of an entity, its arguments into the job */
 void ap_person_next(struct ap_core *core, const struct ap_work *work, struct ap_next *next,

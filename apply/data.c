@@ -123,7 +123,7 @@ put(struct ap_data *data, const char *as, const char *url, struct ap_http_reques
     request.url = place;
     request.token = token;
     if (ap_http_do(data->http, &request, &reply, &why) < 0) {
-        if (!strncmp(why.cause, "content-", 8))
+        if (!strncmp(why.cause, "content-", 8) || ap_is_bucket_cause(why.cause))
             upload_give_up(data, token, place);
         if (err)
             *err = why;

@@ -20,7 +20,7 @@ void ap_data_free(struct ap_data *data);
 /*
  * PUT of all of the blob to an upload's endpoint, once. 0: the server has all of it, which does
  * not mean that it is ready. ret_id (may be NULL) gets the node's id, or "".
- * RETRY content-*: broken off before the last byte, and the upload session given up.
+ * RETRY content-*, bucket-*: broken off before the last byte, and the upload session given up.
  */
 int ap_data_put(struct ap_data *data, const char *as, const char *url, struct ap_blob *blob,
                 char ret_id[AP_ID_SIZE], struct ls_err *err);

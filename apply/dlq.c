@@ -23,8 +23,8 @@
 static const struct {
     const char *cause, *words;
 } words[] = {
-    {"content-missing", "ownCloud's data directory has no such file"},
-    {"content-unreadable", "the file or its home cannot be read in ownCloud's data directory"},
+    {"content-missing", "ownCloud's data directory or bucket has no such file"},
+    {"content-unreadable", "ownCloud's data directory or bucket does not let the file be read"},
     {"content-mismatch", "the file differs from its row (size, time or checksum)"},
     {"content-changed", "the file was changed each time while it was read"},
     {"encrypted", "ownCloud has encrypted the file: the bytes on its disk are not the content"},

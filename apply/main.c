@@ -34,6 +34,7 @@ struct apply {
     struct ls_config *config;
     struct ap_ledger *ledger;
     struct ap_writer *writer;
+    struct ap_objects *objects; /* NULL: ownCloud has no bucket */
     struct ap_core *core;
     struct ls_consumer *consumer;
     struct ls_producer *producer;
@@ -348,7 +349,7 @@ start(struct apply *a, bool from_start, struct ls_err *err)
     a->replay.prefix = ls_str_of(prefix);
     a->replay.max_ahead_s = ls_config_int(a->config, "control", "max_age_s");
     if (ls_control_key(a->config, &a->replay.key, err) < 0 || data_check(a->config, err) < 0 ||
-        writer_make(a, err) < 0 ||
+        ap_objects_new(a->config, &a->objects, err) < 0 || writer_make(a, err) < 0 ||
         ls_http_start(a->config, a->status.metrics, &a->status.http, NULL, err) < 0 ||
         ap_ledger_open(ls_config_str(a->config, "apply", "ledger"), &a->ledger, err) < 0)
         return -1;
@@ -361,6 +362,7 @@ start(struct apply *a, bool from_start, struct ls_err *err)
     if (a->todo == AP_MIRROR_STOP)
         return 0;
     a->core->latency = a->latency;
+    a->core->objects = a->objects;
     ap_ledger_measure(a->ledger, a->latency);
     if (writer_open(a, err) < 0)
         return -1;
@@ -536,6 +538,7 @@ stop(struct apply *a, bool in_order)
     ap_core_free(a->core);
     if (a->writer)
         ap_writer_free(a->writer);
+    ap_objects_free(a->objects);
     ls_producer_free(a->producer);
     ap_ledger_close(a->ledger);
     ls_http_stop(a->status.http);

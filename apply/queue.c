@@ -77,6 +77,7 @@ ap_core_free(struct ap_core *core)
         free(core->queue->threads);
     }
     free(core->ping);
+    free(core->bucket.ping);
     free(core->queue);
     free(core->jobs);
     free(core);
@@ -255,6 +256,8 @@ ap_send(struct ap_core *core)
     ap_limit_tell(core);
     if (core->ping && !core->ping->queued)
         enqueue(core, core->ping);
+    if (core->bucket.ping && !core->bucket.ping->queued)
+        enqueue(core, core->bucket.ping);
     if (core->paused)
         return;
     for (int i = 0; i < core->n_jobs; i++) {

@@ -138,9 +138,10 @@ job_fill(struct ap_core *core, struct ap_job *job, struct ls_err *err)
 {
     struct ap_space_row space;
     struct ap_applied node;
-    char home[4096] = "";
+    char home[4096] = "", id[256] = "";
 
     job->call = job->op.call;
+    job->objects = NULL;
     if (!ap_space_get(core->ledger, job->op.storage, &space))
         return true;
     job->space = space.target;
@@ -161,8 +162,19 @@ job_fill(struct ap_core *core, struct ap_job *job, struct ls_err *err)
         ap_versions_fill(core, job);
     if (job->call != AP_PUT_FILE || !core->config)
         return true;
-    sqlite3_stmt *s = ap_query(core->ledger, "SELECT home FROM person WHERE type = 0 AND uid = ?",
-                               "s", space.owner);
+    sqlite3_stmt *s = ap_query(core->ledger, "SELECT source_id FROM space WHERE storage = ?", "i",
+                               job->op.storage);
+    if (ap_step(core->ledger, s)) {
+        ap_text(s, 0, id, sizeof(id));
+        ap_done(s);
+    }
+    if (ap_objects_hold(id, space.owner)) {
+        job->objects = core->objects;
+        return job->objects || ls_fail_cause(err, LS_ERR_RETRY, 0, "no-bucket",
+                                             "[data] s3_endpoint is not set") == 0;
+    }
+    s = ap_query(core->ledger, "SELECT home FROM person WHERE type = 0 AND uid = ?", "s",
+                 space.owner);
     if (ap_step(core->ledger, s)) {
         ap_text(s, 0, home, sizeof(home));
         ap_done(s);
@@ -494,7 +506,10 @@ start(struct ap_core *core, struct ap_work *work, struct ap_next *next, struct a
             work->attempts++;
             work->trouble = true;
             work->ready_at = now_ms() + ap_backoff(&core->options, work->attempts);
-            snprintf(work->cause, sizeof(work->cause), has_ids(job) ? "no-home" : "no-id");
+            snprintf(work->cause, sizeof(work->cause), "%s",
+                     !has_ids(job)                         ? "no-id"
+                     : strcmp(err.cause, "no-bucket") == 0 ? err.cause
+                                                           : "no-home");
             ap_work_save(core->ledger, work);
             return 0;
         }
@@ -502,6 +517,10 @@ start(struct ap_core *core, struct ap_work *work, struct ap_next *next, struct a
         if (other) {
             busy.on = other->who;
             park(core, work, &busy);
+            return 0;
+        }
+        if (job->call == AP_PUT_FILE && job->objects && core->bucket.paused) {
+            ap_bucket_park(core, work);
             return 0;
         }
         if (!look)
@@ -624,6 +643,20 @@ ping_when_due(struct ap_core *core)
         core->ping->call = AP_PING;
 }
 
+static void
+bucket_ping_when_due(struct ap_core *core)
+{
+    struct ap_job *ping;
+
+    if (!core->bucket.paused || core->bucket.ping || now_ms() < core->bucket.until)
+        return;
+    ping = core->bucket.ping = calloc(1, sizeof(*ping));
+    if (ping) {
+        ping->call = AP_PING;
+        ping->objects = core->objects;
+    }
+}
+
 /* Room for one more call: doubtful ones that wait to be sent again do not hold a worker, only so
  * many of one storage are let pile up, and the table has an end. */
 static bool
@@ -710,6 +743,7 @@ ap_plan(struct ap_core *core)
     int64_t now = now_ms();
 
     ping_when_due(core);
+    bucket_ping_when_due(core);
     if (core->paused)
         return;
     core->skipped = false;
@@ -760,6 +794,8 @@ ap_idle_ms(struct ap_core *core, int64_t most)
     if (core->paused)
         return core->pause_until > now ? (core->pause_until < at ? core->pause_until - now : most)
                                        : (core->ping ? most : 0);
+    if (core->bucket.paused && !core->bucket.ping && core->bucket.until < at)
+        at = core->bucket.until;
     for (int i = 0; i < core->n_jobs; i++)
         if (!core->jobs[i]->queued && core->jobs[i]->resend_at < at &&
             !ap_is_held(core, core->jobs[i]))

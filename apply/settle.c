@@ -4,8 +4,8 @@
  * What can go wrong here decides what is kept: an outcome that is not known (no answer, a dead
  * connection) keeps its call as it was, locks included, and sends it again as doubtful; trouble of
  * the whole target pauses everything; trouble of one entity parks that entity with a timer and its
- * cause; what can never succeed becomes a dead letter, but not while a part of it may be there;
- * FATAL ends the process. A node that the
+ * cause, and trouble of ownCloud's bucket only what is read from it; what can never succeed becomes
+ * a dead letter, but not while a part of it may be there; FATAL ends the process. A node that the
  * target no longer has is forgotten after three tries and made again.
  */
 #include "apply/core.h"
@@ -19,6 +19,7 @@
 #define GONE_TRIES 3
 #define HEARTBEAT_MS 1500 /* they come once a second, and travel */
 #define PACE_BYTES 65536
+#define BUCKET_PARKED_MS 60000 /* at most; they are woken */
 
 static int64_t
 now_ms(void)
@@ -181,6 +182,54 @@ pause_all(struct ap_core *core, const struct ap_job *job)
     ls_log_err(LS_WARN, "target-paused", &job->err);
 }
 
+/* ---- the bucket */
+void
+ap_bucket_park(struct ap_core *core, struct ap_work *work)
+{
+    work->state = AP_READY;
+    work->trouble = false; /* it is everybody's: the lag shows it */
+    work->ready_at = now_ms() + (core->bucket.paused ? BUCKET_PARKED_MS : 0);
+    snprintf(work->cause, sizeof(work->cause), "%s", core->bucket.why);
+    ap_work_save(core->ledger, work);
+}
+
+/* Trouble that is not this object's. */
+static void
+bucket_pause(struct ap_core *core, const struct ap_job *job)
+{
+    bool slow = is_cause(job, "bucket-slow");
+
+    snprintf(core->bucket.why, sizeof(core->bucket.why), "%s", job->err.cause);
+    if (core->bucket.paused)
+        return;
+    if (slow)
+        ap_pace_slow_down(&core->pace);
+    core->bucket.count++;
+    core->bucket.paused = true;
+    core->bucket.until = now_ms() + (slow && job->err.code > 0
+                                         ? job->err.code
+                                         : ap_backoff(&core->options, (int)core->bucket.count));
+    ls_log_err(LS_WARN, "bucket-paused", &job->err);
+}
+
+static void
+bucket_ping_done(struct ap_core *core, struct ap_job *job)
+{
+    core->bucket.ping = NULL;
+    if (job->result != 0) {
+        if (strcmp(core->bucket.why, job->err.cause) != 0)
+            ls_log_err(LS_WARN, "bucket-paused", &job->err);
+        snprintf(core->bucket.why, sizeof(core->bucket.why), "%s", job->err.cause);
+        core->bucket.until = now_ms() + ap_backoff(&core->options, (int)++core->bucket.count);
+        return;
+    }
+    ls_log(LS_INFO, "bucket-answers", LS_S("after", core->bucket.why));
+    core->bucket.paused = false;
+    core->bucket.why[0] = '\0';
+    ap_exec(core->ledger, "UPDATE work SET ready_at = ? WHERE state = 0 AND cause LIKE 'bucket-%'",
+            "i", now_ms());
+}
+
 static void
 ping_done(struct ap_core *core, struct ap_job *job)
 {
@@ -285,6 +334,11 @@ entity_trouble(struct ap_core *core, const struct ap_job *job, struct ap_work *w
     work->state = AP_READY;
     work->trouble = true;
     work->doubt = leaves_doubt(job);
+    if (ap_is_bucket_cause(job->err.cause)) {
+        ap_bucket_park(core, work);
+        ap_wake(core->ledger, work->key);
+        return;
+    }
     snprintf(work->cause, sizeof(work->cause), "%s", job->err.cause[0] ? job->err.cause : "failed");
     if (strncmp(job->err.cause, "content-", 8) == 0) {
         work->tries++;
@@ -321,7 +375,8 @@ outcome_unknown(const struct ap_job *job)
     for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++)
         if (is_cause(job, unknown[i]))
             return true;
-    if (!job->doubtful || strncmp(job->err.cause, "content-", 8) == 0)
+    if (!job->doubtful || strncmp(job->err.cause, "content-", 8) == 0 ||
+        ap_is_bucket_cause(job->err.cause))
         return false;
     for (size_t i = 0; i < sizeof(settled) / sizeof(settled[0]); i++)
         if (is_cause(job, settled[i]))
@@ -465,6 +520,8 @@ job_done(struct ap_core *core, struct ap_job *job)
     }
     if (job->result == 0)
         pace_learn(core, job);
+    if (job->result == 0 && job->objects)
+        core->bucket.count = 0;
     if (tree)
         ap_exec(core->ledger, "DELETE FROM op WHERE id = ?", "i", job->op_id);
     have = ap_work_get(core->ledger, job->who, &work);
@@ -492,6 +549,8 @@ job_done(struct ap_core *core, struct ap_job *job)
     if (have && job->result != 0 && !(tree && tree_mended(core, job))) {
         ls_log_err(is_cause(job, "in-part") ? LS_WARN : LS_DEBUG, "call-failed", &job->err);
         count_retry(core, job->err.cause);
+        if (ap_is_bucket_cause(job->err.cause))
+            bucket_pause(core, job);
         entity_trouble(core, job, &work);
         ap_job_forget(core, job);
         return;
@@ -528,7 +587,10 @@ ap_settle(struct ap_core *core)
 
     while ((job = ap_answer(core)) != NULL) {
         if (job->call == AP_PING) {
-            ping_done(core, job);
+            if (job->objects)
+                bucket_ping_done(core, job);
+            else
+                ping_done(core, job);
             ap_job_forget(core, job); /* not in the list: only freed */
         } else if (job->call == AP_LOOK) {
             look_done(core, job);

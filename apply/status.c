@@ -406,7 +406,8 @@ ap_status_tell(struct ap_status *status, struct ap_core *core, bool at_once)
     if (!at_once && began < status->next_ms)
         return;
     if (!status->starting)
-        snprintf(status->why, sizeof(status->why), "%s", core->paused ? core->why : "");
+        snprintf(status->why, sizeof(status->why), "%s",
+                 core->paused ? core->why : core->bucket.why);
     doc = document(status, core, ls_now_us());
     text = doc ? json_dumps(doc, JSON_COMPACT) : NULL;
     json_decref(doc);

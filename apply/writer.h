@@ -24,6 +24,7 @@
  *   RETRY "internal"      the target's own trouble: INTERNAL, UNKNOWN, HTTP 500, a broken reply
  *   RETRY "grantee-missing"   no such user or group, and people.mode is `match`
  *   RETRY "content-missing", "content-mismatch", "content-changed"   of the blob, by blobs.h
+ *   RETRY "bucket-down", "bucket-slow", "bucket-refused"   of all objects, by objects.h
  *   POISON "name-refused" the target cannot hold this name
  *   POISON "outside-home" a link or ".." leads out of the user's home
  *   POISON "expired"      a share or link whose time is over; if it was there, it is gone now

@@ -99,6 +99,15 @@ const struct ls_option ls_options[] = {
     INT("apply", "sweep_max_items", "20", 0, 1000000, "... but this many may always go."),
 
     STR("data", "root", NULL, "ownCloud's data directory, for homes that oc_accounts does not name."),
+    STR("data", "s3_endpoint", NULL, "URL of the S3 server with ownCloud's primary object storage (https://s3.example.org); unset: there is none. Storages object::user:... are read from it, all others from the data directory."),
+    STR("data", "s3_region", "us-east-1", "Its region, as requests are signed for it."),
+    STR("data", "s3_bucket", NULL, "The bucket (objectstore.arguments.bucket in ownCloud's config.php)."),
+    STR("data", "s3_prefix", "urn:oid:", "What an object's name has before the file's id."),
+    BOOL("data", "s3_path_style", "true", "The bucket is the first part of the path; false: of the host's name."),
+    STR("data", "s3_access_key", NULL, "Access key, with s3:GetObject and s3:ListBucket."),
+    SECRET("data", "s3_secret_key", "Its secret."),
+    STR("data", "s3_ca", NULL, "File of the CAs that the server's certificate is checked with; unset: the system's."),
+    INT("data", "s3_timeout_ms", "60000", 100, 3600000, "A request is given up when nothing has come for this time."),
 
     SECRET("control", "key", "Signs commands (lockstep snapshot ...), 32 characters or more; without it capture takes none."),
     INT("control", "max_age_s", "300", 5, 86400, "A command that was issued longer ago is refused; the clocks of both machines count."),
