@@ -30,6 +30,8 @@ long long check_content_bytes(struct check *check);
 void check_kafka(struct check *check);
 /* check_target.c: oCIS's services, sign-in, settings as far as they can be told. */
 void check_target(struct check *check);
+/* check_bucket.c: ownCloud's object storage, where apply reads it. */
+void check_bucket(struct check *check);
 /* check_data.c: homes and content where apply reads them. */
 void check_data(struct check *check);
 

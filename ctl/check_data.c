@@ -193,8 +193,8 @@ check_data(struct check *check)
 {
     struct homes homes = {check, 0, 0};
     struct ls_err err = {0};
-    long long objects;
 
+    check_bucket(check);
     if (!check->source) {
         ctl_line(check->lines, CTL_WARN, "data", "the source must answer first",
                  "home folders could not be listed");
@@ -212,12 +212,6 @@ check_data(struct check *check)
     ctl_line(check->lines, homes.bad ? CTL_FAIL : CTL_PASS, "data", NULL,
              "%zu home folders readable, %zu not%s", homes.good, homes.bad,
              homes.bad > NAMED_MOST ? " (the first ones are named)" : "");
-    objects = check_count(check, "homes in an object store",
-                          "SELECT COUNT(*) FROM {p}storages WHERE id LIKE 'object::user:%'");
-    if (objects > 0)
-        ctl_line(check->lines, CTL_FAIL, "data",
-                 "content is read from a data directory only in this release",
-                 "%lld homes lie in an object store", objects);
     check_size(check);
     check_sample(check);
 }
