@@ -253,6 +253,8 @@ int64_t ap_backoff(const struct ap_options *options, int attempts); /* ms, with 
 
 /* ---- settle.c */
 void ap_settle(struct ap_core *core);
+/* All that wait for the bucket are tried. */
+void ap_bucket_wake(struct ap_core *core);
 /* Waits until the bucket answers. */
 void ap_bucket_park(struct ap_core *core, struct ap_work *work);
 

@@ -823,6 +823,7 @@ ap_recover(struct ap_core *core)
             "UPDATE work SET state = 0, ready_at = ? WHERE state = 2 AND NOT EXISTS"
             " (SELECT 1 FROM op WHERE op.kind = work.kind AND op.entity = work.id)",
             "i", now_ms());
+    ap_bucket_wake(core); /* its options may be others now */
     s = ap_query(
         core->ledger,
         "SELECT id, kind, entity, call, storage, fileid, node, parent, top, name, relative,"

@@ -184,6 +184,15 @@ pause_all(struct ap_core *core, const struct ap_job *job)
 
 /* ---- the bucket */
 void
+ap_bucket_wake(struct ap_core *core)
+{
+    ap_exec(core->ledger,
+            "UPDATE work SET ready_at = ? WHERE state = 0 AND (cause LIKE 'bucket-%' OR"
+            " cause = 'no-bucket')",
+            "i", now_ms());
+}
+
+void
 ap_bucket_park(struct ap_core *core, struct ap_work *work)
 {
     work->state = AP_READY;
@@ -226,8 +235,7 @@ bucket_ping_done(struct ap_core *core, struct ap_job *job)
     ls_log(LS_INFO, "bucket-answers", LS_S("after", core->bucket.why));
     core->bucket.paused = false;
     core->bucket.why[0] = '\0';
-    ap_exec(core->ledger, "UPDATE work SET ready_at = ? WHERE state = 0 AND cause LIKE 'bucket-%'",
-            "i", now_ms());
+    ap_bucket_wake(core);
 }
 
 static void

@@ -28,7 +28,7 @@ from .process import BedError, Process, free_port, tail, wait_until
 
 STAGES = ("capture", "transform", "apply")
 # parked, but not for long: it is done, or a dead letter, after a few tries
-STILL_TRIED = ("queued", "in-flight", "content-", "trash-reopen")
+STILL_TRIED = ("queued", "in-flight", "content-", "bucket-", "trash-reopen")
 BIN = Path(os.environ.get("LOCKSTEP_BIN") or fetch.ROOT / "build" / "bin")
 
 
