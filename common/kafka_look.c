@@ -197,8 +197,6 @@ take_broker(struct ls_cluster_look *ret, const rd_kafka_ConfigResource_t *told)
             if (strcmp(wanted[i].name, name) == 0)
                 (void)snprintf(wanted[i].out, wanted[i].size, "%s", value);
         }
-        if (value && strcmp(name, "allow.everyone.if.no.acl.found") == 0)
-            ret->open = strcmp(value, "true") == 0;
     }
     ret->told = n > 0;
 }

@@ -30,9 +30,8 @@ struct ls_cluster_look {
     bool told;             /* the settings below are known, else `why` not */
     char why[160];         /* a clause */
     char protocol[32];     /* inter.broker.protocol.version; "": brokers from 4.0 on have none */
-    char authorizer[160];  /* authorizer.class.name; "" for none: everybody may do everything */
-    char super_users[512]; /* super.users */
-    bool open;             /* allow.everyone.if.no.acl.found */
+    char authorizer[160];  /* authorizer.class.name; "": everybody may do everything */
+    char super_users[512]; /* super.users, "User:a;User:b" */
 };
 
 /* Asks the cluster, and for these topics. -1: no broker answers, or it refuses the sign-in. */

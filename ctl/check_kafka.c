@@ -379,6 +379,7 @@ check_kafka(struct check *check)
     for (size_t i = 0; i < n; i++)
         check_shape(check, &topics[i]);
     check_kept(check, topics, n);
+    check_rights(check, &cluster, topics, n);
 out:
     free(looks);
     free(topics);

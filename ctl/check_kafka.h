@@ -20,4 +20,9 @@ struct kafka_topic {
 /* Fills up to CTL_KAFKA_TOPICS; names are borrowed from the configuration. */
 size_t ctl_kafka_topics(const struct ls_config *config, struct kafka_topic *topics);
 
+struct check;
+/* check_rights.c: by the brokers' rules where they are told, else by trying. */
+void check_rights(struct check *check, const struct ls_cluster_look *cluster,
+                  const struct kafka_topic *topics, size_t n);
+
 #endif

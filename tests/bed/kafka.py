@@ -122,6 +122,34 @@ class Kafka:
             self.process = None
 
 
+class Guarded(Kafka):
+    """
+    One node with ACLs. Who comes to `bootstrap` is a super user without a name; at `sasl` everybody
+    signs in with his name as the password (SASL/PLAIN) and may do what rules say.
+    """
+
+    def __init__(self, folder, users):
+        super().__init__(folder)
+        self.sasl = f"127.0.0.1:{free_port()}"
+        accounts = " ".join(f'user_{u}="{u}"' for u in users)
+        text = self.config.read_text()
+        for line in ("listeners=", "advertised.listeners="):
+            text = text.replace(f"\n{line}", f"\n{line}SASL_PLAINTEXT://{self.sasl},")
+        self.config.write_text(text + f"""
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT
+listener.name.sasl_plaintext.sasl.enabled.mechanisms=PLAIN
+listener.name.sasl_plaintext.plain.sasl.jaas.config=\
+ org.apache.kafka.common.security.plain.PlainLoginModule required {accounts};
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS
+""")
+
+    def options(self, user):
+        """librdkafka's, for him."""
+        return {"bootstrap.servers": self.sasl, "security.protocol": "SASL_PLAINTEXT",
+                "sasl.mechanisms": "PLAIN", "sasl.username": user, "sasl.password": user}
+
+
 class Cluster:
     """Three nodes, each broker and controller; a topic's copies stand on all of them."""
 

@@ -1,10 +1,14 @@
 """What `lockstep check --kafka` says of the topics as they stand in real brokers."""
 
 import json
+import types
 
+import pytest
 from bed import BedError, wait_until
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, \
-    NewTopic
+from bed.daemons import Daemons
+from bed.kafka import Guarded
+from confluent_kafka.admin import AclBinding, AclOperation, AclPermissionType, AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, \
+    NewTopic, ResourcePatternType, ResourceType
 
 
 def check(capture, *args):
@@ -56,7 +60,8 @@ def test_topics_that_the_daemons_made_are_as_they_must_be_but_for_their_one_copy
     assert found[f"topic {prefix}.oc10.oc_filecache has 4 partitions"] == ("pass", None)
     assert found[f"topic {prefix}.cs3.share is not there yet, it will be made"] == ("pass", None)
     warned = [text for text, (level, _) in found.items() if level not in ("pass", "note")]
-    assert len(warned) == 1 and ": one replica (and so it is with " in warned[0], warned
+    assert len(warned) == 2 and ": one replica (and so it is with " in warned[0], warned
+    assert warned[1].startswith("Kafka asks nobody for rights: ")
     assert any(text.startswith("1 brokers, Kafka 4.0 or newer") for text in found)
 
 
@@ -98,3 +103,76 @@ def test_what_is_wrong_in_many_topics_is_one_line(new_capture):
         f"topic {prefix}.position is not there yet": "fail"})
     assert status == 3
     assert any(" are to be made with 3 replicas, there are 1 brokers" in text for text in found)
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory):
+    kafka = Guarded(tmp_path_factory.mktemp("guarded"), ["one", "asks", "blind"])
+    kafka.start()
+    yield kafka
+    kafka.stop()
+
+
+def grant(kafka, user, kind, name, operation, pattern=ResourcePatternType.PREFIXED):
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
+    rule = AclBinding(getattr(ResourceType, kind), name, pattern, f"User:{user}", "*",
+                      getattr(AclOperation, operation), AclPermissionType.ALLOW)
+    for done in admin.create_acls([rule]).values():
+        done.result(30)
+
+
+def found_as(site, kafka, user, *wanted):
+    """What check finds, once all of these are among it (a broker hears of rules some moments after the
+    controller has them): what was found -> its level."""
+    sets = [arg for key, value in kafka.options(user).items()
+            for arg in ("--set", f"kafka.{key}={value}")]
+    last = [{}]
+
+    def there():
+        _, text = site.lockstep("check", "--kafka", "--json", "--log-level", "error", *sets)
+        last[0] = {line["found"]: line["level"] for line in json.loads(text)["lines"]}
+        return all(any(t.startswith(w) for t in last[0]) for w in wanted)
+    try:
+        wait_until(there, 60, "what check says")
+    except BedError:
+        raise AssertionError(f"wanted {wanted}, got {last[0]}") from None
+    return last[0]
+
+
+def test_rights_are_told_by_the_rules_or_by_trying(guarded, tmp_path):
+    bed = types.SimpleNamespace(kafka=guarded, mariadb=None, target=None, folder=tmp_path)
+    site = Daemons(bed, data=tmp_path, prefix="p", folder=tmp_path / "lockstep",
+                   sets={"lockstep.partitions": 4})
+    admin = AdminClient({"bootstrap.servers": guarded.bootstrap})
+    for done in admin.create_topics([NewTopic("p.cs3.share", 1, 1), NewTopic("p.status", 1, 1)]
+                                    ).values():
+        done.result(30)
+    # nobody has granted anything yet: not even that the topics may be seen
+    found = found_as(site, guarded, "blind", "rights to write were not told: ")
+    refused = [t for t, level in found.items() if level == "fail"]
+    assert "p.cs3.share: its partitions: Broker: Topic authorization failed" in refused, found
+    # he may see all and read one of the two
+    grant(guarded, "blind", "TOPIC", "p.", "DESCRIBE")
+    grant(guarded, "blind", "TOPIC", "p.status", "READ", ResourcePatternType.LITERAL)
+    found = found_as(site, guarded, "blind", "1 of 2 topics may not be read, p.cs3.share first",
+                     "how 2 of 2 topics are kept was not told",
+                     "group p-transform may not be looked at", "group p-apply may not be looked at")
+    assert found["1 of 2 topics may not be read, p.cs3.share first"] == "warn"
+    assert "fail" not in found.values(), found
+    # one principal for all programs
+    for operation in ("READ", "WRITE", "DESCRIBE_CONFIGS"):
+        grant(guarded, "one", "TOPIC", "p.", operation)
+    grant(guarded, "one", "GROUP", "p-", "READ")
+    grant(guarded, "one", "BROKER", "kafka-cluster", "DESCRIBE", ResourcePatternType.LITERAL)
+    found = found_as(site, guarded, "one", "all 2 topics may be read",
+                     *(f"User:one may do with topics and groups what {program} does"
+                       for program in ("capture", "transform", "apply", "the command")))
+    assert any(t.startswith("1 brokers; their version was not told: ") for t in found)
+    # one for the command alone
+    grant(guarded, "asks", "TOPIC", "p.", "READ")
+    grant(guarded, "asks", "GROUP", "p-", "DESCRIBE")
+    grant(guarded, "asks", "BROKER", "kafka-cluster", "DESCRIBE", ResourcePatternType.LITERAL)
+    found = found_as(site, guarded, "asks", "all 2 topics may be read",
+                     "User:asks may do with topics and groups what the command does",
+                     "User:asks lacks for capture: Write on topic p.oc10.oc_filecache (and ")
+    assert {found[t] for t in found if t.startswith("User:asks lacks for ")} == {"note"}
