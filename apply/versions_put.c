@@ -171,13 +171,20 @@ next_due(struct ap_core *core, const struct olds *olds, int end, const struct ap
 
 /* ---- what is next */
 
+#define OLDER "older-version" /* it waits for: each for the one before it */
+
+/* Opened without a record, or looked at again if what it waits for may be over. One that waits for
+ * an older one is woken by that one, and not from here: of hundreds each would look at all. */
 static void
 wait_for(struct ap_core *core, const char *cause, int64_t fileid, int64_t storage,
          struct ap_next *next)
 {
     struct ap_key key = {AP_NODE, fileid};
+    struct ap_work work;
 
-    ap_work_open(core->ledger, key, storage, ls_now_us() / 1000);
+    if (!ap_work_get(core->ledger, key, &work) || work.state != AP_WAITING ||
+        strcmp(work.cause, OLDER) != 0)
+        ap_work_open(core->ledger, key, storage, ls_now_us() / 1000);
     *next = (struct ap_next){.verdict = AP_WAIT, .cause = cause, .on = key};
 }
 
@@ -209,10 +216,12 @@ file_step(struct ap_core *core, int64_t fileid, struct ap_next *next)
     if (olds.n == 0 || !content_next(core, &file, &olds, have ? &node : NULL, next))
         return;
     due = next_due(core, &olds, olds.n, have ? &node : NULL);
-    if (due >= 0)
+    if (due >= 0) {
+        ap_wake(core->ledger, (struct ap_key){AP_NODE, fileid}); /* those that wait for this */
         wait_for(core, "versions", olds.of[due].fileid, file.storage, next);
-    else if (next->op.call == AP_SET_MTIME)
+    } else if (next->op.call == AP_SET_MTIME) {
         ap_put_call(&core->view, &file, &node, node.storage, next);
+    }
 }
 
 /* The file has its content without this one. */
@@ -292,7 +301,7 @@ version_step(struct ap_core *core, const struct ap_work *work, bool given_up, st
         now.op.fileid = of;
         now.op.storage = have->storage;
         if (due >= 0)
-            wait_for(core, "older-version", olds.of[due].fileid, file.storage, next);
+            wait_for(core, OLDER, olds.of[due].fileid, file.storage, next);
         else
             put_old(core, work->key.id, &olds.of[me], &now, have, next);
     } else if (now.verdict == AP_EQUAL) {
@@ -301,7 +310,7 @@ version_step(struct ap_core *core, const struct ap_work *work, bool given_up, st
                !content_next(core, &file, &olds, have, &now)) {
         *next = (struct ap_next){.verdict = AP_WAIT, .cause = "file", .on = {AP_NODE, of}};
     } else if ((due = next_due(core, &olds, me, have)) >= 0) {
-        wait_for(core, "older-version", olds.of[due].fileid, file.storage, next);
+        wait_for(core, OLDER, olds.of[due].fileid, file.storage, next);
     } else {
         put_old(core, work->key.id, &olds.of[me], &now, have, next);
     }

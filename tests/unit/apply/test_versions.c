@@ -330,6 +330,21 @@ versions_go_up_oldest_first_and_then_the_content(void **state)
 }
 
 static void
+of_more_than_512_versions_the_oldest_are_counted_and_not_carried(void **state)
+{
+    struct world *w = *state;
+
+    give_file(w, FIRST, FILES, "a", 1000, 9000);
+    for (int i = 1; i <= 514; i++)
+        give_version(w, FIRST + i, VERSIONS, "a", 1000 + i, i, 0);
+    run(w);
+    assert_int_equal(w->target.puts, 513);
+    assert_int_equal(counted(w, "left:version-late"), 2);
+    for (int i = 0; i < w->target.n_revisions; i++)
+        assert_true(w->target.revisions[i].mtime > 1002);
+}
+
+static void
 a_file_without_versions_costs_one_upload_and_no_question(void **state)
 {
     struct world *w = *state;
@@ -796,6 +811,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         T(versions_go_up_oldest_first_and_then_the_content),
+        T(of_more_than_512_versions_the_oldest_are_counted_and_not_carried),
         T(a_file_without_versions_costs_one_upload_and_no_question),
         T(switched_off_they_are_left_and_counted),
         T(versions_in_folders_and_of_names_alike_find_their_own_file),
