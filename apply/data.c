@@ -104,7 +104,7 @@ upload_give_up(struct ap_data *data, const char *token, const char *url)
 
 static int
 put(struct ap_data *data, const char *as, const char *url, struct ap_http_request request,
-    char ret_id[AP_ID_SIZE], struct ls_err *err)
+    char ret_id[AP_ID_SIZE], char ret_etag[64], struct ls_err *err)
 {
     struct ap_http_reply reply = {0};
     struct ls_err why = {0};
@@ -143,6 +143,8 @@ put(struct ap_data *data, const char *as, const char *url, struct ap_http_reques
     }
     if (ret_id)
         node_of(reply.file_id, ret_id);
+    if (ret_etag)
+        memcpy(ret_etag, reply.etag, sizeof(reply.etag));
     r = 0;
 out:
     ls_buf_free(&reply.body);
@@ -159,14 +161,15 @@ ap_data_put(struct ap_data *data, const char *as, const char *url, struct ap_blo
     return put(data, as, url,
                (struct ap_http_request){
                    .read = blob_piece, .read_arg = blob, .read_len = ap_blob_size(blob)},
-               ret_id, err);
+               ret_id, NULL, err);
 }
 
 int
 ap_data_put_bytes(struct ap_data *data, const char *as, const char *url, const void *p, size_t n,
-                  struct ls_err *err)
+                  char ret_etag[64], struct ls_err *err)
 {
-    return put(data, as, url, (struct ap_http_request){.body = p, .body_len = n}, NULL, err);
+    return put(data, as, url, (struct ap_http_request){.body = p, .body_len = n}, NULL, ret_etag,
+               err);
 }
 
 int

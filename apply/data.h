@@ -24,9 +24,9 @@ void ap_data_free(struct ap_data *data);
  */
 int ap_data_put(struct ap_data *data, const char *as, const char *url, struct ap_blob *blob,
                 char ret_id[AP_ID_SIZE], struct ls_err *err);
-/* The same of `n` bytes that are at hand. */
+/* The same of `n` bytes that are at hand; ret_etag is the file's etag then, "" when not said. */
 int ap_data_put_bytes(struct ap_data *data, const char *as, const char *url, const void *p,
-                      size_t n, struct ls_err *err);
+                      size_t n, char ret_etag[64], struct ls_err *err);
 /* GET of a download's endpoint, piece by piece. */
 int ap_data_get(struct ap_data *data, const char *as, const char *url, ap_http_write_fn *each,
                 void *arg, struct ls_err *err);

@@ -179,9 +179,12 @@ on_header(char *p, size_t size, size_t n, void *arg)
     if (!strncmp(line, "HTTP/", 5)) { /* also of an interim answer */
         const char *blank = strchr(line, ' ');
         t->reply->status = blank ? strtol(blank, NULL, 10) : 0;
-        t->reply->file_id[0] = '\0';
+        t->reply->file_id[0] = t->reply->etag[0] = '\0';
     } else if ((value = header_value(line, strlen(line), "oc-fileid"))) {
         snprintf(t->reply->file_id, sizeof(t->reply->file_id), "%.380s", value);
+    } else if ((value = header_value(line, strlen(line), "oc-etag"))) {
+        value += *value == '"';
+        snprintf(t->reply->etag, sizeof(t->reply->etag), "%.*s", (int)strcspn(value, "\""), value);
     } else if ((value = header_value(line, strlen(line), "retry-after"))) {
         long seconds = strtol(value, NULL, 10);
         t->reply->retry_after_ms = seconds > 0 && seconds < 3600 ? seconds * 1000 : 0;
@@ -308,7 +311,7 @@ ap_http_do(struct ap_http *http, const struct ap_http_request *request, struct a
     int r = -1;
 
     reply->status = 0;
-    reply->file_id[0] = '\0';
+    reply->file_id[0] = reply->etag[0] = '\0';
     reply->retry_after_ms = 0;
     ls_buf_clear(&reply->body);
     if (headers_fill(request, &headers, err) < 0)

@@ -42,6 +42,7 @@ struct ap_http_reply {
     long status;
     struct ls_buf body;     /* initialised by the caller, its cap is the most */
     char file_id[384];      /* oc-fileid, "" where there is none */
+    char etag[64];          /* without quotes, "" where there is none */
     int64_t retry_after_ms; /* 0: not said */
 };
 

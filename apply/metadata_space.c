@@ -9,12 +9,17 @@
  * already there is not changed twice. A new file needs its folders first, and is made exclusively.
  * The file's time is always the server's: with equal times two contents have the same etag.
  *
+ * A content has its new etag some time before it is at its place; who reads it in between gets the
+ * 500 above. We try again. The server, overtaken by us, does not, and its caller is refused: hence
+ * the waiting for a pause.
+ *
  * The managers' spaces are made by the managers. They hold what they have read in memory and read
  * again when the etag is another one, so nobody has to be told.
  */
 #include "apply/metadata_space.h"
 #include "apply/cs3.h"
 #include "apply/data.h"
+#include "apply/still.h"
 #include "common/run.h"
 #include <errno.h>
 #include <openssl/evp.h>
@@ -30,11 +35,8 @@ enum {
     TRIES = 30,            /* of a change that is overtaken */
     READS = 8,             /* of a content that does not come whole */
     PAUSE_MS = 20,         /* between two of either */
-    QUIET_MS = 100,        /* so long nobody else may have written the file */
-    QUIET_BUSY_MS = 500,   /* the same, when others have written it lately */
-    LATELY_MS = 10 * 1000, /* so long ago */
     GATHER_MS = 40,        /* at most so long for those who are coming */
-    POLITE_MS = 5 * 1000,  /* so long is waited for all that */
+    POLITE_MS = 10 * 1000, /* so long for a pause of the others */
     CHANGES = 4            /* of one caller, at once */
 };
 
@@ -51,7 +53,7 @@ struct waiter {
 struct file {
     char *key; /* "<space>/<path>" */
     int users;
-    bool busy;
+    bool busy, polite;
     struct waiter *first, **last;
     UT_hash_handle hh;
 };
@@ -63,9 +65,7 @@ struct ap_metadata {
     pthread_cond_t served;
     struct file *files;
     atomic_int coming;
-    /* of the one polite file; belongs to who leads it */
-    char our_etag[64];  /* since our last write; "": not known */
-    int64_t foreign_ms; /* when somebody else was seen to have written it; 0: never */
+    struct ap_still *still; /* who else writes */
 };
 
 int
@@ -78,6 +78,11 @@ ap_metadata_new(const struct ls_config *config, struct ap_http *http, ap_call_fn
         return ls_fail(err, LS_ERR_FATAL, ENOMEM, "out of memory");
     pthread_mutex_init(&m->mutex, NULL);
     pthread_cond_init(&m->served, NULL);
+    m->still = ap_still_new();
+    if (!m->still) {
+        ap_metadata_free(m);
+        return ls_fail(err, LS_ERR_FATAL, ENOMEM, "out of memory");
+    }
     if (cs3_system_client_new(config, call_counter, arg, &m->cs3, err) < 0 ||
         ap_data_new_at(ls_config_str(config, "target", "system_data"), http, m->cs3, &m->data,
                        err) < 0) {
@@ -95,6 +100,7 @@ ap_metadata_free(struct ap_metadata *m)
         return;
     ap_data_free(m->data);
     cs3_client_free(m->cs3);
+    ap_still_free(m->still);
     pthread_cond_destroy(&m->served);
     pthread_mutex_destroy(&m->mutex);
     free(m);
@@ -246,10 +252,10 @@ folders_make(struct ap_metadata *m, const char *space, const char *path, struct 
     return 0;
 }
 
-/* 1: somebody was faster. */
+/* 1: somebody was faster. 0: ret_etag is what the file has now, "" when nobody knows. */
 static int
 doc_write(struct ap_metadata *m, const char *space, const char *path, const json_t *doc,
-          const char *etag, struct ls_err *err)
+          const char *etag, char ret_etag[64], struct ls_err *err)
 {
     const char *as = cs3_system_user(m->cs3);
     struct cs3_place place = {"", space, space, path};
@@ -272,7 +278,7 @@ doc_write(struct ap_metadata *m, const char *space, const char *path, const json
             r = 1;
         goto out;
     }
-    r = ap_data_put_bytes(m->data, as, url, text, strlen(text), &why);
+    r = ap_data_put_bytes(m->data, as, url, text, strlen(text), ret_etag, &why);
     if (r < 0 && ap_cause_is(&why, "taken"))
         r = 1;
 out:
@@ -317,43 +323,6 @@ overtaken_pause(int try)
     ls_run_sleep_ms(PAUSE_MS / 4 + ls_backoff_next_ms(&backoff));
 }
 
-static void
-file_serve(struct ap_metadata *m, const char *space, const char *path, struct waiter *first)
-{
-    struct ls_err why = {0};
-    struct cs3_info info;
-    bool doubt = false; /* a write of ours may have happened */
-
-    for (int try = 0; try < TRIES; try++) {
-        json_t *doc = NULL;
-        int r;
-
-        if (try)
-            overtaken_pause(try - 1);
-        if (doc_read(m, space, path, &doc, &info, &why) < 0) {
-            if (doubt && why.kind == LS_ERR_RETRY)
-                snprintf(why.cause, sizeof(why.cause), "timeout");
-            changes_fail(first, true, &why);
-            return;
-        }
-        r = changes_apply(first, doc) ? doc_write(m, space, path, doc, info.etag, &why) : 0;
-        json_decref(doc);
-        if (r == 0)
-            return;
-        if (r > 0) {
-            ls_fail_cause(&why, LS_ERR_RETRY, 0, "busy", "%s/%s is changed all the time", space,
-                          path);
-        } else if (ap_cause_is(&why, "internal") || ap_cause_is(&why, "timeout")) {
-            doubt = true;
-        } else {
-            break;
-        }
-    }
-    if (doubt && why.kind == LS_ERR_RETRY)
-        snprintf(why.cause, sizeof(why.cause), "timeout");
-    changes_fail(first, false, &why);
-}
-
 /* The etag of a file, "" where there is none or nobody knows. */
 static void
 etag_look(struct ap_metadata *m, const char *space, const char *path, char ret[64])
@@ -365,26 +334,117 @@ etag_look(struct ap_metadata *m, const char *space, const char *path, char ret[6
         memcpy(ret, info.etag, 64);
 }
 
-/* The server's calls come in bursts: while one goes on we would meet many of them. */
-static void
-quiet_wait(struct ap_metadata *m, const char *space, const char *path)
+/* The server's calls come in bursts: while one goes on we would meet many of them. Was there
+ * anything to wait for? Then *etag is what the file has had for long enough, or has by `end`. */
+static bool
+pause_wait(struct ap_metadata *m, const char *space, const char *path, const struct file *file,
+           char etag[64], int64_t end)
 {
-    int64_t end = ls_mono_ms() + POLITE_MS, quiet;
-    char before[64], now[64];
+    bool waited = false;
+    char now[64];
+    int64_t ms;
 
-    etag_look(m, space, path, before);
-    if (m->our_etag[0] && strcmp(before, m->our_etag) != 0)
-        m->foreign_ms = ls_mono_ms();
-    while (ls_mono_ms() < end && !ls_run_stopping()) {
-        quiet =
-            m->foreign_ms && ls_mono_ms() - m->foreign_ms < LATELY_MS ? QUIET_BUSY_MS : QUIET_MS;
-        ls_run_sleep_ms(quiet);
+    while ((ms = ap_still_ms(m->still, file->key, etag, file->polite, ls_mono_ms())) > 0 &&
+           ls_mono_ms() + ms < end && !ls_run_stopping()) {
+        ls_run_sleep_ms(ms);
+        waited = true;
         etag_look(m, space, path, now);
-        if (!strcmp(before, now))
-            return;
-        m->foreign_ms = ls_mono_ms();
-        memcpy(before, now, sizeof(before));
+        if (!strcmp(now, etag))
+            break;
+        memcpy(etag, now, sizeof(now));
     }
+    return waited;
+}
+
+/* Whoever waits for the file by now is served, too. */
+static void
+waiters_take(struct ap_metadata *m, struct file *file, struct waiter **list)
+{
+    struct waiter **end = list;
+
+    pthread_mutex_lock(&m->mutex);
+    while (*end)
+        end = &(*end)->next;
+    *end = file->first;
+    file->first = NULL;
+    file->last = &file->first;
+    pthread_mutex_unlock(&m->mutex);
+}
+
+/* Of these who has nothing to be written may go; all of them: whoever is left. */
+static void
+waiters_done(struct ap_metadata *m, struct waiter **list, bool all)
+{
+    struct waiter *w;
+
+    pthread_mutex_lock(&m->mutex);
+    while ((w = *list))
+        if (all || !w->changed) {
+            *list = w->next; /* whoever is done may leave */
+            w->done = true;
+        } else {
+            list = &w->next;
+        }
+    pthread_cond_broadcast(&m->served);
+    pthread_mutex_unlock(&m->mutex);
+}
+
+/* Reads, changes, writes; again when others wrote meanwhile, or were about to. *list grows. */
+static void
+file_serve(struct ap_metadata *m, const char *space, const char *path, struct file *file,
+           struct waiter **list)
+{
+    int64_t end = ls_mono_ms() + POLITE_MS;
+    char still[64] = "", written[64];
+    struct ls_err why = {0};
+    struct cs3_info info;
+    bool doubt = false; /* a write of ours may have happened */
+
+    for (int try = 0; try < TRIES;) {
+        json_t *doc = NULL;
+        bool changed;
+        int r = 0;
+
+        waiters_take(m, file, list);
+        if (doc_read(m, space, path, &doc, &info, &why) < 0) {
+            if (doubt && why.kind == LS_ERR_RETRY)
+                snprintf(why.cause, sizeof(why.cause), "timeout");
+            changes_fail(*list, true, &why);
+            return;
+        }
+        changed = changes_apply(*list, doc);
+        if (changed && strcmp(still, info.etag) != 0) {
+            memcpy(still, info.etag, sizeof(still));
+            waiters_done(m, list, false);
+            if (pause_wait(m, space, path, file, still, end)) {
+                json_decref(doc);
+                continue;
+            }
+        }
+        if (changed)
+            r = doc_write(m, space, path, doc, info.etag, written, &why);
+        json_decref(doc);
+        if (r == 0) {
+            if (changed)
+                ap_still_known(m->still, file->key, written);
+            return;
+        }
+        if (r > 0) {
+            ap_still_overtaken(m->still, file->key, ls_mono_ms());
+            ls_fail_cause(&why, LS_ERR_RETRY, 0, "busy", "%s/%s is changed all the time", space,
+                          path);
+        } else if (ap_cause_is(&why, "internal") || ap_cause_is(&why, "timeout")) {
+            ap_still_known(m->still, file->key, "");
+            doubt = true;
+        } else {
+            break;
+        }
+        still[0] = '\0';
+        overtaken_pause(try++);
+    }
+    if (doubt && why.kind == LS_ERR_RETRY)
+        snprintf(why.cause, sizeof(why.cause), "timeout");
+    changes_fail(*list, false, &why);
 }
 
 void
@@ -435,32 +495,19 @@ file_leave(struct ap_metadata *m, struct file *file)
     free(file);
 }
 
-/* The mutex is held, but not meanwhile. Serves all who are there by the time of the read. */
+/* The mutex is held, but not meanwhile. Serves all who are there by the time of the last read. */
 static void
-file_lead(struct ap_metadata *m, const char *space, const char *path, bool polite,
-          struct file *file)
+file_lead(struct ap_metadata *m, const char *space, const char *path, struct file *file)
 {
-    struct waiter *first, *next;
+    struct waiter *list = NULL;
 
     file->busy = true;
     pthread_mutex_unlock(&m->mutex);
-    if (polite)
-        quiet_wait(m, space, path);
-    else
+    if (!file->polite)
         coming_wait(m);
+    file_serve(m, space, path, file, &list);
+    waiters_done(m, &list, true);
     pthread_mutex_lock(&m->mutex);
-    first = file->first;
-    file->first = NULL;
-    file->last = &file->first;
-    pthread_mutex_unlock(&m->mutex);
-    file_serve(m, space, path, first);
-    if (polite)
-        etag_look(m, space, path, m->our_etag);
-    pthread_mutex_lock(&m->mutex);
-    for (; first; first = next) {
-        next = first->next; /* whoever is done may leave */
-        first->done = true;
-    }
     file->busy = false;
     pthread_cond_broadcast(&m->served);
 }
@@ -473,7 +520,7 @@ step(struct ap_metadata *m, struct ap_metadata_change *changes, struct waiter *w
 {
     for (int i = 0; i < n; i++)
         if (!waiters[i].done && !files[i]->busy) {
-            file_lead(m, changes[i].space, changes[i].path, changes[i].polite, files[i]);
+            file_lead(m, changes[i].space, changes[i].path, files[i]);
             return;
         }
     pthread_cond_wait(&m->served, &m->mutex);
@@ -503,6 +550,7 @@ ap_metadata_change_all(struct ap_metadata *m, struct ap_metadata_change *changes
         files[entered] = file_enter(m, changes[entered].space, changes[entered].path);
         if (!files[entered])
             break;
+        files[entered]->polite = changes[entered].polite;
     }
     if (entered < n) {
         r = ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");

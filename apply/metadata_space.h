@@ -38,8 +38,9 @@ typedef int ap_metadata_fn(void *arg, json_t *doc, struct ls_err *err);
  * is no JSON object (such a file is never overwritten), "timeout" perhaps written, and the rest of
  * writer.h.
  *
- * `polite`: of the file that the server writes without a second try (there is one). Waits until
- * nobody else has changed it for a moment, though not for ever; meanwhile others join.
+ * A file that others write, too, is written after it has been still for a moment (still.h), though
+ * that is not waited for for ever; meanwhile others join. `polite`: nor is it ever written at once
+ * otherwise. It is the one that the server writes without a second try.
  */
 struct ap_metadata_change {
     const char *space, *path;

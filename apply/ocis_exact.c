@@ -14,8 +14,9 @@
  * that is about another node is a leftover and goes first. Grants are one change per node at a
  * time, and looked at afterwards: the server loses one of two.
  *
- * Changes of one file by several workers are one write (metadata_space.c). The file of all links is
- * written by the server without a second try, so there we wait until it is quiet.
+ * Changes of one file by several workers are one write (metadata_space.c). What the server writes
+ * itself at that moment is written after a pause of its calls (still.h): one that we overtake fails
+ * when it reads again while our content is on its way to its place, one that makes a link always.
  */
 #include "apply/cs3_call.h"
 #include "apply/ocis_api.h"

@@ -2,6 +2,7 @@
 ## bench-capture capture beside Debezium, Maxwell and go-mysql on one binlog (ROWS=3000000); about 12 minutes
 ## bench-transform transform beside a bare pass-through of the same records; about 4 minutes
 ## bench-apply   apply beside rclone, a bare client and the sharing API on one oCIS; about 8 minutes
+## bench-beside  how many of a real oCIS's own sharing calls fail while apply's writer is at work; about 5 minutes
 ROWS        ?= 3000000
 BENCH_TOOLS := $(patsubst tests/bench/%.c,build/bench/bin/%,$(filter-out %/stages.c,$(wildcard tests/bench/*.c))) \
                build/bench/bin/stages.so
@@ -14,6 +15,9 @@ bench-transform: deps all
 
 bench-apply: deps all
 	$(PYTHON) tests/bench/apply.py $(BENCH)
+
+bench-beside: deps all
+	$(PYTHON) tests/bench/beside.py $(BENCH)
 
 bench-tools: $(BENCH_TOOLS)
 
@@ -34,4 +38,4 @@ build/bench/bin/%.so: tests/bench/%.c
 	$(call say,CC)
 	$(Q)$(CC) $(CSTD) -O2 $(WARN) -shared -fPIC -o $@ $<
 
-.PHONY: bench-capture bench-transform bench-apply bench-tools
+.PHONY: bench-capture bench-transform bench-apply bench-beside bench-tools

@@ -72,7 +72,7 @@ put_one(int i, char *mine)
     (void)snprintf(mine, size, "%d of %s", i, folder);
     sha1_of(mine, size, sha1);
     if (cs3_upload_begin(cs3, space.owner, &place, &upload, &url, &err) < 0 ||
-        ap_data_put_bytes(data, space.owner, url, mine, size, &err) < 0)
+        ap_data_put_bytes(data, space.owner, url, mine, size, NULL, &err) < 0)
         fail(name, &err);
     free(url);
 }

@@ -84,7 +84,8 @@ def sim(targets):
     sim.ask("/up", "POST")
     sim.ask("/stopping", "POST", {"seconds": 0})
     sim.ask("/settings", "POST", {"async": False, "pace": 100.0, "window": 0.001,
-                                  "limit": 10 << 20, "public_password": False})
+                                  "limit": 10 << 20, "public_password": False,
+                                  "landing": None})
 
 
 @pytest.fixture(scope="session")

@@ -134,6 +134,27 @@ def test_a_link_written_beside_another_writer_fails_without_a_second_try(sim, si
     assert answers[0].status.code == INTERNAL
 
 
+def test_a_share_whose_file_is_just_written_by_another_fails_and_leaves_the_rest(sim, sim_people):
+    """The managers try again when they are overtaken, but not the read in between."""
+    from test_metadata import SHARES, System
+    system, owner, other = System(sim), sim_people(), sim_people()
+    first = owner.share(owner.folder("A"), other, VIEWER).share.id.opaque_id
+    path, node = "users/%s/created.json" % owner.uid, owner.folder("B")
+    value, before = system.read(SHARES, path), system.stat(SHARES, path).info.etag
+    sim.ask("/settings", "POST", {"landing": path})
+    writer = threading.Thread(target=lambda: system.write(SHARES, path, value, before))
+    writer.start()
+    while system.stat(SHARES, path).info.etag == before:
+        time.sleep(0.01)
+    answer = owner.share(node, other, VIEWER)
+    sim.ask("/settings", "POST", {"landing": None})
+    writer.join()
+    assert answer.status.code == INTERNAL and "/created.json" in answer.status.message
+    assert len(owner.grants(node)) == 0
+    assert [s.id.opaque_id for s in owner.my_shares()] == [first]
+    assert len(other.received()) == 2
+
+
 def test_the_system_data_server_fails_now_and_then(sim, sim_home):
     from test_metadata import LINKS, System
     system = System(sim)

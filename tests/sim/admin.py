@@ -10,7 +10,8 @@
     POST /stopping {"seconds"}  the gateway says NOT_FOUND to everything, the provider UNAVAILABLE
     POST /tokens/expire       every token given so far is refused
     POST /settings            async, pace (files a second, 0 holds the backlog), window, limit,
-                              public_password, jitter, max_quota, room (bytes left, null: not told)
+                              landing, public_password, jitter, max_quota,
+                              room (bytes left, null: not told)
     POST /quota {"user", "bytes"}   of his personal space; null: none
     POST /backup              keeps everything as it is now, in place of an older backup
     POST /restore             puts that back; connections and counters go on

@@ -23,7 +23,7 @@ def put_back(site, kept):
         (site.store.spaces, site.files.store.spaces,
          site.people.users, site.people.groups) = copy.deepcopy(kept)
         site.people.admin = site.people.users[site.people.admin.id]
-        site.files.cache.clear()
+        site.files.known.clear()
         for uploads in (site.uploads, site.files.uploads):
             uploads.sessions.clear()
             uploads.queue.clear()

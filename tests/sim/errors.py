@@ -62,6 +62,10 @@ class Locked(SimError):
     kind = "locked"
 
 
+class ManagerFailed(SimError):
+    """A share manager could not read or write its files: every call of it says INTERNAL then."""
+
+
 # kind -> (code, glue between the service's words and the error's)
 TABLE = {
     NotFound: (code.CODE_NOT_FOUND, ": error: not found: "),

@@ -15,7 +15,7 @@ import cs3.rpc.v1beta1.code_pb2 as code
 import cs3.sharing.link.v1beta1.link_api_pb2 as api
 import cs3.sharing.link.v1beta1.resources_pb2 as links_pb2
 import values
-from errors import OK, status
+from errors import OK, ManagerFailed, status
 from grants import expired
 from google.protobuf import json_format
 from metadata import LINKS, Conflict
@@ -129,7 +129,7 @@ class Links:
             password = hashed(grant.password) if grant.password else ""
             self._change_links(lambda db: db.__setitem__(link.id.opaque_id,
                                                          self._entry(link, password)))
-        except (Conflict, TooLong) as e:
+        except (Conflict, ManagerFailed, TooLong) as e:
             return answer(status=status(code.CODE_INTERNAL,
                                         "error persisting public share:" + str(e)))
         res = answer(status=OK, share=link)

@@ -115,6 +115,8 @@ class Site:
                 self.store.window = value
             elif key in ("max_quota", "room"):
                 setattr(self.store, key, value)
+            elif key == "landing":
+                self.files.hold(value)
             elif key == "public_password":
                 self.gateway.need_password = value
             elif key == "limit":

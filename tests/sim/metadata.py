@@ -1,15 +1,20 @@
 """The system storage: the share managers' spaces, as files with compare and swap.
 
-The sharing services below keep nothing in memory: they read and write these files like the real
+The sharing services below keep what they last read, by its etag, and write from that, like the real
 ones, so that another writer (by gRPC and HTTP on the system ports) and they see each other. A
 write names the etag it has read; when somebody was faster it fails, and the caller decides
-whether to read again. Messages are stored as Go's encoding/json writes them: snake case, enums
+whether to read again. Where a content was just written by another it is not to be read for a
+moment (`landing`): the share manager that has lost a race and reads again at that moment gives up.
+Messages are stored as Go's encoding/json writes them: snake case, enums
 as numbers, a oneof as {"Id": {"UserId": {...}}}.
 """
 import json
+import threading
+from collections import defaultdict
 
 import cs3.storage.provider.v1beta1.resources_pb2 as resources
-from errors import Aborted, PreconditionFailed, SimError
+import values
+from errors import Aborted, ManagerFailed, PreconditionFailed
 from store import Node, Store, User
 from uploads import Body, Uploads
 
@@ -24,9 +29,10 @@ class Conflict(Exception):
 class Files:
     def __init__(self, system_user_id, storage_id):
         self.store = Store(storage_id)
-        self.uploads = Uploads(self.store)
+        self.uploads = Uploads(self.store, lands=True)
         self.user = User(system_user_id, "system")
-        self.cache = {}
+        self.known = {}  # (space, path): etag, text, as the managers have it in memory
+        self.locks, self.lock = defaultdict(threading.Lock), threading.Lock()
         for sid in (SHARES, LINKS):
             self.store.add_space("", system_user_id, sid, sid)
         for name in ("storages", "users", "groups"):
@@ -39,29 +45,48 @@ class Files:
         self.store.propagate(node)
         return node
 
+    def hold(self, path):
+        """A content that is written to this file of the shares lands when another is named."""
+        with self.store.lock:
+            self.uploads.held = self._find(SHARES, path) if path else None
+
     def _find(self, space, path):
         node = self.store.spaces[space].root
         for name in path.split("/"):
             node = node.children.get(name) if node is not None and node.folder else None
         return node
 
-    def read(self, space, path):
-        """(value, etag); (None, "") when there is no such file."""
+    def _held(self, space, path):
+        """Of their own calls one at a time for each file."""
+        with self.lock:
+            return self.locks[space, path]
+
+    def _sync(self, space, path):
         with self.store.lock:
             node = self._find(space, path)
             if node is None or node.blob is None:
-                return None, ""
+                return
+            if self.known.get((space, path), ("",))[0] == node.etag():
+                return
+            if node.landing:
+                raise ManagerFailed("internal error: /data/spaces/%s!%s/%s" % (space, space, path))
             etag, body = node.etag(), node.blob
-        key = (space, path)
-        cached = self.cache.get(key)
-        if cached is None or cached[0] != etag:
-            cached = self.cache[key] = (etag, body.read().decode())
-        return json.loads(cached[1]), etag
+        self.known[space, path] = etag, body.read().decode()
+
+    def read(self, space, path):
+        """(value, etag); (None, "") when there is no such file."""
+        with self._held(space, path):
+            self._sync(space, path)
+            etag, text = self.known.get((space, path), ("", "null"))
+            return json.loads(text), etag
 
     def write(self, space, path, value, etag):
-        """With etag "": only as a new file."""
+        """The new etag. With etag "": only as a new file."""
+        text = json.dumps(value, separators=(",", ":"))
         body = Body(self.uploads.folder)
-        body.write(json.dumps(value, separators=(",", ":")).encode())
+        body.write(text.encode())
+        rid = resources.ResourceId(space_id=space, opaque_id=space)
+        ref = resources.Reference(resource_id=rid, path="./" + path)
         with self.store.lock:
             folder = self.store.spaces[space].root
             *names, _ = path.split("/")
@@ -70,28 +95,34 @@ class Files:
             node = self._find(space, path)
             if (node.etag() if node else "") != etag:
                 raise Conflict(path)
-            rid = resources.ResourceId(space_id=space, opaque_id=space)
-            ref = resources.Reference(resource_id=rid, path="./" + path)
-            meta = {"if-match": etag} if etag else {}
-            try:
-                session = self.uploads.initiate(self.user, ref, body.size, meta)
-                if body.size:
-                    self.uploads.finish(session, body)
-            except (Aborted, PreconditionFailed) as e:
-                raise Conflict(path) from e
+            session = self.uploads.initiate(self.user, ref, body.size,
+                                            {"if-match": etag} if etag else {})
+        try:
+            if body.size:
+                self.uploads.finish(session, body)
+        except (Aborted, PreconditionFailed) as e:
+            raise Conflict(path) from e
+        with self.store.lock:
+            return values.etag(session.node_id, session.mtime)
 
     def change(self, space, path, change, empty, tries=100):
-        """Reads, changes in place, writes; reads again when somebody was faster."""
-        for _ in range(tries):
-            value, etag = self.read(space, path)
-            value = empty() if value is None else value
-            result = change(value)
-            try:
-                self.write(space, path, value, etag)
+        """Changes what is in memory, writes; reads again when somebody was faster."""
+        with self._held(space, path):
+            if (space, path) not in self.known:
+                self._sync(space, path)
+            for _ in range(tries):
+                etag, text = self.known.get((space, path), ("", "null"))
+                value = json.loads(text)
+                value = empty() if value is None else value
+                result = change(value)
+                try:
+                    etag = self.write(space, path, value, etag)
+                except Conflict:
+                    self._sync(space, path)
+                    continue
+                self.known[space, path] = etag, json.dumps(value)
                 return result
-            except Conflict:
-                continue
-        raise SimError("could not write %s" % path)
+        raise ManagerFailed("could not write %s" % path)
 
 
 # ---- messages as Go writes them

@@ -11,7 +11,7 @@ import cs3.rpc.v1beta1.code_pb2 as code
 import grpc
 from google.protobuf import message_factory
 
-from errors import status
+from errors import ManagerFailed, status
 
 OPEN = ("Authenticate", "WhoAmI", "GetPublicShareByToken")
 HOP = 0.002  # seconds that the gateway needs for its own way to the provider
@@ -117,7 +117,10 @@ class Handler(grpc.GenericRpcHandler):
                 return not_found("gateway could not find space for ref=")
             if refused:
                 context.abort(grpc.StatusCode[refused[0]], refused[1])
-            result = inner(req, Call(user, context))
+            try:
+                result = inner(req, Call(user, context))
+            except ManagerFailed as e:
+                return answer(status=status(code.CODE_INTERNAL, e.text))
             for do in after:
                 result = do() or result
             return result

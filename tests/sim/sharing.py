@@ -1,7 +1,9 @@
 """User and group shares at the gateway, over the share manager's files.
 
 A share is an entry in its space's file, in its creator's list and in its recipient's, and a
-grant on the node. The four are written one after the other and only partly undone on failure:
+grant on the node. The files are written side by side, then the grant, and only partly undone on failure:
+  - a file that was overtaken and cannot be read again at that moment fails the call (INTERNAL),
+    and what stands in the other files stays;
   - a grant left over from earlier makes CreateShare fail with ALREADY_EXISTS, and the clean-up
     takes the grant away: once again succeeds;
   - an unknown node is a crash of the handler (gRPC INTERNAL), not NOT_FOUND;
@@ -17,7 +19,7 @@ import cs3.sharing.collaboration.v1beta1.resources_pb2 as shares_pb2
 import cs3.storage.provider.v1beta1.provider_api_pb2 as provider_api
 import cs3.storage.provider.v1beta1.resources_pb2 as resources
 import values
-from errors import OK, SimError, status, status_of
+from errors import OK, ManagerFailed, SimError, status, status_of
 from grants import GROUP, USER, expired
 from metadata import SHARES, from_go, to_go
 from store import FILE, User
@@ -207,10 +209,13 @@ class Sharing:
             return refuse(code.CODE_INVALID_ARGUMENT, "error creating share:error: bad request: "
                           "jsoncs3: owner/creator and grantee are the same")
         key = shares_pb2.ShareKey(resource_id=info.id, grantee=grantee)
-        if self._load(shares_pb2.ShareReference(key=key)) is not None:
+        if self._there(key):
             return refuse(code.CODE_ALREADY_EXISTS,
                           "error creating share: error: already exists: " + text_of(key))
-        share = self._store_new(info, grant, user)
+        try:
+            share = self._store_new(info, grant, user)
+        except ManagerFailed as e:
+            return refuse(code.CODE_INTERNAL, "error creating share:" + e.text)
         try:
             ref = resources.Reference(resource_id=info.id)
             self.provider.add_grant(user, ref, self._grant(share, user))
@@ -233,15 +238,31 @@ class Sharing:
         share.creator.CopyFrom(self.people.user_id(user.uid))
         stamp(share.ctime)
         share.mtime.CopyFrom(share.ctime)
-        self._put_share(share)
-        self._list_change("users/%s/created.json" % user.uid, ssid, sid, True)
+        steps = [lambda: self._put_share(share),
+                 lambda: self._list_change("users/%s/created.json" % user.uid, ssid, sid, True)]
         if share.grantee.type == USER:
-            self._put_state(share.grantee.user_id.opaque_id, ssid, sid,
-                            {"State": PENDING, "MountPoint": None, "Hidden": False})
+            steps.append(lambda: self._put_state(
+                share.grantee.user_id.opaque_id, ssid, sid,
+                {"State": PENDING, "MountPoint": None, "Hidden": False}))
         elif share.grantee.type == GROUP:
-            self._list_change("groups/%s/received.json" % share.grantee.group_id.opaque_id,
-                              ssid, sid, True)
+            steps.append(lambda: self._list_change(
+                "groups/%s/received.json" % share.grantee.group_id.opaque_id, ssid, sid, True))
+        failed = None
+        for step in steps:  # side by side there: what was written by the others stays
+            try:
+                step()
+            except ManagerFailed as e:
+                failed = failed or e
+        if failed:
+            raise failed
         return share
+
+    def _there(self, key):
+        """Is there one? When the file cannot be read: no."""
+        try:
+            return self._load(shares_pb2.ShareReference(key=key)) is not None
+        except ManagerFailed:
+            return False
 
     def GetShare(self, req, call):
         share, words = self._get(req.ref, call)

@@ -35,7 +35,7 @@ class User:
 class Node:
     __slots__ = ("id", "space", "parent", "name", "folder", "mtime", "tmtime", "tmp_etag", "blob",
                  "size", "sums", "versions", "processing", "grants", "metadata", "favorites",
-                 "children", "treesize", "trashed", "held")
+                 "children", "treesize", "trashed", "held", "landing")
 
     def __init__(self, space, parent, name, folder):
         self.id = str(uuid.uuid4())
@@ -52,6 +52,7 @@ class Node:
         self.treesize = 0
         self.trashed = None
         self.held = None  # Lock message
+        self.landing = None  # id of the upload session whose content is not at its place yet
 
     def time(self):
         return self.mtime if self.tmtime is None else self.tmtime

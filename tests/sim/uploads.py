@@ -84,8 +84,9 @@ class Session:
 
 
 class Uploads:
-    def __init__(self, store, asynchronous=False, pace=100.0):
-        self.store = store
+    def __init__(self, store, asynchronous=False, pace=100.0, lands=False):
+        self.store, self.lands = store, lands
+        self.held = None  # a node whose content does not get to its place until this is another
         self.folder = tempfile.mkdtemp(prefix="sim-blobs-")
         atexit.register(shutil.rmtree, self.folder, ignore_errors=True)
         self.sessions = {}
@@ -170,8 +171,16 @@ class Uploads:
                 self.queue.append((session.id, node))
             else:
                 self.sessions.pop(session.id, None)
+            node.landing = session.id if self.lands else None
             store.propagate(node, diff)
-            return node
+        if self.lands:  # it has its new etag now, and whoever reads it finds nothing
+            start = time.monotonic()
+            while time.monotonic() < start + store.window or self.held is node:
+                time.sleep(store.window)
+            with store.lock:
+                if node.landing == session.id:
+                    node.landing = None
+        return node
 
     def _overwrite(self, session, space):
         node = space.nodes.get(session.node_id)
@@ -232,6 +241,8 @@ class Uploads:
             if ".REV." not in key:
                 if node.processing:
                     raise TooEarly(node.id)
+                if node.landing:
+                    raise SimError("could not read blob")
                 return node.blob, node.size, node.etag(), node.time(), node
             if "list_file_versions" not in have:
                 raise PermissionDenied(about)
