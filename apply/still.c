@@ -91,7 +91,7 @@ ap_still_ms(struct ap_still *s, const char *file, const char *etag, bool always,
         snprintf(seen->etag, sizeof(seen->etag), "%s", etag);
     }
     pthread_mutex_unlock(&s->mutex);
-    return ms;
+    return always ? 2 * ms : ms;
 }
 
 void

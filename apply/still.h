@@ -24,7 +24,8 @@ struct ap_still;
 struct ap_still *ap_still_new(void); /* NULL: out of memory */
 void ap_still_free(struct ap_still *still);
 /* The file has this etag now ("": there is none yet). How long it must keep it before we write:
- * 0 ms, at once. `always`: never at once, because every write of ours can break one of theirs. */
+ * 0 ms, at once. `always`: never at once and twice as long, because every write of ours that meets
+ * one of theirs breaks it. */
 int64_t ap_still_ms(struct ap_still *still, const char *file, const char *etag, bool always,
                     int64_t now_ms);
 /* We wrote it, or have seen that it keeps this etag. "": nobody knows which it has now. */

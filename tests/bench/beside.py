@@ -12,6 +12,7 @@ a run, and the sums; --log shows what oCIS wrote about it.
 
 import argparse
 import json
+import random
 import sys
 import tempfile
 import threading
@@ -37,8 +38,8 @@ AT_ONCE = 16  # of ours
 
 
 class Run:
-    def __init__(self, target, client, folder, kind, args):
-        self.kind, self.args = kind, args
+    def __init__(self, target, client, folder, kind, args, delay):
+        self.kind, self.args, self.delay = kind, args, delay
         site = self.site = make_site(target, lambda t: client, folder, exact=True)
         name = "r" + uuid.uuid4().hex[:8]
         self.uid = site.probe("user_ensure", uid=name, display_name="R")["id"]
@@ -93,6 +94,7 @@ class Run:
 
     def call_all(self, at_once, gap):
         self.running.wait(60)
+        time.sleep(self.delay)
         self.began = time.monotonic()
         with ThreadPoolExecutor(at_once) as pool:
             for node in self.theirs:
@@ -149,6 +151,7 @@ def main():
 
 def measure(args, target, folder):
     client, sums, n = Client(target), {}, 0
+    chance = random.Random(7)  # when the others begin, within a second of ours
     ways = [(True, args.theirs, 0)] + [(True, args.theirs, gap) for gap in args.gaps] + [(False, args.theirs, 0)] * args.alone
     for kind in (args.only,) if args.only else ("shares", "links"):
         for beside, at_once, gap in ways:
@@ -156,7 +159,7 @@ def measure(args, target, folder):
                 n += 1
                 place = folder / f"r{n}"
                 place.mkdir()
-                taken = Run(target, client, place, kind, args).go(beside, at_once, gap)
+                taken = Run(target, client, place, kind, args, chance.random()).go(beside, at_once, gap)
                 print(json.dumps(taken), flush=True)
                 sums.setdefault((kind, beside, gap), []).append(taken)
     for (kind, beside, gap), runs in sums.items():
