@@ -115,7 +115,8 @@ run_share(struct ap_writer *w, struct ap_job *job)
                                   .row = job->row,
                                   .ctime = job->ctime,
                                   .state = job->state,
-                                  .mount_point = job->mount};
+                                  .mount_point = job->mount,
+                                  .ret_received = &job->received};
     struct ap_link_want link = {.space = &job->space,
                                 .node_id = job->node_id,
                                 .folder = job->folder,
@@ -131,6 +132,7 @@ run_share(struct ap_writer *w, struct ap_job *job)
 
     switch (job->call) {
     case AP_SHARE_SET:
+        job->received = false;
         job->result = ops->share_set(w, &share, job->share_id, job->doubtful, &job->err);
         break;
     case AP_SHARE_REMOVE:

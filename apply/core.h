@@ -74,6 +74,7 @@ struct ap_job {
     char person_id[AP_ID_SIZE], group_id[AP_ID_SIZE];
     bool enabled, group, folder, has_password;
     bool half;                          /* a share to be removed may be there in part only */
+    bool received;                      /* SHARE_SET: and its recipient has his state of it */
     int64_t quota_storage, quota_bytes; /* below 0: no limit */
     int64_t permissions, expires;
     enum cs3_share_state state;

@@ -412,6 +412,8 @@ share_write(struct ap_ocis *ocis, const struct ap_share_want *want,
     all[2] = a_change(at.space_file, found ? put_new_share : put_share, &c[2]);
     if (ap_metadata_change_all(ocis->metadata, all, 3, err) < 0)
         return ap_unknown(err);
+    if (want->ret_received) /* 0: he had something already, perhaps something else */
+        *want->ret_received = !share->group && all[0].result > 0;
     return 0;
 }
 

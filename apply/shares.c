@@ -656,6 +656,18 @@ ap_link_next(struct ap_core *core, const struct ap_work *work, struct ap_next *n
 
 /* ---- answers */
 
+/* A user's share was made together with his state of it. */
+static void
+recipient_settled(struct ap_core *core, const struct ap_job *job)
+{
+    struct grant g;
+
+    if (grant_get(core, job->who.id, &g) && g.type == CS3_SHARE_USER)
+        ap_exec(core->ledger, "UPDATE received SET share_id = ?, state = ?, mount = ? WHERE id = ?",
+                "sisi", job->share_id, (int64_t)job->state, job->mount,
+                received_of(core, job->who.id, g.grantee));
+}
+
 void
 ap_shares_settled(struct ap_core *core, const struct ap_job *job)
 {
@@ -667,6 +679,8 @@ ap_shares_settled(struct ap_core *core, const struct ap_job *job)
                 "isssiii", job->op.storage, job->node_id, job->share_id, job->sharer,
                 job->permissions, job->expires, job->who.id);
         ap_mark_keep(core, job);
+        if (job->received)
+            recipient_settled(core, job);
         break;
     case AP_SHARE_REMOVE:
         ap_mark_drop(core, job);

@@ -130,6 +130,8 @@ struct ap_share_want {
     enum cs3_share_state
         state;               /* of a user's new share, what he made of it; received_set changes */
     const char *mount_point; /* the same; may be NULL */
+    bool *ret_received;      /* set when he has both as given, so that received_set need not
+                                follow; may be NULL */
 };
 
 struct ap_link_want {

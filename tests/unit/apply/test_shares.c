@@ -356,6 +356,40 @@ the_letter_of_a_refused_share_has_the_words_of_the_target(void **state)
     stop_world(&w);
 }
 
+static int
+share_set_with_state(struct ap_writer *w, const struct ap_share_want *want,
+                     char share_id[AP_ID_SIZE], bool doubtful, struct ls_err *err)
+{
+    int r = fake_share_set(w, want, share_id, doubtful, err);
+
+    if (r == 0)
+        *want->ret_received = true;
+    return r;
+}
+
+/* What he makes of it later is another matter; and a group's members have each their own. */
+static void
+a_state_that_was_written_with_the_share_is_not_asked_for_again(void **state)
+{
+    static struct ap_writer_ops ops;
+    static struct world w;
+
+    (void)state;
+    start_world(&w, true);
+    ops = *w.target.writer.ops;
+    ops.share_set = share_set_with_state;
+    w.target.writer.ops = &ops;
+    give_share(&w, 1, CS3_SHARE_USER, 0, "u2", 1, CS3_SHARE_ACCEPTED, CS3_UPSERT);
+    finish(&w, 0);
+    assert_int_equal(w.target.share_sets, 1);
+    assert_int_equal(w.target.received_sets, 0);
+    give_share(&w, 1, CS3_SHARE_USER, 0, "u2", 1, CS3_SHARE_REJECTED, CS3_UPSERT);
+    finish(&w, 0);
+    assert_int_equal(w.target.share_sets, 1);
+    assert_int_equal(w.target.received_sets, 1);
+    stop_world(&w);
+}
+
 static void
 a_share_removed_in_doubt_is_made_again(void **state)
 {
@@ -755,6 +789,7 @@ main(void)
         cmocka_unit_test(a_group_that_came_back_gets_a_share_of_its_own),
         cmocka_unit_test(a_row_for_a_group_counts_once_a_member_accepted_it),
         cmocka_unit_test(a_link_that_is_swept_leaves_no_secrets),
+        cmocka_unit_test(a_state_that_was_written_with_the_share_is_not_asked_for_again),
     };
     cmocka_set_test_filter(getenv("LOCKSTEP_TEST"));
     return cmocka_run_group_tests(tests, NULL, NULL);
