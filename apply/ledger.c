@@ -30,9 +30,11 @@ struct ap_ledger {
     bool open;                  /* a transaction is */
     struct ap_latency *latency; /* NULL: nobody measures */
     struct ls_err err;
-    struct {
+    int64_t work_writes; /* see ap_work_writes */
+    struct statement {
         const char *sql;
         sqlite3_stmt *stmt;
+        bool writes_work;
     } statements[STATEMENTS];
 };
 
@@ -221,6 +223,7 @@ ap_ledger_open(const char *path, struct ap_ledger **ret, struct ls_err *err)
 
     if (!ledger)
         return ls_fail(err, LS_ERR_FATAL, 0, "out of memory");
+    ledger->work_writes = ls_now_us(); /* no other ledger's of this process */
     if (lock_take(path, &ledger->lock, err) < 0 || keep_private(path, err) < 0)
         goto fail;
     if (sqlite3_open_v2(path, &ledger->db,
@@ -305,6 +308,7 @@ ap_ledger_commit(struct ap_ledger *ledger, struct ls_err *err)
     if (ledger->err.kind == LS_ERR_NONE)
         return 0;
     sqlite3_exec(ledger->db, "ROLLBACK", NULL, NULL, NULL);
+    ledger->work_writes++;
     *err = ledger->err;
     return -1;
 }
@@ -312,6 +316,7 @@ ap_ledger_commit(struct ap_ledger *ledger, struct ls_err *err)
 int
 ap_ledger_script(struct ap_ledger *ledger, const char *sql, struct ls_err *err)
 {
+    ledger->work_writes++;
     if (ledger->err.kind == LS_ERR_NONE &&
         sqlite3_exec(ledger->db, sql, NULL, NULL, NULL) != SQLITE_OK)
         stick(ledger, sql);
@@ -329,22 +334,26 @@ ap_ledger_failed(const struct ap_ledger *ledger)
 
 /* ---- statements */
 
-static sqlite3_stmt *
+static struct statement *
 prepared(struct ap_ledger *ledger, const char *sql)
 {
     size_t slot = ((uintptr_t)sql >> 3) % STATEMENTS;
 
     for (size_t n = 0; n < STATEMENTS; n++, slot = (slot + 1) % STATEMENTS) {
-        if (ledger->statements[slot].sql == sql)
-            return ledger->statements[slot].stmt;
-        if (!ledger->statements[slot].sql) {
-            if (sqlite3_prepare_v3(ledger->db, sql, -1, SQLITE_PREPARE_PERSISTENT,
-                                   &ledger->statements[slot].stmt, NULL) != SQLITE_OK) {
+        struct statement *statement = &ledger->statements[slot];
+
+        if (statement->sql == sql)
+            return statement;
+        if (!statement->sql) {
+            if (sqlite3_prepare_v3(ledger->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement->stmt,
+                                   NULL) != SQLITE_OK) {
                 stick(ledger, sql);
                 return NULL;
             }
-            ledger->statements[slot].sql = sql;
-            return ledger->statements[slot].stmt;
+            statement->sql = sql;
+            statement->writes_work = !sqlite3_stmt_readonly(statement->stmt) &&
+                                     (strstr(sql, "work") || strstr(sql, "space"));
+            return statement;
         }
     }
     stick(ledger, "too many statements");
@@ -354,10 +363,13 @@ prepared(struct ap_ledger *ledger, const char *sql)
 static sqlite3_stmt *
 bound(struct ap_ledger *ledger, const char *sql, const char *types, va_list args)
 {
-    sqlite3_stmt *stmt = NULL;
+    struct statement *statement = NULL;
+    sqlite3_stmt *stmt;
 
-    if (ledger->err.kind != LS_ERR_NONE || !(stmt = prepared(ledger, sql)))
+    if (ledger->err.kind != LS_ERR_NONE || !(statement = prepared(ledger, sql)))
         return NULL;
+    stmt = statement->stmt;
+    ledger->work_writes += statement->writes_work;
     sqlite3_reset(stmt);
     for (int i = 1; types && *types; types++, i++) {
         int r = SQLITE_OK;
@@ -479,14 +491,26 @@ ap_counted(struct ap_ledger *ledger, const char *name)
 }
 
 int64_t
+ap_work_writes(const struct ap_ledger *ledger)
+{
+    return ledger->work_writes;
+}
+
+int64_t
 ap_balance(struct ap_ledger *ledger)
+{
+    return ap_balance_of(ledger,
+                         ap_number(ledger, 0, "SELECT count(*) FROM work WHERE counted = 1", NULL));
+}
+
+int64_t
+ap_balance_of(struct ap_ledger *ledger, int64_t open)
 {
     int64_t out = ap_number(ledger, 0,
                             "SELECT sum(value) FROM counter WHERE name IN ('superseded',"
                             " 'equal', 'applied') OR name LIKE 'left:%'",
                             NULL);
-    return ap_counted(ledger, "in") - out -
-           ap_number(ledger, 0, "SELECT count(*) FROM work WHERE counted = 1", NULL) -
+    return ap_counted(ledger, "in") - out - open -
            ap_number(ledger, 0, "SELECT count(*) FROM dead WHERE counted = 1", NULL);
 }
 

@@ -126,6 +126,10 @@ void ap_count(struct ap_ledger *ledger, const char *name, int64_t n);
 int64_t ap_counted(struct ap_ledger *ledger, const char *name);
 /* in − superseded − equal − applied − left − parked − dead; 0 or a bug. */
 int64_t ap_balance(struct ap_ledger *ledger);
+/* The same when it is known how many records are open. */
+int64_t ap_balance_of(struct ap_ledger *ledger, int64_t open);
+/* Another number whenever what is open, or whose it is, may have changed. */
+int64_t ap_work_writes(const struct ap_ledger *ledger);
 
 /* ---- rows */
 /* The SQL function path_of (astray.c); SQLITE_OK or not. */

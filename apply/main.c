@@ -543,6 +543,7 @@ stop(struct apply *a, bool in_order)
     ap_ledger_close(a->ledger);
     ls_http_stop(a->status.http);
     ls_metrics_free(a->status.metrics);
+    ap_open_free(&a->status.open);
     ap_latency_free(a->latency);
     ls_arena_free(a->arena);
     free(a->batch);

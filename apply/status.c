@@ -2,8 +2,9 @@
  * What apply tells about itself, every status_ms: all is read from the ledger, so that what is
  * told survives a crash and adds up (`balance` is 0 or there is a bug).
  *
- * Counting a ledger with a million open entities takes a while: then it is done less often, at most
- * a twentieth of the time. Kafka being away only means that the record is not published.
+ * Counting a million open entities takes a while: that is done less often then (status_count.c),
+ * and the numbers told in between are all of one moment, `counted_us`. Kafka being away only means
+ * that the record is not published.
  */
 #include "apply/status.h"
 #include "apply/reconcile.h"
@@ -19,6 +20,8 @@ enum {
     M_IN,
     M_RECORDS,
     M_REPLAYS,
+    M_LOOKS,
+    M_LOOKING,
     M_OPEN,
     M_PARKED,
     M_PARKED_AGE,
@@ -51,6 +54,11 @@ const struct ls_metric ap_metrics[] = {
                    "What became of them, over the ledger's life."},
     [M_REPLAYS] = {"lockstep_apply_replays_total", LS_COUNTER, "result",
                    "Records of the replay topic, over the ledger's life: taken, refused."},
+    [M_LOOKS] = {"lockstep_apply_looks_total", LS_COUNTER, "result",
+                 "Entities compared with the target itself (replay --reconcile, repair), over the "
+                 "ledger's life: same, different."},
+    [M_LOOKING] = {"lockstep_apply_looks_open", LS_GAUGE, NULL,
+                   "Entities that are still to be compared with the target itself."},
     [M_OPEN] = {"lockstep_apply_open", LS_GAUGE, "state",
                 "Records that are not done: queued, in-flight, parked."},
     [M_PARKED] = {"lockstep_apply_parked", LS_GAUGE, "cause",
@@ -137,6 +145,7 @@ counters_json(struct ap_status *status, struct ap_core *core)
 {
     sqlite3_stmt *s = ap_query(core->ledger, "SELECT name, value FROM counter", NULL);
     json_t *object = json_object();
+    int64_t different;
     char name[64];
 
     while (ap_step(core->ledger, s)) {
@@ -154,43 +163,36 @@ counters_json(struct ap_status *status, struct ap_core *core)
                     (double)ap_counted(core->ledger, "replayed"));
     ls_metric_reach(status->metrics, M_REPLAYS, "refused",
                     (double)ap_counted(core->ledger, "replay-refused"));
+    different = ap_counted(core->ledger, "looked-different");
+    ls_metric_reach(status->metrics, M_LOOKS, "different", (double)different);
+    ls_metric_reach(status->metrics, M_LOOKS, "same",
+                    (double)(ap_counted(core->ledger, "looked") - different));
     return object;
 }
 
 /* cause -> number; what is merely queued or in flight is told as such. */
 static json_t *
-parked_json(struct ap_status *status, struct ap_core *core, int64_t now)
+parked_json(struct ap_status *status, int64_t now)
 {
-    sqlite3_stmt *s = ap_query(core->ledger,
-                               "SELECT CASE WHEN state = 2 THEN 'in-flight' WHEN cause = '' THEN"
-                               " 'queued' ELSE cause END AS c, count(*), min(since_us) FROM work"
-                               " WHERE counted = 1 GROUP BY c",
-                               NULL);
-    int64_t queued = 0, in_flight = 0, parked = 0;
-    json_t *object = json_object();
-    char name[64];
+    const struct ap_open *open = &status->open;
+    const char *name;
+    json_t *n;
 
-    while (ap_step(core->ledger, s)) {
-        int64_t n = sqlite3_column_int64(s, 1), since = sqlite3_column_int64(s, 2);
+    json_object_foreach(open->causes, name, n)
+    {
+        int64_t since = json_integer_value(json_object_get(open->since, name));
 
-        ap_text(s, 0, name, sizeof(name));
-        json_object_set_new(object, name, json_integer(n));
-        if (strcmp(name, "queued") == 0) {
-            queued = n;
-        } else if (strcmp(name, "in-flight") == 0) {
-            in_flight = n;
-        } else {
-            parked += n;
-            cause_seen(status, name);
-            ls_metric_set(status->metrics, M_PARKED, name, (double)n);
-            if (since > 0 && since < now)
-                ls_metric_set_age(status->metrics, M_PARKED_AGE, name, (double)(now - since) / 1e6);
-        }
+        if (strcmp(name, "queued") == 0 || strcmp(name, "in-flight") == 0)
+            continue;
+        cause_seen(status, name);
+        ls_metric_set(status->metrics, M_PARKED, name, (double)json_integer_value(n));
+        if (since > 0 && since < now)
+            ls_metric_set_age(status->metrics, M_PARKED_AGE, name, (double)(now - since) / 1e6);
     }
-    ls_metric_set(status->metrics, M_OPEN, "queued", (double)queued);
-    ls_metric_set(status->metrics, M_OPEN, "in-flight", (double)in_flight);
-    ls_metric_set(status->metrics, M_OPEN, "parked", (double)parked);
-    return object;
+    ls_metric_set(status->metrics, M_OPEN, "queued", (double)open->queued);
+    ls_metric_set(status->metrics, M_OPEN, "in-flight", (double)open->in_flight);
+    ls_metric_set(status->metrics, M_OPEN, "parked", (double)open->parked);
+    return json_incref(open->causes);
 }
 
 static json_t *
@@ -240,15 +242,13 @@ lag_us(const struct ap_status *status, struct ap_core *core, int64_t now)
 }
 
 static json_t *
-snapshot(struct ap_core *core)
+snapshot(const struct ap_status *status, struct ap_core *core)
 {
     int64_t running =
         ap_number(core->ledger, 0, "SELECT count(*) FROM bracket WHERE state = 1", NULL);
     int64_t ended =
         ap_number(core->ledger, 0, "SELECT count(*) FROM bracket WHERE ended = 1", NULL);
-    int64_t open = ap_number(core->ledger, 0, "SELECT count(*) FROM work WHERE kind = 1", NULL);
-
-    int64_t in = ap_counted(core->ledger, "in"), estimate = in + open;
+    int64_t in = ap_counted(core->ledger, "in"), estimate = in + status->open.nodes;
 
     return json_pack("{s:s, s:I, s:I}", "state",
                      running > 0 ? "running"
@@ -298,16 +298,16 @@ static json_t *
 document(struct ap_status *status, struct ap_core *core, int64_t now)
 {
     json_t *counters, *parked, *dead, *doc;
-    int64_t n_users = 0;
-    int64_t lag = lag_us(status, core, now), balance = ap_balance(core->ledger);
+    int64_t lag = lag_us(status, core, now), balance = status->open.balance;
     int64_t sweeps =
         ap_number(core->ledger, 0, "SELECT count(*) FROM bracket WHERE state = 3", NULL) +
         ap_number(core->ledger, 0, "SELECT count(*) FROM bracket_storage WHERE state = 3", NULL);
     int64_t done = ap_counted(core->ledger, "applied") + ap_counted(core->ledger, "equal");
+    int64_t looking = ap_reconcile_open(core->ledger);
 
     causes_reset(status);
     counters = counters_json(status, core);
-    parked = parked_json(status, core, now);
+    parked = parked_json(status, now);
     dead = dead_json(status, core);
     if (done != status->last_done || status->last_us == 0) {
         if (status->last_us != 0)
@@ -321,22 +321,24 @@ document(struct ap_status *status, struct ap_core *core, int64_t now)
     status->last_done = done;
     status->last_us = now;
     set_metrics(status, core, lag, balance, sweeps);
-    doc = json_pack(
-        "{s:s, s:s, s:s, s:I, s:I, s:b, s:s, s:I, s:I, s:o, s:I, s:o, s:o, s:o, s:f,"
-        " s:I, s:I, s:I, s:I, s:I}",
-        "stage", "apply", "instance", ls_config_str(status->config, "lockstep", "instance"),
-        "version", LS_VERSION, "time_us", (json_int_t)now, "started_us",
-        (json_int_t)status->started_us, "ready", status->why[0] == '\0', "why", status->why,
-        "lag_us", (json_int_t)lag, "last_progress_us", (json_int_t)status->last_progress_us,
-        "counters", counters, "balance", (json_int_t)balance, "parked", parked, "dead", dead,
-        "snapshot", snapshot(core), "rate", status->rate, "in_flight", (json_int_t)core->n_jobs,
-        "open", (json_int_t)ap_number(core->ledger, 0, "SELECT count(*) FROM work", NULL),
-        "sweeps_waiting", (json_int_t)sweeps, "calls", (json_int_t)core->calls, "mirror_lag",
-        (json_int_t)mirror_lag(status, core));
+    ls_metric_set(status->metrics, M_LOOKING, NULL, (double)looking);
+    doc = json_pack("{s:s, s:s, s:s, s:I, s:I, s:b, s:s, s:I, s:I, s:o, s:I, s:o, s:o, s:o, s:f,"
+                    " s:I, s:I, s:I, s:I, s:I}",
+                    "stage", "apply", "instance",
+                    ls_config_str(status->config, "lockstep", "instance"), "version", LS_VERSION,
+                    "time_us", (json_int_t)now, "started_us", (json_int_t)status->started_us,
+                    "ready", status->why[0] == '\0', "why", status->why, "lag_us", (json_int_t)lag,
+                    "last_progress_us", (json_int_t)status->last_progress_us, "counters", counters,
+                    "balance", (json_int_t)balance, "parked", parked, "dead", dead, "snapshot",
+                    snapshot(status, core), "rate", status->rate, "in_flight",
+                    (json_int_t)core->n_jobs, "open", (json_int_t)status->open.all,
+                    "sweeps_waiting", (json_int_t)sweeps, "calls", (json_int_t)core->calls,
+                    "mirror_lag", (json_int_t)mirror_lag(status, core));
     if (doc) {
-        json_object_set_new(doc, "users", ap_open_users(core, &n_users));
-        json_object_set_new(doc, "users_open", json_integer(n_users));
-        json_object_set_new(doc, "looking", json_integer(ap_reconcile_open(core->ledger)));
+        json_object_set(doc, "users", status->open.users);
+        json_object_set_new(doc, "users_open", json_integer(status->open.n_users));
+        json_object_set_new(doc, "counted_us", json_integer(status->open.counted_us));
+        json_object_set_new(doc, "looking", json_integer(looking));
     }
     if (doc && sweeps > 0)
         json_object_set_new(doc, "sweeps", ap_open_sweeps(core));
@@ -408,7 +410,7 @@ ap_status_tell(struct ap_status *status, struct ap_core *core, bool at_once)
     if (!status->starting)
         snprintf(status->why, sizeof(status->why), "%s",
                  core->paused ? core->why : core->bucket.why);
-    doc = document(status, core, ls_now_us());
+    doc = ap_open_count(core, &status->open, at_once) ? document(status, core, ls_now_us()) : NULL;
     text = doc ? json_dumps(doc, JSON_COMPACT) : NULL;
     json_decref(doc);
     snprintf(why, sizeof(why), "%s", status->why);

@@ -10,6 +10,18 @@
 #include "common/metrics.h"
 #include <jansson.h>
 
+/* What is open, as it was at `counted_us` (status_count.c). Entities in `all`, those that stand for
+ * a record in the others; `nodes`: files and folders. */
+struct ap_open {
+    bool known;
+    int64_t writes, counted_us, next_ms;
+    int64_t all, nodes, counted, queued, in_flight, parked;
+    int64_t balance;
+    json_t *causes, *since; /* by cause: how many; since when, of the oldest */
+    json_t *users;          /* those who wait longest, at most 100, of n_users; why, by cause */
+    int64_t n_users;
+};
+
 #define AP_STATUS_CAUSES 64
 struct ap_status {
     const struct ls_config *config;
@@ -21,6 +33,7 @@ struct ap_status {
     bool standby;
     int64_t started_us, last_progress_us, last_done, next_ms, last_us;
     double rate;
+    struct ap_open open;
     bool starting;
     char why[128]; /* not ready because of this; "" ready */
     char causes[AP_STATUS_CAUSES][64];
@@ -38,10 +51,17 @@ void ap_status_tell(struct ap_status *status, struct ap_core *core, bool at_once
 /* While it waits for another one to go: told as `standby/<instance>`; false: no more. */
 void ap_status_standby(struct ap_status *status, bool standby);
 
-/* status_open.c: the users who wait longest, at most 100, of *ret_n with anything open; the sweeps
- * that wait for a word, at most 20, each with the topmost ten of what it would delete. NULL:
- * memory. */
+/*
+ * Counts again when something may have changed, though not for more than a twentieth of the time
+ * unless `at_once`; else *open stays, and all in it is of one moment. False: nothing is known (no
+ * memory). ap_open_free in the end.
+ */
+bool ap_open_count(struct ap_core *core, struct ap_open *open, bool at_once);
+void ap_open_free(struct ap_open *open);
+/* The users alone, counted now. */
 json_t *ap_open_users(struct ap_core *core, int64_t *ret_n);
+/* status_open.c: the sweeps that wait for a word, at most 20, each with ten of what it would
+ * delete. NULL: memory. */
 json_t *ap_open_sweeps(struct ap_core *core);
 
 #endif

@@ -1,45 +1,16 @@
 /*
- * What apply tells of single users and of sweeps that wait: for `lockstep lag` and `snapshot
- * status`, not for metrics, whose labels hold no names.
+ * What apply tells of sweeps that wait: for `lockstep snapshot status`, not for metrics, whose
+ * labels hold no names.
  *
- * Both are bounded: the users who wait longest, and of each sweep the topmost things that it would
- * delete. What can go wrong: a million open entities make the question dear, so the status is told
- * more rarely then (ap_status_tell); a chain of parents that is a ring or leads nowhere ends.
+ * Of each the first few that it would delete: the topmost files and folders, shares with what they
+ * are of and for whom, people, groups and members by name. What can go wrong: a chain of parents
+ * that is a ring or leads nowhere ends.
  */
 #include "apply/status.h"
 #include <stdio.h>
 #include <string.h>
 
-enum { USERS_MOST = 100, SWEEPS_MOST = 20, EXAMPLES = 10, DEPTH = 200 };
-
-/* What is open of a user lies in the lane of his storage; what is in trouble waits for something
- * that may never come, so it is parked and no lag. */
-json_t *
-ap_open_users(struct ap_core *core, int64_t *ret_n)
-{
-    sqlite3_stmt *s = ap_query(
-        core->ledger,
-        "SELECT s.owner, count(*), sum(w.trouble), min(CASE w.trouble WHEN 0 THEN w.since_us END)"
-        " AS oldest FROM work w JOIN space s ON s.storage = w.storage WHERE w.counted = 1 AND"
-        " s.owner <> '' GROUP BY s.owner ORDER BY oldest IS NULL, oldest",
-        NULL);
-    json_t *users = json_array();
-    char name[256];
-
-    *ret_n = 0;
-    while (ap_step(core->ledger, s)) {
-        if (++*ret_n > USERS_MOST)
-            continue;
-        ap_text(s, 0, name, sizeof(name));
-        json_array_append_new(users, json_pack("{s:s, s:I, s:I, s:I}", "user", name, "open",
-                                               (json_int_t)sqlite3_column_int64(s, 1), "parked",
-                                               (json_int_t)sqlite3_column_int64(s, 2), "oldest_us",
-                                               (json_int_t)sqlite3_column_int64(s, 3)));
-    }
-    return users;
-}
-
-/* ---- sweeps */
+enum { SWEEPS_MOST = 20, EXAMPLES = 10, DEPTH = 200 };
 
 /* "files/a/b", as far as the parents are known; cut at its beginning when it is too long. */
 static void
@@ -101,6 +72,70 @@ examples(struct ap_core *core, int64_t epoch, int64_t counter, int64_t partition
     return array;
 }
 
+/* Links have no grantee; what the share is of may be gone already: then its path is "". */
+static json_t *
+share_examples(struct ap_core *core, int64_t epoch, int64_t counter)
+{
+    struct {
+        int64_t id, type, fileid;
+        char owner[256], grantee[256];
+    } found[EXAMPLES];
+    sqlite3_stmt *s = ap_query(core->ledger,
+                               "SELECT t.id, t.type, t.fileid, t.owner, t.grantee FROM share t"
+                               " WHERE t.deleted = 0 AND " OLD("t") " ORDER BY t.id LIMIT 10",
+                               "ii", epoch, counter);
+    json_t *array = json_array();
+    char path[2048];
+    int n = 0;
+
+    for (; n < EXAMPLES && ap_step(core->ledger, s); n++) {
+        found[n].id = sqlite3_column_int64(s, 0);
+        found[n].type = sqlite3_column_int64(s, 1);
+        found[n].fileid = sqlite3_column_int64(s, 2);
+        ap_text(s, 3, found[n].owner, sizeof(found[n].owner));
+        ap_text(s, 4, found[n].grantee, sizeof(found[n].grantee));
+    }
+    ap_done(s);
+    for (int i = 0; i < n; i++) {
+        path_of(core, found[i].fileid, path, sizeof(path));
+        json_array_append_new(array,
+                              json_pack("{s:I, s:s, s:I, s:s, s:s, s:s}", "share",
+                                        (json_int_t)found[i].id, "type",
+                                        found[i].type == CS3_SHARE_LINK     ? "link"
+                                        : found[i].type == CS3_SHARE_GROUP  ? "group"
+                                        : found[i].type == CS3_SHARE_MEMBER ? "member"
+                                                                            : "user",
+                                        "fileid", (json_int_t)found[i].fileid, "user",
+                                        found[i].owner, "with", found[i].grantee, "path", path));
+    }
+    return array;
+}
+
+/* A sweep of people is of one table (enum cs3_person_type). */
+static json_t *
+person_examples(struct ap_core *core, int64_t epoch, int64_t counter, int64_t type)
+{
+    sqlite3_stmt *s =
+        ap_query(core->ledger,
+                 "SELECT t.uid, t.gid FROM person t WHERE t.deleted = 0 AND t.epoch IS NOT NULL AND"
+                 " t.type = ?3 AND " OLD("t") " ORDER BY t.id LIMIT 10",
+                 "iii", epoch, counter, type);
+    json_t *array = json_array();
+    char uid[256], gid[256];
+
+    for (int n = 0; n < EXAMPLES && ap_step(core->ledger, s); n++) {
+        json_t *person = json_object();
+
+        if (ap_text(s, 0, uid, sizeof(uid)) && uid[0])
+            json_object_set_new(person, "user", json_string(uid));
+        if (ap_text(s, 1, gid, sizeof(gid)) && gid[0])
+            json_object_set_new(person, "group", json_string(gid));
+        json_array_append_new(array, person);
+    }
+    ap_done(s);
+    return array;
+}
+
 json_t *
 ap_open_sweeps(struct ap_core *core)
 {
@@ -136,6 +171,13 @@ ap_open_sweeps(struct ap_core *core)
             json_object_set_new(sweep, "examples",
                                 examples(core, waiting[i].epoch, waiting[i].counter,
                                          waiting[i].partition, waiting[i].storage));
+        else if (strcmp(waiting[i].topic, "cs3.share") == 0)
+            json_object_set_new(sweep, "examples",
+                                share_examples(core, waiting[i].epoch, waiting[i].counter));
+        else if (strcmp(waiting[i].topic, "cs3.person") == 0)
+            json_object_set_new(
+                sweep, "examples",
+                person_examples(core, waiting[i].epoch, waiting[i].counter, waiting[i].partition));
         json_array_append_new(array, sweep);
     }
     return array;

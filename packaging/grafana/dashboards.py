@@ -199,6 +199,10 @@ APPLY = [
     ("Active", "timeseries", "none", gauge("lockstep_apply_active"), "0: stands by."),
     ("Replayed", "timeseries", "none",
      one(f"sum by (result) (lockstep_apply_replays_total{{{J}}}) or vector(0)", "{{result}}"), ""),
+    ("Compared with the target itself", "timeseries", "none", [
+        (f"sum by (result) (lockstep_apply_looks_total{{{J}}})", "{{result}}"),
+        (f"lockstep_apply_looks_open{{{J}}}", "to be compared {{instance}}")],
+     "By replay --reconcile and repair; different: the target was not as the ledger had it."),
     ("Ledger", "timeseries", "bytes", gauge("lockstep_apply_ledger_bytes"), ""),
     ("Rows that go by their parent", "timeseries", "none", gauge("lockstep_apply_astray_rows"),
      "Their path or storage is not what the parent says; lockstep check --source names them."),
