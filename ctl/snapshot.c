@@ -182,6 +182,24 @@ print_sweeps(const struct ls_config *config, FILE *out)
     json_decref(stages);
 }
 
+/* As the text has them: apply's own words on each sweep that waits. */
+static void
+add_sweeps(const struct ls_config *config, json_t *snapshot)
+{
+    json_t *stages = NULL, *all = json_array(), *document;
+    struct ls_err err = {0};
+    const char *key;
+
+    if (ctl_status_load(config, &stages, &err) < 0)
+        ls_log_err(LS_WARN, "sweeps", &err);
+    json_object_foreach(stages, key, document)
+    {
+        json_array_extend(all, json_object_get(document, "sweeps"));
+    }
+    json_object_set_new(snapshot, "sweeps", all);
+    json_decref(stages);
+}
+
 static int
 show_once(const struct ls_config *config, const struct ctl_flags *flags, FILE *out)
 {
@@ -195,6 +213,7 @@ show_once(const struct ls_config *config, const struct ctl_flags *flags, FILE *o
         fputs("lockstep: no capture has written a status yet\n", stderr);
         r = LS_EXIT_DIFFERENT;
     } else if (r == LS_EXIT_OK && flags->json) {
+        add_sweeps(config, s);
         print_json(s, out);
     } else if (r == LS_EXIT_OK) {
         const char *waits = json_string_value(json_object_get(s, "waits"));

@@ -53,16 +53,27 @@ int_of(const json_t *document, const char *key)
     return json_integer_value(json_object_get(document, key));
 }
 
+/* What is done: rows that capture published, records that transform sent, what apply applied. */
 static json_int_t
-sum_of(const json_t *document, const char *key)
+done_of(const char *key, const json_t *document)
 {
-    json_t *object = json_object_get(document, key), *value;
-    const char *name;
+    const json_t *counters = json_object_get(document, "counters");
+
+    return int_of(counters, strncmp(key, "capture/", 8) == 0      ? "published"
+                            : strncmp(key, "transform/", 10) == 0 ? "out"
+                                                                  : "applied");
+}
+
+static json_int_t
+parked_of(const json_t *document)
+{
+    json_t *object = json_object_get(document, "parked"), *value;
+    const char *cause;
     json_int_t sum = 0;
 
-    json_object_foreach(object, name, value)
+    json_object_foreach(object, cause, value)
     {
-        sum += json_integer_value(value);
+        sum += ctl_status_is_parked(cause) ? json_integer_value(value) : 0;
     }
     return sum;
 }
@@ -128,6 +139,7 @@ ctl_status_enrich(json_t *stages, int64_t now_us)
     json_object_foreach(stages, key, document)
     {
         json_int_t age = now_us - int_of(document, "time_us");
+        json_int_t progress = int_of(document, "last_progress_us");
         bool silent = age > STALE_US;
 
         if (age < 0)
@@ -136,6 +148,11 @@ ctl_status_enrich(json_t *stages, int64_t now_us)
         json_object_set_new(document, "age_us", json_integer(age));
         json_object_set_new(document, "true_lag_us",
                             json_integer(int_of(document, "lag_us") + (silent ? age : 0)));
+        json_object_set_new(document, "applied", json_integer(done_of(key, document)));
+        json_object_set_new(document, "parked_records", json_integer(parked_of(document)));
+        json_object_set_new(
+            document, "progress_age_us",
+            progress <= 0 ? json_null() : json_integer(now_us > progress ? now_us - progress : 0));
     }
 }
 
@@ -166,67 +183,12 @@ load(const struct ls_config *config, json_t **ret_stages)
     return LS_EXIT_KAFKA;
 }
 
-static const char *
-state_of(const json_t *document)
+const char *
+ctl_status_state(const json_t *document)
 {
     if (json_is_true(json_object_get(document, "silent")))
         return "SILENT";
     return json_is_true(json_object_get(document, "ready")) ? "ready" : "NOT READY";
-}
-
-static void
-print_causes(FILE *out, const char *title, json_t *causes)
-{
-    const char *name;
-    json_t *value;
-
-    json_object_foreach(causes, name, value)
-    {
-        if (json_integer_value(value) > 0)
-            fprintf(out, "    %s: %" JSON_INTEGER_FORMAT " %s\n", title, json_integer_value(value),
-                    name);
-    }
-}
-
-static void
-print_status(json_t *stages, FILE *out)
-{
-    const char *key;
-    json_t *document;
-
-    fprintf(out, "%-24s %-10s %10s %12s %8s %8s %8s\n", "STAGE", "STATE", "BEHIND", "PROGRESS AGO",
-            "OPEN", "PARKED", "DEAD");
-    json_object_foreach(stages, key, document)
-    {
-        json_t *snapshot = json_object_get(document, "snapshot");
-        const char *why = json_string_value(json_object_get(document, "why"));
-        json_int_t progress = int_of(document, "last_progress_us");
-
-        fprintf(out, "%-24s %-10s %9.1fs ", key, state_of(document),
-                (double)int_of(document, "true_lag_us") / 1e6);
-        if (progress > 0)
-            fprintf(out, "%11.1fs ", (double)(ls_now_us() - progress) / 1e6);
-        else
-            fprintf(out, "%12s ", "-");
-        fprintf(out,
-                "%8" JSON_INTEGER_FORMAT " %8" JSON_INTEGER_FORMAT " %8" JSON_INTEGER_FORMAT "\n",
-                int_of(document, "open"), sum_of(document, "parked"), sum_of(document, "dead"));
-        if (why && *why)
-            fprintf(out, "    why: %s\n", why);
-        if (int_of(document, "balance") != 0)
-            fprintf(out, "    COUNTERS OUT OF BALANCE by %" JSON_INTEGER_FORMAT "\n",
-                    int_of(document, "balance"));
-        print_causes(out, "parked", json_object_get(document, "parked"));
-        print_causes(out, "dead", json_object_get(document, "dead"));
-        const char *state = json_string_value(json_object_get(snapshot, "state"));
-        if (state && strcmp(state, "running") == 0)
-            fprintf(out,
-                    "    snapshot: %" JSON_INTEGER_FORMAT " of about %" JSON_INTEGER_FORMAT
-                    " rows\n",
-                    int_of(snapshot, "rows"), int_of(snapshot, "estimate"));
-    }
-    if (json_object_size(stages) == 0)
-        fputs("no stage has written a status yet\n", out);
 }
 
 int
@@ -237,7 +199,7 @@ ctl_status_verdict(json_t *stages)
 
     json_object_foreach(stages, key, document)
     {
-        if (strcmp(state_of(document), "ready") != 0 || int_of(document, "balance") != 0)
+        if (strcmp(ctl_status_state(document), "ready") != 0 || int_of(document, "balance") != 0)
             return LS_EXIT_DIFFERENT;
     }
     return json_object_size(stages) > 0 ? LS_EXIT_OK : LS_EXIT_DIFFERENT;
@@ -259,7 +221,7 @@ ctl_status(const struct ls_config *config, const struct ctl_flags *flags, FILE *
             json_dumpf(stages, out, JSON_SORT_KEYS | JSON_INDENT(2));
             fputc('\n', out);
         } else {
-            print_status(stages, out);
+            ctl_status_print(stages, out);
         }
         fflush(out);
         r = ctl_status_verdict(stages);
@@ -270,20 +232,18 @@ ctl_status(const struct ls_config *config, const struct ctl_flags *flags, FILE *
     return r;
 }
 
-int
-ctl_lag(const struct ls_config *config, const struct ctl_flags *flags, FILE *out)
+/* Adds `lag_records` to each document: what is not read in Kafka, of apply with what is open; -1:
+ * not known. */
+static void
+add_records(const struct ls_config *config, json_t *stages)
 {
     static const char *const cs3_topics[] = {"cs3.resource", "cs3.space", "cs3.person", "cs3.share",
                                              "cs3.annotation"};
-    const char *oc10_topics[LS_T_COUNT];
+    const char *oc10_topics[LS_T_COUNT], *key;
     static char names[LS_T_COUNT][64];
-    json_t *stages = NULL, *document;
-    const char *key;
     int64_t transform, apply;
-    int r = load(config, &stages);
+    json_t *document;
 
-    if (r != LS_EXIT_OK)
-        return r;
     for (size_t i = 0; i < LS_T_COUNT; i++) {
         snprintf(names[i], sizeof names[i], "oc10.oc_%s", ls_tables[i].name);
         oc10_topics[i] = names[i];
@@ -298,26 +258,33 @@ ctl_lag(const struct ls_config *config, const struct ctl_flags *flags, FILE *out
                               : 0;
         json_object_set_new(document, "lag_records", json_integer(records));
     }
-    if (flags->json) {
-        json_dumpf(stages, out, JSON_SORT_KEYS | JSON_INDENT(2));
-        fputc('\n', out);
-    } else {
-        fprintf(out, "%-24s %-10s %10s %12s\n", "STAGE", "STATE", "SECONDS", "RECORDS");
-        json_object_foreach(stages, key, document)
-        {
-            fprintf(out, "%-24s %-10s %10.1f ", key, state_of(document),
-                    (double)int_of(document, "true_lag_us") / 1e6);
-            if (int_of(document, "lag_records") < 0)
-                fprintf(out, "%12s\n", "unknown");
-            else
-                fprintf(out, "%12" JSON_INTEGER_FORMAT "\n", int_of(document, "lag_records"));
+}
+
+int
+ctl_lag(const struct ls_config *config, const struct ctl_flags *flags, FILE *out)
+{
+    json_t *stages = NULL;
+    int r;
+
+    do {
+        r = load(config, &stages);
+        if (r != LS_EXIT_OK)
+            return r;
+        add_records(config, stages);
+        if (flags->watch)
+            ctl_redraw(out);
+        if (flags->json) {
+            json_dumpf(stages, out, JSON_SORT_KEYS | JSON_INDENT(2));
+            fputc('\n', out);
+        } else {
+            ctl_lag_print(stages, out);
+            ctl_lag_users(stages, flags->user, ls_now_us(), out);
         }
-        fputs("records: not yet read in Kafka, with the marks of transactions; of apply with what "
-              "is open\n",
-              out);
-        ctl_lag_users(stages, flags->user, ls_now_us(), out);
-    }
-    r = ctl_status_verdict(stages);
-    json_decref(stages);
+        fflush(out);
+        r = ctl_status_verdict(stages);
+        json_decref(stages);
+        if (flags->watch)
+            sleep(1);
+    } while (flags->watch);
     return r;
 }

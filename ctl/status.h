@@ -7,14 +7,24 @@
 
 #include "common/config.h"
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
 /* Adds to each document what the reader knows better: `silent` (its last word is older than ten
- * seconds), `age_us` of that word, `true_lag_us`, which keeps rising when a stage has stopped. */
+ * seconds), `age_us` of that word, `true_lag_us`, which keeps rising when a stage has stopped; and
+ * what is told in one number: `applied`, `parked_records`, `progress_age_us` (null: no progress
+ * since the start). */
 void ctl_status_enrich(json_t *stages, int64_t now_us);
 /* The documents of <p>.status, enriched. */
 int ctl_status_load(const struct ls_config *config, json_t **ret_stages, struct ls_err *err);
+/* "ready", "NOT READY", "SILENT". */
+const char *ctl_status_state(const json_t *document);
+/* Of what a document has under `parked`: it waits for something; else it is merely at work. */
+bool ctl_status_is_parked(const char *cause);
+/* status_print.c: the tables, of enriched documents; for lag with `lag_records`. */
+void ctl_status_print(json_t *stages, FILE *out);
+void ctl_lag_print(json_t *stages, FILE *out);
 /* The users of apply's document who wait longest, or the one; `out` gets a table. */
 void ctl_lag_users(json_t *stages, const char *only, int64_t now_us, FILE *out);
 /* The sweeps of apply's documents that wait, and what they would delete. */

@@ -36,14 +36,17 @@ const struct ctl_command_help ctl_commands[] = {
       {"--kafka", NULL, "Kafka: topics, how they are kept and copied, rights"},
       {"--target", NULL, "oCIS: sign-in, settings, room and quotas"},
       {"--data", NULL, "the data directory, as this host sees it"}}},
-    {"status", NULL, NULL, "every stage: ready, behind by, open, parked, dead",
-     "One line a stage and instance, from the status topic, so that it works from any host that reaches Kafka. "
+    {"status", NULL, NULL, "every stage: ready, behind by, applied, parked, dead",
+     "One line a stage and instance, from the status topic, so that it works from any host that reaches Kafka; below it why "
+     "something is parked or dead, by cause. "
      "Status 3 when a stage is silent, not ready or out of balance.",
      {{"--watch", NULL, "again every second until interrupted"}}},
     {"lag", NULL, NULL, "how far each stage is behind, in seconds and in records",
      "The age of the oldest thing that each stage has not done yet, and the records that wait for it; of the hundred "
-     "users who wait longest, what is open in apply. What is parked is no lag.",
-     {{"--user", "U", "of the users, this one alone"}}},
+     "users who wait longest, what is open in apply. What is parked is no lag; why it is parked stands beside it, "
+     "of each stage and each user.",
+     {{"--user", "U", "of the users, this one alone"},
+      {"--watch", NULL, "again every second until interrupted"}}},
     {"verify", NULL, NULL, "compare ownCloud 10 with oCIS, independently of the ledger",
      "Reads both sides themselves: trees, sizes, times and checksums, trash, shares and links, as each user sees them. "
      "What differs is looked at again when the stream has passed that moment, so that what it still carries is told "

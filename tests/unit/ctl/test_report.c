@@ -2,6 +2,7 @@
  * Lines, status documents and reference pages: what is printed, and what it means.
  */
 #include "common/err.h"
+#include "common/records.h"
 #include "ctl/lines.h"
 #include "ctl/reference.h"
 #include "ctl/status.h"
@@ -141,6 +142,54 @@ not_ready_out_of_balance_and_nobody_are_no_good_verdict(void **state)
 }
 
 static char *
+table_printed(void (*print)(json_t *, FILE *), json_t *stages)
+{
+    char *text = NULL;
+    size_t n = 0;
+    FILE *out = open_memstream(&text, &n);
+
+    assert_non_null(out);
+    print(stages, out);
+    fclose(out);
+    return text;
+}
+
+/* What is queued or in flight is at work; the rest is parked, and why stands below. */
+static void
+each_stage_says_what_is_applied_and_why_something_is_parked(void **state)
+{
+    json_t *stages = json_pack(
+        "{s:{s:I, s:b, s:{s:i}, s:{}}, s:{s:I, s:b, s:{s:i, s:i}}, s:{s:I, s:I, s:b, s:I, s:i, s:i,"
+        " s:{s:i}, s:{s:i, s:i, s:i, s:i}, s:{s:i}}}",
+        "capture/1", "time_us", (json_int_t)60000000, "ready", 1, "counters", "published", 17,
+        "parked", "transform/1", "time_us", (json_int_t)60000000, "ready", 1, "counters", "in", 3,
+        "out", 18, "apply/1", "time_us", (json_int_t)60000000, "last_progress_us",
+        (json_int_t)55500000, "ready", 1, "lag_us", (json_int_t)2000000, "open", 10,
+        "sweeps_waiting", 1, "counters", "applied", 19, "parked", "queued", 5, "in-flight", 1,
+        "content-missing", 3, "or\x1bphan", 1, "dead", "quota", 2);
+    char *text;
+
+    (void)state;
+    ctl_status_enrich(stages, 60000000);
+    json_object_set_new(json_object_get(stages, "apply/1"), "lag_records", json_integer(-1));
+    text = table_printed(ctl_status_print, stages);
+    assert_non_null(strstr(text, "capture/1          ready          0.0s         -         17"));
+    assert_non_null(strstr(text, "transform/1        ready          0.0s         -         18"));
+    assert_non_null(strstr(text, "apply/1            ready          2.0s      4.5s         19"
+                                 "      10      4     2\n    parked: 3 content-missing, 1 "
+                                 "or\\x1bphan\n    dead: 2 quota\n    sweeps that wait"));
+    assert_null(strstr(text, "queued"));
+    free(text);
+    text = table_printed(ctl_lag_print, stages);
+    assert_non_null(strstr(text, "apply/1            ready           2.0   unknown      4.5s"
+                                 "         19      4\n    parked: 3 content-missing"));
+    for (const char *line = text; *line; line += strcspn(line, "\n") + 1)
+        assert_true(strcspn(line, "\n") <= 80);
+    free(text);
+    json_decref(stages);
+}
+
+static char *
 users_printed(json_t *stages, const char *only)
 {
     char *text = NULL;
@@ -157,14 +206,16 @@ static void
 lag_by_user_says_when_it_cannot_tell(void **state)
 {
     json_t *stages =
-        json_pack("{s:{s:[{s:s, s:I, s:I, s:I}, {s:s, s:I, s:I, s:I}], s:I}}", "apply/1", "users",
-                  "user", "alice", "open", (json_int_t)3, "parked", (json_int_t)1, "oldest_us",
-                  (json_int_t)90000000, "user", "b\x1b[2Job", "open", (json_int_t)1, "parked",
+        json_pack("{s:{s:[{s:s, s:I, s:I, s:I, s:{s:i, s:i}}, {s:s, s:I, s:I, s:I}], s:I}}",
+                  "apply/1", "users", "user", "alice", "open", (json_int_t)3, "parked",
+                  (json_int_t)1, "oldest_us", (json_int_t)90000000, "causes", "content-missing", 1,
+                  "quo\x1bta", 2, "user", "b\x1b[2Job", "open", (json_int_t)1, "parked",
                   (json_int_t)1, "oldest_us", (json_int_t)0, "users_open", (json_int_t)2);
     char *text = users_printed(stages, NULL);
 
     (void)state;
-    assert_non_null(strstr(text, "alice                          10.0        3        1\n"));
+    assert_non_null(strstr(text, "alice                          10.0        3        1 "
+                                 "1 content-missing, 2 quo\\x1bta\n"));
     assert_non_null(strstr(text, "b\\x1b[2Job"));
     assert_null(strstr(text, "more"));
     free(text);
@@ -197,6 +248,31 @@ a_sweep_that_waits_shows_what_it_would_delete(void **state)
     assert_string_equal(text,
                         "a sweep waits: cs3.resource, partition 3, storage 5: it would delete "
                         "40 items of one place\n    alice: files/\\x1bx\n");
+    free(text);
+    json_decref(stages);
+}
+
+static void
+a_sweep_of_shares_or_people_names_them(void **state)
+{
+    json_t *stages = json_pack(
+        "{s:{s:[{s:s, s:i, s:i, s:[{s:i, s:s, s:s, s:s, s:s}, {s:i, s:s, s:s, s:s, s:s}]},"
+        " {s:s, s:i, s:i, s:[{s:s, s:s}, {s:s}]}, {s:s, s:i, s:i, s:[{s:s}]}]}}",
+        "apply/1", "sweeps", "topic", "cs3.share", "partition", 0, "items", 40, "examples", "share",
+        7, "type", "link", "user", "alice", "with", "", "path", "files/a", "share", 8, "type",
+        "group", "user", "bob", "with", "st\x1b", "path", "files/b", "topic", "cs3.person",
+        "partition", CS3_MEMBER, "items", 30, "examples", "user", "alice", "group", "staff",
+        "group", "lonely", "topic", "cs3.person", "partition", 99, "items", 3, "examples", "user",
+        "carol");
+    char *text = table_printed(ctl_sweeps_print, stages);
+
+    (void)state;
+    assert_string_equal(text, "a sweep waits: cs3.share: it would delete 40 shares\n"
+                              "    share 7, alice: files/a, a link\n"
+                              "    share 8, bob: files/b, for the group st\\x1b\n"
+                              "a sweep waits: cs3.person: it would delete 30 members of groups\n"
+                              "    alice in staff\n    lonely\n"
+                              "a sweep waits: cs3.person: it would delete 3 people\n    carol\n");
     free(text);
     json_decref(stages);
 }
@@ -247,6 +323,8 @@ main(void)
         cmocka_unit_test(not_ready_out_of_balance_and_nobody_are_no_good_verdict),
         cmocka_unit_test(lag_by_user_says_when_it_cannot_tell),
         cmocka_unit_test(a_sweep_that_waits_shows_what_it_would_delete),
+        cmocka_unit_test(a_sweep_of_shares_or_people_names_them),
+        cmocka_unit_test(each_stage_says_what_is_applied_and_why_something_is_parked),
         cmocka_unit_test(reference_pages_are_what_the_tables_say),
     };
 
