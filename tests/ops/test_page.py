@@ -1,10 +1,9 @@
 """The demo's HTML page, as a browser (Chromium without a screen) sees it."""
 
-import html.parser
 import re
-import subprocess
 import threading
 
+from bed.browser import Tree, dom_of
 from demo.page import KEPT, STAGES, History, Page, draw
 
 EVIL = '<script>document.title="owned"</script><img src=x onerror=alert(1)>&"\''
@@ -19,32 +18,6 @@ def history(**documents):
     out = History(lambda stage: documents.get(stage, {}))
     out.look(1000.0)
     return out
-
-
-class Tree(html.parser.HTMLParser):
-    """Elements by id, with their text; what has no end tag is one of the few that need none."""
-
-    def __init__(self, page):
-        super().__init__()
-        self.open, self.text, self.tags = [], {}, []
-        self.feed(page)
-        assert not self.open, f"not closed: {self.open}"
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        if tag != "meta":
-            self.open.append((tag, dict(attrs).get("id")))
-
-    def handle_startendtag(self, tag, attrs):
-        self.tags.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop()[0] == tag, tag
-
-    def handle_data(self, data):
-        for _, name in self.open:
-            if name:
-                self.text[name] = self.text.get(name, "") + data
 
 
 def test_the_page_says_what_the_documents_say():
@@ -110,13 +83,7 @@ def test_a_browser_draws_it_and_loads_nothing_else(tmp_path):
         assert asked.wait(30)
         page.history.look()
         page.text = draw(page.history)
-        done = subprocess.run(
-            ["chromium-headless-shell", "--no-sandbox", "--disable-gpu", "--no-first-run",
-             "--disable-dev-shm-usage",  # which is small in a container
-             f"--user-data-dir={tmp_path}", "--virtual-time-budget=1000", "--dump-dom", page.url],
-            capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    dom = done.stdout
+        dom = dom_of(page.url, tmp_path)
     assert "<title>Lockstep</title>" in dom  # and not what a script made of it
     tree = Tree(dom)
     for stage in STAGES:

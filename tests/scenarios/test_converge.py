@@ -8,8 +8,10 @@ import signal
 
 import pytest
 from bed import DATABASE, topics
+from bed.browser import Tree, dom_of
 from cs3.storage.provider.v1beta1 import provider_api_pb2
 
+EVIL = "<img src=x onerror=document.title=1>&\"'.txt"
 # Over the sharing API a kill can leave a second link, see apply/README.md.
 EXACT = {"apply.shares": "exact", "capture.link_secrets": "true"}
 
@@ -61,12 +63,20 @@ def test_verify_names_a_difference_that_somebody_made_at_the_target(world):
     world.daemons.stop("apply")
     alice = world.site.files("alice")
     world.site.upload(alice, "unseen by lockstep.txt", b"x")
+    world.site.upload(alice, EVIL, b"y")
     page = world.folder / "verify.html"
     status, text = world.daemons.lockstep("verify", "--user", "alice", "--html", page)
     assert status == 3, text
     assert "DIFFERENT  alice: missing: files/unseen by lockstep.txt" in text
     assert "not told apart from what the stream still carries: apply is " in text
-    assert "unseen by lockstep.txt" in page.read_text()
+    # the page as a browser draws it: by user, with text where somebody named a file like an element
+    tree = Tree(dom_of(page.as_uri(), world.folder / "browser"))
+    assert tree.text["verdict"] == "2 differences"
+    assert tree.text["users"].count("alice") == 1 and tree.links and tree.links[0].startswith("#u")
+    assert tree.text[tree.links[0][1:]] == "alice"
+    dom = "".join(tree.all)
+    assert "files/unseen by lockstep.txt" in dom and f"files/{EVIL}" in dom
+    assert "img" not in tree.tags and "script" not in tree.tags and tree.tags.count("table") == 3
     # apply carries it after all: what was seen as a difference at first is none
     world.daemons.start("apply")
     status, text = world.daemons.lockstep("verify", "--json")
