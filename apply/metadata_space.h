@@ -17,6 +17,7 @@
 
 #define AP_SPACE_SHARES "jsoncs3-share-manager-metadata"
 #define AP_SPACE_LINKS "jsoncs3-public-share-manager-metadata"
+#define AP_LINKS_FILE "publicshares.json"
 
 struct ap_metadata;
 /* Borrows http. FATAL target-config without target.system_user_id and target.system_user_key. */

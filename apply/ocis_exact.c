@@ -590,7 +590,7 @@ static int
 change_links(struct ap_ocis *ocis, ap_metadata_fn *change, struct file_change *c,
              struct ls_err *err)
 {
-    c->path = "publicshares.json";
+    c->path = AP_LINKS_FILE;
     return ap_metadata_change(ocis->metadata, AP_SPACE_LINKS, c->path, true, change, c, err) < 0
                ? -1
                : 0;

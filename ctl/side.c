@@ -279,6 +279,12 @@ take_share(void *arg, const struct ls_str *c, size_t n)
     share->download = said ? said->download : CS3_DOWNLOAD_UNSET;
     share->has_password = share->type == SIDE_LINK && c[2].p && c[2].n > 0;
     share->password_reset = share->has_password && !tf_password_kept(c[2]);
+    if (share->has_password && !share->password_reset) {
+        const char *algorithm;
+        struct ls_str hash;
+        (void)tf_password(c[2], &hash, &algorithm);
+        share->password_hash = keep(load, hash);
+    }
     share->next = load->side->shares;
     load->side->shares = share;
     return index_share(load, share);

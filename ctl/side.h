@@ -41,6 +41,7 @@ struct side_share {
     const char *with, *owner, *initiator, *expiration, *label, *token; /* expiration NULL: never */
     enum cs3_download download;
     bool has_password, password_reset; /* ... of a kind that oCIS cannot check */
+    const char *password_hash;         /* of a link, when oCIS can check it; never to be shown */
     struct side_node *node; /* set while comparing: the node, when the row has an effect */
     struct side_share *next;
     struct side_share *also; /* of the same recipient (side_shares_of) */

@@ -12,6 +12,7 @@
 #include "apply/data.h"
 #include "apply/graph.h"
 #include "apply/http.h"
+#include "apply/metadata_space.h"
 #include "common/run.h"
 #include <openssl/evp.h>
 #include <pthread.h>
@@ -38,6 +39,7 @@ struct home { /* a personal space, as the service account lists them */
 };
 
 struct target {
+    const struct ls_config *config;
     struct cs3_client *cs3;
     struct ap_http *http;
     struct ap_data *data;
@@ -70,6 +72,7 @@ target_open(const struct ls_config *config, struct target **ret, struct ls_err *
 
     if (!target)
         return ls_fail(err, LS_ERR_FATAL, 0, "out of memory");
+    target->config = config;
     pthread_mutex_init(&target->lock, NULL);
     pthread_mutex_init(&target->homes_lock, NULL);
     if (cs3_client_new(config, NULL, NULL, &target->cs3, err) < 0 ||
@@ -555,4 +558,52 @@ target_links(struct target *target, const char *uid,
         r = cs3_list_links(target->cs3, uid, NULL, give_link, &link, err);
     while (r < 0 && once_more(err, &tries));
     return r;
+}
+
+struct hash_arg {
+    int (*each)(void *arg, const char *link_id, const char *hash);
+    void *arg;
+};
+
+/* Reads only: a change of nothing. */
+static int
+give_hashes(void *arg, json_t *doc, struct ls_err *err)
+{
+    struct hash_arg *hashes = arg;
+    const char *id;
+    json_t *entry;
+
+    json_object_foreach(doc, id, entry)
+    {
+        const char *hash = json_string_value(json_object_get(entry, "password"));
+        if (hashes->each(hashes->arg, id, hash ? hash : "") != 0)
+            return ls_fail(err, LS_ERR_FATAL, 0, "out of memory");
+    }
+    return 0;
+}
+
+int
+target_link_hashes(struct target *target,
+                   int (*each)(void *arg, const char *link_id, const char *hash), void *arg,
+                   struct ls_err *err)
+{
+    struct ap_metadata *metadata = NULL;
+    struct hash_arg hashes = {each, arg};
+    int tries = 0, r;
+
+    const char *id = ls_config_str(target->config, "target", "system_user_id");
+    const char *key = ls_config_str(target->config, "target", "system_user_key");
+
+    if (!id || !*id || !key || !*key)
+        return 0;
+    r = ap_metadata_new(target->config, target->http, NULL, NULL, &metadata, err);
+    if (r == 0)
+        do
+            r = ap_metadata_open(metadata, err) < 0
+                    ? -1
+                    : ap_metadata_change(metadata, AP_SPACE_LINKS, AP_LINKS_FILE, false,
+                                         give_hashes, &hashes, err);
+        while (r < 0 && once_more(err, &tries));
+    ap_metadata_free(metadata);
+    return r < 0 ? -1 : 1;
 }

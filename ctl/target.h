@@ -78,6 +78,14 @@ int target_trashed_size(struct target *target, const char *uid, const char *key,
 int target_received(struct target *target, const char *uid,
                     int (*each)(void *arg, const struct target_share *share), void *arg,
                     struct ls_err *err);
+/*
+ * The hash of each link's password ("" for none), by its id, from the file of oCIS's manager of
+ * links, for which no interface has them. 1: each was given; 0: the configuration has no system
+ * user, who may read it. The hash lets nobody in, but is not to be shown.
+ */
+int target_link_hashes(struct target *target,
+                       int (*each)(void *arg, const char *link_id, const char *hash), void *arg,
+                       struct ls_err *err);
 /* The links that the user made or may see; the same link may come from several users. Nothing for
  * one who does not sign in. */
 int target_links(struct target *target, const char *uid,

@@ -50,6 +50,8 @@ enum verify_left {
     VL_VERSIONS_OFF,
     VL_VERSIONS_UNSEEN,
     VL_VERSIONS_GONE,
+    VL_VERSIONS_TRASHED,
+    VL_LINK_PASSWORDS,
     VL_MAX
 };
 

@@ -5,9 +5,11 @@
  * of one node are matched by what they are: permissions, expiry, label, with a password or without;
  * where the writer is exact and carries secrets, by their tokens too. What is left over on one node
  * is compared pair by pair, so that a difference says in what. A link without a label is called by
- * its token at the target. A token opens the link, so none is printed; whether a password's hash is
- * the same cannot be asked, only that there is one.
+ * its token at the target. Then hashes of passwords are compared, too, which stand in a file of
+ * oCIS's only; without the system user, who may read it, only that there is one. A token opens the
+ * link, and a hash may be guessed at, so neither is printed.
  */
+#include "apply/share_files.h"
 #include "ctl/verify.h"
 #include "transform/map.h"
 #include <inttypes.h>
@@ -15,8 +17,9 @@
 #include <string.h>
 
 struct seen_link {
-    char *id, *node_id, *own_label, *own_token;
+    char *id, *node_id, *own_label, *own_token, *own_hash;
     const char *token; /* own_token, or the source's; NULL: none that could be compared */
+    const char *hash;  /* own_hash, or the source's; the same */
     const char *label; /* own_label, or the source's */
     int64_t permissions, expires;
     bool has_password, matched;
@@ -26,6 +29,7 @@ struct seen_link {
 
 struct links {
     struct seen_link *by_id, *by_node;
+    bool hashes; /* they were read */
 };
 
 static void
@@ -37,6 +41,7 @@ seen_link_free(struct seen_link *link)
     free(link->node_id);
     free(link->own_label);
     free(link->own_token);
+    free(link->own_hash);
     free(link);
 }
 
@@ -73,6 +78,38 @@ take_link(void *arg, const struct target_link *link)
     return 0;
 }
 
+static int
+take_hash(void *arg, const char *link_id, const char *hash)
+{
+    struct links *links = arg;
+    struct seen_link *link = NULL;
+    char *copy;
+
+    HASH_FIND_STR(links->by_id, link_id, link);
+    if (!link)
+        return 0;
+    if (!(copy = strdup(hash)))
+        return -1;
+    free(link->own_hash); /* it is read again when the first try failed */
+    link->hash = link->own_hash = copy;
+    return 0;
+}
+
+/* One that is shown and is not in the file has no hash that could be ours. */
+static int
+read_hashes(struct verify *verify, struct links *links, struct ls_err *err)
+{
+    int r = verify->exact_links && links->by_id
+                ? target_link_hashes(verify->target, take_hash, links, err)
+                : 0;
+
+    links->hashes = r > 0;
+    for (struct seen_link *link = links->by_id; r > 0 && link; link = link->hh.next)
+        if (!link->hash)
+            link->hash = "";
+    return r < 0 ? -1 : 0;
+}
+
 static void
 links_free(struct links *links)
 {
@@ -96,6 +133,9 @@ wanted(const struct verify *verify, const struct side_share *share)
         .expires = verify_expires(verify, share),
         .has_password = share->has_password,
         .token = verify->exact_links ? share->token : NULL,
+        .hash = verify->exact_links && ap_password_hash_ok(share->password_hash)
+                    ? share->password_hash
+                    : NULL,
     };
 }
 
@@ -104,7 +144,8 @@ link_equal(const struct seen_link *a, const struct seen_link *b)
 {
     return a->permissions == b->permissions && a->expires == b->expires &&
            a->has_password == b->has_password && strcmp(a->label, b->label) == 0 &&
-           (!a->token || !b->token || strcmp(a->token, b->token) == 0);
+           (!a->token || !b->token || strcmp(a->token, b->token) == 0) &&
+           (!a->hash || !b->hash || strcmp(a->hash, b->hash) == 0);
 }
 
 static struct seen_link *
@@ -167,6 +208,8 @@ compare_links(struct verify *verify, const struct links *links, bool exact)
             if (share->has_password && (share->password_reset || !verify->exact_links))
                 verify_not_kept(verify, user,
                                 share->password_reset ? VK_LINK_RESETS : VK_LINK_PASSWORDS);
+            if (want.hash && !links->hashes)
+                verify_left(verify, user, VL_LINK_PASSWORDS);
             if (!link && user->signs_in)
                 continue; /* in the second round */
             if (!link)    /* only he could have shown it */
@@ -177,7 +220,10 @@ compare_links(struct verify *verify, const struct links *links, bool exact)
             if (link)
                 link_text(link, right, sizeof right);
             if (link && strcmp(left, right) == 0)
-                snprintf(right, sizeof right, "another token");
+                snprintf(right, sizeof right, "%s",
+                         want.token && link->token && strcmp(want.token, link->token) != 0
+                             ? "another token"
+                             : "another password");
             verify_differ(
                 verify, user,
                 &(struct verify_difference){.kind = VD_LINK,
@@ -224,12 +270,14 @@ name_extra(struct verify *verify, const struct links *links)
 int
 verify_links(struct verify *verify, struct ls_err *err)
 {
-    struct links links = {NULL, NULL};
+    struct links links = {NULL, NULL, false};
     int r = 0;
 
     for (size_t i = 0; i < verify->n_users && r == 0; i++)
         if (verify->users[i].picked)
             r = target_links(verify->target, verify->users[i].user->uid, take_link, &links, err);
+    if (r == 0)
+        r = read_hashes(verify, &links, err);
     if (r == 0) {
         compare_links(verify, &links, true);
         compare_links(verify, &links, false);

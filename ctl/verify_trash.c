@@ -6,6 +6,8 @@
  * below, name by name. Apply makes an item under a free name where its own is taken: "<name>
  * (lockstep <fileid>)", or "lockstep <fileid>" for a long one; that is counted as a place not kept.
  *
+ * Versions of what lies there are counted as not compared: the target keeps them, and lists none.
+ *
  * What can go wrong: oCIS lists sizes of the top level as 0, they are asked one by one; a folder's
  * own size counts what was restored from it, so only what lies below is compared. Content is not
  * read back: names, types and sizes are what trash is compared by.
@@ -404,6 +406,37 @@ name_missing(struct verify *verify, struct verify_user *user, const struct item 
                                         .source = item->node->folder ? "folder" : "file"});
 }
 
+/* Does "<name>.v<time>" end here? */
+static bool
+is_version(const char *name, size_t n)
+{
+    size_t at = n;
+
+    while (at > 0 && name[at - 1] >= '0' && name[at - 1] <= '9')
+        at--;
+    return at < n && at > 2 && name[at - 1] == 'v' && name[at - 2] == '.';
+}
+
+/* Versions of trashed files lie in files_trashbin/versions; at its top with the time of their
+ * deletion. */
+static void
+leave_versions(struct verify *verify, struct verify_user *user, const struct side_node *folder,
+               bool top)
+{
+    bool on = ls_config_bool(verify->config, "apply", "versions");
+    int64_t time;
+
+    for (const struct side_node *node = folder ? folder->first : NULL; node; node = node->next) {
+        if (node->doubled)
+            continue;
+        if (node->folder)
+            leave_versions(verify, user, node, false);
+        else if (is_version(node->name,
+                            top ? verify_trash_name(node->name, &time) : strlen(node->name)))
+            verify_left(verify, user, on ? VL_VERSIONS_TRASHED : VL_VERSIONS_OFF);
+    }
+}
+
 int
 verify_trash(struct verify *verify, struct verify_user *user, struct ls_err *err)
 {
@@ -411,7 +444,11 @@ verify_trash(struct verify *verify, struct verify_user *user, struct ls_err *err
     struct seen_trash *bin = NULL, *first, *seen, *next, *follow;
     struct item *items = NULL;
     size_t n = 0;
+    struct side_node *trash =
+        user->user->root ? side_child(user->user->root, "files_trashbin") : NULL;
     int r = list_items(verify, user, &items, &n, err);
+
+    leave_versions(verify, user, trash ? side_child(trash, "versions") : NULL, true);
 
     if (r == 0)
         r = target_trash(verify->target, uid, NULL, take_trashed, &bin, err);

@@ -45,6 +45,7 @@ struct fake_link {
     int64_t permissions, expires;
     bool has_password;
     const char *token; /* NULL: "token" */
+    const char *hash;  /* of its password; NULL: "" */
 };
 struct fake_content {
     const char *node, *sha1;
@@ -59,6 +60,7 @@ struct fake {
     const struct fake_version *versions;
     const struct fake_share *shares;
     const struct fake_link *links;
+    bool no_hashes;                     /* nobody there who may read them */
     const struct fake_content *content; /* ends with a NULL node */
     const char *gone;                   /* this node id answers "gone" */
 };

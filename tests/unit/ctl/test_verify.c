@@ -701,9 +701,9 @@ links_of_one_node_are_matched_by_what_they_are(void **state)
          {"2", "3", "1|$2y$10$4/Fk.rhIgsi/cyTHF8B17euMLdj6Vz5QH2eIubFOw/JSj1JnyNn0K", "alice",
           "alice", NULL, "13", "1", "1", "0", NULL, "two"}},
         END};
-    struct fake_link links[] = {{"alice", "l2", "n-b", "two", 0, 0, true, NULL},
-                                {"alice", "l1", "n-b", "token", 0, 0, false, NULL},
-                                {"alice", "l3", "n-b", "three", 0, 0, true, NULL},
+    struct fake_link links[] = {{"alice", "l2", "n-b", "two", 0, 0, true, NULL, NULL},
+                                {"alice", "l1", "n-b", "token", 0, 0, false, NULL, NULL},
+                                {"alice", "l3", "n-b", "three", 0, 0, true, NULL, NULL},
                                 {0}};
     struct verify_run run;
 
@@ -726,6 +726,64 @@ links_of_one_node_are_matched_by_what_they_are(void **state)
     run_all(&run, rows);
     assert_int_equal(run.verify.differences.n, 1);
     assert_non_null(strstr(verify_difference(&run, 0), "alice|link: different|files/b.txt|"));
+    verify_end(&run);
+}
+
+#define HASH "$2y$10$4/Fk.rhIgsi/cyTHF8B17euMLdj6Vz5QH2eIubFOw/JSj1JnyNn0K"
+#define OTHER_HASH "$2a$10$5/Fk.rhIgsi/cyTHF8B17euMLdj6Vz5QH2eIubFOw/JSj1JnyNn0K"
+
+/* As with the exact writer, and its secrets. */
+static void
+run_exact(struct verify_run *run, const struct fake_row *rows, const struct fake_link *links,
+          bool no_hashes)
+{
+    fake.nodes = alice_nodes;
+    fake.trash = alice_trash;
+    fake.links = links;
+    fake.no_hashes = no_hashes;
+    verify_begin(run, rows);
+    run->verify.exact_shares = run->verify.exact_links = true;
+    verify_all(run);
+}
+
+static void
+hashes_of_link_passwords_are_compared_and_never_shown(void **state)
+{
+    static const struct fake_row rows[] = {
+        ALICE,
+        {T_SHARE,
+         {"2", "3", "1|" HASH, "alice", "alice", NULL, "13", "1", "1", "0", NULL, "two", "token"}},
+        {T_SHARE,
+         {"3", "3", SHA_A, "alice", "alice", NULL, "13", "1", "1", "0", NULL, "old", "token3"}},
+        END};
+    struct fake_link links[] = {{"alice", "l2", "n-b", "two", 0, 0, true, "token", HASH},
+                                {"alice", "l3", "n-b", "old", 0, 0, true, "token3", OTHER_HASH},
+                                {0}};
+    struct verify_run run;
+
+    (void)state;
+    links[0].permissions = links[1].permissions = reading();
+    run_exact(&run, rows, links, false);
+    assert_string_equal(verify_difference(&run, 0), "");
+    assert_int_equal(run.verify.users[0].count[VC_LINKS], 2);
+    assert_int_equal(left(&run, VL_LINK_PASSWORDS), 0);
+    assert_int_equal(not_kept(&run, VK_LINK_RESETS), 1); /* nobody can compare that one */
+    verify_end(&run);
+
+    static const char *const wrong[] = {OTHER_HASH, NULL}; /* none: it is not in the file */
+    for (size_t i = 0; i < 2; i++) {
+        links[0].hash = wrong[i];
+        run_exact(&run, rows, links, false);
+        assert_int_equal(run.verify.differences.n, 1);
+        assert_non_null(strstr(verify_difference(&run, 0), "alice|link: different|files/b.txt|"));
+        assert_non_null(strstr(verify_difference(&run, 0), "|another password"));
+        assert_null(strstr(verify_difference(&run, 0), "$2"));
+        assert_int_equal(run.verify.differences.each[0]->share, 2);
+        verify_end(&run);
+    }
+    run_exact(&run, rows, links, true); /* who may not read them says so */
+    assert_string_equal(verify_difference(&run, 0), "");
+    assert_int_equal(left(&run, VL_LINK_PASSWORDS), 1);
     verify_end(&run);
 }
 
@@ -757,6 +815,7 @@ main(void)
         cmocka_unit_test(an_expiry_that_only_one_side_has_is_a_difference),
         cmocka_unit_test(rows_without_an_effect_are_counted_apart),
         cmocka_unit_test(links_of_one_node_are_matched_by_what_they_are),
+        cmocka_unit_test(hashes_of_link_passwords_are_compared_and_never_shown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -55,7 +55,7 @@ static const struct fake_node nodes[] = {
     {0},
 };
 static struct fake_share shares[] = {{"bob", "n-a", 0, 0, CS3_SHARE_ACCEPTED, "s:p:7"}, {0}};
-static struct fake_link links[] = {{"alice", "l", "n-a", "press", 0, 0, false, "tOkEn"}, {0}};
+static struct fake_link links[] = {{"alice", "l", "n-a", "press", 0, 0, false, "tOkEn", NULL}, {0}};
 
 /* A target that is equal. */
 static void

@@ -151,6 +151,38 @@ a_version_whose_file_is_gone_from_the_disk_is_only_counted(void **state)
     rmdir(home);
 }
 
+/* Those of a.txt, deleted at 900, and of a file in a folder deleted at 901. */
+static void
+versions_in_the_trash_are_counted_as_not_compared(void **state)
+{
+    static const struct fake_row trashed[] = {
+        ALICE,
+        DIR("40", "1", "files_trashbin", "files_trashbin"),
+        DIR("41", "40", "versions", "files_trashbin/versions"),
+        A_FILE("42", "41", "a.txt.v40.d900", "files_trashbin/versions/a.txt.v40.d900", "3", "9"),
+        A_FILE("43", "41", "a.txt.v50.d900", "files_trashbin/versions/a.txt.v50.d900", "3", "9"),
+        A_FILE("44", "41", "a.txt.v50.json.d900", "files_trashbin/versions/a.txt.v50.json.d900",
+               "3", "9"),
+        A_FILE("45", "41", "odd.d900", "files_trashbin/versions/odd.d900", "3", "9"),
+        DIR("46", "41", "box.d901", "files_trashbin/versions/box.d901"),
+        A_FILE("47", "46", "in.v7", "files_trashbin/versions/box.d901/in.v7", "3", "9"),
+        END};
+    static const struct fake_version versions[] = {
+        {"alice", "n-a", 50, 4}, {"alice", "n-a", 40, 3}, {0}};
+    struct verify_run run;
+    size_t kept[VK_MAX], left[VL_MAX];
+
+    (void)state;
+    fake.nodes = nodes;
+    fake.versions = versions;
+    verify_begin(&run, trashed);
+    verify_all(&run);
+    assert_string_equal(verify_difference(&run, 0), "");
+    verify_sum_up(&run.verify, kept, left);
+    assert_int_equal(left[VL_VERSIONS_TRASHED], 3);
+    verify_end(&run);
+}
+
 int
 main(void)
 {
@@ -159,6 +191,7 @@ main(void)
         cmocka_unit_test(a_version_that_is_not_there_or_has_another_size_is_a_difference),
         cmocka_unit_test(the_newest_may_be_what_the_file_holds_now),
         cmocka_unit_test(a_version_whose_file_is_gone_from_the_disk_is_only_counted),
+        cmocka_unit_test(versions_in_the_trash_are_counted_as_not_compared),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
