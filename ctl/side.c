@@ -136,8 +136,10 @@ take_storage(void *arg, const struct ls_str *c, size_t n)
                 (md5_is("home::", each->uid, id) || md5_is("object::user:", each->uid, id)))
                 user = each;
         }
-    if (user)
+    if (user) {
         user->storage = ctl_int(c[0]);
+        user->in_bucket = ap_objects_hold(id, user->uid);
+    }
     return 0;
 }
 

@@ -112,6 +112,7 @@ struct verify {
     struct side *side;
     struct tf_zone zone; /* of the source's DATETIME columns */
     struct target *target;
+    struct ap_objects *objects;     /* ownCloud's bucket; NULL: there is none */
     bool exact_shares, exact_links; /* the writer keeps ids of shares; ids and tokens of links */
     int64_t now;                    /* seconds: what expired before it has no effect */
     int64_t marker_us;              /* what was committed at the source before it was seen */
@@ -179,9 +180,13 @@ struct verify_user *verify_user_of(struct verify *verify, const struct side_user
 int verify_tree(struct verify *verify, struct verify_user *user, struct ls_err *err);
 /* How many rows there are below a folder, those of doubled places left out. */
 size_t verify_below(const struct side_node *folder);
-/* SHA1 (may be NULL) and size of what the source's disk holds; -1 when it cannot be read. */
-int verify_on_disk(const struct verify_user *user, const char *place, char sha1[41],
+/* SHA1 (may be NULL) and size of what the source's disk or bucket holds; -1 when it cannot be read.
+ */
+int verify_on_disk(const struct verify *verify, const struct verify_user *user,
+                   const struct side_node *node, const char *place, char sha1[41],
                    int64_t *ret_size, struct ls_err *err);
+/* Can the source's content be read at all, so that what is not there is not there? */
+bool verify_can_read(const struct verify *verify, const struct verify_user *user);
 /* The mtime that the target can hold. */
 int64_t verify_mtime(int64_t mtime);
 

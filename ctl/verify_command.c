@@ -7,6 +7,7 @@
  * printed, and kept in the file of --resume.
  */
 #include "ctl/verify_command.h"
+#include "apply/objects.h"
 #include "common/log.h"
 #include "common/run.h"
 #include "ctl/ctl.h"
@@ -59,7 +60,8 @@ verify_open(const struct ls_config *config, struct verify *verify, int *ret_stat
     *verify = (struct verify){
         .config = config, .now = ls_now_us() / 1000000, .lock = PTHREAD_MUTEX_INITIALIZER};
     *ret_status = LS_EXIT_USAGE;
-    if (tf_zone_set(ls_config_str(config, "source", "time_zone"), &verify->zone, err) < 0)
+    if (tf_zone_set(ls_config_str(config, "source", "time_zone"), &verify->zone, err) < 0 ||
+        ap_objects_new(config, &verify->objects, err) < 0)
         return -1;
     if (ctl_source_open(config, &verify->source, err) < 0 ||
         side_load(config, verify->source, &verify->side, err) < 0) {
@@ -83,9 +85,11 @@ verify_close(struct verify *verify)
 {
     verify_free(verify);
     target_close(verify->target);
+    ap_objects_free(verify->objects);
     side_free(verify->side);
     ctl_source_close(verify->source);
     verify->target = NULL;
+    verify->objects = NULL;
     verify->side = NULL;
     verify->source = NULL;
 }

@@ -27,7 +27,7 @@ verify_content(struct verify *verify, struct verify_user *user, const struct sid
     int64_t size_here = 0, size_there = 0;
     struct ls_err why = {0};
 
-    if (verify_on_disk(user, place, here, &size_here, &why) < 0) {
+    if (verify_on_disk(verify, user, node, place, here, &size_here, &why) < 0) {
         d.what = "unreadable";
         d.source = why.msg;
         verify_differ(verify, user, &d);

@@ -97,7 +97,7 @@ true_size(struct verify *verify, struct verify_user *user, const struct side_nod
     int64_t size = node->size;
     struct ls_err err = {0};
 
-    if (size < 0 && verify_on_disk(user, place, NULL, &size, &err) < 0)
+    if (size < 0 && verify_on_disk(verify, user, node, place, NULL, &size, &err) < 0)
         verify_differ(verify, user,
                       &(struct verify_difference){.kind = VD_TRASH,
                                                   .fileid = node->fileid,
@@ -306,12 +306,13 @@ static bool
 is_gone(struct verify *verify, const struct verify_user *user, const struct side_node *node)
 {
     int64_t size = 0;
-    struct ls_err home = {0}, item = {0};
+    struct ls_err item = {0};
 
-    return verify_on_disk(user, "files", NULL, &size, &home) < 0 &&
-           strcmp(home.cause, "not-a-file") == 0 &&
-           verify_on_disk(user, side_place(verify->side, node), NULL, &size, &item) < 0 &&
-           item.code == ENOENT;
+    return verify_can_read(verify, user) &&
+           verify_on_disk(verify, user, node, side_place(verify->side, node), NULL, &size, &item) <
+               0 &&
+           (user->user->in_bucket ? strcmp(item.cause, "content-missing") == 0
+                                  : item.code == ENOENT);
 }
 
 static void

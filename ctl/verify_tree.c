@@ -81,8 +81,22 @@ verify_mtime(int64_t mtime)
     return strtoll(text, NULL, 10);
 }
 
+bool
+verify_can_read(const struct verify *verify, const struct verify_user *user)
+{
+    struct ap_blob_want want = {
+        .home = user->user->home, .relative = "files", .size = -1, .mtime = INT64_MIN};
+    struct ap_blob *blob = NULL;
+    struct ls_err err = {0};
+
+    if (user->user->in_bucket)
+        return verify->objects && ap_objects_check(verify->objects, &err) == 0;
+    return ap_blob_open(&want, &blob, &err) < 0 && strcmp(err.cause, "not-a-file") == 0;
+}
+
 int
-verify_on_disk(const struct verify_user *user, const char *place, char sha1[41], int64_t *ret_size,
+verify_on_disk(const struct verify *verify, const struct verify_user *user,
+               const struct side_node *node, const char *place, char sha1[41], int64_t *ret_size,
                struct ls_err *err)
 {
     struct ap_blob_want want = {
@@ -91,6 +105,10 @@ verify_on_disk(const struct verify_user *user, const char *place, char sha1[41],
     static _Thread_local char piece[65536];
     ssize_t n = 0;
 
+    if (user->user->in_bucket && !verify->objects)
+        return ls_fail_cause(err, LS_ERR_RETRY, 0, "no-bucket", "[data] s3_endpoint is not set");
+    want.objects = user->user->in_bucket ? verify->objects : NULL;
+    want.object = node->fileid;
     if (ap_blob_open(&want, &blob, err) < 0)
         return -1;
     if (sha1) {
@@ -137,7 +155,7 @@ compare_file(struct verify *verify, struct verify_user *user, const struct side_
 
     if (node->sha1 && node->size >= 0) {
         snprintf(sha1, sizeof sha1, "%s", node->sha1);
-    } else if (verify_on_disk(user, place, sha1, &size, &err) < 0) {
+    } else if (verify_on_disk(verify, user, node, place, sha1, &size, &err) < 0) {
         d.what = "unreadable";
         d.source = err.msg;
         verify_differ(verify, user, &d);

@@ -81,7 +81,8 @@ missing(struct verify *verify, struct verify_user *user, const struct side_node 
     int64_t size;
     struct ls_err err = {0};
 
-    if (verify_on_disk(user, side_place(verify->side, version), NULL, &size, &err) < 0 &&
+    if (verify_on_disk(verify, user, version, side_place(verify->side, version), NULL, &size,
+                       &err) < 0 &&
         strcmp(err.cause, "content-missing") == 0) {
         verify_left(verify, user, VL_VERSIONS_GONE);
         return;

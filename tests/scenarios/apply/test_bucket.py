@@ -82,3 +82,12 @@ def test_objects_are_carried_with_versions_and_trash_beside_a_home_on_disk(new_w
     world.assert_equal()
     world.assert_balanced()
     assert world.dead_letters() == []
+
+    # verify reads the objects too
+    good = ["--set", "data.s3_secret_key=" + s3.options()["data.s3_secret_key"]]
+    assert world.daemons.lockstep("verify", "--deep", *good)[0] == 0
+    s3.put(new.id, b"another content, there")
+    status, text = world.daemons.lockstep("verify", "--deep", *good)
+    assert status == 3 and "late.txt" in text, text
+    status, text = world.daemons.lockstep("check", "--data", *good)
+    assert "bucket owncloud-primary can be listed; 1 homes lie in an object store" in text, text
