@@ -375,16 +375,20 @@ waiters_take(struct ap_metadata *m, struct file *file, struct waiter **list)
 static void
 waiters_done(struct ap_metadata *m, struct waiter **list, bool all)
 {
-    struct waiter *w;
+    struct waiter *w, *next = *list, **kept = list;
 
+    *list = NULL;
     pthread_mutex_lock(&m->mutex);
-    while ((w = *list))
+    for (w = next; w; w = next) {
+        next = w->next; /* whoever is done may leave */
+        w->next = NULL;
         if (all || !w->changed) {
-            *list = w->next; /* whoever is done may leave */
             w->done = true;
         } else {
-            list = &w->next;
+            *kept = w;
+            kept = &w->next;
         }
+    }
     pthread_cond_broadcast(&m->served);
     pthread_mutex_unlock(&m->mutex);
 }
