@@ -166,8 +166,26 @@ run_look(struct ap_writer *w, struct ap_job *job)
 {
     const struct ap_writer_ops *ops = w->ops;
     struct ap_trash_ref below = {job->top_id[0] ? job->top_id : NULL, job->op.relative};
+    const struct ap_seek *seek = &job->seek;
+    const struct ap_trash_seek item = {
+        .location = seek->anywhere ? NULL : seek->location,
+        .base = seek->base,
+        .aside = seek->aside,
+        .folder = seek->folder,
+        .size = seek->size,
+        .since = seek->since,
+        .known = (const char(*)[AP_ID_SIZE])seek->known,
+        .n_known = seek->n_known,
+    };
 
-    if (job->who.kind == AP_SPACE)
+    if (seek->how == AP_SEEK_PLACE)
+        job->result = ops->place_look(w, &job->space, job->parent_id, job->op.name, job->op.mtime,
+                                      &job->found, &job->err);
+    else if (seek->how == AP_SEEK_TRASH)
+        job->result = ops->trash_seek(w, &job->space, &item, &job->found, &job->err);
+    else if (seek->how == AP_SEEK_BELOW)
+        job->result = ops->node_look(w, &job->space, NULL, below, 0, &job->found, &job->err);
+    else if (job->who.kind == AP_SPACE)
         job->result = ops->space_look(w, job->uid, &job->space_found, &job->err);
     else if (job->who.kind == AP_PERSON && job->person_type == CS3_MEMBER)
         job->result =

@@ -18,8 +18,8 @@
 /* ---- names and paths */
 
 /* oCIS and the disk below it take names of 255 bytes. */
-static void
-aside_name(char *aside, size_t size, const char *of, int64_t fileid)
+void
+ap_aside_name(char *aside, size_t size, const char *of, int64_t fileid)
 {
     char suffix[48];
     size_t n = strlen(of);
@@ -140,7 +140,7 @@ held(const struct ap_applied *holder, bool forced, struct ap_next *ret)
     }
     call(ret, AP_MOVE, holder, holder->storage, holder->fileid);
     ret->op.parent = holder->parent;
-    aside_name(ret->op.name, sizeof(ret->op.name), holder->name, holder->fileid);
+    ap_aside_name(ret->op.name, sizeof(ret->op.name), holder->name, holder->fileid);
 }
 
 static bool
@@ -407,7 +407,7 @@ staging_place(const struct ap_view *view, const struct ap_desired *row,
     snprintf(name, size, "%s", base);
     if (view->node_at(view->arg, space->storage, *ret_parent, name, &holder) &&
         (!node || holder.id != node->id))
-        aside_name(name, size, base, row->fileid);
+        ap_aside_name(name, size, base, row->fileid);
     return true;
 }
 
@@ -419,7 +419,7 @@ trash_name_right(const struct ap_desired *row, const struct ap_applied *node)
 
     if (ap_trash_name(row->name, base, sizeof(base)) == 0)
         snprintf(base, sizeof(base), "%s", row->name);
-    aside_name(aside, sizeof(aside), base, row->fileid);
+    ap_aside_name(aside, sizeof(aside), base, row->fileid);
     return strcmp(node->name, base) == 0 || strcmp(node->name, aside) == 0;
 }
 

@@ -127,6 +127,8 @@ void ap_converge_node(const struct ap_view *view, int64_t fileid, struct ap_how 
 /* A node whose file lives in another space now. */
 void ap_converge_leftover(const struct ap_view *view, int64_t id, struct ap_next *ret);
 
+/* The name of something that has to lie beside what holds its own; unique by the file's id. */
+void ap_aside_name(char *aside, size_t size, const char *of, int64_t fileid);
 /* The path of a row below its home, by parents and names. False when it is too long. */
 bool ap_blob_path(const struct ap_view *view, const struct ap_desired *row, char *out, size_t size);
 /* The call that gives a node (NULL: a new one) the content of its row. */

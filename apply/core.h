@@ -49,6 +49,20 @@ struct ap_was {
     char trashed[AP_ID_SIZE]; /* answer: who is in the trash */
 };
 
+/* How something is looked for that the ledger does not know, see apply/sought.h. */
+enum ap_seek_how { AP_SEEK_NONE = 0, AP_SEEK_PLACE, AP_SEEK_TRASH, AP_SEEK_BELOW };
+#define AP_SEEK_KNOWN 64
+struct ap_seek {
+    enum ap_seek_how how;
+    bool proof; /* PLACE: only with the row's checksum */
+    /* TRASH */
+    bool folder, anywhere;
+    int64_t size, since;
+    char location[4 * AP_TEXT_SIZE], base[AP_NAME_SIZE], aside[AP_NAME_SIZE];
+    char known[AP_SEEK_KNOWN][AP_ID_SIZE];
+    int n_known;
+};
+
 /* One call, with all it needs; the worker writes the part below "answer" only. */
 struct ap_job {
     struct ap_key who;
@@ -86,6 +100,7 @@ struct ap_job {
     char token[128], password_hash[256];
     char mark[20];             /* of all that only it keeps; "" for other writers */
     char share_id[AP_ID_SIZE]; /* in and out */
+    struct ap_seek seek;       /* LOOK of a node that the ledger does not have */
     /* what it touches, for those that come after it */
     int n_chain;
     int64_t chain[AP_MAX_CHAIN];
@@ -115,6 +130,7 @@ struct ap_core {
     int64_t lane, trash_lane; /* where the round robins are */
     int64_t half_moves_at;    /* ms: when they are looked for again */
     bool skipped;             /* a lane, because it is stuck */
+    bool seeking;             /* something is to be looked for at the target, see apply/sought.h */
     bool paused;
     char why[96];        /* of the pause */
     int64_t pause_until; /* ms */
@@ -298,6 +314,9 @@ const char *ap_version_join(struct ap_core *core, int64_t fileid, int64_t *ret_o
  * version finds its turn. `given_up`: its own content cannot be had. */
 void ap_versions_step(struct ap_core *core, const struct ap_work *work, bool given_up,
                       struct ap_next *next);
+/* Is what this node has one of the old contents of the file? */
+bool ap_versions_have(struct ap_core *core, const struct ap_desired *file,
+                      const struct ap_node *node);
 /* What a call that puts content needs to know of versions. */
 void ap_versions_fill(struct ap_core *core, struct ap_job *job);
 /* A content was put: what it took the place of is a revision now. `old`: the node before. */

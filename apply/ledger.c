@@ -161,6 +161,12 @@ static const char *const schema =
     "CREATE TABLE IF NOT EXISTS removed(n INTEGER PRIMARY KEY, kind INT, id INT, target TEXT,"
     " storage INT, folder INT);"
     "CREATE INDEX IF NOT EXISTS removed_id ON removed(kind, id);"
+    /* wanted, and not looked for yet at the target, in a ledger that is made of it; state 1: not in
+       its trash. trash: a trash item, or in one */
+    "CREATE TABLE IF NOT EXISTS sought(fileid INTEGER PRIMARY KEY, storage INT, state INT DEFAULT "
+    "0,"
+    " trash INT DEFAULT 0);"
+    "CREATE INDEX IF NOT EXISTS sought_storage ON sought(storage, state, trash, fileid);"
     /* whose drift may be overwritten, in this go */
     "CREATE TABLE IF NOT EXISTS allowed(kind INT, id INT, PRIMARY KEY(kind, id)) WITHOUT ROWID;"
     /* of those whose record could not be read: where it stood */

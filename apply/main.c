@@ -11,6 +11,7 @@
 #include "apply/mirror.h"
 #include "apply/mirror_rows.h"
 #include "apply/replay.h"
+#include "apply/sought.h"
 #include "apply/status.h"
 #include "common/kafka.h"
 #include "common/log.h"
@@ -45,6 +46,7 @@ struct apply {
     size_t n_batch, n_batch_max, prefix_len;
     int64_t commit_at;
     int64_t trimmed;
+    bool subscribed;
     bool moved; /* offsets since the last commit to the group */
     struct ap_status status;
     struct ap_latency *latency;
@@ -210,14 +212,18 @@ mirror_off(struct apply *a, struct ls_err *err)
 static int
 ledger_anew(struct apply *a, struct ls_err *err)
 {
+    bool from_target = a->todo == AP_MIRROR_FROM_TARGET;
     const char *path = ls_config_str(a->config, "apply", "ledger");
 
     snprintf(a->status.why, sizeof(a->status.why), "rebuilding the ledger");
     ls_http_ready(a->status.http, a->status.why);
     ap_ledger_close(a->ledger);
     a->ledger = NULL;
-    if (ap_ledger_put_aside(path, err) < 0 || ap_ledger_open(path, &a->ledger, err) < 0 ||
-        ap_rebuild_rows(a->config, a->ledger, err) < 0 || ap_ledger_begin(a->ledger, err) < 0 ||
+    if (ap_ledger_put_aside(path, err) < 0 || ap_ledger_open(path, &a->ledger, err) < 0)
+        return -1;
+    if (from_target)
+        return ap_rebuild_without_rows(a->ledger, a->mirror, err);
+    if (ap_rebuild_rows(a->config, a->ledger, err) < 0 || ap_ledger_begin(a->ledger, err) < 0 ||
         ap_mirror_watch(a->ledger, err) < 0)
         return -1;
     return ap_ledger_commit(a->ledger, err);
@@ -246,7 +252,7 @@ static int
 lost_check(struct apply *a, enum ap_if_lost if_lost, struct ls_err *err)
 {
     struct ls_backoff backoff = {.first_ms = 200, .max_ms = 5000};
-    bool lost;
+    bool lost = false;
 
     if (strcmp(a->writer->name, "null") == 0)
         return 0;
@@ -257,6 +263,8 @@ lost_check(struct apply *a, enum ap_if_lost if_lost, struct ls_err *err)
         ls_run_sleep_ms(ls_backoff_next_ms(&backoff));
         memset(err, 0, sizeof(*err));
     }
+    if (lost)
+        a->todo = AP_MIRROR_FROM_TARGET;
     return 0;
 }
 
@@ -265,9 +273,12 @@ static int
 take_office(struct apply *a, const struct ap_options *options, enum ap_if_lost if_lost,
             struct ls_err *err)
 {
+    bool anew;
+
     a->todo = AP_MIRROR_GO_ON;
     if (!is_mirrored(a->config)) {
-        if (lost_check(a, if_lost, err) < 0 || mirror_off(a, err) < 0)
+        if (lost_check(a, if_lost, err) < 0 ||
+            (a->todo == AP_MIRROR_GO_ON && mirror_off(a, err) < 0))
             return -1;
     } else if (mirror_enter(a, if_lost, err) < 0) {
         return -1;
@@ -275,15 +286,18 @@ take_office(struct apply *a, const struct ap_options *options, enum ap_if_lost i
     if (a->todo == AP_MIRROR_STOP)
         return 0;
     ap_status_standby(&a->status, false);
-    if (a->todo == AP_MIRROR_REBUILD && ledger_anew(a, err) < 0)
+    anew = a->todo == AP_MIRROR_REBUILD || a->todo == AP_MIRROR_FROM_TARGET;
+    if (anew && ledger_anew(a, err) < 0)
         return -1;
     if (ap_core_new(a->ledger, a->writer, a->config, options, &a->core, err) < 0)
         return -1;
-    if (a->todo == AP_MIRROR_REBUILD &&
-        ap_rebuild_records(a->config, a->core, topic_names, N_TOPICS - 1, err) < 0)
+    if (anew && ap_rebuild_records(a->config, a->core, topic_names, N_TOPICS - 1,
+                                   a->todo == AP_MIRROR_FROM_TARGET, err) < 0)
         return -1;
     if (!a->mirror)
         return 0;
+    if (a->todo == AP_MIRROR_FROM_TARGET)
+        a->todo = AP_MIRROR_FILL;
     a->core->through = through;
     a->core->through_arg = a->mirror;
     a->status.mirror = a->mirror;
@@ -329,7 +343,7 @@ static int
 start(struct apply *a, bool from_start, struct ls_err *err)
 {
     struct ap_options options;
-    const char *topics[N_TOPICS];
+    enum ap_if_lost if_lost;
     char group[256];
     const char *prefix = ls_config_str(a->config, "lockstep", "prefix");
 
@@ -357,7 +371,10 @@ start(struct apply *a, bool from_start, struct ls_err *err)
     if (topics_ensure(a, err) < 0 || ls_producer_new(a->config, NULL, &a->producer, err) < 0)
         return -1;
     a->status.producer = a->producer;
-    if (take_office(a, &options, from_start ? AP_LOST_FIRST_DAY : AP_LOST_REFUSE, err) < 0)
+    if_lost = from_start                                      ? AP_LOST_FIRST_DAY
+              : ls_config_bool(a->config, "apply", "rebuild") ? AP_LOST_REBUILD
+                                                              : AP_LOST_REFUSE;
+    if (take_office(a, &options, if_lost, err) < 0)
         return -1;
     if (a->todo == AP_MIRROR_STOP)
         return 0;
@@ -373,10 +390,8 @@ start(struct apply *a, bool from_start, struct ls_err *err)
     if (ls_consumer_new(a->config, group, &a->consumer, err) < 0)
         return -1;
     a->status.consumer = a->consumer;
-    for (size_t i = 0; i < N_TOPICS; i++)
-        topics[i] = ls_config_topic(a->config, topic_names[i]);
     a->status.starting = false;
-    return ls_consumer_subscribe(a->consumer, topics, N_TOPICS, on_rebalance, a, err);
+    return 0;
 }
 
 /* ---- the loop */
@@ -466,16 +481,38 @@ calls_out(const struct ap_core *core)
     return false;
 }
 
+/* What comes now would be about things that are still looked for: a deletion of what nobody has
+ * found yet would be none. So they are found first, as far as they can be. */
+static int
+subscribe(struct apply *a, struct ls_err *err)
+{
+    const char *topics[N_TOPICS];
+
+    if (a->subscribed || !ap_sought_rests(a->core))
+        return 0;
+    a->subscribed = true;
+    for (size_t i = 0; i < N_TOPICS; i++)
+        topics[i] = ls_config_topic(a->config, topic_names[i]);
+    return ls_consumer_subscribe(a->consumer, topics, N_TOPICS, on_rebalance, a, err);
+}
+
 static int
 ap_round(struct apply *a, bool stopping, struct ls_err *err)
 {
     int64_t idle = stopping ? 20 : ap_idle_ms(a->core, 100);
 
+    if (!stopping && subscribe(a, err) < 0)
+        return -1;
+    if (!a->subscribed && idle > 0 && !calls_out(a->core) && ap_held(a->core) == 0) {
+        ls_run_sleep_ms(idle);
+        idle = 0;
+    }
+
     if (idle > 0 && (calls_out(a->core) || ap_held(a->core) > 0)) {
         ap_wait_answers(a->core, idle < ROUND_MS ? idle : ROUND_MS);
         idle = 0;
     }
-    if (!stopping && batch_fill(a, idle, err) < 0)
+    if (!stopping && a->subscribed && batch_fill(a, idle, err) < 0)
         return -1;
     if (ap_ledger_begin(a->ledger, err) < 0)
         return -1;

@@ -295,6 +295,7 @@ decide(struct ap_mirror *m, struct ap_ledger *ledger, const struct ap_owner *las
 {
     char lineage[40], off[8], rebuilding[8];
     bool filled = is_filled(ledger), empty, mine, lost = false;
+    bool broken = last->there && !last->whole; /* a mirror of no use */
 
     meta_get(ledger, "lineage", lineage, sizeof(lineage));
     meta_get(ledger, "mirror-off", off, sizeof(off));
@@ -302,12 +303,17 @@ decide(struct ap_mirror *m, struct ap_ledger *ledger, const struct ap_owner *las
     if (ap_ledger_failed(ledger) || topic_is_empty(m->config, &empty, err) < 0)
         return ap_ledger_failed(ledger) ? ap_ledger_begin(ledger, err) : -1;
     m->empty = empty;
-    if (empty && ap_ledger_lost(m->config, ledger, last->there && last->changed > 0, if_lost, &lost,
-                                err) < 0)
+    if ((empty || (broken && if_lost == AP_LOST_REBUILD)) &&
+        ap_ledger_lost(m->config, ledger, last->there && last->changed > 0, if_lost, &lost, err) <
+            0)
         return -1;
     mine = last->there && strcmp(last->lineage, lineage) == 0 && !rebuilding[0] &&
            ap_mirror_last(ledger) >= last->changed;
-    if (mine)
+    if (lost)
+        *ret = AP_MIRROR_FROM_TARGET;
+    else if (ap_is_from_target(ledger) && !rebuilding[0])
+        *ret = AP_MIRROR_FILL;
+    else if (mine)
         *ret = off[0] || (empty && filled) ? AP_MIRROR_FILL : AP_MIRROR_GO_ON;
     else if (!last->there)
         *ret = filled || empty ? AP_MIRROR_FILL : AP_MIRROR_REBUILD;
@@ -319,12 +325,12 @@ decide(struct ap_mirror *m, struct ap_ledger *ledger, const struct ap_owner *las
             last->instance);
     else
         *ret = AP_MIRROR_REBUILD;
-    if (*ret != AP_MIRROR_REBUILD && lineage[0])
+    if (*ret != AP_MIRROR_REBUILD && !lost && lineage[0])
         snprintf(m->own.lineage, sizeof(m->own.lineage), "%s", lineage);
     else
         ap_owner_new_lineage(m->own.lineage);
     m->own.beat = last->beat;
-    m->own.whole = *ret != AP_MIRROR_FILL && (last->whole || !last->there);
+    m->own.whole = *ret != AP_MIRROR_FILL && !lost && (last->whole || !last->there);
     m->own.changed = *ret == AP_MIRROR_GO_ON ? last->changed : 0;
     return 0;
 }
@@ -409,6 +415,13 @@ fail:
 
 /* ---- following */
 
+void
+ap_mirror_name(struct ap_mirror *m, struct ap_ledger *ledger)
+{
+    if (m)
+        meta_set(ledger, "lineage", m->own.lineage);
+}
+
 static int
 each_key(void *arg, const struct ls_message *message, struct ls_err *err)
 {
@@ -432,8 +445,8 @@ ap_mirror_follow(struct ap_mirror *m, struct ap_ledger *ledger, enum ap_mirror_t
         return -1;
     if (todo == AP_MIRROR_FILL && ap_mirror_change_all(ledger, err) < 0)
         return -1;
-    meta_set(ledger, "lineage", m->own.lineage);
-    ap_exec(ledger, "DELETE FROM meta WHERE key = 'mirror-off'", NULL);
+    ap_mirror_name(m, ledger);
+    ap_exec(ledger, "DELETE FROM meta WHERE key IN ('mirror-off', 'from-target')", NULL);
     if (ap_ledger_commit(ledger, err) < 0 ||
         ap_mirror_reader_new(ls_config_str(m->config, "apply", "ledger"), &reader, err) < 0)
         return -1;

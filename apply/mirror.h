@@ -16,15 +16,17 @@
 #include "apply/owner.h"
 
 enum ap_mirror_todo {
-    AP_MIRROR_STOP,    /* asked to stop while waiting */
-    AP_MIRROR_GO_ON,   /* the ledger is the one that is mirrored */
-    AP_MIRROR_FILL,    /* it has no mirror (yet), or not all of it */
-    AP_MIRROR_REBUILD, /* there is none, or an old one: make it anew */
+    AP_MIRROR_STOP,        /* asked to stop while waiting */
+    AP_MIRROR_GO_ON,       /* the ledger is the one that is mirrored */
+    AP_MIRROR_FILL,        /* it has no mirror (yet), or not all of it */
+    AP_MIRROR_REBUILD,     /* there is none, or an old one: make it anew */
+    AP_MIRROR_FROM_TARGET, /* there is none, and no mirror either: make it of the target, and fill
+                            */
 };
 
 /* What to do when ledger and mirror are both lost. To begin as on the first day is to make all that
  * is at the target once more, and to leave what was to go. */
-enum ap_if_lost { AP_LOST_REFUSE, AP_LOST_FIRST_DAY };
+enum ap_if_lost { AP_LOST_REFUSE, AP_LOST_FIRST_DAY, AP_LOST_REBUILD };
 
 struct ap_mirror;
 /* `ledger` is open. -1: RETRY may be tried again. FATAL "standby": another one applies and
@@ -36,6 +38,8 @@ int ap_mirror_enter(const struct ls_config *config, struct ap_ledger *ledger,
  * something got through. */
 int ap_mirror_follow(struct ap_mirror *mirror, struct ap_ledger *ledger, enum ap_mirror_todo todo,
                      void (*wake)(void *arg), void *arg, struct ls_err *err);
+/* The ledger is the one that is mirrored from now on; in a transaction. NULL is fine. */
+void ap_mirror_name(struct ap_mirror *mirror, struct ap_ledger *ledger);
 /* After each commit of the ledger: what of it waits to be sent; `urgent`: calls wait for that, and
  * nothing else is there to be called. */
 void ap_mirror_changed(struct ap_mirror *mirror, int64_t last, bool urgent);
@@ -48,8 +52,13 @@ void ap_mirror_leave(struct ap_mirror *mirror, bool in_order);
 
 /* ---- rebuild.c: a new ledger (empty, open) from the mirror, then all records of the topics. */
 int ap_rebuild_rows(const struct ls_config *config, struct ap_ledger *ledger, struct ls_err *err);
+/* `sought`: of the target; all that is wanted is looked for there. */
 int ap_rebuild_records(const struct ls_config *config, struct ap_core *core,
-                       const char *const *topics, size_t n, struct ls_err *err);
+                       const char *const *topics, size_t n, bool sought, struct ls_err *err);
+/* In place of the rows of a mirror. */
+int ap_rebuild_without_rows(struct ap_ledger *ledger, struct ap_mirror *mirror, struct ls_err *err);
+/* It was made of the target, and nobody has the mirror of it yet. */
+bool ap_is_from_target(struct ap_ledger *ledger);
 /* Nothing was ever taken into it. */
 bool ap_ledger_is_new(struct ap_ledger *ledger);
 /* True: it is new, has no mirror, and an apply of this prefix has worked before: by its signs of

@@ -73,6 +73,7 @@ static const struct table tables[] = {
       "has_password", "label"}},
     {"exact", "exact", NULL, 2, {"kind", "id", "mark"}},
     {"removed", "removed", NULL, 1, {"n", "kind", "id", "target", "storage", "folder"}},
+    {"sought", "sought", NULL, 1, {"fileid", "storage", "state", "trash"}},
     {"bracket",
      "bracket",
      NULL,

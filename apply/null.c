@@ -84,6 +84,24 @@ node_look(struct ap_writer *w, const struct ap_space *space, const char *node_id
 }
 
 static int
+place_look(struct ap_writer *w, const struct ap_space *space, const char *parent_id,
+           const char *name, int64_t mtime, struct ap_found *ret, struct ls_err *err)
+{
+    (void)w, (void)space, (void)parent_id, (void)name, (void)mtime, (void)err;
+    *ret = (struct ap_found){.where = AP_FOUND_NOT};
+    return 0;
+}
+
+static int
+trash_seek(struct ap_writer *w, const struct ap_space *space, const struct ap_trash_seek *what,
+           struct ap_found *ret, struct ls_err *err)
+{
+    (void)w, (void)space, (void)what, (void)err;
+    *ret = (struct ap_found){.where = AP_FOUND_NOT};
+    return 0;
+}
+
+static int
 person_look(struct ap_writer *w, enum cs3_person_type type, const char *name,
             struct ap_person_found *ret, struct ls_err *err)
 {
@@ -389,6 +407,8 @@ static const struct ap_writer_ops ops = {
     .close = null_close,
     .ping = null_ping,
     .node_look = node_look,
+    .place_look = place_look,
+    .trash_seek = trash_seek,
     .person_look = person_look,
     .member_look = member_look,
     .space_look = space_look,

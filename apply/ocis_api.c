@@ -695,7 +695,8 @@ ocis_ping(struct ap_writer *w, struct ls_err *err)
     .user_enable = ap_ocis_user_enable, .group_ensure = ap_ocis_group_ensure,                      \
     .group_remove = ap_ocis_group_remove, .member_set = ap_ocis_member_set,                        \
     .space_ensure = ap_ocis_space_ensure, .space_quota = ap_ocis_space_quota,                      \
-    .node_look = ap_ocis_node_look, .person_look = ap_ocis_person_look,                            \
+    .node_look = ap_ocis_node_look, .place_look = ap_ocis_place_look,                              \
+    .trash_seek = ap_ocis_trash_seek, .person_look = ap_ocis_person_look,                          \
     .member_look = ap_ocis_member_look, .space_look = ap_ocis_space_look,                          \
     .make_folder = make_folder, .put_file = ap_ocis_put_file, .set_mtime = set_mtime,              \
     .revision_find = ap_ocis_revision_find, .revision_restore = ap_ocis_revision_restore,          \

@@ -95,12 +95,18 @@ int ap_ocis_put_file(struct ap_writer *w, const struct ap_space *space, const ch
 int ap_ocis_node_look(struct ap_writer *w, const struct ap_space *space, const char *node_id,
                       struct ap_trash_ref below, int64_t mtime, struct ap_found *ret,
                       struct ls_err *err);
+int ap_ocis_place_look(struct ap_writer *w, const struct ap_space *space, const char *parent_id,
+                       const char *name, int64_t mtime, struct ap_found *ret, struct ls_err *err);
 int ap_ocis_person_look(struct ap_writer *w, enum cs3_person_type type, const char *name,
                         struct ap_person_found *ret, struct ls_err *err);
 int ap_ocis_member_look(struct ap_writer *w, const char *group_id, const char *user_id,
                         struct ap_person_found *ret, struct ls_err *err);
 int ap_ocis_space_look(struct ap_writer *w, const char *uid, struct ap_space_found *ret,
                        struct ls_err *err);
+
+/* ---- ocis_seek.c */
+int ap_ocis_trash_seek(struct ap_writer *w, const struct ap_space *space,
+                       const struct ap_trash_seek *what, struct ap_found *ret, struct ls_err *err);
 
 /* ---- ocis_versions.c */
 int ap_ocis_revision_find(struct ap_writer *w, const struct ap_space *space, const char *node_id,

@@ -145,7 +145,44 @@ trash_look(struct ap_ocis *ocis, const struct ap_space *space, const char *node_
         if (r)
             return r;
     }
-    return item_look(ocis, space, node_id, ret, err);
+    return node_id ? item_look(ocis, space, node_id, ret, err) : 0;
+}
+
+/* 1 and *ret, 0, or -1. */
+static int
+live_look(struct ap_ocis *ocis, const struct ap_space *space, const char *id, const char *name,
+          int64_t mtime, struct ap_found *ret, struct ls_err *err)
+{
+    struct cs3_info info;
+    int r = ap_look(ocis, space, id, name, &info, err);
+
+    if (r <= 0)
+        return r;
+    if (info.processing)
+        return ls_fail_cause(err, LS_ERR_RETRY, CS3_TOO_EARLY, "busy",
+                             "the target still processes an upload to this node");
+    live_fill(&info, mtime, ret);
+    return 1;
+}
+
+int
+ap_ocis_place_look(struct ap_writer *w, const struct ap_space *space, const char *parent_id,
+                   const char *name, int64_t mtime, struct ap_found *ret, struct ls_err *err)
+{
+    struct ap_ocis *ocis = ap_ocis_of(w);
+    int r;
+
+    if (ap_name_check(name, err) < 0 || ap_parent_id_check(parent_id, err) < 0)
+        return -1;
+    r = live_look(ocis, space, parent_id, name, mtime, ret, err);
+    if (r == 0) { /* of a folder that is not there nothing is known */
+        r = live_look(ocis, space, parent_id, NULL, 0, ret, err);
+        if (r == 0)
+            return ls_fail_cause(err, LS_ERR_RETRY, CS3_NOT_FOUND, "parent-gone",
+                                 "the parent folder is not there");
+        *ret = (struct ap_found){.where = AP_FOUND_NOT};
+    }
+    return r < 0 ? -1 : 0;
 }
 
 int
@@ -157,17 +194,12 @@ ap_ocis_node_look(struct ap_writer *w, const struct ap_space *space, const char 
     struct cs3_info info;
     int r;
 
-    if (ap_parent_id_check(node_id, err) < 0)
-        return -1;
-    r = ap_look(ocis, space, node_id, NULL, &info, err);
-    if (r < 0)
-        return -1;
-    if (r && info.processing)
-        return ls_fail_cause(err, LS_ERR_RETRY, CS3_TOO_EARLY, "busy",
-                             "the target still processes an upload to this node");
-    if (r) {
-        live_fill(&info, mtime, ret);
-        return 0;
+    if (node_id) {
+        if (ap_parent_id_check(node_id, err) < 0)
+            return -1;
+        r = live_look(ocis, space, node_id, NULL, mtime, ret, err);
+        if (r)
+            return r < 0 ? -1 : 0;
     }
     r = ap_look(ocis, space, space->root_id, NULL, &info, err);
     if (r < 0)

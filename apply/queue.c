@@ -52,6 +52,7 @@ ap_core_new(struct ap_ledger *ledger, struct ap_writer *writer, const struct ls_
     core->config = config;
     core->options = *options;
     core->view = ap_ledger_view(ledger);
+    core->seeking = ap_number(ledger, 0, "SELECT 1 FROM sought LIMIT 1", NULL) == 1;
     core->n_jobs_max = core->queue->size = size;
     ap_pace_init(&core->pace, options->workers);
     core->queue->limit = options->workers;

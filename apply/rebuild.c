@@ -1,6 +1,7 @@
 /*
  * A ledger made anew, on another host: what was done from its mirror, what is wanted from the
- * topics.
+ * topics. With the mirror lost, too, what was done is looked for at the target (sought.c), when
+ * somebody has said so: an empty ledger where apply has worked before is else refused.
  *
  * What can go wrong: it is not finished (a crash, a stop). The mark `rebuilding` stands in such a
  * ledger until its end, and one with the mark is put aside and begun again; the mirror is not
@@ -9,6 +10,7 @@
  */
 #include "apply/mirror.h"
 #include "apply/mirror_rows.h"
+#include "apply/sought.h"
 #include "common/kafka.h"
 #include "common/log.h"
 #include "common/run.h"
@@ -79,7 +81,8 @@ each_row(void *arg, const struct ls_message *message, struct ls_err *err)
 bool
 ap_ledger_is_new(struct ap_ledger *ledger)
 {
-    return ap_number(ledger, 0,
+    return ap_number(ledger, 0, "SELECT 1 FROM meta WHERE key = 'rebuilding'", NULL) == 1 ||
+           ap_number(ledger, 0,
                      "SELECT 1 FROM offset UNION ALL SELECT 1 FROM meta WHERE key = 'lineage'"
                      " LIMIT 1",
                      NULL) == 0;
@@ -122,11 +125,12 @@ ap_ledger_lost(const struct ls_config *config, struct ap_ledger *ledger, bool si
     if (!before && worked_before(config, &before, err) < 0)
         return -1;
     *ret = before;
-    if (!before)
+    if (!before || what == AP_LOST_REBUILD)
         return 0;
     return ls_fail_cause(err, LS_ERR_FATAL, 0, "ledger-lost",
                          "the ledger %s is empty, and so is its mirror, but apply has worked"
-                         " before: bring the ledger back (docs/runbooks/ledger-lost.md)",
+                         " before: bring the ledger back, or let it be made of what is at the"
+                         " target (apply.rebuild, docs/runbooks/ledger-lost.md)",
                          ls_config_str(config, "apply", "ledger"));
 }
 
@@ -151,6 +155,23 @@ ap_rebuild_rows(const struct ls_config *config, struct ap_ledger *ledger, struct
     return 0;
 }
 
+int
+ap_rebuild_without_rows(struct ap_ledger *ledger, struct ap_mirror *mirror, struct ls_err *err)
+{
+    ls_log(LS_WARN, "rebuild", LS_S("from", "the target"));
+    if (ap_ledger_begin(ledger, err) < 0)
+        return -1;
+    ap_exec(ledger, "INSERT OR REPLACE INTO meta(key, value) VALUES('rebuilding', '1')", NULL);
+    ap_mirror_name(mirror, ledger);
+    return ap_ledger_commit(ledger, err);
+}
+
+bool
+ap_is_from_target(struct ap_ledger *ledger)
+{
+    return ap_number(ledger, 0, "SELECT 1 FROM meta WHERE key = 'from-target'", NULL) == 1;
+}
+
 static int
 each_record(void *arg, const struct ls_message *message, struct ls_err *err)
 {
@@ -163,7 +184,7 @@ each_record(void *arg, const struct ls_message *message, struct ls_err *err)
 
 int
 ap_rebuild_records(const struct ls_config *config, struct ap_core *core, const char *const *topics,
-                   size_t n, struct ls_err *err)
+                   size_t n, bool sought, struct ls_err *err)
 {
     struct rebuild r = {.ledger = core->ledger, .core = core, .arena = ls_arena_new(ARENA_CAP)};
     int result = -1;
@@ -178,9 +199,14 @@ ap_rebuild_records(const struct ls_config *config, struct ap_core *core, const c
             goto out;
     }
     ap_mirror_caught_up(core->ledger);
+    if (sought) {
+        ap_sought_begin(core);
+        ap_exec(core->ledger, "INSERT OR REPLACE INTO meta(key, value) VALUES('from-target', '1')",
+                NULL);
+    }
     ap_exec(core->ledger, "DELETE FROM meta WHERE key = 'rebuilding'", NULL);
     result = ap_ledger_commit(core->ledger, err);
-    ls_log(LS_INFO, "rebuilt", LS_I("records", r.n),
+    ls_log(LS_INFO, "rebuilt", LS_I("records", r.n), LS_I("sought", ap_sought_open(core->ledger)),
            /* they were deleted at the source longer ago than the topics reach back */
            LS_I("nodes_without_record",
                 ap_number(core->ledger, 0,

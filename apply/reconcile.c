@@ -21,6 +21,7 @@
 #include "apply/reconcile.h"
 #include "apply/drift.h"
 #include "apply/shares_parts.h"
+#include "apply/sought.h"
 #include "common/log.h"
 #include "common/run.h"
 #include <stdio.h>
@@ -831,9 +832,17 @@ person_found(struct ap_core *core, const struct ap_job *job)
 void
 ap_look_settled(struct ap_core *core, const struct ap_job *job)
 {
-    bool differs = job->who.kind == AP_SPACE    ? space_found(core, job)
-                   : job->who.kind == AP_PERSON ? person_found(core, job)
-                                                : node_found(core, job);
+    bool differs;
+
+    if (job->seek.how != AP_SEEK_NONE) {
+        ap_count(core->ledger, "looked", 1);
+        ap_sought_settled(core, job);
+        ap_wake(core->ledger, job->who);
+        return;
+    }
+    differs = job->who.kind == AP_SPACE    ? space_found(core, job)
+              : job->who.kind == AP_PERSON ? person_found(core, job)
+                                           : node_found(core, job);
 
     ap_count(core->ledger, "looked", 1);
     if (differs)

@@ -11,6 +11,7 @@
 #include "apply/core.h"
 #include "apply/drift.h"
 #include "apply/reconcile.h"
+#include "apply/sought.h"
 #include "common/log.h"
 #include "common/run.h"
 #include <stddef.h>
@@ -100,13 +101,19 @@ collide(const struct ap_job *a, const struct ap_job *b)
            strcmp(a->op.name, b->op.name) == 0;
 }
 
+static bool
+is_node(struct ap_key key)
+{
+    return key.kind == AP_NODE || key.kind == AP_LEFTOVER;
+}
+
 /* A look at a node is a call on the tree that holds up others; one at a space is about all in it.
  */
 static bool
 meet(const struct ap_job *a, const struct ap_job *b)
 {
-    bool a_tree = on_tree(a->call) || (a->call == AP_LOOK && a->op.node != 0);
-    bool b_tree = on_tree(b->call) || (b->call == AP_LOOK && b->op.node != 0);
+    bool a_tree = on_tree(a->call) || (a->call == AP_LOOK && is_node(a->who));
+    bool b_tree = on_tree(b->call) || (b->call == AP_LOOK && is_node(b->who));
 
     if (a->call == AP_LOOK && a->who.kind == AP_SPACE)
         return b_tree && a->op.storage == b->op.storage;
@@ -154,7 +161,7 @@ job_fill(struct ap_core *core, struct ap_job *job, struct ls_err *err)
     if (ap_node_get(core->ledger, job->op.top, &node))
         memcpy(job->top_id, node.target, sizeof(node.target));
     job->n_chain = 0;
-    if (has_place(job->call))
+    if (has_place(job->call) || job->call == AP_LOOK)
         chain_add(core, job, job->op.parent);
     chain_add(core, job, job->op.node);
     ap_drift_fill(core, job);
@@ -186,7 +193,10 @@ job_fill(struct ap_core *core, struct ap_job *job, struct ls_err *err)
 static bool
 has_ids(const struct ap_job *job)
 {
-    return job->space.root_id[0] && (job->op.node == 0 || job->node_id[0]) &&
+    bool by_top = job->op.top != 0 && job->op.relative[0]; /* of such not all have ids */
+
+    return job->space.root_id[0] && (job->op.node == 0 || job->node_id[0] || by_top) &&
+           (job->seek.how != AP_SEEK_PLACE || job->parent_id[0]) &&
            (!has_place(job->call) || job->op.node == 0 || job->call == AP_PUT_FILE ||
             job->parent_id[0]) &&
            (job->op.node != 0 || !has_place(job->call) || job->parent_id[0]) &&
@@ -442,7 +452,10 @@ entity_next(struct ap_core *core, const struct ap_work *work, struct ap_next *ne
             ap_node_leave(core, work->key.id);
             ap_converge_node(&core->view, work->key.id, how, next);
         }
+        if (ap_sought_next(core, work, next, job))
+            break;
         ap_versions_step(core, work, how.given_up, next);
+        ap_sought_version(core, work, next);
         break;
     case AP_LEFTOVER:
         ap_converge_leftover(&core->view, work->key.id, next);
@@ -502,7 +515,7 @@ start(struct ap_core *core, struct ap_work *work, struct ap_next *next, struct a
             return 0;
         }
         job->call = job->op.call;
-        if ((!look || job->op.node != 0) && (!job_fill(core, job, &err) || !has_ids(job))) {
+        if ((!look || is_node(job->who)) && (!job_fill(core, job, &err) || !has_ids(job))) {
             work->attempts++;
             work->trouble = true;
             work->ready_at = now_ms() + ap_backoff(&core->options, work->attempts);

@@ -11,6 +11,7 @@
 #include "apply/core.h"
 #include "apply/drift.h"
 #include "apply/reconcile.h"
+#include "apply/sought.h"
 #include "common/log.h"
 #include "common/run.h"
 #include <stdio.h>
@@ -129,6 +130,9 @@ tree_done(struct ap_core *core, const struct ap_job *job)
         if (job->node.id[0])
             ap_exec(core->ledger, "UPDATE node SET target = ? WHERE id = ?", "si", job->node.id,
                     op->node);
+        ap_exec(core->ledger, "UPDATE node SET sha1 = ? WHERE id = ? AND sha1 = '' AND folder = 0",
+                "si", job->node.sha1, op->node); /* nobody could see it in the trash */
+        ap_sought_below(core, op->node);
         break;
     default:
         ap_removed_subtree(core, op->node);

@@ -8,6 +8,7 @@
  */
 #include "apply/status.h"
 #include "apply/reconcile.h"
+#include "apply/sought.h"
 #include "common/log.h"
 #include "common/run.h"
 #include <jansson.h>
@@ -303,7 +304,7 @@ document(struct ap_status *status, struct ap_core *core, int64_t now)
         ap_number(core->ledger, 0, "SELECT count(*) FROM bracket WHERE state = 3", NULL) +
         ap_number(core->ledger, 0, "SELECT count(*) FROM bracket_storage WHERE state = 3", NULL);
     int64_t done = ap_counted(core->ledger, "applied") + ap_counted(core->ledger, "equal");
-    int64_t looking = ap_reconcile_open(core->ledger);
+    int64_t looking = ap_reconcile_open(core->ledger) + ap_sought_open(core->ledger);
 
     causes_reset(status);
     counters = counters_json(status, core);

@@ -135,6 +135,18 @@ is_there(struct ap_core *core, const struct ap_applied *node, const struct old *
     return is_same(v, node->mtime, node->size, node->sha1) || is_revision(core, node->id, v);
 }
 
+bool
+ap_versions_have(struct ap_core *core, const struct ap_desired *file, const struct ap_node *node)
+{
+    struct olds olds;
+
+    olds_find(core, file, &olds);
+    for (int i = 0; i < olds.n; i++)
+        if (is_same(&olds.of[i], node->mtime, node->size, node->sha1))
+            return true;
+    return false;
+}
+
 /* What the node holds is one of the versions, and no revision yet: it has to be written over, even
  * by the same bytes. */
 static bool

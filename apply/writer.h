@@ -103,6 +103,16 @@ struct ap_found {
     char parent_id[AP_ID_SIZE]; /* LIVE */
     char name[1024];            /* LIVE; TRASHED: as it was called when it was deleted */
 };
+/* An item of the trash of which nobody has the id. */
+struct ap_trash_seek {
+    const char *location;     /* where it lay, "a/b", "" the root; NULL: not known */
+    const char *base, *aside; /* its name: one of these */
+    bool folder;
+    int64_t size;                    /* of a file; below 0: any */
+    int64_t since;                   /* deleted then or later */
+    const char (*known)[AP_ID_SIZE]; /* items that are something else */
+    int n_known;
+};
 struct ap_person_found {
     bool as_known, found;
     char id[AP_ID_SIZE]; /* of a user or group */
@@ -159,10 +169,18 @@ struct ap_writer_ops {
     /* ---- looks: what the target has now of what the ledger knows. Nothing is changed, and only an
      * answer that says so means that something is not there. RETRY "space-gone": the whole space is
      * not. `below`: where the node lies in the trash as far as is known (top_id NULL: it does not).
+     * node_id NULL: only there.
      * `mtime`: the one it was given; the answer has that where the target holds the nearest. */
     int (*node_look)(struct ap_writer *w, const struct ap_space *space, const char *node_id,
                      struct ap_trash_ref below, int64_t mtime, struct ap_found *ret,
                      struct ls_err *err);
+    /* What is at that place: LIVE or NOT. */
+    int (*place_look)(struct ap_writer *w, const struct ap_space *space, const char *parent_id,
+                      const char *name, int64_t mtime, struct ap_found *ret, struct ls_err *err);
+    /* TRASHED, with its id, the time of deletion and its true size, or NOT. Of several those that
+     * lay at the very place come first, then the one deleted first. */
+    int (*trash_seek)(struct ap_writer *w, const struct ap_space *space,
+                      const struct ap_trash_seek *what, struct ap_found *ret, struct ls_err *err);
     int (*person_look)(struct ap_writer *w, enum cs3_person_type type, const char *name,
                        struct ap_person_found *ret, struct ls_err *err);
     /* found: he is a member. */

@@ -84,6 +84,7 @@ const struct ls_option ls_options[] = {
 
     STR("apply", "ledger", "/var/lib/lockstep/ledger.db", "SQLite file of the ledger."),
     BOOL("apply", "mirror", "true", "What was done is mirrored to <p>.ledger, so that another host can go on without the ledger; false: only one lockstep-apply may be started, and nothing looks after that."),
+    BOOL("apply", "rebuild", "false", "When the ledger and its mirror are both lost: true: a new one is made of what is found in oCIS; false: apply does not start (status 5)."),
     BOOL("apply", "standby", "true", "An apply beside which another one is at work waits until that one is gone, and takes over; false: it exits (status 8)."),
     INT("apply", "standby_ms", "15000", 1000, 3600000, "... when that one has given no sign of life for this time though Kafka answers. It calls nothing itself when it has had no answer from Kafka for half of this."),
     STR("apply", "writer", "ocis-api", "ocis-api, or null (dry run)."),

@@ -1,21 +1,32 @@
 """
 The ledger and its mirror are both lost, while oCIS holds all that was applied: apply refuses to begin
-as on its first day.
+as on its first day, and when it is told to, makes a new ledger of what it finds there.
 """
 
+import hashlib
+import sqlite3
+from contextlib import closing
+
 import pytest
-from bed import topics
+from bed import topics, wait_until
 
 SETS = {"apply.standby_ms": 2000, "apply.retry_max_ms": 500, "capture.link_secrets": "true"}
+REBUILD = ("--set", "apply.rebuild=true")
+# said once more, and nothing changes: homes, who is a member, what a share's recipient made of it
+SAID_AGAIN = {"CreateHome", "POST /groups/{id}/members/$ref"}
 
 
 def lose(world, *mirror):
     """Somebody deletes the ledger's folder and these topics."""
-    assert world.daemons.stop("apply") == {"apply": 0}
-    for path in world.daemons.folder.glob("ledger.db*"):
-        path.unlink()
+    world.daemons.stop("apply")
+    lose_ledger(world)
     if mirror:
         topics.delete(world.bed.kafka.bootstrap, *(f"{world.prefix}.{name}" for name in mirror))
+
+
+def lose_ledger(world):
+    for path in world.daemons.folder.glob("ledger.db*"):
+        path.unlink()
 
 
 def refused(world):
@@ -37,3 +48,85 @@ def test_apply_does_not_begin_as_on_its_first_day_where_it_has_worked_before(new
     for _ in range(2):
         assert refused(world) == (5, "ledger-lost")
     world.daemons.running.pop("apply")
+
+
+def ledger(world, sql):
+    with closing(sqlite3.connect(f"file:{world.daemons.ledger}?mode=ro", uri=True)) as db:
+        return db.execute(sql).fetchall()
+
+
+NODES = """SELECT n.fileid, n.target, n.name, n.parent = -1, d.name, d.size FROM node n
+           JOIN desired d ON d.fileid = n.fileid WHERE n.leftover = 0 ORDER BY n.fileid"""
+
+
+def all_there(world):
+    """Ids, etags, versions, trash, links of all users, by eyes of our own."""
+    out = {}
+    for uid in world.site.users:
+        nodes = world.cs3.walk(uid)
+        out[uid] = (
+            {path: (n.id.opaque_id, n.etag, n.size if n.checksum.sum else 0)
+             for path, n in nodes.items()},
+            {path: sorted(world.cs3.versions(uid, n))
+             for path, n in nodes.items() if n.checksum.sum},
+            sorted((i.key, i.ref.path, i.deletion_time.seconds) for i in world.cs3.trash(uid)),
+            sorted((l.id.opaque_id, l.token) for l in world.cs3.links(uid)))
+    return out
+
+
+def something_of_everything(world):
+    """Beside what a day of work leaves: versions, trash with folders and twins, a link."""
+    site, uid = world.site, world.site.users[0]
+    home = site.files(uid)
+    folder = site.mkdir(home, "Kept")
+    changed = site.upload(folder, "changed.txt", b"first", mtime=1600000000)
+    site.overwrite(changed, b"second", mtime=1600000100)
+    site.overwrite(changed, b"third, and last", mtime=1600000200)
+    for text in (b"one", b"three", b"eleven"):
+        site.delete(site.upload(folder, "twin.txt", text))
+    gone = site.mkdir(folder, "Gone")
+    site.upload(site.mkdir(gone, "in it"), "deep.txt", b"deep in the trash")
+    site.delete(gone)
+    return uid, folder, changed
+
+
+def changes_arrive(world, uid, folder, changed):
+    """A rename, an overwrite, a delete, a restore from the trash, an unshare."""
+    site = world.site
+    site.move(folder, site.files(uid), "Kept, and renamed")
+    site.overwrite(changed, b"and on it goes", mtime=1600000300)
+    site.delete(site.upload(folder, "new, and gone", b"new"))
+    for name in ("twin.txt", "Gone"):
+        site.restore(uid, next(item for item in site.trashed(uid) if item[2] == name))
+    world.work.run(actions=30)
+    world.drained()
+    world.assert_equal()
+    world.assert_balanced()
+
+
+def test_a_lost_ledger_is_made_of_what_is_at_the_target(new_world):
+    world = new_world(sets={**SETS, "apply.shares": "exact"})
+    world.work.populate(3, actions=40)
+    world.daemons.start()
+    world.daemons.wait_snapshot()
+    uid, folder, changed = something_of_everything(world)
+    world.drained()
+    world.assert_equal()
+    there, letters = all_there(world), len(world.dead_letters())
+    nodes = ledger(world, NODES)
+    lose(world, "ledger", "applier")
+    before = world.target.counts() if hasattr(world.target, "counts") else None
+    world.daemons.start("apply", args=REBUILD)
+    world.drained()
+    assert world.daemons.status("apply")["looking"] == 0
+    if before is not None:
+        writes = world.target.writes_since(before)
+        assert set(writes) <= SAID_AGAIN, writes
+    assert all_there(world) == there
+    mine = ledger(world, NODES)
+    assert [n for n in mine if n not in nodes and n[1]] == []
+    assert {n[0] for n in mine} == {n[0] for n in nodes}
+    world.assert_equal()
+    world.assert_balanced()
+    assert len(world.dead_letters()) == letters
+    changes_arrive(world, uid, folder, changed)

@@ -798,7 +798,7 @@ fake_node_look(struct ap_writer *w, const struct ap_space *space, const char *no
 {
     struct fake_target *f = fake_of(w);
     bool happens;
-    int r = fake_trouble(f, &happens, err), i = fake_index(f, node_id);
+    int r = fake_trouble(f, &happens, err), i = node_id ? fake_index(f, node_id) : 0;
 
     (void)mtime;
     f->looks++;
@@ -823,6 +823,70 @@ fake_node_look(struct ap_writer *w, const struct ap_space *space, const char *no
         snprintf(ret->parent_id, sizeof(ret->parent_id), "n%d", f->nodes[i].parent);
     else
         snprintf(ret->parent_id, sizeof(ret->parent_id), "%s", space->root_id);
+    return 0;
+}
+
+static int
+fake_place_look(struct ap_writer *w, const struct ap_space *space, const char *parent_id,
+                const char *name, int64_t mtime, struct ap_found *ret, struct ls_err *err)
+{
+    struct fake_target *f = fake_of(w);
+    bool happens;
+    int r = fake_trouble(f, &happens, err), parent, i;
+
+    (void)mtime;
+    f->looks++;
+    if (r < 0)
+        return r;
+    if ((parent = fake_parent(f, space, parent_id, NULL, err)) < 0)
+        return -1;
+    memset(ret, 0, sizeof(*ret));
+    ret->where = AP_FOUND_NOT;
+    i = fake_child(f, space->space_id, parent, name);
+    if (i == 0)
+        return 0;
+    ret->where = AP_FOUND_LIVE;
+    ret->folder = f->nodes[i].folder;
+    fake_answer(f, i, &ret->node);
+    snprintf(ret->name, sizeof(ret->name), "%s", name);
+    snprintf(ret->parent_id, sizeof(ret->parent_id), "%s", parent_id);
+    return 0;
+}
+
+/* Where things lay is not kept here: any place will do. */
+static int
+fake_trash_seek(struct ap_writer *w, const struct ap_space *space, const struct ap_trash_seek *what,
+                struct ap_found *ret, struct ls_err *err)
+{
+    struct fake_target *f = fake_of(w);
+    bool happens, known;
+    char id[AP_ID_SIZE];
+    int r = fake_trouble(f, &happens, err), best = 0;
+
+    f->looks++;
+    if (r < 0)
+        return r;
+    for (int i = 1; i < f->n_nodes; i++) {
+        const struct fake_node *n = &f->nodes[i];
+
+        known = !n->used || !n->trashed || strcmp(n->space, space->space_id) != 0 ||
+                n->folder != what->folder || n->deleted_at < what->since ||
+                (strcmp(n->name, what->base) != 0 && strcmp(n->name, what->aside) != 0) ||
+                (!n->folder && what->size >= 0 && n->size != what->size);
+        snprintf(id, sizeof(id), "n%d", i);
+        for (int k = 0; k < what->n_known && !known; k++)
+            known = strcmp(what->known[k], id) == 0;
+        if (!known && (best == 0 || n->deleted_at < f->nodes[best].deleted_at))
+            best = i;
+    }
+    memset(ret, 0, sizeof(*ret));
+    ret->where = best ? AP_FOUND_TRASHED : AP_FOUND_NOT;
+    if (best == 0)
+        return 0;
+    fake_answer(f, best, &ret->node);
+    ret->folder = f->nodes[best].folder;
+    ret->node.deleted_at = f->nodes[best].deleted_at;
+    snprintf(ret->name, sizeof(ret->name), "%s", f->nodes[best].name);
     return 0;
 }
 
@@ -1059,6 +1123,8 @@ static const struct ap_writer_ops fake_ops = {
     .close = fake_close,
     .ping = fake_open,
     .node_look = fake_node_look,
+    .place_look = fake_place_look,
+    .trash_seek = fake_trash_seek,
     .person_look = fake_person_look,
     .member_look = fake_member_look,
     .space_look = fake_space_look,
