@@ -127,6 +127,9 @@ run_share(struct ap_writer *w, struct ap_job *job)
                                 .label = job->label,
                                 .row = job->row,
                                 .ctime = job->ctime,
+                                .lost = job->seek.how == AP_SEEK_LINK,
+                                .known = (const char(*)[AP_ID_SIZE])job->seek.known,
+                                .n_known = job->seek.n_known,
                                 .token = job->token,
                                 .password_hash = job->password_hash};
 

@@ -50,7 +50,7 @@ struct ap_was {
 };
 
 /* How something is looked for that the ledger does not know, see apply/sought.h. */
-enum ap_seek_how { AP_SEEK_NONE = 0, AP_SEEK_PLACE, AP_SEEK_TRASH, AP_SEEK_BELOW };
+enum ap_seek_how { AP_SEEK_NONE = 0, AP_SEEK_PLACE, AP_SEEK_TRASH, AP_SEEK_BELOW, AP_SEEK_LINK };
 #define AP_SEEK_KNOWN 64
 struct ap_seek {
     enum ap_seek_how how;

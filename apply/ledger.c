@@ -162,7 +162,7 @@ static const char *const schema =
     " storage INT, folder INT);"
     "CREATE INDEX IF NOT EXISTS removed_id ON removed(kind, id);"
     /* wanted, and not looked for yet at the target, in a ledger that is made of it; state 1: not in
-       its trash. trash: a trash item, or in one */
+       its trash. trash: a trash item, or in one. Below 0: a link's row */
     "CREATE TABLE IF NOT EXISTS sought(fileid INTEGER PRIMARY KEY, storage INT, state INT DEFAULT "
     "0,"
     " trash INT DEFAULT 0);"

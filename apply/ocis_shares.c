@@ -13,7 +13,8 @@
  * gone is looked for in the list before another one is made.
  *
  * Two links of one file may look the same, so none is ever adopted for its looks: it could be that
- * of another row. A link is made under a label of ours, which it keeps until all else is right; a
+ * of another row (but where the ledger was lost, and all of them have to be some row's). A link is
+ * made under a label of ours, which it keeps until all else is right; a
  * doubtful try takes up only what still has that label. Who is killed after that, before the
  * ledger has the id, makes a second link, whose address nobody has been told.
  */
@@ -453,9 +454,10 @@ ap_ocis_received_set(struct ap_writer *w, const char *recipient, const char *sha
 #define UNFINISHED "lockstep: unfinished"
 
 struct link_search {
-    const char *id;             /* this one; NULL: an unfinished one */
-    bool has_password;          /* as the unfinished one must be */
-    char makers[2][AP_ID_SIZE]; /* who may have made it */
+    const char *id;                  /* this one; NULL: an unfinished one */
+    const struct ap_link_want *lost; /* or one that looks so; NULL: only that */
+    bool has_password;               /* as the unfinished one must be */
+    char makers[2][AP_ID_SIZE];      /* who may have made it */
     bool found;
     struct cs3_link_info info; /* its strings are gone; but for: */
     char found_id[AP_ID_SIZE], label[512], token[AP_ID_SIZE];
@@ -470,6 +472,24 @@ is_unfinished(const struct link_search *search, const struct cs3_link_info *link
             !strcmp(link->creator_id, search->makers[1]));
 }
 
+static bool
+is_lost(const struct link_search *search, const struct cs3_link_info *link)
+{
+    const struct ap_link_want *want = search->lost;
+    const char *label = want && want->label && *want->label ? want->label : link->token;
+
+    if (!want || link->has_password != want->has_password || link->expires != want->expires ||
+        link->permissions != ap_share_possible(want->permissions, want->folder) ||
+        strcmp(link->label, label) != 0 || !*link->creator_id ||
+        (strcmp(link->creator_id, search->makers[0]) != 0 &&
+         strcmp(link->creator_id, search->makers[1]) != 0))
+        return false;
+    for (int i = 0; i < want->n_known; i++)
+        if (strcmp(want->known[i], link->id) == 0)
+            return false;
+    return true;
+}
+
 static int
 link_check(void *arg, const struct cs3_link_info *link)
 {
@@ -477,7 +497,8 @@ link_check(void *arg, const struct cs3_link_info *link)
 
     if (search->found || strlen(link->id) >= AP_ID_SIZE)
         return 0;
-    if (search->id ? strcmp(link->id, search->id) != 0 : !is_unfinished(search, link))
+    if (search->id ? strcmp(link->id, search->id) != 0
+                   : !is_unfinished(search, link) && !is_lost(search, link))
         return 0;
     search->info = *link;
     snprintf(search->found_id, sizeof(search->found_id), "%s", link->id);
@@ -711,11 +732,12 @@ link_set_locked(struct ap_ocis *ocis, const struct ap_link_want *want, char link
         .label = want->label,
     };
     struct link_search search = {.id = link_id[0] ? link_id : NULL,
+                                 .lost = want->lost ? want : NULL,
                                  .has_password = want->has_password};
     char password[33] = "";
     int r = -1;
 
-    if ((link_id[0] || doubtful) &&
+    if ((link_id[0] || doubtful || want->lost) &&
         link_search(ocis, want->space, want->node_id, want->sharer, &search, err) < 0)
         return -1;
     if (want->has_password && password_make(password, err) < 0)

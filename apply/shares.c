@@ -10,6 +10,7 @@
  */
 #include "apply/reconcile.h"
 #include "apply/shares_parts.h"
+#include "apply/sought.h"
 #include "common/run.h"
 #include <stdio.h>
 #include <string.h>
@@ -620,6 +621,7 @@ ap_link_next(struct ap_core *core, const struct ap_work *work, struct ap_next *n
     if (!link_desired(core, work->key.id, &want) || link_is_others(core, &have, want.fileid)) {
         if (!have.link_id[0])
             ap_intent_get(core, work->key, &have.storage, have.link_id);
+        ap_sought_link_done(core, work->key.id);
         if (!have.link_id[0] || !ap_space_get(core->ledger, have.storage, &space))
             return;
         job_share(job, next, AP_LINK_REMOVE, NULL);
@@ -651,6 +653,8 @@ ap_link_next(struct ap_core *core, const struct ap_work *work, struct ap_next *n
     job->permissions = want.permissions;
     job->expires = want.expires;
     job->has_password = want.has_password != 0;
+    if (!have.link_id[0])
+        ap_sought_link(core, work->key.id, job->node_id, job);
     ap_intent_keep(core, job, work->key);
 }
 
@@ -703,6 +707,7 @@ ap_shares_settled(struct ap_core *core, const struct ap_job *job)
                 "iisssiiis", job->who.id, job->op.storage, job->node_id, job->share_id, job->sharer,
                 job->permissions, job->expires, (int64_t)job->has_password, job->label);
         ap_mark_keep(core, job);
+        ap_sought_link_done(core, job->who.id);
         break;
     default:
         ap_mark_drop(core, job);

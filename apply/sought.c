@@ -48,8 +48,8 @@ ap_sought_open(struct ap_ledger *ledger)
 static void
 found_out(struct ap_core *core, int64_t fileid)
 {
-    ap_exec(core->ledger, "DELETE FROM sought WHERE fileid = ?", "i", fileid);
-    if (ap_number(core->ledger, 0, "SELECT 1 FROM sought LIMIT 1", NULL) == 1)
+    if (ap_exec(core->ledger, "DELETE FROM sought WHERE fileid = ?", "i", fileid) == 0 ||
+        ap_number(core->ledger, 0, "SELECT 1 FROM sought LIMIT 1", NULL) == 1)
         return;
     core->seeking = false;
     ls_log(LS_INFO, "rebuilt-from-target", LS_I("adopted", ap_counted(core->ledger, "adopted")));
@@ -79,6 +79,11 @@ ap_sought_begin(struct ap_core *core)
             " WHERE g.id = work.id AND s.deleted = 0)) OR (kind = 8 AND EXISTS"
             " (SELECT 1 FROM share s WHERE s.id = work.id AND s.deleted = 0))",
             NULL);
+    if (!core->writer->exact)
+        ap_exec(core->ledger,
+                "INSERT OR IGNORE INTO sought(fileid, storage, trash) SELECT -id, ?, 1 FROM share"
+                " WHERE type = 3 AND deleted = 0",
+                "i", (int64_t)AP_LANE_SHARES);
     core->seeking = ap_sought_open(core->ledger) > 0;
 }
 
@@ -290,6 +295,29 @@ ap_sought_version(struct ap_core *core, const struct ap_work *work, struct ap_ne
         wait_on(core, next, file, next->op.storage);
 }
 
+/* Links have the negative of their row's number. */
+void
+ap_sought_link(struct ap_core *core, int64_t share, const char *node_id, struct ap_job *job)
+{
+    struct ap_seek *seek = &job->seek;
+    sqlite3_stmt *s;
+
+    if (!core->seeking || state_of(core, -share) < 0)
+        return;
+    seek->how = AP_SEEK_LINK;
+    s = ap_query(core->ledger, "SELECT link_id FROM link WHERE node = ? LIMIT 64", "s", node_id);
+    while (seek->n_known < AP_SEEK_KNOWN && ap_step(core->ledger, s))
+        ap_text(s, 0, seek->known[seek->n_known++], AP_ID_SIZE);
+    ap_done(s);
+}
+
+void
+ap_sought_link_done(struct ap_core *core, int64_t share)
+{
+    if (core->seeking)
+        found_out(core, -share);
+}
+
 /* ---- what was found */
 
 static void
@@ -406,7 +434,7 @@ ap_sought_below(struct ap_core *core, int64_t top)
             "i", top);
     ap_exec(core->ledger,
             AP_WORK_OPEN "1, fileid, storage, 0, ?1, ?1 * 1000, 0, 0, 0 FROM sought"
-                         " WHERE 1" AP_WAITING_AGAIN,
+                         " WHERE fileid > 0" AP_WAITING_AGAIN,
             "i", now);
     core->seeking = true;
 }

@@ -19,6 +19,9 @@ bool ap_sought_next(struct ap_core *core, const struct ap_work *work, struct ap_
 /* The same of an old content that would make the node of its file. */
 void ap_sought_version(struct ap_core *core, const struct ap_work *work, struct ap_next *next);
 void ap_sought_settled(struct ap_core *core, const struct ap_job *job);
+/* A link that is to be made, by a writer that does not keep ids; and there is one, or none. */
+void ap_sought_link(struct ap_core *core, int64_t share, const char *node_id, struct ap_job *job);
+void ap_sought_link_done(struct ap_core *core, int64_t share);
 /* It came out of the trash: what is in it has ids now. */
 void ap_sought_below(struct ap_core *core, int64_t node);
 

@@ -154,7 +154,12 @@ struct ap_link_want {
     bool has_password; /* without a hash, or by the API: an unguessable password instead */
     const char *label;
     /* what only an exact writer keeps */
-    int64_t row, ctime;                /* as above */
+    int64_t row, ctime; /* as above */
+    /* only where tokens are not kept: it was made and its id is lost; one that looks so is it, but
+     * for these, which are others */
+    bool lost;
+    const char (*known)[AP_ID_SIZE];
+    int n_known;
     const char *token, *password_hash; /* NULL or "": not known; the hash without oC10's prefix */
 };
 
