@@ -331,7 +331,8 @@ node_add(struct ap_core *core, const struct ap_job *job, const struct ap_desired
     ap_exec(core->ledger,
             "INSERT INTO node(fileid, storage, target, parent, name, folder, sha1, size, mtime,"
             " etag) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            "iisisisiis", row->fileid, job->op.storage, found->node.id, parent, name,
+            "iisisisiis", row->fileid, job->op.storage,
+            found->where == AP_FOUND_BELOW ? "" : found->node.id, parent, name,
             (int64_t)row->folder, sha1,
             row->folder             ? (int64_t)0
             : found->node.size >= 0 ? found->node.size
@@ -398,7 +399,7 @@ ap_sought_settled(struct ap_core *core, const struct ap_job *job)
         found_out(core, fileid);
         return;
     }
-    if (there && found->node.id[0] &&
+    if (there && found->where != AP_FOUND_BELOW &&
         ap_number(core->ledger, 0, "SELECT 1 FROM node WHERE target = ?", "s", found->node.id) ==
             1) {
         if (job->seek.how == AP_SEEK_TRASH)
