@@ -296,6 +296,7 @@ decide(struct ap_mirror *m, struct ap_ledger *ledger, const struct ap_owner *las
     char lineage[40], off[8], rebuilding[8];
     bool filled = is_filled(ledger), empty, mine, lost = false;
     bool broken = last->there && !last->whole; /* a mirror of no use */
+    bool gone;
 
     meta_get(ledger, "lineage", lineage, sizeof(lineage));
     meta_get(ledger, "mirror-off", off, sizeof(off));
@@ -303,9 +304,10 @@ decide(struct ap_mirror *m, struct ap_ledger *ledger, const struct ap_owner *las
     if (ap_ledger_failed(ledger) || topic_is_empty(m->config, &empty, err) < 0)
         return ap_ledger_failed(ledger) ? ap_ledger_begin(ledger, err) : -1;
     m->empty = empty;
-    if ((empty || (broken && if_lost == AP_LOST_REBUILD)) &&
-        ap_ledger_lost(m->config, ledger, last->there && last->changed > 0, if_lost, &lost, err) <
-            0)
+    /* one that was never given anything is empty, and whole */
+    gone = (empty && (!last->there || last->changed > 0)) || (broken && if_lost == AP_LOST_REBUILD);
+    if (gone && ap_ledger_lost(m->config, ledger, last->there && last->changed > 0, if_lost, &lost,
+                               err) < 0)
         return -1;
     mine = last->there && strcmp(last->lineage, lineage) == 0 && !rebuilding[0] &&
            ap_mirror_last(ledger) >= last->changed;
