@@ -280,51 +280,45 @@ out:
     return r;
 }
 
-static rd_kafka_resp_err_t
-group_error(rd_kafka_event_t *event)
-{
-    const rd_kafka_ConsumerGroupDescription_t **groups;
-    const rd_kafka_error_t *error;
-    size_t n = 0;
-
-    if (!event)
-        return RD_KAFKA_RESP_ERR__TIMED_OUT;
-    if (rd_kafka_event_error(event))
-        return rd_kafka_event_error(event);
-    groups = rd_kafka_DescribeConsumerGroups_result_groups(
-        rd_kafka_event_DescribeConsumerGroups_result(event), &n);
-    error = n == 1 ? rd_kafka_ConsumerGroupDescription_error(groups[0]) : NULL;
-    return error ? rd_kafka_error_code(error) : RD_KAFKA_RESP_ERR_NO_ERROR;
-}
-
+/* A refusal comes to the consumer, from its search for the coordinator, and lets the question for
+ * offsets time out. (DescribeConsumerGroups would tell at once, but librdkafka 2.0.2 aborts when
+ * that runs out of time.) */
 int
-ls_kafka_try_group(const struct ls_config *config, const char *group)
+ls_kafka_try_group(const struct ls_config *config, const char *group, const char *topic)
 {
-    rd_kafka_AdminOptions_t *options;
-    rd_kafka_queue_t *queue;
-    rd_kafka_event_t *event;
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    int64_t until = ls_mono_ms() + TRY_MS;
     rd_kafka_conf_t *conf;
     rd_kafka_t *rk = NULL;
     struct ls_err err = {0};
-    rd_kafka_resp_err_t code;
-    char text[160];
+    int r = -1;
 
-    if (kafka_conf_new(config, NULL, &conf, &err) < 0 ||
-        kafka_client_new(RD_KAFKA_PRODUCER, conf, &rk, &err) < 0)
-        return -1;
-    options = rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS);
-    queue = rd_kafka_queue_new(rk);
-    rd_kafka_AdminOptions_set_request_timeout(options, TRY_MS, text, sizeof(text));
-    rd_kafka_DescribeConsumerGroups(rk, &group, 1, options, queue);
-    event = rd_kafka_queue_poll(queue, TRY_MS + 1000);
-    code = group_error(event);
-    if (event)
-        rd_kafka_event_destroy(event);
-    rd_kafka_queue_destroy(queue);
-    rd_kafka_AdminOptions_destroy(options);
-    rd_kafka_destroy(rk);
-    if (code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED)
-        return 0;
-    /* from 4.0 on a group that is not there is an error of its own */
-    return !code || code == RD_KAFKA_RESP_ERR_GROUP_ID_NOT_FOUND ? 1 : -1;
+    rd_kafka_topic_partition_list_add(list, topic, 0);
+    if (kafka_conf_new(config, NULL, &conf, &err) < 0)
+        goto out;
+    kafka_conf_set(conf, "group.id", group);
+    kafka_conf_set(conf, "enable.auto.commit", "false");
+    if (kafka_client_new(RD_KAFKA_CONSUMER, conf, &rk, &err) < 0)
+        goto out;
+    rd_kafka_poll_set_consumer(rk);
+    while (r < 0 && ls_mono_ms() < until) {
+        rd_kafka_resp_err_t code = rd_kafka_committed(rk, list, 300);
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(rk, 0);
+
+        if (!code)
+            code = list->elems[0].err;
+        if (message && message->err == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED)
+            code = message->err;
+        if (message)
+            rd_kafka_message_destroy(message);
+        if (!code)
+            r = 1;
+        else if (code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED)
+            r = 0;
+    }
+out:
+    if (rk)
+        rd_kafka_destroy(rk);
+    rd_kafka_topic_partition_list_destroy(list);
+    return r;
 }

@@ -44,8 +44,8 @@ void ls_kafka_principal(const struct ls_config *config, char *out, size_t size);
  * -1 when no answer came. */
 int ls_kafka_try_read(const struct ls_config *config, const char *const *topics, size_t n, int *ret,
                       struct ls_err *err);
-/* Whether a group may be looked at, whether it is there or not: 1, 0, or -1 when that was not told.
- */
-int ls_kafka_try_group(const struct ls_config *config, const char *group);
+/* Whether a group's offset in this topic may be asked for, without joining it: 1, 0, or -1 when
+ * that was not told. */
+int ls_kafka_try_group(const struct ls_config *config, const char *group, const char *topic);
 
 #endif

@@ -28,6 +28,9 @@ void check_estimates(struct check *check);
 long long check_content_bytes(struct check *check);
 /* check_kafka.c: brokers, topics, how they are kept and copied. */
 void check_kafka(struct check *check);
+/* check_versions.c: of this Lockstep, and of those that run. */
+void check_versions(struct check *check);
+void ctl_versions_line(const json_t *stages, int64_t now_us, struct ctl_lines *lines);
 /* check_target.c: oCIS's services, sign-in, settings as far as they can be told. */
 void check_target(struct check *check);
 /* check_bucket.c: ownCloud's object storage, where apply reads it. */

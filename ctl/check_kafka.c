@@ -376,6 +376,7 @@ check_kafka(struct check *check)
     for (size_t i = 0; i < n; i++)
         topics[i].look = looks[i];
     check_cluster(check, &cluster, topics, n);
+    check_versions(check);
     for (size_t i = 0; i < n; i++)
         check_shape(check, &topics[i]);
     check_kept(check, topics, n);

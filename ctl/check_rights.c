@@ -24,7 +24,7 @@ static const struct {
     {CAPTURE, "capture", NULL, LS_RIGHT_READ},
     {TRANSFORM, "transform", "-transform", LS_RIGHT_READ},
     {APPLY, "apply", "-apply", LS_RIGHT_READ},
-    {COMMAND, "the command", "-apply", LS_RIGHT_DESCRIBE},
+    {COMMAND, "the command", NULL, LS_RIGHT_DESCRIBE},
 };
 
 /* By the beginning of what follows the prefix; docs/security.md says the same. */
@@ -75,8 +75,10 @@ want_topic(struct check *check, struct lack *lack, const struct ls_rights *right
             continue;
         if (needs[i].readers & program)
             want(lack, rights, principal, LS_RIGHT_READ, LS_ABOUT_TOPIC, name);
-        /* without a key the command sends nothing */
-        if ((needs[i].writers & program) && (program != COMMAND || commands))
+        /* without a key the command sends nothing, and nothing comes in replay */
+        bool needless = !commands && (program == COMMAND || strcmp(needs[i].suffix, "replay") == 0);
+
+        if ((needs[i].writers & program) && !needless)
             want(lack, rights, principal, LS_RIGHT_WRITE, LS_ABOUT_TOPIC, name);
     }
 }
@@ -91,9 +93,12 @@ check_program(struct check *check, const struct ls_rights *rights, const char *p
 
     for (size_t i = 0; i < n; i++)
         want_topic(check, &lack, rights, principal, programs[p].program, topics[i].look.name);
-    if (programs[p].group) {
+    for (size_t g = 0; g < sizeof programs / sizeof programs[0]; g++) {
+        /* his own, and the command looks at all of them */
+        if (!programs[g].group || (g != p && !command))
+            continue;
         snprintf(group, sizeof group, "%s%s", ls_config_str(check->config, "lockstep", "prefix"),
-                 programs[p].group);
+                 programs[g].group);
         want(&lack, rights, principal, programs[p].group_right, LS_ABOUT_GROUP, group);
     }
     if (lack.n > 1)
@@ -186,7 +191,7 @@ check_reading(struct check *check, const struct kafka_topic *topics, size_t n)
         ctl_line(check->lines, CTL_PASS, "kafka", NULL, "all %zu topics may be read", there);
     for (size_t i = 1; i < 3; i++) {
         snprintf(group, sizeof group, "%s%s", prefix, programs[i].group);
-        if (ls_kafka_try_group(check->config, group) == 0)
+        if (ls_kafka_try_group(check->config, group, names[0]) == 0)
             ctl_line(check->lines, CTL_WARN, "kafka",
                      "grant Describe on it: lag asks for its offsets (docs/security.md)",
                      "group %s may not be looked at", group);

@@ -63,6 +63,7 @@ def test_topics_that_the_daemons_made_are_as_they_must_be_but_for_their_one_copy
     assert len(warned) == 2 and ": one replica (and so it is with " in warned[0], warned
     assert warned[1].startswith("Kafka asks nobody for rights: ")
     assert any(text.startswith("1 brokers, Kafka 4.0 or newer") for text in found)
+    assert any(text.endswith(" here, the same Lockstep in capture/1") for text in found), found
 
 
 def test_a_topic_that_is_kept_otherwise_is_named_with_what_to_do(new_capture):
@@ -172,7 +173,9 @@ def test_rights_are_told_by_the_rules_or_by_trying(guarded, tmp_path):
     grant(guarded, "asks", "TOPIC", "p.", "READ")
     grant(guarded, "asks", "GROUP", "p-", "DESCRIBE")
     grant(guarded, "asks", "BROKER", "kafka-cluster", "DESCRIBE", ResourcePatternType.LITERAL)
-    found = found_as(site, guarded, "asks", "all 2 topics may be read",
+    found = found_as(site, guarded, "asks",
                      "User:asks may do with topics and groups what the command does",
+                     "all 2 topics may be read",
                      "User:asks lacks for capture: Write on topic p.oc10.oc_filecache (and ")
+    assert not any(t.startswith("group ") for t in found), found
     assert {found[t] for t in found if t.startswith("User:asks lacks for ")} == {"note"}

@@ -118,6 +118,8 @@ def test_a_leader_that_dies_is_followed_by_another(on_cluster, cluster, tmp_path
     client = AdminClient({"bootstrap.servers": cluster.bootstrap, "log_level": 0})
     try:
         capture.site.start("capture", seconds=120)
+        wait_until(lambda: " topics are kept and copied as they must be" in
+                   capture.site.lockstep("check", "--kafka")[1], 60, "all copies in sync")
         capture.site.wait_snapshot(120)  # a row of before its end comes twice: streamed, and read
         with Writer(capture) as writer:
             for topic in ("oc10.oc_filecache", "position"):

@@ -128,6 +128,26 @@ def test_binlogs_must_be_kept_for_longer_than_a_snapshot_takes(new_capture):
         capture.database.sql(f"SET GLOBAL binlog_expire_logs_seconds = {before}")
 
 
+def test_binlogs_that_go_by_size_or_never_are_told(new_capture, databases):
+    database = databases("mariadb-11.4")
+    capture = new_capture(database=database)
+    database.sql("SET GLOBAL max_binlog_total_size = 5000000000")
+    try:
+        assert levels(capture)["binlogs are deleted when there are more than 5.0 GB of them, however "
+                               "young"] == "warn"
+    finally:
+        database.sql("SET GLOBAL max_binlog_total_size = 0")
+    database = databases("mysql-8.0")
+    capture = new_capture(database=database)
+    assert any(t.startswith("binlogs are kept 2592000 s (binlog_expire_logs_seconds)")
+               for t in levels(capture))
+    database.sql("SET GLOBAL binlog_expire_logs_auto_purge = OFF")
+    try:
+        assert levels(capture)["binlogs are kept for ever"] == "pass"
+    finally:
+        database.sql("SET GLOBAL binlog_expire_logs_auto_purge = ON")
+
+
 def test_an_old_mysql_is_told_by_its_own_variables(new_capture, databases):
     database = databases("mysql-5.7")
     capture = new_capture(database=database)

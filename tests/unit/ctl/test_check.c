@@ -1,0 +1,154 @@
+/*
+ * check: what rules allow, and what is said in which words.
+ */
+#include "common/kafka_rights.h"
+#include "ctl/check.h"
+#include <librdkafka/rdkafka.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+/* after the four above */
+#include <cmocka.h>
+
+static struct ls_rule
+rule(const char *principal, const char *name, bool prefixed, unsigned operation, bool allow)
+{
+    struct ls_rule made = {.prefixed = prefixed, .allow = allow, .operation = operation};
+
+    snprintf(made.name, sizeof made.name, "%s", name);
+    snprintf(made.principal, sizeof made.principal, "%s", principal);
+    return made;
+}
+
+static bool
+may(struct ls_rule *rules, size_t n, enum ls_right right, const char *topic)
+{
+    return ls_rights_allow(&(struct ls_rights){rules, n}, "User:a", right, LS_ABOUT_TOPIC, topic);
+}
+
+static void
+rules_count_as_kafka_reads_them(void **state)
+{
+    struct ls_rule rules[] = {
+        rule("User:a", "p.", true, RD_KAFKA_ACL_OPERATION_READ, true),
+        rule("User:a", "p.dlq", false, RD_KAFKA_ACL_OPERATION_ALL, true),
+        rule("User:*", "p.ledger", false, RD_KAFKA_ACL_OPERATION_READ, false),
+        rule("User:b", "*", false, RD_KAFKA_ACL_OPERATION_ALL, true),
+        rule("User:a", "p.x", false, RD_KAFKA_ACL_OPERATION_ALTER_CONFIGS, true),
+    };
+    size_t n = sizeof rules / sizeof rules[0];
+
+    (void)state;
+    assert_true(may(rules, n, LS_RIGHT_READ, "p.cs3.share"));
+    assert_true(may(rules, n, LS_RIGHT_DESCRIBE, "p.cs3.share")); /* implied */
+    assert_false(may(rules, n, LS_RIGHT_WRITE, "p.cs3.share"));
+    assert_false(may(rules, n, LS_RIGHT_READ, "q.cs3.share"));
+    assert_true(may(rules, n, LS_RIGHT_WRITE, "p.dlq"));
+    assert_false(may(rules, n, LS_RIGHT_WRITE, "p.dlq2"));     /* a literal name */
+    assert_false(may(rules, n, LS_RIGHT_READ, "p.ledger"));    /* what denies wins */
+    assert_true(may(rules, n, LS_RIGHT_DESCRIBE, "p.ledger")); /* but denies no more than it says */
+    assert_true(may(rules, n, LS_RIGHT_DESCRIBE_CONFIGS, "p.x"));
+    rules[3] = rule("User:a", "*", false, RD_KAFKA_ACL_OPERATION_WRITE, true);
+    assert_true(may(rules, n, LS_RIGHT_WRITE, "anything"));
+    rules[3].about = LS_ABOUT_GROUP;
+    assert_false(may(rules, n, LS_RIGHT_WRITE, "anything"));
+    assert_int_equal(ls_rights_count(&(struct ls_rights){rules, n}, "User:b"), 1);
+}
+
+static struct ls_config *
+config_of(const char *const *sets, size_t n)
+{
+    struct ls_config *config = NULL;
+    struct ls_err err = {0};
+
+    assert_int_equal(ls_config_load(NULL, (char *const *)sets, n, &config, &err), 0);
+    return config;
+}
+
+static void
+who_signs_in_is_told_where_the_configuration_knows_it(void **state)
+{
+    static const char *const plain[] = {"kafka.security.protocol=SASL_SSL",
+                                        "kafka.sasl.mechanism=SCRAM-SHA-512",
+                                        "kafka.sasl.username=ls"};
+    static const char *const by_certificate[] = {"kafka.security.protocol=ssl"};
+    struct ls_config *config;
+    char principal[64];
+
+    (void)state;
+    config = config_of(plain, 3);
+    ls_kafka_principal(config, principal, sizeof principal);
+    assert_string_equal(principal, "User:ls");
+    ls_config_free(config);
+    config = config_of(by_certificate, 1);
+    ls_kafka_principal(config, principal, sizeof principal);
+    assert_string_equal(principal, "");
+    ls_config_free(config);
+    config = config_of(NULL, 0);
+    ls_kafka_principal(config, principal, sizeof principal);
+    assert_string_equal(principal, "User:ANONYMOUS");
+    ls_config_free(config);
+}
+
+static void
+times_and_sizes_are_said_in_words(void **state)
+{
+    char text[32];
+
+    (void)state;
+    assert_string_equal(ctl_duration(119, text, sizeof text), "119 s");
+    assert_string_equal(ctl_duration(120, text, sizeof text), "2 min");
+    assert_string_equal(ctl_duration(3 * 3600, text, sizeof text), "3 h");
+    assert_string_equal(ctl_duration(14 * 86400, text, sizeof text), "14 days");
+    assert_string_equal(ctl_bytes(999, text, sizeof text), "999 bytes");
+    assert_string_equal(ctl_bytes(1500000, text, sizeof text), "1.5 MB");
+    assert_string_equal(ctl_bytes(INT64_MAX, text, sizeof text), "9223.4 PB");
+}
+
+/* What `lines` prints as JSON. */
+static const char *
+printed(struct ctl_lines *lines, char *out, size_t size)
+{
+    FILE *file = fmemopen(out, size, "w");
+
+    assert_non_null(file);
+    ctl_lines_print(lines, true, file);
+    fclose(file);
+    return out;
+}
+
+static void
+another_version_that_runs_is_told_and_one_that_is_gone_is_not(void **state)
+{
+    struct ctl_lines *lines = ctl_lines_new();
+    json_t *stages = json_pack("{s:{s:s,s:I},s:{s:s,s:I},s:{s:s,s:I}}", "capture/1", "version",
+                               LS_VERSION, "time_us", (json_int_t)2000000000, "apply/1", "version",
+                               "0.0.1", "time_us", (json_int_t)2000000000, "apply/2", "version",
+                               "0.0.2", "time_us", (json_int_t)1000);
+    char text[4096];
+
+    (void)state;
+    ctl_versions_line(stages, 2000000000, lines);
+    printed(lines, text, sizeof text);
+    assert_non_null(strstr(text, "here, the same Lockstep in capture/1\""));
+    assert_non_null(strstr(text, "another Lockstep runs: apply/1 is 0.0.1\""));
+    assert_null(strstr(text, "apply/2"));
+    json_decref(stages);
+    ctl_lines_free(lines);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rules_count_as_kafka_reads_them),
+        cmocka_unit_test(who_signs_in_is_told_where_the_configuration_knows_it),
+        cmocka_unit_test(times_and_sizes_are_said_in_words),
+        cmocka_unit_test(another_version_that_runs_is_told_and_one_that_is_gone_is_not),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
