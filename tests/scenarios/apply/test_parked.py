@@ -1,5 +1,6 @@
 """What apply parks: a sweep that is too large, content that is not there, a ledger too old."""
 
+import json
 import time
 
 
@@ -29,6 +30,14 @@ def test_a_sweep_above_the_limit_waits_for_a_word(new_world):
     world.daemons.start("capture", args=["--snapshot"])
     wait_until(lambda: world.daemons.status("apply").get("sweeps_waiting") == 1)
     assert "to go/7.txt" in world.cs3.walk("alice")
+    status, text = world.daemons.lockstep("snapshot", "status")
+    assert status == 0 and "it would delete 31 items of one place\n    alice: files/to go\n" in text
+    sweeps = json.loads(world.daemons.lockstep("snapshot", "status", "--json")[1])["sweeps"]
+    assert [e["path"] for e in sweeps[0]["examples"]] == ["files/to go"]
+    status, text = world.daemons.lockstep("status")
+    assert status == 0 and "sweeps that wait for a word: 1 (lockstep snapshot status)" in text, text
+    lag = json.loads(world.daemons.lockstep("lag", "--json")[1])["apply/1"]
+    assert lag["applied"] > 30 and lag["parked_records"] == 0 and lag["lag_records"] >= 0
     world.daemons.stop("apply")
     world.daemons.start("apply", args=["--set", "apply.sweep_max_percent=100"])
     world.drained()
