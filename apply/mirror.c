@@ -305,7 +305,8 @@ decide(struct ap_mirror *m, struct ap_ledger *ledger, const struct ap_owner *las
         return ap_ledger_failed(ledger) ? ap_ledger_begin(ledger, err) : -1;
     m->empty = empty;
     /* one that was never given anything is empty, and whole */
-    gone = (empty && (!last->there || last->changed > 0)) || (broken && if_lost == AP_LOST_REBUILD);
+    gone = (empty && (!last->there || last->changed > 0)) ||
+           (broken && (if_lost == AP_LOST_REBUILD || rebuilding[0]));
     if (gone && ap_ledger_lost(m->config, ledger, last->there && last->changed > 0, if_lost, &lost,
                                err) < 0)
         return -1;
@@ -313,7 +314,8 @@ decide(struct ap_mirror *m, struct ap_ledger *ledger, const struct ap_owner *las
            ap_mirror_last(ledger) >= last->changed;
     if (lost)
         *ret = AP_MIRROR_FROM_TARGET;
-    else if (ap_is_from_target(ledger) && !rebuilding[0])
+    else if (!rebuilding[0] && (ap_is_from_target(ledger) ||
+                                (gone && if_lost == AP_LOST_FIRST_DAY && ap_ledger_is_new(ledger))))
         *ret = AP_MIRROR_FILL;
     else if (mine)
         *ret = off[0] || (empty && filled) ? AP_MIRROR_FILL : AP_MIRROR_GO_ON;

@@ -131,6 +131,8 @@ def test_a_lost_ledger_is_made_of_what_is_at_the_target(new_world):
     wait_until(lambda: "rebuild" in [l.get("event") for l in world.daemons.log_lines("apply")], 60,
                "it to begin")
     apply.kill()  # the records may be in, or not
+    if ledger(world, "SELECT 1 FROM meta WHERE key = 'rebuilding'"):
+        assert refused(world) == (5, "ledger-lost")
     rebuild(world, kills=2)
     assert all_there(world) == there
     mine = ledger(world, NODES)
