@@ -19,8 +19,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ROUND_BUDGET 3000 /* entities looked at in one round (one transaction) */
-#define VISIT 32          /* ... in one visit of a lane */
+#define OBJECT_COMES_US ((int64_t)60000000)
+#define OBJECT_BYTE_US ((int64_t)1) /* 1 MB a second */
+#define ROUND_BUDGET 3000           /* entities looked at in one round (one transaction) */
+#define VISIT 32                    /* ... in one visit of a lane */
 #define VISIT_CALLS 4
 #define STUCK 16 /* unsent doubtful calls of one storage, until no more are begun there */
 #define SKIPPED_MS 50
@@ -420,6 +422,29 @@ ap_node_leave(struct ap_core *core, int64_t fileid)
     } while (n == 256 && !ap_ledger_failed(core->ledger));
 }
 
+/* ownCloud writes the row, then the object: a big one takes its time. */
+static bool
+may_still_come(struct ap_core *core, const struct ap_work *work)
+{
+    char id[256] = "", owner[256] = "";
+    int64_t until;
+    sqlite3_stmt *s;
+
+    if (!core->objects || strcmp(work->cause, "content-missing") != 0)
+        return false;
+    s = ap_query(core->ledger,
+                 "SELECT d.source_us + ? + max(d.size, 0) * ?, s.source_id, s.owner FROM desired d"
+                 " JOIN space s ON s.storage = d.storage WHERE d.fileid = ?",
+                 "iii", OBJECT_COMES_US, OBJECT_BYTE_US, work->key.id);
+    if (!ap_step(core->ledger, s))
+        return false;
+    until = sqlite3_column_int64(s, 0);
+    ap_text(s, 1, id, sizeof(id));
+    ap_text(s, 2, owner, sizeof(owner));
+    ap_done(s);
+    return ls_now_us() < until && ap_objects_hold(id, owner);
+}
+
 /* Content that failed often enough, and the stream was read past the last of those tries with the
  * row still the same (a newer one would have set `tries` back). A cause from elsewhere means that
  * things have changed since: tried once more. */
@@ -434,7 +459,8 @@ content_is_dead(struct ap_core *core, const struct ap_work *work)
                         "SELECT read_us FROM offset WHERE topic = 'cs3.resource' AND partition ="
                         " (SELECT partition FROM desired WHERE fileid = ?)",
                         "i", work->key.id);
-    return read_us > work->tried_us + core->options.content_margin_us;
+    return read_us > work->tried_us + core->options.content_margin_us &&
+           !may_still_come(core, work);
 }
 
 static void

@@ -225,6 +225,45 @@ one_object_that_is_not_there_holds_up_no_other(void **state)
 }
 
 static void
+an_object_may_come_as_late_as_its_upload_takes(void **state)
+{
+    struct ap_origin at = {.topic = "cs3.resource", .partition = 1};
+    struct cs3_head beat = {.kind = CS3_HEARTBEAT};
+    static struct world w;
+    struct ls_err err = {0};
+
+    (void)state;
+    start_with_bucket(&w, objects);
+    for (int i = 0; i < S3_PLANNED; i++)
+        s3.plan[i] = (struct s3_plan){.status = 404, .code = "NoSuchKey"};
+    add_file(&w, 1, w.model.files[1], "late");
+    for (int i = 0; i < 20000 && with_cause(&w, "content-missing") == 0; i++)
+        rounds(&w, 1);
+    assert_int_equal(ap_ledger_begin(w.ledger, &err), 0);
+    beat.source_ts_us = ls_now_us() + 600000000; /* no newer row comes */
+    assert_true(ap_take_mark(w.core, &at, &beat, 0));
+    ap_exec(w.ledger,
+            "UPDATE desired SET source_us = ? - 59000000, size = 100000000 WHERE name = ?", "is",
+            ls_now_us(), "late");
+    assert_int_equal(ap_ledger_commit(w.ledger, &err), 0);
+    for (int i = 0; i < 20000 && s3.n_objects < 12; i++)
+        rounds(&w, 1);
+    assert_true(s3.n_objects >= 12);
+    assert_int_equal(ap_number(w.ledger, 0, "SELECT count(*) FROM dead", NULL), 0);
+
+    assert_int_equal(ap_ledger_begin(w.ledger, &err), 0);
+    ap_exec(w.ledger, "UPDATE desired SET source_us = source_us - 200000000 WHERE name = 'late'",
+            NULL);
+    assert_int_equal(ap_ledger_commit(w.ledger, &err), 0);
+    finish(&w, 0);
+    assert_int_equal(
+        ap_number(w.ledger, 0, "SELECT count(*) FROM dead WHERE cause = 'content-missing'", NULL),
+        1);
+    w.core->config = NULL;
+    stop_world(&w);
+}
+
+static void
 without_a_bucket_in_the_configuration_its_files_wait_with_that_cause(void **state)
 {
     static struct world w;
@@ -253,6 +292,7 @@ main(void)
         cmocka_unit_test(slow_down_is_a_pause_that_grows_until_something_was_read),
         cmocka_unit_test(a_new_process_tries_at_once_what_waited),
         cmocka_unit_test(one_object_that_is_not_there_holds_up_no_other),
+        cmocka_unit_test(an_object_may_come_as_late_as_its_upload_takes),
         cmocka_unit_test(without_a_bucket_in_the_configuration_its_files_wait_with_that_cause),
     };
 
