@@ -405,13 +405,17 @@ ap_status_tell(struct ap_status *status, struct ap_core *core, bool at_once)
     int64_t every = ls_config_int(status->config, "lockstep", "status_ms");
     char why[160], *text;
     json_t *doc;
+    bool known;
 
     if (!at_once && began < status->next_ms)
         return;
     if (!status->starting)
         snprintf(status->why, sizeof(status->why), "%s",
                  core->paused ? core->why : core->bucket.why);
-    doc = ap_open_count(core, &status->open, at_once) ? document(status, core, ls_now_us()) : NULL;
+    /* counting has a bound of its own: while it is slow, old numbers are told, and in time */
+    known = ap_open_count(core, &status->open, at_once);
+    began = ls_mono_ms();
+    doc = known ? document(status, core, ls_now_us()) : NULL;
     text = doc ? json_dumps(doc, JSON_COMPACT) : NULL;
     json_decref(doc);
     snprintf(why, sizeof(why), "%s", status->why);
