@@ -228,7 +228,10 @@ say(const struct replay_args *args, const struct replay_done *done, const struct
     }
     fprintf(out, "%s: %zu records in the range, of %zu entities\n", args->topic, done->records,
             done->entities);
-    json_array_foreach(notes, i, note) fprintf(out, "  %s\n", json_string_value(note));
+    json_array_foreach(notes, i, note)
+    {
+        fprintf(out, "  %s\n", json_string_value(note));
+    }
     if (args->dry_run)
         fputs("dry run: nothing was sent\n", out);
     else
