@@ -372,7 +372,8 @@ trash_time(struct ap_ocis *ocis, const struct ap_space *space, const char *node_
     if (!expect || ap_trash_item(ocis, space, node_id, &item, NULL) < 0)
         return;
     ret->deleted_at = item.deleted_at;
-    if (item.deleted_at && !item.folder && expect->size >= 0 && item.size != expect->size)
+    if (item.found && !item.folder && expect->size >= 0 && item.size >= 0 &&
+        item.size != expect->size)
         ret->deleted_at = -1;
 }
 

@@ -75,7 +75,7 @@ int ap_drift_below(struct ap_ocis *ocis, const struct ap_space *space, const cha
                    const struct ap_expect *expect, struct ls_err *err);
 struct ap_trash_item {
     bool found, folder;
-    int64_t size, deleted_at; /* 0: not known */
+    int64_t size, deleted_at; /* size -1: only the whole list was answered, which has no true one */
 };
 int ap_trash_item(struct ap_ocis *ocis, const struct ap_space *space, const char *top_id,
                   struct ap_trash_item *ret, struct ls_err *err);

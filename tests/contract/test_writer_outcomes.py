@@ -137,6 +137,16 @@ def test_trouble_at_a_purge_is_never_taken_for_done(site, trouble):
 
 
 @TROUBLES
+def test_trouble_of_the_look_before_a_purge_is_not_taken_for_somebody(site, trouble):
+    node = site.folder("A")
+    site.call("trash", node_id=node)
+    at = site.see.trash().recycle_items[0].deletion_time.seconds
+    fault(site, call="storage-users.ListRecycle", nth=1, **trouble)
+    site.call("purge", top_id=node, expect={"deleted_at": at})
+    assert trashed(site) == []
+
+
+@TROUBLES
 def test_trouble_at_a_restore_is_never_taken_for_a_lost_item(site, trouble):
     node = site.folder("A")
     site.call("trash", node_id=node)
