@@ -122,7 +122,10 @@ ap_ocis_trash_seek(struct ap_writer *w, const struct ap_space *space,
     for (size_t i = 0; r == 0 && i < all.n && ret->where == AP_FOUND_NOT; i++) {
         if (!what->folder && what->size >= 0)
             r = ap_trash_item(ocis, space, all.of[i].id, &item, err);
-        if (r == 0 && (what->folder || what->size < 0 || item.size < 0 || item.size == what->size))
+        if (r == 0 && item.found && item.size < 0)
+            r = ls_fail_cause(err, LS_ERR_RETRY, 0, "internal",
+                              "the target does not tell the size of what lies in its trash");
+        if (r == 0 && (what->folder || what->size < 0 || item.size == what->size))
             answer(&all.of[i], what, what->size < 0 ? -1 : item.size, ret);
     }
     free(all.of);
