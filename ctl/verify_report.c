@@ -45,8 +45,7 @@ static const char *const left[VL_MAX] = {
     [VL_VERSIONS_OFF] = "versions ([apply] versions = false)",
     [VL_VERSIONS_UNSEEN] = "versions of users who cannot sign in",
     [VL_VERSIONS_TRASHED] = "versions of trashed files (oCIS lists none of them)",
-    [VL_LINK_PASSWORDS] = "link passwords ([target] system_user_id, system_user_key are not set "
-                          "here)",
+    [VL_LINK_PASSWORDS] = "link passwords ([target] system_user_id and its key are not set)",
     [VL_VERSIONS_GONE] = "versions whose content ownCloud itself has erased",
 };
 
