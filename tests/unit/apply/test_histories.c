@@ -63,21 +63,21 @@ static void
 any_history_ends_with_equal_trees(void **state)
 {
     (void)state;
-    histories(100, false, false, false, 1000);
+    histories(70, false, false, false, 1000);
 }
 
 static void
 lost_answers_change_nothing_in_the_end(void **state)
 {
     (void)state;
-    histories(100, false, true, false, 2000);
+    histories(70, false, true, false, 2000);
 }
 
 static void
 kills_at_any_moment_change_nothing_in_the_end(void **state)
 {
     (void)state;
-    histories(100, true, true, false, 3000);
+    histories(70, true, true, false, 3000);
 }
 
 static void
