@@ -205,33 +205,6 @@ ctl_status_verdict(json_t *stages)
     return json_object_size(stages) > 0 ? LS_EXIT_OK : LS_EXIT_DIFFERENT;
 }
 
-int
-ctl_status(const struct ls_config *config, const struct ctl_flags *flags, FILE *out)
-{
-    json_t *stages = NULL;
-    int r;
-
-    do {
-        r = load(config, &stages);
-        if (r != LS_EXIT_OK)
-            return r;
-        if (flags->watch)
-            ctl_redraw(out);
-        if (flags->json) {
-            json_dumpf(stages, out, JSON_SORT_KEYS | JSON_INDENT(2));
-            fputc('\n', out);
-        } else {
-            ctl_status_print(stages, out);
-        }
-        fflush(out);
-        r = ctl_status_verdict(stages);
-        json_decref(stages);
-        if (flags->watch)
-            sleep(1);
-    } while (flags->watch);
-    return r;
-}
-
 /* Adds `lag_records` to each document: what is not read in Kafka, of apply with what is open; -1:
  * not known. */
 static void
@@ -260,8 +233,9 @@ add_records(const struct ls_config *config, json_t *stages)
     }
 }
 
-int
-ctl_lag(const struct ls_config *config, const struct ctl_flags *flags, FILE *out)
+/* Asks and prints, once or again and again. */
+static int
+look(const struct ls_config *config, const struct ctl_flags *flags, bool lag, FILE *out)
 {
     json_t *stages = NULL;
     int r;
@@ -270,15 +244,18 @@ ctl_lag(const struct ls_config *config, const struct ctl_flags *flags, FILE *out
         r = load(config, &stages);
         if (r != LS_EXIT_OK)
             return r;
-        add_records(config, stages);
+        if (lag)
+            add_records(config, stages);
         if (flags->watch)
             ctl_redraw(out);
         if (flags->json) {
             json_dumpf(stages, out, JSON_SORT_KEYS | JSON_INDENT(2));
             fputc('\n', out);
-        } else {
+        } else if (lag) {
             ctl_lag_print(stages, out);
             ctl_lag_users(stages, flags->user, ls_now_us(), out);
+        } else {
+            ctl_status_print(stages, out);
         }
         fflush(out);
         r = ctl_status_verdict(stages);
@@ -287,4 +264,16 @@ ctl_lag(const struct ls_config *config, const struct ctl_flags *flags, FILE *out
             sleep(1);
     } while (flags->watch);
     return r;
+}
+
+int
+ctl_status(const struct ls_config *config, const struct ctl_flags *flags, FILE *out)
+{
+    return look(config, flags, false, out);
+}
+
+int
+ctl_lag(const struct ls_config *config, const struct ctl_flags *flags, FILE *out)
+{
+    return look(config, flags, true, out);
 }
