@@ -571,4 +571,31 @@ static void __attribute__((unused)) flow_run(struct flow *f, const struct flow_s
 
 #define FLOW_TEST(t) cmocka_unit_test_setup_teardown(t, flow_setup, flow_teardown)
 
+/* Index of the target's live node of that path in alice's space; 0: there is none. */
+static inline int
+flow_at(struct flow *f, const char *path)
+{
+    char is[4000];
+
+    for (int i = 1; i < f->target.n_nodes; i++)
+        if (f->target.nodes[i].used && strcmp(f->target.nodes[i].space, "Salice") == 0 &&
+            !fake_in_trash(&f->target, i)) {
+            fake_path(&f->target, i, is, sizeof(is));
+            if (strcmp(is, path) == 0)
+                return i;
+        }
+    return 0;
+}
+
+/* The same of the item of that name in the trash. */
+static inline int
+flow_trashed(struct flow *f, const char *name)
+{
+    for (int i = 1; i < f->target.n_nodes; i++)
+        if (f->target.nodes[i].used && f->target.nodes[i].trashed &&
+            strcmp(f->target.nodes[i].name, name) == 0)
+            return i;
+    return 0;
+}
+
 #endif

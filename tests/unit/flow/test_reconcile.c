@@ -73,32 +73,6 @@ writes(const struct fake_target *t)
            t->quota_sets + t->groups_removed;
 }
 
-/* Index of the target's live node of that path in alice's space; 0: there is none. */
-static int
-at(struct flow *f, const char *path)
-{
-    char is[4000];
-
-    for (int i = 1; i < f->target.n_nodes; i++)
-        if (f->target.nodes[i].used && strcmp(f->target.nodes[i].space, "Salice") == 0 &&
-            !fake_in_trash(&f->target, i)) {
-            fake_path(&f->target, i, is, sizeof(is));
-            if (strcmp(is, path) == 0)
-                return i;
-        }
-    return 0;
-}
-
-static int
-trashed(struct flow *f, const char *name)
-{
-    for (int i = 1; i < f->target.n_nodes; i++)
-        if (f->target.nodes[i].used && f->target.nodes[i].trashed &&
-            strcmp(f->target.nodes[i].name, name) == 0)
-            return i;
-    return 0;
-}
-
 /* Papers/Old/deep.txt (52), Papers/note.txt (51), a trashed file (53), shares and a link. */
 static void
 a_tree(struct flow *f)
@@ -119,7 +93,8 @@ a_tree(struct flow *f)
     flow_row(f, "I oc_share id=9 share_type=3 share_with=NULL file_source=51 token='abc'"
                 " permissions=1 item_type='file'");
     flow_settle(f);
-    assert_true(at(f, "Papers/Old/deep.txt") && trashed(f, "bin.txt") && trashed(f, "Gone"));
+    assert_true(flow_at(f, "Papers/Old/deep.txt") && flow_trashed(f, "bin.txt") &&
+                flow_trashed(f, "Gone"));
 }
 
 /* The target's nodes as they were: everything made since is not there. */
@@ -183,12 +158,12 @@ what_was_deleted_at_the_target_comes_out_of_its_trash(void **state)
 
     a_tree(f);
     puts = f->target.puts;
-    old = at(f, "Papers");
+    old = flow_at(f, "Papers");
     f->target.nodes[old].trashed = true;
     f->target.nodes[old].parent = 0;
     everything(f);
-    assert_int_equal(at(f, "Papers"), old);
-    assert_true(at(f, "Papers/Old/deep.txt") && at(f, "Papers/note.txt"));
+    assert_int_equal(flow_at(f, "Papers"), old);
+    assert_true(flow_at(f, "Papers/Old/deep.txt") && flow_at(f, "Papers/note.txt"));
     assert_int_equal(f->target.restores, 1);
     assert_int_equal(f->target.puts, puts);
 }
@@ -202,11 +177,11 @@ what_is_gone_is_made_again_with_all_that_was_in_it(void **state)
     a_tree(f);
     puts = f->target.puts;
     makes = f->target.makes;
-    f->target.nodes[at(f, "Papers/Old/deep.txt")].used = false;
-    f->target.nodes[at(f, "Papers/Old")].used = false;
+    f->target.nodes[flow_at(f, "Papers/Old/deep.txt")].used = false;
+    f->target.nodes[flow_at(f, "Papers/Old")].used = false;
     again(f, "cs3.resource", "50", true); /* the folder alone is named */
     flow_settle(f);
-    assert_true(at(f, "Papers/Old/deep.txt"));
+    assert_true(flow_at(f, "Papers/Old/deep.txt"));
     assert_int_equal(f->target.puts, puts + 1);
     assert_int_equal(f->target.makes, makes + 1);
     assert_int_equal(ap_reconcile_open(f->ledger), 0);
@@ -230,8 +205,8 @@ old_contents_are_believed_only_of_what_is_as_it_was(void **state)
     a_tree(f);
     for (int64_t id = 51; id <= 53; id++)
         kept_content(f, id);
-    f->target.nodes[at(f, "Papers/Old/deep.txt")].used = false;
-    snprintf(f->target.nodes[at(f, "Papers/note.txt")].sha1, 41, "%040d", 7);
+    f->target.nodes[flow_at(f, "Papers/Old/deep.txt")].used = false;
+    snprintf(f->target.nodes[flow_at(f, "Papers/note.txt")].sha1, 41, "%040d", 7);
     everything(f);
     assert_int_equal(number(f, "SELECT count(*) FROM revision r JOIN node n ON n.id = r.node"
                                " WHERE n.fileid = 53 AND r.mtime = 5"),
@@ -247,18 +222,18 @@ what_was_moved_or_renamed_or_written_at_the_target_is_as_the_source_says(void **
 
     a_tree(f);
     puts = f->target.puts;
-    note = at(f, "Papers/note.txt");
-    old = at(f, "Papers/Old");
-    box = at(f, "Box");
+    note = flow_at(f, "Papers/note.txt");
+    old = flow_at(f, "Papers/Old");
+    box = flow_at(f, "Box");
     f->target.nodes[note].parent = box;
     snprintf(f->target.nodes[note].name, 20, "other.txt");
-    f->target.nodes[at(f, "Papers")].parent = old; /* a ring, as the ledger has them */
+    f->target.nodes[flow_at(f, "Papers")].parent = old; /* a ring, as the ledger has them */
     f->target.nodes[old].parent = 0;
-    snprintf(f->target.nodes[at(f, "plan.txt")].sha1, 41, "%040d", 7);
+    snprintf(f->target.nodes[flow_at(f, "plan.txt")].sha1, 41, "%040d", 7);
     everything(f);
-    assert_int_equal(at(f, "Papers/note.txt"), note);
-    assert_int_equal(at(f, "Papers/Old"), old);
-    assert_true(at(f, "Papers/Old/deep.txt"));
+    assert_int_equal(flow_at(f, "Papers/note.txt"), note);
+    assert_int_equal(flow_at(f, "Papers/Old"), old);
+    assert_true(flow_at(f, "Papers/Old/deep.txt"));
     assert_int_equal(f->target.puts, puts + 1); /* plan.txt */
 }
 
@@ -272,11 +247,11 @@ what_lies_in_somebody_elses_folder_is_brought_back_and_that_stays(void **state)
     a_tree(f);
     puts = f->target.puts;
     mine = fake_add(&f->target, &space, 0, "Made here", true);
-    note = at(f, "Papers/note.txt");
+    note = flow_at(f, "Papers/note.txt");
     f->target.nodes[note].parent = mine;
     everything(f);
-    assert_int_equal(at(f, "Papers/note.txt"), note);
-    assert_int_equal(at(f, "Made here"), mine);
+    assert_int_equal(flow_at(f, "Papers/note.txt"), note);
+    assert_int_equal(flow_at(f, "Made here"), mine);
     assert_int_equal(f->target.puts, puts);
 }
 
@@ -303,19 +278,20 @@ a_target_of_yesterday_is_brought_up_to_date(void **state)
     flow_row(f, "D oc_filecache fileid=54");
     flow_row(f, "U oc_filecache fileid=46 storage=2 parent=12 path='files/Box'");
     flow_settle(f);
-    assert_true(at(f, "New/deep.txt") && trashed(f, "plan.txt") && !trashed(f, "bin.txt") &&
-                !at(f, "Papers/Old") && !at(f, "Box"));
+    assert_true(flow_at(f, "New/deep.txt") && flow_trashed(f, "plan.txt") &&
+                !flow_trashed(f, "bin.txt") && !flow_at(f, "Papers/Old") && !flow_at(f, "Box"));
     restore(f, &yesterday);
-    assert_true(at(f, "Papers/Old/deep.txt") && trashed(f, "bin.txt") && at(f, "Box"));
+    assert_true(flow_at(f, "Papers/Old/deep.txt") && flow_trashed(f, "bin.txt") &&
+                flow_at(f, "Box"));
     everything(f);
-    assert_true(at(f, "New/deep.txt") && trashed(f, "plan.txt"));
-    assert_int_equal(at(f, "Papers/Old"), 0);
-    assert_int_equal(at(f, "Box"), 0);
-    assert_int_equal(at(f, "plan.txt"), 0);
-    assert_int_equal(trashed(f, "bin.txt"), 0);
-    assert_int_equal(trashed(f, "Gone"), 0);
-    assert_int_equal(f->target.nodes[at(f, "Papers/note.txt")].sha1[0], '9');
-    assert_int_equal(f->target.nodes[at(f, "New/deep.txt")].used, true);
+    assert_true(flow_at(f, "New/deep.txt") && flow_trashed(f, "plan.txt"));
+    assert_int_equal(flow_at(f, "Papers/Old"), 0);
+    assert_int_equal(flow_at(f, "Box"), 0);
+    assert_int_equal(flow_at(f, "plan.txt"), 0);
+    assert_int_equal(flow_trashed(f, "bin.txt"), 0);
+    assert_int_equal(flow_trashed(f, "Gone"), 0);
+    assert_int_equal(f->target.nodes[flow_at(f, "Papers/note.txt")].sha1[0], '9');
+    assert_int_equal(f->target.nodes[flow_at(f, "New/deep.txt")].used, true);
 }
 
 static void
@@ -328,7 +304,8 @@ a_space_that_is_gone_is_made_and_filled_again(void **state)
     again(f, "cs3.resource", "51", true); /* one file alone: what is wrong is seen from that */
     for (int i = 0; i < 3; i++)           /* its trash comes first, then what waits for that */
         flow_settle(f);
-    assert_true(at(f, "Papers/Old/deep.txt") && at(f, "Papers/note.txt") && trashed(f, "bin.txt"));
+    assert_true(flow_at(f, "Papers/Old/deep.txt") && flow_at(f, "Papers/note.txt") &&
+                flow_trashed(f, "bin.txt"));
     assert_int_equal(number(f, "SELECT ready FROM space WHERE storage = 1"), 1);
     assert_int_equal(ap_reconcile_open(f->ledger), 0);
 }
@@ -438,7 +415,7 @@ a_look_that_a_crash_cut_off_is_made_again(void **state)
 
     a_tree(f);
     again(f, "cs3.resource", "51", true);
-    f->target.nodes[at(f, "Papers/note.txt")].used = false;
+    f->target.nodes[flow_at(f, "Papers/note.txt")].used = false;
     assert_int_equal(ap_ledger_begin(f->ledger, &err), 0);
     ap_plan(f->core);
     assert_int_equal(ap_ledger_commit(f->ledger, &err), 0);
@@ -450,7 +427,7 @@ a_look_that_a_crash_cut_off_is_made_again(void **state)
     ap_recover(f->core);
     assert_int_equal(ap_ledger_commit(f->ledger, &err), 0);
     flow_settle(f);
-    assert_true(at(f, "Papers/note.txt"));
+    assert_true(flow_at(f, "Papers/note.txt"));
 }
 
 int

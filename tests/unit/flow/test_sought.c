@@ -15,32 +15,6 @@ writes(const struct fake_target *t)
            t->groups_removed;
 }
 
-/* Index of the target's live node of that path in alice's space; 0: there is none. */
-static int
-at(struct flow *f, const char *path)
-{
-    char is[4000];
-
-    for (int i = 1; i < f->target.n_nodes; i++)
-        if (f->target.nodes[i].used && strcmp(f->target.nodes[i].space, "Salice") == 0 &&
-            !fake_in_trash(&f->target, i)) {
-            fake_path(&f->target, i, is, sizeof(is));
-            if (strcmp(is, path) == 0)
-                return i;
-        }
-    return 0;
-}
-
-static int
-trashed(struct flow *f, const char *name)
-{
-    for (int i = 1; i < f->target.n_nodes; i++)
-        if (f->target.nodes[i].used && f->target.nodes[i].trashed &&
-            strcmp(f->target.nodes[i].name, name) == 0)
-            return i;
-    return 0;
-}
-
 /* Papers/Old/deep.txt (52), Papers/note.txt (51), trash: bin.txt (53) and Gone with in.txt (54,
  * 55), shares and a link. */
 static void
@@ -61,7 +35,8 @@ a_tree(struct flow *f)
     flow_row(f, "I oc_share id=7 share_with='bob' file_source=44");
     flow_row(f, "I oc_share id=8 share_type=1 share_with='staff' file_source=46");
     flow_settle(f);
-    assert_true(at(f, "Papers/Old/deep.txt") && trashed(f, "bin.txt") && trashed(f, "Gone"));
+    assert_true(flow_at(f, "Papers/Old/deep.txt") && flow_trashed(f, "bin.txt") &&
+                flow_trashed(f, "Gone"));
 }
 
 static void
@@ -138,9 +113,9 @@ what_is_equal_is_taken_in_and_nothing_is_written(void **state)
     flow_row(f, "D oc_filecache fileid=52");
     flow_row(f, "D oc_share id=7");
     flow_settle(f);
-    assert_true(at(f, "Papers/other.txt") && !at(f, "Papers/note.txt"));
+    assert_true(flow_at(f, "Papers/other.txt") && !flow_at(f, "Papers/note.txt"));
     assert_int_equal(f->target.moves, 1);
-    assert_false(at(f, "Papers/Old/deep.txt"));
+    assert_false(flow_at(f, "Papers/Old/deep.txt"));
     assert_int_equal(shares(&f->target), n_shares - 1);
 }
 
@@ -157,13 +132,13 @@ what_comes_out_of_a_trashed_folder_gets_its_ids_there(void **state)
     flow_row(f, "U oc_filecache fileid=54 parent=11 name='Gone' path='files/Gone'");
     flow_row(f, "U oc_filecache fileid=55 path='files/Gone/in.txt'");
     found(f);
-    in = at(f, "Gone/in.txt");
+    in = flow_at(f, "Gone/in.txt");
     assert_true(in != 0);
     assert_int_equal(f->target.puts, puts);
     assert_int_equal(number(f, "SELECT count(*) FROM node WHERE target = ''"), 0);
     flow_row(f, "U oc_filecache fileid=55 name='out.txt' parent=11 path='files/out.txt'");
     flow_settle(f);
-    assert_int_equal(at(f, "out.txt"), in);
+    assert_int_equal(flow_at(f, "out.txt"), in);
 }
 
 static void
@@ -178,7 +153,7 @@ one_file_alone_comes_out_of_a_trashed_folder(void **state)
     found(f);
     flow_row(f, "U oc_filecache fileid=55 parent=11 name='in.txt' path='files/in.txt'");
     flow_settle(f);
-    assert_true(at(f, "in.txt") && trashed(f, "Gone"));
+    assert_true(flow_at(f, "in.txt") && flow_trashed(f, "Gone"));
     assert_int_equal(f->target.puts, puts);
     assert_int_equal(f->target.restores, 1);
 }
@@ -190,13 +165,13 @@ changed_there(struct flow *f, bool stop)
     int note, puts;
 
     a_tree(f);
-    note = at(f, "Papers/note.txt");
+    note = flow_at(f, "Papers/note.txt");
     puts = f->target.puts;
     snprintf(f->target.nodes[note].sha1, sizeof(f->target.nodes[note].sha1), "his own");
     f->core->options.drift_stop = stop;
     lose(f);
     found(f);
-    assert_int_equal(at(f, "Papers/note.txt"), note);
+    assert_int_equal(flow_at(f, "Papers/note.txt"), note);
     assert_int_equal(f->target.puts, puts + !stop);
     assert_int_equal(strcmp(f->target.nodes[note].sha1, "his own") == 0, stop);
     assert_int_equal(number(f, "SELECT count(*) FROM dead WHERE id = 51 AND cause ="
@@ -225,17 +200,17 @@ what_is_missing_is_made_and_what_nobody_wants_stays(void **state)
     a_tree(f);
     puts = f->target.puts;
     makes = f->target.makes;
-    f->target.nodes[at(f, "Papers/Old/deep.txt")].used = false;
-    f->target.nodes[at(f, "Papers/Old")].used = false;
-    f->target.nodes[trashed(f, "bin.txt")].used = false;
-    own = fake_add(&f->target, &(struct ap_space){.space_id = "Salice"}, at(f, "Papers"), "own",
-                   false);
+    f->target.nodes[flow_at(f, "Papers/Old/deep.txt")].used = false;
+    f->target.nodes[flow_at(f, "Papers/Old")].used = false;
+    f->target.nodes[flow_trashed(f, "bin.txt")].used = false;
+    own = fake_add(&f->target, &(struct ap_space){.space_id = "Salice"}, flow_at(f, "Papers"),
+                   "own", false);
     lose(f);
     found(f);
-    assert_true(at(f, "Papers/Old/deep.txt") && trashed(f, "bin.txt"));
+    assert_true(flow_at(f, "Papers/Old/deep.txt") && flow_trashed(f, "bin.txt"));
     assert_int_equal(f->target.puts, puts + 2);
     assert_int_equal(f->target.makes, makes + 1);
-    assert_int_equal(at(f, "Papers/own"), own);
+    assert_int_equal(flow_at(f, "Papers/own"), own);
 }
 
 static void
@@ -248,12 +223,12 @@ a_live_file_is_never_taken_for_a_trash_item_of_its_name(void **state)
     flow_row(f, "I oc_filecache fileid=60 parent=11 name='bin.txt' path='files/bin.txt'"
                 " mimetype=3 size=7 checksum='SHA1:0123456789012345678901234567890000000053'");
     flow_settle(f);
-    live = at(f, "bin.txt");
-    gone = trashed(f, "bin.txt");
+    live = flow_at(f, "bin.txt");
+    gone = flow_trashed(f, "bin.txt");
     f->target.nodes[gone].used = false; /* somebody purged it there */
     lose(f);
     found(f);
-    assert_int_equal(at(f, "bin.txt"), live);
+    assert_int_equal(flow_at(f, "bin.txt"), live);
     assert_int_equal(number(f, "SELECT count(*) FROM node WHERE fileid = 60 AND parent = 0"), 1);
     assert_int_equal(number(f, "SELECT count(*) FROM node WHERE fileid = 53 AND parent = -1"), 1);
 }
@@ -265,7 +240,7 @@ what_the_source_deleted_while_nobody_applied_is_found_where_it_was(void **state)
     int note, puts;
 
     a_tree(f);
-    note = at(f, "Papers/note.txt");
+    note = flow_at(f, "Papers/note.txt");
     puts = f->target.puts;
     flow_row(f, "I oc_files_trash auto_id=1 id='note.txt' user='alice' timestamp='1600000050'"
                 " location='Papers'");
