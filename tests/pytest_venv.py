@@ -28,7 +28,7 @@ def main():
     python = fetch.venv_python()
     env = dict(os.environ, PYTHONPATH=str(ROOT / "tests"), PYTHONDONTWRITEBYTECODE="1")
     argv = [str(python), "-m", "pytest", "-p", "no:cacheprovider", "--rootdir", str(ROOT),
-            "-rs", "--durations=5", "--import-mode=importlib", *args]
+            "-rsfE", "--durations=5", "--import-mode=importlib", *args]
     status = os.spawnve(os.P_WAIT, str(python), argv, env)
     if status == NO_TESTS_COLLECTED:
         print(f"no tests in {' '.join(where)}: skipped")

@@ -9,7 +9,8 @@ and folders of its own, and mostly waits for them. A suite's output is shown who
 
 A suite fails when its command fails, or when it takes longer than its budget. What passed, failed
 and was skipped is read from the closing lines of cmocka and pytest; a suite without such lines
-counts as one. The last line is the sum: "N passed, N failed, N skipped".
+counts as one. At the end: a table, why each failed suite failed (failures.py), and as the last line
+the sum: "N passed, N failed, N skipped".
 """
 
 import os
@@ -21,6 +22,8 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+import failures
 
 ROOT = Path(__file__).resolve().parents[1]
 MAKE = ["make", "--no-print-directory", "-j2"]
@@ -44,6 +47,7 @@ SUITES = {
     "packaging": (120, pytest("tests/packaging")),
     "workload": (60, pytest("tests/workload")),
     "ops": (60, pytest("tests/ops")),
+    "runner": (60, pytest("tests/runner")),
     "source": (1800, pytest("tests/scenarios/source")),
     "exact": (1700, pytest("tests/scenarios/exact")),
     "capture": (1500, pytest("tests/scenarios/capture")),
@@ -81,7 +85,7 @@ def count(text, status):
 
 
 def run(name):
-    """Runs one suite, with its output kept; returns its name, counts, seconds and a remark."""
+    """Runs one suite, its output kept; returns name, counts, seconds, a remark, why it failed."""
     budget, command = SUITES[name]
     start, late = time.monotonic(), False
     child = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -100,7 +104,9 @@ def run(name):
         sys.stdout.flush()
     status = child.returncode
     remark = f"over its budget of {budget} s" if late else f"status {status}" if status else ""
-    return name, count(text, status), time.monotonic() - start, remark
+    counts = count(text, status)
+    why = failures.of(text, remark) if counts[1] or remark else []
+    return name, counts, time.monotonic() - start, remark, why
 
 
 def run_all(names):
@@ -124,12 +130,15 @@ def main():
     rows = run_all(names or [n for n in SUITES if n not in ONLY_IN_CHECK])
     total = [sum(column) for column in zip(*(counts for _, counts, *_ in rows))]
     print(f"\n{'suite':<12}{'passed':>8}{'failed':>8}{'skipped':>8}{'seconds':>9}{'budget':>8}")
-    for name, counts, seconds, remark in rows:
+    for name, counts, seconds, remark, _ in rows:
         print(f"{name:<12}{counts[0]:>8}{counts[1]:>8}{counts[2]:>8}{seconds:>9.0f}"
               f"{SUITES[name][0]:>8}  {remark}")
     print(f"{'all':<12}{'':>24}{time.monotonic() - start:>9.0f}")
+    for name, _, _, remark, why in rows:
+        if why:
+            print(f"\nFAILED: {name}", *why, sep="\n  ")
     print(f"\n{total[0]} passed, {total[1]} failed, {total[2]} skipped", flush=True)
-    return 1 if total[1] or any(remark for *_, remark in rows) else 0
+    return 1 if total[1] or any(row[3] for row in rows) else 0
 
 
 if __name__ == "__main__":
