@@ -399,6 +399,9 @@ event_handle(struct ls_consumer *c, rd_kafka_message_t *m, struct ls_err *err)
     } else if (code == RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED) {
         /* The group takes the partitions away, which the rebalance callback tells. */
         ls_log(LS_WARN, "poll-late", LS_S("text", rd_kafka_message_errstr(m)));
+    } else if (code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED && !c->has_group) {
+        /* librdkafka looks for the coordinator of the name that stands for no group. */
+        ls_log(LS_DEBUG, "no-group", LS_S("text", rd_kafka_message_errstr(m)));
     } else if (code == RD_KAFKA_RESP_ERR__FATAL) {
         code = rd_kafka_fatal_error(c->rk, text, sizeof(text));
         r = ls_fail_cause(err, LS_ERR_FATAL, code, "kafka", "the consumer failed: %s", text);

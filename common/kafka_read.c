@@ -16,6 +16,7 @@
 #include <string.h>
 
 #define CALL_MS 10000
+#define TURN_MS 500
 #define READ_STALL_MS 60000
 
 int
@@ -64,26 +65,45 @@ ls_consumer_partitions(struct ls_consumer *consumer, const char *topic, int *ret
     return 0;
 }
 
+/* Who may not look at the group hears it as a consumer, when it is polled, while the question for
+ * offsets only runs out of time: so that is asked in short turns. */
+static int
+committed(struct ls_consumer *consumer, rd_kafka_topic_partition_list_t *list, const char *group,
+          struct ls_err *err)
+{
+    int64_t until = ls_mono_ms() + CALL_MS;
+    rd_kafka_resp_err_t code;
+
+    do {
+        struct ls_message *message = NULL;
+
+        code = rd_kafka_committed(consumer_handle(consumer), list, TURN_MS);
+        if (!code)
+            break;
+        if (ls_consumer_poll(consumer, 0, &message, err) < 0)
+            return kafka_fail(err, (rd_kafka_resp_err_t)err->code, group);
+        if (message)
+            ls_message_free(message);
+    } while (ls_mono_ms() < until && !ls_run_stopping());
+    for (int i = 0; i < list->cnt && !code; i++)
+        code = list->elems[i].err;
+    return code ? kafka_fail(err, code, group) : 0;
+}
+
 int
 ls_group_offsets(const struct ls_config *config, const char *group, struct ls_partition *parts,
                  size_t n, struct ls_err *err)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)n);
     struct ls_consumer *consumer = NULL;
-    rd_kafka_resp_err_t code;
     int r = -1;
 
     for (size_t i = 0; i < n; i++)
         rd_kafka_topic_partition_list_add(list, parts[i].topic, parts[i].partition);
     if (ls_consumer_new(config, group, &consumer, err) < 0)
         goto out;
-    code = rd_kafka_committed(consumer_handle(consumer), list, CALL_MS);
-    for (int i = 0; i < list->cnt && !code; i++)
-        code = list->elems[i].err;
-    if (code) {
-        kafka_fail(err, code, group);
+    if (committed(consumer, list, group, err) < 0)
         goto out;
-    }
     for (size_t i = 0; i < n; i++)
         parts[i].offset = list->elems[i].offset >= 0 ? list->elems[i].offset : -1;
     r = 0;

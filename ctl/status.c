@@ -12,6 +12,7 @@
 #include "common/run.h"
 #include "common/tables.h"
 #include "ctl/ctl.h"
+#include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
@@ -78,6 +79,38 @@ parked_of(const json_t *document)
     return sum;
 }
 
+/* The partitions of those topics that are there, as ls_group_offsets() wants them; NULL: why is in
+ * `err`. */
+static struct ls_partition *
+partitions_of(const struct ls_config *config, struct ls_consumer *consumer,
+              const char *const *topics, size_t n_topics, size_t *ret_n, struct ls_err *err)
+{
+    struct ls_partition *parts = calloc(1, sizeof *parts), *more;
+    size_t n = 0;
+
+    for (size_t t = 0; parts && t < n_topics; t++) {
+        const char *topic = ls_config_topic(config, topics[t]);
+        int there = 0;
+
+        if (ls_consumer_partitions(consumer, topic, &there, err) < 0) {
+            if (strcmp(err->cause, "no-topic") == 0)
+                continue; /* it has nothing to read yet */
+            free(parts);
+            return NULL;
+        }
+        more = realloc(parts, (n + (size_t)there + 1) * sizeof *parts);
+        if (!more)
+            free(parts);
+        parts = more;
+        for (int i = 0; parts && i < there; i++)
+            parts[n++] = (struct ls_partition){topic, i, -1};
+    }
+    if (!parts)
+        ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
+    *ret_n = n;
+    return parts;
+}
+
 /* Records between a group's offsets and the ends of its topics; -1 where it cannot be told. */
 static int64_t
 group_lag(const struct ls_config *config, const char *group_suffix, const char *const *topics,
@@ -86,46 +119,32 @@ group_lag(const struct ls_config *config, const char *group_suffix, const char *
     struct ls_consumer *consumer = NULL;
     struct ls_partition *parts = NULL;
     char group[256];
-    int64_t lag = 0;
+    int64_t lag = -1, sum = 0;
+    size_t n = 0;
     struct ls_err err = {0};
 
     snprintf(group, sizeof group, "%s-%s", ls_config_str(config, "lockstep", "prefix"),
              group_suffix);
     if (ls_consumer_new(config, NULL, &consumer, &err) < 0)
-        return -1;
-    for (size_t t = 0; t < n_topics && lag >= 0; t++) {
-        const char *topic = ls_config_topic(config, topics[t]);
-        int n = 0;
+        goto out;
+    parts = partitions_of(config, consumer, topics, n_topics, &n, &err);
+    if (!parts || (n > 0 && ls_group_offsets(config, group, parts, n, &err) < 0))
+        goto out;
+    for (size_t i = 0; i < n; i++) {
+        int64_t first = 0, end = 0, at = parts[i].offset;
 
-        if (ls_consumer_partitions(consumer, topic, &n, &err) < 0 || n <= 0)
-            continue; /* a topic that is not there yet has nothing to read */
-        parts = calloc((size_t)n, sizeof *parts);
-        if (!parts) {
-            lag = -1;
-            break;
-        }
-        for (int i = 0; i < n; i++)
-            parts[i] = (struct ls_partition){topic, i, -1};
-        if (ls_group_offsets(config, group, parts, (size_t)n, &err) < 0) {
-            lag = -1;
-        } else {
-            for (int i = 0; i < n; i++) {
-                int64_t first = 0, end = 0;
-                if (ls_consumer_bounds(consumer, topic, i, &first, &end, &err) < 0) {
-                    lag = -1;
-                    break;
-                }
-                if (parts[i].offset < first)
-                    parts[i].offset = first;
-                if (end > parts[i].offset)
-                    lag += end - parts[i].offset;
-            }
-        }
-        free(parts);
-        parts = NULL;
+        if (ls_consumer_bounds(consumer, parts[i].topic, parts[i].partition, &first, &end, &err) <
+            0)
+            goto out;
+        if (at < first)
+            at = first;
+        sum += end > at ? end - at : 0;
     }
+    lag = sum;
+out:
     if (lag < 0)
         ls_log_err(LS_WARN, "group-lag", &err);
+    free(parts);
     ls_consumer_free(consumer);
     return lag;
 }

@@ -13,7 +13,7 @@ import urllib.request
 from pathlib import Path
 
 from . import fetch
-from .process import Process, free_port, run
+from .process import Process, free_port, run, wait_until
 
 _PROPERTIES = """
 process.roles=broker,controller
@@ -148,6 +148,24 @@ super.users=User:ANONYMOUS
         """librdkafka's, for him."""
         return {"bootstrap.servers": self.sasl, "security.protocol": "SASL_PLAINTEXT",
                 "sasl.mechanisms": "PLAIN", "sasl.username": user, "sasl.password": user}
+
+    def grant(self, user, kind, name, operation, prefixed=True):
+        """grant("apply", "TOPIC", "p.", "READ")"""
+        self.grant_all([(user, kind, name, operation, prefixed)])
+
+    def grant_all(self, rules):
+        """Rules as grant() takes them; returns when the broker, not only its controller, has them."""
+        from confluent_kafka import admin
+        kinds = {True: admin.ResourcePatternType.PREFIXED, False: admin.ResourcePatternType.LITERAL}
+        wanted = {admin.AclBinding(getattr(admin.ResourceType, kind), name, kinds[prefixed], f"User:{user}",
+                                   "*", getattr(admin.AclOperation, operation), admin.AclPermissionType.ALLOW)
+                  for user, kind, name, operation, prefixed in rules}
+        every = admin.AclBindingFilter(admin.ResourceType.ANY, None, admin.ResourcePatternType.ANY, None,
+                                       None, admin.AclOperation.ANY, admin.AclPermissionType.ANY)
+        client = admin.AdminClient({"bootstrap.servers": self.bootstrap})
+        for done in client.create_acls(list(wanted)).values():
+            done.result(30)
+        wait_until(lambda: wanted <= set(client.describe_acls(every).result(30)), 30, "the rules to hold")
 
 
 class Cluster:

@@ -7,6 +7,7 @@ import pytest
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent / "transform"), str(HERE.parent / "capture"), str(HERE)]
+from bed.kafka import Guarded  # noqa: E402
 from harness import Capture  # noqa: E402
 
 
@@ -21,3 +22,13 @@ def new_capture(bed, tmp_path):
     yield make
     for capture in made:
         capture.close()
+
+
+@pytest.fixture(scope="session")
+def guarded(tmp_path_factory):
+    """Kafka with ACLs, and no rules yet: each test has users of its own."""
+    kafka = Guarded(tmp_path_factory.mktemp("guarded"),
+                    ["one", "asks", "blind", "capture", "transform", "apply", "command", "reads"])
+    kafka.start()
+    yield kafka
+    kafka.stop()

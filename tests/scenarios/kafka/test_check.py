@@ -3,12 +3,9 @@
 import json
 import types
 
-import pytest
 from bed import BedError, wait_until
 from bed.daemons import Daemons
-from bed.kafka import Guarded
-from confluent_kafka.admin import AclBinding, AclOperation, AclPermissionType, AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, \
-    NewTopic, ResourcePatternType, ResourceType
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic
 
 
 def document(text):
@@ -113,22 +110,6 @@ def test_what_is_wrong_in_many_topics_is_one_line(new_capture):
     assert any(" are to be made with 3 replicas, there are 1 brokers" in text for text in found)
 
 
-@pytest.fixture(scope="module")
-def guarded(tmp_path_factory):
-    kafka = Guarded(tmp_path_factory.mktemp("guarded"), ["one", "asks", "blind"])
-    kafka.start()
-    yield kafka
-    kafka.stop()
-
-
-def grant(kafka, user, kind, name, operation, pattern=ResourcePatternType.PREFIXED):
-    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
-    rule = AclBinding(getattr(ResourceType, kind), name, pattern, f"User:{user}", "*",
-                      getattr(AclOperation, operation), AclPermissionType.ALLOW)
-    for done in admin.create_acls([rule]).values():
-        done.result(30)
-
-
 def found_as(site, kafka, user, *wanted):
     """What check finds, once all of these are among it (a broker hears of rules some moments after the
     controller has them): what was found -> its level."""
@@ -160,8 +141,8 @@ def test_rights_are_told_by_the_rules_or_by_trying(guarded, tmp_path):
     refused = [t for t, level in found.items() if level == "fail"]
     assert "p.cs3.share: its partitions: Broker: Topic authorization failed" in refused, found
     # he may see all and read one of the two
-    grant(guarded, "blind", "TOPIC", "p.", "DESCRIBE")
-    grant(guarded, "blind", "TOPIC", "p.status", "READ", ResourcePatternType.LITERAL)
+    guarded.grant("blind", "TOPIC", "p.", "DESCRIBE")
+    guarded.grant("blind", "TOPIC", "p.status", "READ", prefixed=False)
     found = found_as(site, guarded, "blind", "1 of 2 topics may not be read, p.cs3.share first",
                      "how 2 of 2 topics are kept was not told",
                      "group p-transform may not be looked at", "group p-apply may not be looked at")
@@ -169,17 +150,17 @@ def test_rights_are_told_by_the_rules_or_by_trying(guarded, tmp_path):
     assert "fail" not in found.values(), found
     # one principal for all programs
     for operation in ("READ", "WRITE", "DESCRIBE_CONFIGS"):
-        grant(guarded, "one", "TOPIC", "p.", operation)
-    grant(guarded, "one", "GROUP", "p-", "READ")
-    grant(guarded, "one", "BROKER", "kafka-cluster", "DESCRIBE", ResourcePatternType.LITERAL)
+        guarded.grant("one", "TOPIC", "p.", operation)
+    guarded.grant("one", "GROUP", "p-", "READ")
+    guarded.grant("one", "BROKER", "kafka-cluster", "DESCRIBE", prefixed=False)
     found = found_as(site, guarded, "one", "all 2 topics may be read",
                      *(f"User:one may do with topics and groups what {program} does"
                        for program in ("capture", "transform", "apply", "the command")))
     assert any(t.startswith("1 brokers; their version was not told: ") for t in found)
     # one for the command alone
-    grant(guarded, "asks", "TOPIC", "p.", "READ")
-    grant(guarded, "asks", "GROUP", "p-", "DESCRIBE")
-    grant(guarded, "asks", "BROKER", "kafka-cluster", "DESCRIBE", ResourcePatternType.LITERAL)
+    guarded.grant("asks", "TOPIC", "p.", "READ")
+    guarded.grant("asks", "GROUP", "p-", "DESCRIBE")
+    guarded.grant("asks", "BROKER", "kafka-cluster", "DESCRIBE", prefixed=False)
     found = found_as(site, guarded, "asks",
                      "User:asks may do with topics and groups what the command does",
                      "all 2 topics may be read",

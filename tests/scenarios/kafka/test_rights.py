@@ -1,0 +1,103 @@
+"""
+Each program with a principal of its own, that has the rights of docs/security.md and no others: the
+table there is what is granted here.
+"""
+
+import json
+import re
+import types
+
+import pytest
+from bed import wait_until
+from bed.daemons import STAGES
+from bed.fetch import ROOT
+from bed.world import World
+
+KEY = "a key for tests that is long enough"
+KINDS = {"group": "GROUP", "groups": "GROUP", "transactional id": "TRANSACTIONAL_ID",
+         "transactional ids": "TRANSACTIONAL_ID"}
+
+
+def table():
+    """(principal, kind, name without the prefix, operation) of each right in the manual."""
+    text = (ROOT / "docs/security.md").read_text()
+    program, out = None, []
+    for line in re.findall(r"^\| (.*) \|$", text[text.index("| principal |"):], re.M)[1:]:
+        cells = [cell.strip() for cell in line.split("|")]
+        program = cells[0] or program
+        rules = [("TOPIC", name, op) for name in re.findall(r"`<p>\.?([^`]*)`", cells[1])
+                 for op in re.findall(r"[A-Z]\w+", cells[2])]
+        for kind, names, ops in re.findall(r"([a-z ]+?) ((?:`[^`]+`(?:, )?)+): ([\w, ]+)", cells[3]):
+            rules += [(KINDS[kind.strip()], name, op) for name in re.findall(r"`<p>([^`]*)`", names)
+                      for op in re.findall(r"[A-Z]\w+", ops)]
+        out += [(program, kind, name, re.sub(r"(?<=.)([A-Z])", r"_\1", op).upper())
+                for kind, name, op in rules]
+    return out
+
+
+def sets_of(options):
+    return [arg for key, value in options.items() for arg in ("--set", f"kafka.{key}={value}")]
+
+
+@pytest.fixture
+def world(bed, guarded, tmp_path):
+    """Its command signs in as "command", each daemon by its own name."""
+    site = types.SimpleNamespace(kafka=guarded, mariadb=bed.mariadb, target=None, folder=tmp_path)
+    sets = {f"kafka.{k}": v for k, v in guarded.options("command").items()}
+    with World(site, tmp_path / "world", sets={**sets, "control.key": KEY}) as world:
+        yield world
+
+
+def rules_of(prefix):
+    rules = table()
+    assert {program for program, *_ in rules} == {*STAGES, "command"} and len(rules) > 50, rules
+    out = [(stage, "TOPIC", f"{prefix}.", "CREATE", True) for stage in STAGES]  # who makes the topics
+    for program, kind, name, op in rules:
+        dot = "." if kind == "TOPIC" else ""
+        out.append((program, kind, prefix + dot + name.rstrip("*"), op, name.endswith("*") or not name))
+    return out
+
+
+def test_the_rights_in_the_manual_are_enough_for_each_program(world, guarded):
+    guarded.grant_all(rules_of(world.prefix))
+    world.work.populate(2, actions=5)
+    daemons = world.daemons
+    for stage in STAGES:
+        daemons.spawn(stage, *sets_of(guarded.options(stage)))
+    for stage in STAGES:
+        daemons.wait_ready(stage)
+    daemons.wait_snapshot()
+    world.drained()
+    uid = world.site.users[0]
+    file = next(n for n in world.site.files(uid).below() if not n.folder)
+
+    def asked(*words):
+        code, text = daemons.lockstep(*words, "--json", "--log-level", "error")
+        assert code == 0, f"{words}: {text}"
+        return json.loads(text)
+
+    for stage in STAGES:  # nothing was gone without, in silence
+        assert not [l for l in daemons.log_lines(stage) if l.get("event") == "record-limit-unknown"], stage
+    assert len(asked("status")) == 3
+    lag = asked("lag")
+    assert all(document["lag_records"] >= 0 for document in lag.values()), lag
+    assert asked("dlq", "list") == []
+    assert asked("id", str(file.id))
+    done = asked("replay", "--topic", "cs3.resource")
+    assert done["sent"] > 0
+    wait_until(lambda: daemons.status("apply")["counters"].get("replayed") == done["sent"], 60,
+               "apply to have taken them")
+    asked("snapshot", "start", "--user", uid)
+    daemons.wait_snapshot()
+    world.drained()
+    world.assert_equal()
+    world.assert_balanced()
+
+    # who may read the topics and no group: all but the records behind is told, and why not those
+    guarded.grant("reads", "TOPIC", f"{world.prefix}.", "READ")
+    reads = sets_of(guarded.options("reads"))
+    code, text = daemons.lockstep("status", *reads)
+    assert code == 0, text
+    code, text = daemons.lockstep("lag", *reads)
+    assert code == 0 and text.count(" unknown ") == 2, text
+    assert "-apply: Broker: Group authorization failed" in text, text
