@@ -23,10 +23,14 @@
 
 #define TOKEN_MS (INT64_C(1000) * 60 * 60 * 20)
 #define REQUEST_CAP (1u << 20)
+#define LOGIN_SIZE 1024
 
 struct token {
     char *as; /* key */
     char *text;
+    enum cs3_match match;
+    char id[AP_ID_SIZE]; /* of BY_ID */
+    unsigned matched;    /* how often that has changed */
     struct cs3_user user;
     int64_t got_ms;
     bool busy; /* somebody is signing in */
@@ -204,8 +208,8 @@ cs3_call(struct cs3_client *client, enum cs3_service service, const char *method
 
 /* ---- signing in */
 static int
-authenticate_fill(const struct cs3_client *client, const char *as, Cs3__AuthenticateRequest *req,
-                  struct ls_err *err)
+authenticate_fill(const struct cs3_client *client, const char *as, const char *login,
+                  Cs3__AuthenticateRequest *req, struct ls_err *err)
 {
     bool service = strcmp(as, CS3_SERVICE_ACCOUNT) == 0;
 
@@ -214,7 +218,7 @@ authenticate_fill(const struct cs3_client *client, const char *as, Cs3__Authenti
                              "target.service_account_id and target.service_account_secret are "
                              "not both set");
     req->type = cs3_borrow(service ? "serviceaccounts" : "machine");
-    req->client_id = cs3_borrow(service ? client->service_id : as);
+    req->client_id = cs3_borrow(service ? client->service_id : login);
     req->client_secret = service ? client->service_secret : client->key;
     return 0;
 }
@@ -241,7 +245,7 @@ authenticate_failed(const struct cs3_client *client, const char *as, const struc
 }
 
 static int
-authenticate_once(struct cs3_client *client, const char *as, char **ret_token,
+authenticate_once(struct cs3_client *client, const char *as, const char *login, char **ret_token,
                   struct cs3_user *ret_user, struct ls_err *err)
 {
     Cs3__AuthenticateRequest req = CS3__AUTHENTICATE_REQUEST__INIT;
@@ -250,11 +254,11 @@ authenticate_once(struct cs3_client *client, const char *as, char **ret_token,
     struct ls_err why = {0};
     int r = -1;
 
-    if (authenticate_fill(client, as, &req, err) < 0)
+    if (authenticate_fill(client, as, login, &req, err) < 0)
         return -1;
     if (call_counted(client, CS3_AT_GATEWAY, "Authenticate", NULL, &req.base,
                      &cs3__authenticate_reply__descriptor, &message, &why) < 0) {
-        authenticate_failed(client, as, &why, err);
+        authenticate_failed(client, login, &why, err);
         return -1;
     }
     reply = (const Cs3__AuthenticateReply *)message;
@@ -276,16 +280,35 @@ out:
     return r;
 }
 
+/* What the target is to call `as`, as said of him when this began; "": nobody. */
+static void
+login_make(const struct token *token, char *out, size_t size)
+{
+    const char *as = token->as;
+
+    if (strncmp(as, CS3_NAMED, strlen(CS3_NAMED)) == 0)
+        as += strlen(CS3_NAMED);
+    if (token->match == CS3_NOBODY)
+        out[0] = '\0';
+    else
+        snprintf(out, size, "%s%s", token->match == CS3_BY_ID ? "userid:" : "",
+                 token->match == CS3_BY_ID ? token->id : as);
+}
+
 static int
-authenticate(struct cs3_client *client, const char *as, char **ret_token, struct cs3_user *ret_user,
-             struct ls_err *err)
+authenticate(struct cs3_client *client, const char *as, const char *login, char **ret_token,
+             struct cs3_user *ret_user, struct ls_err *err)
 {
     struct ls_err why = {0};
-    int r = authenticate_once(client, as, ret_token, ret_user, &why);
+    int r;
 
-    if (r < 0 && why.code == CS3_NOT_FOUND && client->no_user &&
+    if (!*login)
+        return ls_fail_cause(err, LS_ERR_RETRY, CS3_NOT_FOUND, "no-user",
+                             "whom the target has for %s is not known", as);
+    r = authenticate_once(client, as, login, ret_token, ret_user, &why);
+    if (r < 0 && why.code == CS3_NOT_FOUND && client->no_user && strcmp(as, login) == 0 &&
         client->no_user(client->no_user_arg, as, true) == 0) {
-        r = authenticate_once(client, as, ret_token, ret_user, &why);
+        r = authenticate_once(client, as, login, ret_token, ret_user, &why);
         client->no_user(client->no_user_arg, as, false);
     }
     if (r < 0 && err)
@@ -322,35 +345,51 @@ token_slot(struct cs3_client *client, const char *as)
     return token;
 }
 
-/* Gives a good token's copy, or signs in. The mutex is held, but not while signing in. */
+/* The mutex is held, but not while signing in. What comes for him when he has become somebody else
+ * meanwhile is not kept. */
+static int
+token_renew(struct cs3_client *client, struct token *token, struct ls_err *err)
+{
+    struct cs3_user user = {0};
+    char *fresh = NULL, login[LOGIN_SIZE];
+    unsigned matched = token->matched;
+    int r;
+
+    login_make(token, login, sizeof(login));
+    token->busy = true;
+    pthread_mutex_unlock(&client->mutex);
+    r = authenticate(client, token->as, login, &fresh, &user, err);
+    pthread_mutex_lock(&client->mutex);
+    token->busy = false;
+    pthread_cond_broadcast(&client->signed_in);
+    if (r < 0)
+        return -1;
+    if (token->matched != matched) {
+        free(fresh);
+        return ls_fail_cause(err, LS_ERR_RETRY, 0, "sign-in", "%s is somebody else now", token->as);
+    }
+    free(token->text);
+    token->text = fresh;
+    token->user = user;
+    token->got_ms = ls_mono_ms();
+    return 0;
+}
+
+/* Gives a good token's copy, or signs in. The mutex is held. */
 static int
 token_get(struct cs3_client *client, const char *as, const char *refused, char **ret,
           struct cs3_user *ret_user, struct ls_err *err)
 {
     struct token *token = token_slot(client, as);
-    struct cs3_user user = {0};
-    char *fresh = NULL;
-    int r;
 
     if (!token)
         return ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
     while (token->busy)
         pthread_cond_wait(&client->signed_in, &client->mutex);
-    if (!token->text || ls_mono_ms() - token->got_ms > TOKEN_MS ||
-        (refused && !strcmp(refused, token->text))) {
-        token->busy = true;
-        pthread_mutex_unlock(&client->mutex);
-        r = authenticate(client, as, &fresh, &user, err);
-        pthread_mutex_lock(&client->mutex);
-        token->busy = false;
-        pthread_cond_broadcast(&client->signed_in);
-        if (r < 0)
-            return -1;
-        free(token->text);
-        token->text = fresh;
-        token->user = user;
-        token->got_ms = ls_mono_ms();
-    }
+    if ((!token->text || ls_mono_ms() - token->got_ms > TOKEN_MS ||
+         (refused && !strcmp(refused, token->text))) &&
+        token_renew(client, token, err) < 0)
+        return -1;
     if (ret) {
         *ret = strdup(token->text);
         if (!*ret)
@@ -406,6 +445,46 @@ cs3_token_forget(struct cs3_client *client, const char *user_id)
             t->text = NULL;
         }
     pthread_mutex_unlock(&client->mutex);
+}
+
+int
+cs3_match_set(struct cs3_client *client, const char *as, enum cs3_match match, const char *id,
+              struct ls_err *err)
+{
+    struct token *token;
+    int r = 0;
+
+    if (match == CS3_BY_ID && (!*id || strlen(id) >= AP_ID_SIZE))
+        return ls_fail_cause(err, LS_ERR_POISON, 0, "refused", "no user has such an id");
+    pthread_mutex_lock(&client->mutex);
+    token = token_slot(client, as);
+    if (!token) {
+        r = ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
+    } else if (token->match != match || (match == CS3_BY_ID && strcmp(token->id, id) != 0)) {
+        token->match = match;
+        snprintf(token->id, sizeof(token->id), "%s", match == CS3_BY_ID ? id : "");
+        token->matched++;
+        free(token->text);
+        token->text = NULL;
+    }
+    pthread_mutex_unlock(&client->mutex);
+    return r;
+}
+
+enum cs3_match
+cs3_match_of(struct cs3_client *client, const char *as, char ret_id[AP_ID_SIZE])
+{
+    enum cs3_match match = CS3_BY_NAME;
+    struct token *token;
+
+    pthread_mutex_lock(&client->mutex);
+    HASH_FIND_STR(client->tokens, as, token);
+    if (token) {
+        match = token->match;
+        memcpy(ret_id, token->id, AP_ID_SIZE);
+    }
+    pthread_mutex_unlock(&client->mutex);
+    return match;
 }
 
 /* A call without a token is refused by a server that is there, so refusal is the good answer. */

@@ -5,10 +5,12 @@
  * (option target.provider), sign-in, CreateHome and sharing to the gateway: the gateway answers
  * NOT_FOUND when its own deadline runs out, so its NOT_FOUND is no truth about storage.
  *
- * `as` says who acts: a user name, or "userid:<uuid>", impersonated with target.machine_key; or
- * CS3_SERVICE_ACCOUNT. Tokens are kept and renewed here. Errors are those of apply/writer.h;
- * besides, RETRY "internal" (the target's own trouble: INTERNAL, UNKNOWN, a broken reply).
- * err.code is the CS3 code where CS3 refused (enum cs3_code).
+ * `as` says who acts: somebody of the source, by his name there, or "userid:<uuid>", or CS3_NAMED
+ * and a name of the target, impersonated with target.machine_key; or CS3_SERVICE_ACCOUNT. Who
+ * somebody of the source is at the target is known here and nowhere else: see cs3_match_set. Tokens
+ * are kept and renewed here. Errors are those of apply/writer.h; besides, RETRY "internal" (the
+ * target's own trouble: INTERNAL, UNKNOWN, a broken reply). err.code is the CS3 code where CS3
+ * refused (enum cs3_code).
  *
  * Nothing here decides policy: "gone" is NOT_FOUND, "taken" ALREADY_EXISTS, "parent-gone"
  * FAILED_PRECONDITION, as the call got it.
@@ -81,6 +83,19 @@ cs3_place_of(const struct ap_space *space, const char *id, const char *name)
 /* As `as`: target.service_account_id, who may read the space of everybody, also of a disabled
  * user. FATAL target-config where it or its secret is not set. No user has such a name. */
 #define CS3_SERVICE_ACCOUNT "\nservice account"
+/* ... followed by a name: the user of that name at the target, whoever has it at the source. */
+#define CS3_NAMED "\nnamed "
+/* Who a name of the source is at the target. */
+enum cs3_match {
+    CS3_BY_NAME, /* the user of that name: unless something else was said */
+    CS3_BY_ID,
+    CS3_NOBODY, /* nobody that is known; he does not sign in, whoever has that name there */
+};
+/* From now on. id: of BY_ID. */
+int cs3_match_set(struct cs3_client *client, const char *as, enum cs3_match match, const char *id,
+                  struct ls_err *err);
+/* ret_id: of BY_ID. */
+enum cs3_match cs3_match_of(struct cs3_client *client, const char *as, char ret_id[AP_ID_SIZE]);
 /* Impersonates `as`; ret_id (may be NULL) gets the user's uuid. A user that does not exist or is
  * disabled is RETRY no-user with code CS3_NOT_FOUND; a wrong machine key FATAL target-config. */
 int cs3_sign_in(struct cs3_client *client, const char *as, char ret_id[AP_ID_SIZE],
@@ -92,8 +107,8 @@ int cs3_token(struct cs3_client *client, const char *as, const char *refused, ch
 /* The groups of a user stand in his token: after a membership has changed, forget it. `user_id`
  * NULL: all of them. */
 void cs3_token_forget(struct cs3_client *client, const char *user_id);
-/* Called when a sign-in finds no user, which is also how a disabled one looks: with begin = true,
- * and if that returns 0, once more signed in, then with begin = false. */
+/* Called when a sign-in by name finds no user, which is also how a disabled one looks: with begin =
+ * true, and if that returns 0, once more signed in, then with begin = false. */
 typedef int cs3_no_user_fn(void *arg, const char *as, bool begin);
 void cs3_on_no_user(struct cs3_client *client, cs3_no_user_fn *fn, void *arg);
 /* 0 when gateway and provider answer at all; needs no token. */

@@ -19,7 +19,7 @@ enum { REPLY_CAP = 4 << 20, PASSWORD_LEN = 32, URL_MAX = 65536 };
 struct ap_graph {
     struct ap_http *http;
     struct cs3_client *cs3;
-    char *base, *user, *password;
+    char *base, *user, *password, *as;
 };
 
 int
@@ -38,7 +38,9 @@ ap_graph_new(const struct ls_config *config, struct ap_http *http, struct cs3_cl
     graph->base = strdup(base ? base : "");
     graph->user = strdup(user ? user : "");
     graph->password = password ? strdup(password) : NULL;
-    if (!graph->base || !graph->user || (password && !graph->password)) {
+    if (asprintf(&graph->as, CS3_NAMED "%s", user ? user : "") < 0)
+        graph->as = NULL;
+    if (!graph->as || !graph->base || !graph->user || (password && !graph->password)) {
         ap_graph_free(graph);
         return ls_fail(err, LS_ERR_FATAL, ENOMEM, "out of memory");
     }
@@ -54,9 +56,16 @@ ap_graph_free(struct ap_graph *graph)
     if (graph->password)
         explicit_bzero(graph->password, strlen(graph->password));
     free(graph->password);
+    free(graph->as);
     free(graph->user);
     free(graph->base);
     free(graph);
+}
+
+const char *
+ap_graph_as(const struct ap_graph *graph)
+{
+    return graph->as;
 }
 
 /* ---- requests */
@@ -109,7 +118,7 @@ request_do(struct ap_graph *graph, struct ap_http_request *request, struct ap_ht
         return ap_http_do(graph->http, request, reply, err);
     }
     for (int try = 0; try < 2; try++) {
-        if (cs3_token(graph->cs3, graph->user, refused, &token, err) < 0)
+        if (cs3_token(graph->cs3, graph->as, refused, &token, err) < 0)
             goto out;
         request->token = token;
         r = ap_http_do(graph->http, request, reply, err);
@@ -236,6 +245,37 @@ ap_graph_user_get(struct ap_graph *graph, const char *name, struct ap_graph_user
     r = user_give(json, ret, err);
     json_decref(json);
     return r;
+}
+
+/* A name that looks like somebody's id is found as well: that is not him. */
+int
+ap_graph_user_by_id(struct ap_graph *graph, const char *id, struct ap_graph_user *ret,
+                    struct ls_err *err)
+{
+    struct ap_graph_user user;
+
+    if (ap_graph_user_get(graph, id, &user, err) < 0)
+        return -1;
+    if (strcasecmp(user.id, id) != 0)
+        return missing("user", id, err);
+    *ret = user;
+    return 0;
+}
+
+int
+ap_graph_user_of(struct ap_graph *graph, const char *as, struct ap_graph_user *ret,
+                 struct ls_err *err)
+{
+    char id[AP_ID_SIZE];
+
+    switch (cs3_match_of(graph->cs3, as, id)) {
+    case CS3_BY_ID:
+        return ap_graph_user_by_id(graph, id, ret, err);
+    case CS3_NOBODY:
+        return missing("user", as, err);
+    default:
+        return ap_graph_user_get(graph, as, ret, err);
+    }
 }
 
 /* Letters, digits and a sign of each kind, so that it meets any policy. */

@@ -17,6 +17,9 @@ int ap_graph_new(const struct ls_config *config, struct ap_http *http, struct cs
                  struct ap_graph **ret, struct ls_err *err);
 void ap_graph_free(struct ap_graph *graph);
 
+/* Who signs in there, as an `as` of apply/cs3.h. */
+const char *ap_graph_as(const struct ap_graph *graph);
+
 struct ap_graph_user {
     char id[AP_ID_SIZE];
     char display_name[512];
@@ -25,6 +28,12 @@ struct ap_graph_user {
 /* RETRY grantee-missing when there is none of that name. */
 int ap_graph_user_get(struct ap_graph *graph, const char *name, struct ap_graph_user *ret,
                       struct ls_err *err);
+/* Of somebody of the source, as cs3_match_of says. RETRY grantee-missing also for NOBODY. */
+int ap_graph_user_of(struct ap_graph *graph, const char *as, struct ap_graph_user *ret,
+                     struct ls_err *err);
+/* Whose id it is, not whose name; ids may differ in case. */
+int ap_graph_user_by_id(struct ap_graph *graph, const char *id, struct ap_graph_user *ret,
+                        struct ls_err *err);
 /* With a random password nobody knows. A mail address that the target refuses is left out.
  * RETRY taken when the name exists; POISON name-refused. */
 int ap_graph_user_create(struct ap_graph *graph, const char *name, const char *display_name,

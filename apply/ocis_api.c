@@ -644,7 +644,7 @@ ocis_open(struct ap_writer *w, struct ls_err *err)
     if (cs3_ping(ocis->cs3, err) < 0)
         return -1;
     /* The one user that surely is there: tells whether the machine key is right. */
-    if (cs3_sign_in(ocis->cs3, ocis->graph_user, NULL, err) < 0)
+    if (cs3_sign_in(ocis->cs3, ap_graph_as(ocis->graph), NULL, err) < 0)
         return -1;
     if (ap_graph_user_get(ocis->graph, ocis->graph_user, &user, &why) < 0) {
         if (why.code == 401 || why.code == 403)

@@ -226,7 +226,7 @@ ap_ocis_person_look(struct ap_writer *w, enum cs3_person_type type, const char *
     struct ap_ocis *ocis = ap_ocis_of(w);
     struct ap_graph_user user = {.enabled = true};
     struct ls_err why = {0};
-    int r = type == CS3_USER ? ap_graph_user_get(ocis->graph, name, &user, &why)
+    int r = type == CS3_USER ? ap_graph_user_of(ocis->graph, name, &user, &why)
                              : ap_graph_group_get(ocis->graph, name, user.id, &why);
 
     if (r < 0 && !ap_cause_is(&why, "grantee-missing")) {

@@ -117,7 +117,7 @@ ap_ocis_no_user(void *arg, const char *as, bool begin)
         if (!strncmp(as, "userid:", 7) || !strcmp(as, ocis->graph_user))
             return -1;
         pthread_mutex_lock(&ocis->people);
-        r = ap_graph_user_get(ocis->graph, as, &user, &err);
+        r = ap_graph_user_of(ocis->graph, as, &user, &err);
         if (r == 0)
             r = user.enabled ? -1 : ap_graph_user_enable(ocis->graph, user.id, true, &err);
         if (r < 0)
@@ -125,7 +125,7 @@ ap_ocis_no_user(void *arg, const char *as, bool begin)
         return r;
     }
     for (int try = 0; try < 3; try++) {
-        r = ap_graph_user_get(ocis->graph, as, &user, &err);
+        r = ap_graph_user_of(ocis->graph, as, &user, &err);
         if (r == 0)
             r = ap_graph_user_enable(ocis->graph, user.id, false, &err);
         if (r == 0)

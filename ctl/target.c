@@ -183,7 +183,7 @@ session_fill_service(struct target *target, struct session *session, struct ls_e
     struct ap_graph_user user;
     struct ls_err why = {0};
 
-    if (ap_graph_user_get(target->graph, session->uid, &user, &why) < 0) {
+    if (ap_graph_user_of(target->graph, session->uid, &user, &why) < 0) {
         if (strcmp(why.cause, "grantee-missing") == 0)
             return 0;
         *err = why;

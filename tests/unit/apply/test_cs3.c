@@ -127,6 +127,43 @@ what_a_server_says_of_a_file_is_taken_with_care(void **state)
     assert_false(out.processing);
 }
 
+/* Nobody listens at the addresses: whoever is asked for there is "target-down". */
+static void
+who_somebody_is_at_the_target_is_said_once_and_he_signs_in_as_that(void **state)
+{
+    const char *sets[] = {"target.machine_key=k", "target.gateway=127.0.0.1:1"};
+    struct ls_config *config = NULL;
+    struct cs3_client *client = NULL;
+    struct ls_err err = {0};
+    char id[AP_ID_SIZE] = "", longer[AP_ID_SIZE + 1];
+
+    (void)state;
+    assert_int_equal(ls_config_load(NULL, (char *const *)sets, 2, &config, &err), 0);
+    assert_int_equal(cs3_client_new(config, NULL, NULL, &client, &err), 0);
+    assert_int_equal(cs3_match_of(client, "alice", id), CS3_BY_NAME);
+    assert_int_equal(cs3_match_set(client, "alice", CS3_BY_ID, "74f2-ec24", &err), 0);
+    assert_int_equal(cs3_match_of(client, "alice", id), CS3_BY_ID);
+    assert_string_equal(id, "74f2-ec24");
+    assert_int_equal(cs3_match_of(client, "Alice", id), CS3_BY_NAME);
+
+    assert_int_equal(cs3_sign_in(client, "alice", NULL, &err), -1);
+    assert_string_equal(err.cause, "target-down");
+    assert_int_equal(cs3_match_set(client, "alice", CS3_NOBODY, NULL, &err), 0);
+    assert_int_equal(cs3_sign_in(client, "alice", NULL, &err), -1);
+    assert_string_equal(err.cause, "no-user"); /* without asking */
+    assert_int_equal(err.code, CS3_NOT_FOUND);
+    assert_int_equal(cs3_sign_in(client, CS3_NAMED "alice", NULL, &err), -1);
+    assert_string_equal(err.cause, "target-down");
+
+    memset(longer, 'x', AP_ID_SIZE);
+    longer[AP_ID_SIZE] = '\0';
+    assert_int_equal(cs3_match_set(client, "bob", CS3_BY_ID, longer, &err), -1);
+    assert_int_equal(cs3_match_set(client, "bob", CS3_BY_ID, "", &err), -1);
+    assert_int_equal(cs3_match_of(client, "bob", id), CS3_BY_NAME);
+    cs3_client_free(client);
+    ls_config_free(config);
+}
+
 int
 main(void)
 {
@@ -137,6 +174,7 @@ main(void)
         cmocka_unit_test(each_permission_bit_is_one_field_and_back),
         cmocka_unit_test(a_place_is_an_id_or_a_name_below_one),
         cmocka_unit_test(what_a_server_says_of_a_file_is_taken_with_care),
+        cmocka_unit_test(who_somebody_is_at_the_target_is_said_once_and_he_signs_in_as_that),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
