@@ -116,6 +116,15 @@ struct ap_job {
     struct ap_space_found space_found;
 };
 
+/* Trouble of all that is done with something, not of one call: a ping ends it. */
+struct ap_pause {
+    bool paused;
+    char why[32];   /* a cause */
+    int64_t until;  /* ms: when it is asked again */
+    unsigned count; /* of pauses, and pings in vain, since it was well */
+    struct ap_job *ping;
+};
+
 struct ap_queue;
 struct ap_core {
     struct ap_ledger *ledger;
@@ -131,20 +140,10 @@ struct ap_core {
     int64_t half_moves_at;    /* ms: when they are looked for again */
     bool skipped;             /* a lane, because it is stuck */
     bool seeking;             /* something is to be looked for at the target, see apply/sought.h */
-    bool paused;
-    char why[96];        /* of the pause */
-    int64_t pause_until; /* ms */
-    unsigned pause_count;
-    struct ap_job *ping;
+    struct ap_pause target;
     /* ownCloud's bucket; NULL: there is none. What reads from it waits while it is paused. */
     struct ap_objects *objects;
-    struct {
-        bool paused;
-        char why[32];
-        int64_t until;  /* ms: when it is asked again */
-        unsigned count; /* of pauses since something was read */
-        struct ap_job *ping;
-    } bucket;
+    struct ap_pause bucket;
     struct ls_err fatal; /* of a call */
     int64_t calls;
     int64_t content_bytes; /* that the target took */

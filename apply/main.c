@@ -314,11 +314,11 @@ mirror_step(struct apply *a, struct ls_err *err)
     ap_mirror_changed(a->mirror, a->core->logged, ap_is_hungry(a->core));
     if (ap_mirror_is_fenced(a->mirror, err))
         return -1;
-    if (!a->core->paused && !ap_lease_held()) {
+    if (!a->core->target.paused && !ap_lease_held()) {
         ls_log(LS_WARN, "no-lease", LS_S("why", "no answer from Kafka; nothing is called"));
-        a->core->paused = true;
-        a->core->pause_until = ls_now_us() / 1000 + 500;
-        snprintf(a->core->why, sizeof(a->core->why), "no-lease");
+        a->core->target.paused = true;
+        a->core->target.until = ls_now_us() / 1000 + 500;
+        snprintf(a->core->target.why, sizeof(a->core->target.why), "no-lease");
     }
     return 0;
 }

@@ -77,7 +77,7 @@ ap_core_free(struct ap_core *core)
         free(core->queue->done);
         free(core->queue->threads);
     }
-    free(core->ping);
+    free(core->target.ping);
     free(core->bucket.ping);
     free(core->queue);
     free(core->jobs);
@@ -226,7 +226,7 @@ void
 ap_limit_tell(struct ap_core *core)
 {
     struct ap_queue *q = core->queue;
-    int limit = core->paused ? 0 : ap_pace_limit(&core->pace);
+    int limit = core->target.paused ? 0 : ap_pace_limit(&core->pace);
 
     pthread_mutex_lock(&q->lock);
     if (limit > q->limit)
@@ -255,11 +255,11 @@ ap_send(struct ap_core *core)
     int64_t now = now_ms();
 
     ap_limit_tell(core);
-    if (core->ping && !core->ping->queued)
-        enqueue(core, core->ping);
+    if (core->target.ping && !core->target.ping->queued)
+        enqueue(core, core->target.ping);
     if (core->bucket.ping && !core->bucket.ping->queued)
         enqueue(core, core->bucket.ping);
-    if (core->paused)
+    if (core->target.paused)
         return;
     for (int i = 0; i < core->n_jobs; i++) {
         struct ap_job *job = core->jobs[i];

@@ -672,28 +672,17 @@ next_lane(struct ap_core *core, int64_t *ret)
     return *ret != INT64_MIN;
 }
 
+/* `objects`: who is asked; NULL: the target. */
 static void
-ping_when_due(struct ap_core *core)
+ping_when_due(struct ap_pause *pause, struct ap_objects *objects)
 {
-    if (!core->paused || core->ping || now_ms() < core->pause_until)
+    if (!pause->paused || pause->ping || now_ms() < pause->until)
         return;
-    core->ping = calloc(1, sizeof(*core->ping));
-    if (core->ping)
-        core->ping->call = AP_PING;
-}
-
-static void
-bucket_ping_when_due(struct ap_core *core)
-{
-    struct ap_job *ping;
-
-    if (!core->bucket.paused || core->bucket.ping || now_ms() < core->bucket.until)
+    pause->ping = calloc(1, sizeof(*pause->ping));
+    if (!pause->ping)
         return;
-    ping = core->bucket.ping = calloc(1, sizeof(*ping));
-    if (ping) {
-        ping->call = AP_PING;
-        ping->objects = core->objects;
-    }
+    pause->ping->call = AP_PING;
+    pause->ping->objects = objects;
 }
 
 /* Room for one more call: doubtful ones that wait to be sent again do not hold a worker, only so
@@ -781,9 +770,9 @@ ap_plan(struct ap_core *core)
     struct ap_job *job = NULL;
     int64_t now = now_ms();
 
-    ping_when_due(core);
-    bucket_ping_when_due(core);
-    if (core->paused)
+    ping_when_due(&core->target, NULL);
+    ping_when_due(&core->bucket, core->objects);
+    if (core->target.paused)
         return;
     core->skipped = false;
     half_moves(core);
@@ -830,9 +819,10 @@ ap_idle_ms(struct ap_core *core, int64_t most)
 {
     int64_t now = now_ms(), at = now + most, t;
 
-    if (core->paused)
-        return core->pause_until > now ? (core->pause_until < at ? core->pause_until - now : most)
-                                       : (core->ping ? most : 0);
+    if (core->target.paused)
+        return core->target.until > now
+                   ? (core->target.until < at ? core->target.until - now : most)
+                   : (core->target.ping ? most : 0);
     if (core->bucket.paused && !core->bucket.ping && core->bucket.until < at)
         at = core->bucket.until;
     for (int i = 0; i < core->n_jobs; i++)

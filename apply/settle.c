@@ -167,22 +167,30 @@ is_cause(const struct ap_job *job, const char *cause)
     return strcmp(job->err.cause, cause) == 0;
 }
 
+static void
+pause_begin(struct ap_core *core, struct ap_pause *pause, const struct ap_job *job, bool slow,
+            int64_t wait)
+{
+    if (slow)
+        ap_pace_slow_down(&core->pace);
+    pause->count++;
+    pause->paused = true;
+    pause->until = now_ms() + wait;
+    snprintf(pause->why, sizeof(pause->why), "%s", job->err.cause);
+}
+
 /* Trouble that is not this entity's. */
 static void
 pause_all(struct ap_core *core, const struct ap_job *job)
 {
-    int64_t wait = job->err.code > 0 && is_cause(job, "slow-down") && job->err.code < 600000
+    bool slow = is_cause(job, "slow-down");
+    int64_t wait = slow && job->err.code > 0 && job->err.code < 600000
                        ? job->err.code
-                       : ap_backoff(&core->options, (int)core->pause_count);
+                       : ap_backoff(&core->options, (int)core->target.count);
 
-    if (core->paused)
+    if (core->target.paused)
         return; /* all that were out may be answered so */
-    if (is_cause(job, "slow-down"))
-        ap_pace_slow_down(&core->pace);
-    core->pause_count++;
-    core->paused = true;
-    core->pause_until = now_ms() + wait;
-    snprintf(core->why, sizeof(core->why), "%s", job->err.cause);
+    pause_begin(core, &core->target, job, slow, wait);
     ls_log_err(LS_WARN, "target-paused", &job->err);
 }
 
@@ -215,13 +223,10 @@ bucket_pause(struct ap_core *core, const struct ap_job *job)
     snprintf(core->bucket.why, sizeof(core->bucket.why), "%s", job->err.cause);
     if (core->bucket.paused)
         return;
-    if (slow)
-        ap_pace_slow_down(&core->pace);
-    core->bucket.count++;
-    core->bucket.paused = true;
-    core->bucket.until = now_ms() + (slow && job->err.code > 0
-                                         ? job->err.code
-                                         : ap_backoff(&core->options, (int)core->bucket.count));
+    pause_begin(core, &core->bucket, job, slow,
+                slow && job->err.code > 0
+                    ? job->err.code
+                    : ap_backoff(&core->options, (int)core->bucket.count + 1));
     ls_log_err(LS_WARN, "bucket-paused", &job->err);
 }
 
@@ -245,16 +250,16 @@ bucket_ping_done(struct ap_core *core, struct ap_job *job)
 static void
 ping_done(struct ap_core *core, struct ap_job *job)
 {
-    core->ping = NULL;
+    core->target.ping = NULL;
     if (job->result == 0) {
-        ls_log(LS_INFO, "target-answers", LS_S("after", core->why));
-        core->paused = false;
-        core->pause_count = 0;
-        core->why[0] = '\0';
+        ls_log(LS_INFO, "target-answers", LS_S("after", core->target.why));
+        core->target.paused = false;
+        core->target.count = 0;
+        core->target.why[0] = '\0';
     } else if (job->err.kind == LS_ERR_FATAL) {
         core->fatal = job->err;
     } else {
-        core->pause_until = now_ms() + ap_backoff(&core->options, (int)++core->pause_count);
+        core->target.until = now_ms() + ap_backoff(&core->options, (int)++core->target.count);
     }
 }
 
@@ -610,6 +615,6 @@ ap_settle(struct ap_core *core)
             job_done(core, job);
         }
     }
-    if (core->paused)
+    if (core->target.paused)
         ap_limit_tell(core);
 }

@@ -278,7 +278,7 @@ set_metrics(struct ap_status *status, struct ap_core *core, int64_t lag, int64_t
     ls_metric_set(m, M_BALANCE, NULL, (double)balance);
     ls_metric_set(m, M_IN_FLIGHT, NULL, (double)core->n_jobs);
     ls_metric_set(m, M_LIMIT, NULL, (double)ap_pace_limit(&core->pace));
-    ls_metric_set(m, M_PAUSED, NULL, core->paused ? 1 : 0);
+    ls_metric_set(m, M_PAUSED, NULL, core->target.paused ? 1 : 0);
     ls_metric_set(m, M_SWEEPS, NULL, (double)sweeps);
     ls_metric_set(m, M_ASTRAY, NULL, (double)ap_astray_count(core->ledger));
     ls_metric_set(m, M_ACTIVE, NULL, 1);
@@ -411,7 +411,7 @@ ap_status_tell(struct ap_status *status, struct ap_core *core, bool at_once)
         return;
     if (!status->starting)
         snprintf(status->why, sizeof(status->why), "%s",
-                 core->paused ? core->why : core->bucket.why);
+                 core->target.paused ? core->target.why : core->bucket.why);
     /* counting has a bound of its own: while it is slow, old numbers are told, and in time */
     known = ap_open_count(core, &status->open, at_once);
     began = ls_mono_ms();

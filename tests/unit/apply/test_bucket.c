@@ -137,7 +137,7 @@ a_wrong_key_stops_what_is_read_from_the_bucket_and_nothing_else(void **state)
     assert_int_equal(s3.n_objects, asked); /* only the bucket itself is asked, again and again */
     assert_true(s3.n_lists > 1);
     assert_true(w.core->bucket.paused);
-    assert_false(w.core->paused);
+    assert_false(w.core->target.paused);
     assert_string_equal(w.core->bucket.why, "bucket-refused");
     assert_int_equal(ap_number(w.ledger, 0, "SELECT count(*) FROM dead", NULL), 0);
 

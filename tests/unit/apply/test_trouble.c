@@ -154,7 +154,7 @@ one_who_cannot_sign_in_holds_up_nobody_else(void **state)
     add_file(&w, 2, w.model.files[2], "hers");
     rounds(&w, 40);
     assert_int_equal(w.target.puts, 1);
-    assert_false(w.core->paused);
+    assert_false(w.core->target.paused);
     bad_owner = NULL;
     finish(&w, 0);
     assert_equal_trees(&w);
