@@ -616,7 +616,8 @@ ap_space_get(struct ap_ledger *ledger, int64_t storage, struct ap_space_row *ret
     sqlite3_stmt *s = ap_query(ledger,
                                "SELECT type, known AND (ready OR deleted = 0), ready, copied,"
                                " owner, storage_id, space_id,"
-                               " root_id, coalesce(deleted, 0), type = 2 AND reason = 'unknown'"
+                               " root_id, coalesce(deleted, 0), type = 2 AND reason = 'unknown',"
+                               " source_id"
                                " FROM space WHERE storage = ?",
                                "i", storage);
     if (!ap_step(ledger, s))
@@ -633,6 +634,7 @@ ap_space_get(struct ap_ledger *ledger, int64_t storage, struct ap_space_row *ret
     ap_text(s, 6, ret->target.space_id, sizeof(ret->target.space_id));
     ap_text(s, 7, ret->target.root_id, sizeof(ret->target.root_id));
     memcpy(ret->target.owner, ret->owner, sizeof(ret->owner));
+    ap_text(s, 10, ret->source_id, sizeof(ret->source_id));
     ap_done(s);
     return true;
 }

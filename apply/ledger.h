@@ -88,6 +88,7 @@ struct ap_space_row {
     bool known, ready, copied; /* a record came; made at the target; its first copy is done */
     bool deleted, unknown;     /* at the source; ignored only until its owner is known there */
     char owner[256];
+    char source_id[256]; /* as ownCloud names the storage: "home::uid" */
     struct ap_space target;
 };
 

@@ -147,7 +147,7 @@ job_fill(struct ap_core *core, struct ap_job *job, struct ls_err *err)
 {
     struct ap_space_row space;
     struct ap_applied node;
-    char home[4096] = "", id[256] = "";
+    char home[4096] = "";
 
     job->call = job->op.call;
     job->objects = NULL;
@@ -171,19 +171,13 @@ job_fill(struct ap_core *core, struct ap_job *job, struct ls_err *err)
         ap_versions_fill(core, job);
     if (job->call != AP_PUT_FILE || !core->config)
         return true;
-    sqlite3_stmt *s = ap_query(core->ledger, "SELECT source_id FROM space WHERE storage = ?", "i",
-                               job->op.storage);
-    if (ap_step(core->ledger, s)) {
-        ap_text(s, 0, id, sizeof(id));
-        ap_done(s);
-    }
-    if (ap_objects_hold(id, space.owner)) {
+    if (ap_objects_hold(space.source_id, space.owner)) {
         job->objects = core->objects;
         return job->objects || ls_fail_cause(err, LS_ERR_RETRY, 0, "no-bucket",
                                              "[data] s3_endpoint is not set") == 0;
     }
-    s = ap_query(core->ledger, "SELECT home FROM person WHERE type = 0 AND uid = ?", "s",
-                 space.owner);
+    sqlite3_stmt *s = ap_query(core->ledger, "SELECT home FROM person WHERE type = 0 AND uid = ?",
+                               "s", space.owner);
     if (ap_step(core->ledger, s)) {
         ap_text(s, 0, home, sizeof(home));
         ap_done(s);
