@@ -58,8 +58,6 @@ void ap_status_standby(struct ap_status *status, bool standby);
  */
 bool ap_open_count(struct ap_core *core, struct ap_open *open, bool at_once);
 void ap_open_free(struct ap_open *open);
-/* The users alone, counted now. */
-json_t *ap_open_users(struct ap_core *core, int64_t *ret_n);
 /* status_open.c: the sweeps that wait for a word, at most 20, each with ten of what it would
  * delete. NULL: memory. */
 json_t *ap_open_sweeps(struct ap_core *core);

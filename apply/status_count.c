@@ -261,14 +261,3 @@ ap_open_count(struct ap_core *core, struct ap_open *open, bool at_once)
     *open = now;
     return true;
 }
-
-json_t *
-ap_open_users(struct ap_core *core, int64_t *ret_n)
-{
-    struct ap_open open = {0};
-    json_t *users = ap_open_count(core, &open, true) ? json_incref(open.users) : NULL;
-
-    *ret_n = open.n_users;
-    ap_open_free(&open);
-    return users;
-}

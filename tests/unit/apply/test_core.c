@@ -99,8 +99,8 @@ static void
 who_waits_longest_is_told_first_and_the_parked_last(void **state)
 {
     static struct world w;
-    int64_t n = 0;
-    json_t *users, *user;
+    struct ap_open open = {0};
+    json_t *user;
 
     (void)state;
     start_world(&w);
@@ -115,21 +115,21 @@ who_waits_longest_is_told_first_and_the_parked_last(void **state)
             " (1, 1, 502, 0, 50, 1, 0), (1, 2, 501, 0, 20, 1, 0), (1, 3, 501, 1, 10, 1, 1),"
             " (1, 4, 503, 1, 5, 1, 1), (1, 5, 504, 0, 1, 1, 0), (1, 6, 502, 0, 1, 0, 0)",
             NULL);
-    users = ap_open_users(w.core, &n);
-    assert_int_equal(n, 3);
-    assert_int_equal(json_array_size(users), 3);
-    user = json_array_get(users, 0);
+    assert_true(ap_open_count(w.core, &open, true));
+    assert_int_equal(open.n_users, 3);
+    assert_int_equal(json_array_size(open.users), 3);
+    user = json_array_get(open.users, 0);
     assert_string_equal(json_string_value(json_object_get(user, "user")), "late");
     assert_int_equal(json_integer_value(json_object_get(user, "open")), 2);
     assert_int_equal(json_integer_value(json_object_get(user, "parked")), 1);
     assert_int_equal(json_integer_value(json_object_get(user, "oldest_us")), 20);
-    user = json_array_get(users, 1);
+    user = json_array_get(open.users, 1);
     assert_string_equal(json_string_value(json_object_get(user, "user")), "later");
     assert_int_equal(json_integer_value(json_object_get(user, "open")), 1);
-    user = json_array_get(users, 2);
+    user = json_array_get(open.users, 2);
     assert_string_equal(json_string_value(json_object_get(user, "user")), "parked");
     assert_int_equal(json_integer_value(json_object_get(user, "oldest_us")), 0);
-    json_decref(users);
+    ap_open_free(&open);
     ledger_commit(w.ledger);
     stop_world(&w);
 }
