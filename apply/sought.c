@@ -114,15 +114,10 @@ wait_on(struct ap_core *core, struct ap_next *next, int64_t fileid, int64_t stor
     return true;
 }
 
-/* Ids of items of that name that have been taken already. */
+/* Ids of those that have been taken already: the rows of `s`, which ends here. */
 static void
-known_fill(struct ap_core *core, int64_t storage, struct ap_seek *seek)
+known_fill(struct ap_core *core, sqlite3_stmt *s, struct ap_seek *seek)
 {
-    sqlite3_stmt *s = ap_query(core->ledger,
-                               "SELECT target FROM node WHERE parent = -1 AND name IN (?, ?)"
-                               " AND storage = ? LIMIT 64",
-                               "ssi", seek->base, seek->aside, storage);
-
     while (seek->n_known < AP_SEEK_KNOWN && ap_step(core->ledger, s))
         ap_text(s, 0, seek->known[seek->n_known++], AP_ID_SIZE);
     ap_done(s);
@@ -219,7 +214,12 @@ trash_top_next(struct ap_core *core, const struct ap_desired *row, int64_t state
     seek->size = row->size;
     seek->since = row->trash_time - CLOCKS_S;
     location_fill(core, row, space.owner, seek);
-    known_fill(core, next->op.storage, seek);
+    known_fill(core,
+               ap_query(core->ledger,
+                        "SELECT target FROM node WHERE parent = -1 AND name IN (?, ?)"
+                        " AND storage = ? LIMIT 64",
+                        "ssi", seek->base, seek->aside, next->op.storage),
+               seek);
     look(next, job, AP_SEEK_TRASH);
     return true;
 }
@@ -299,16 +299,13 @@ ap_sought_version(struct ap_core *core, const struct ap_work *work, struct ap_ne
 void
 ap_sought_link(struct ap_core *core, int64_t share, const char *node_id, struct ap_job *job)
 {
-    struct ap_seek *seek = &job->seek;
-    sqlite3_stmt *s;
-
     if (!core->seeking || state_of(core, -share) < 0)
         return;
-    seek->how = AP_SEEK_LINK;
-    s = ap_query(core->ledger, "SELECT link_id FROM link WHERE node = ? LIMIT 64", "s", node_id);
-    while (seek->n_known < AP_SEEK_KNOWN && ap_step(core->ledger, s))
-        ap_text(s, 0, seek->known[seek->n_known++], AP_ID_SIZE);
-    ap_done(s);
+    job->seek.how = AP_SEEK_LINK;
+    known_fill(
+        core,
+        ap_query(core->ledger, "SELECT link_id FROM link WHERE node = ? LIMIT 64", "s", node_id),
+        &job->seek);
 }
 
 void
