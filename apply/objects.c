@@ -622,26 +622,50 @@ next_answer(struct ap_object *o, struct ls_err *err)
     return 0;
 }
 
+static void
+object_free(struct ap_object *o)
+{
+    if (!o)
+        return;
+    ls_buf_free(&o->words);
+    free(o->room);
+    free(o);
+}
+
+/* With a line that is to be given back or dropped. */
+static struct ap_object *
+object_new(struct ap_objects *objects, struct ls_err *err)
+{
+    struct ap_object *o = calloc(1, sizeof(*o));
+
+    if (o) {
+        o->objects = objects;
+        o->room = malloc(ROOM);
+        ls_buf_init(&o->words, ANSWER_MAX);
+        if (o->room && line_take(objects, &o->line))
+            return o;
+    }
+    object_free(o);
+    ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
+    return NULL;
+}
+
 int
 ap_objects_check(struct ap_objects *objects, struct ls_err *err)
 {
-    struct ap_object o = {.objects = objects, .room = malloc(ROOM)};
+    struct ap_object *o = object_new(objects, err);
     int r = -1;
 
-    ls_buf_init(&o.words, ANSWER_MAX);
-    if (!o.room || !line_take(objects, &o.line)) {
-        free(o.room);
-        return ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
+    if (!o)
+        return -1;
+    snprintf(o->url, sizeof(o->url), "%s/?max-keys=1", objects->base);
+    if (request_begin(o, err) == 0) {
+        drive_to_end(o);
+        r = o->code == CURLE_OK && o->status == 200 ? 0 : status_fail(o, err);
     }
-    snprintf(o.url, sizeof(o.url), "%s/?max-keys=1", objects->base);
-    if (request_begin(&o, err) == 0) {
-        drive_to_end(&o);
-        r = o.code == CURLE_OK && o.status == 200 ? 0 : status_fail(&o, err);
-    }
-    request_end(&o);
-    line_give(objects, o.line);
-    ls_buf_free(&o.words);
-    free(o.room);
+    request_end(o);
+    line_give(objects, o->line);
+    object_free(o);
     return r;
 }
 
@@ -650,18 +674,10 @@ int
 ap_object_open(struct ap_objects *objects, int64_t fileid, struct ap_object **ret,
                struct ls_err *err)
 {
-    struct ap_object *o = calloc(1, sizeof(*o));
+    struct ap_object *o = object_new(objects, err);
 
     if (!o)
-        return ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
-    o->objects = objects;
-    o->room = malloc(ROOM);
-    ls_buf_init(&o->words, ANSWER_MAX);
-    if (!o->room || !line_take(objects, &o->line)) {
-        free(o->room);
-        free(o);
-        return ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
-    }
+        return -1;
     snprintf(o->url, sizeof(o->url), "%s/%s%lld", objects->base, objects->prefix,
              (long long)fileid);
     if (request_begin(o, err) < 0 || first_answer(o, err) < 0) {
@@ -742,7 +758,5 @@ ap_object_close(struct ap_object *o)
         line_give(o->objects, o->line);
     else
         line_drop(o->line);
-    ls_buf_free(&o->words);
-    free(o->room);
-    free(o);
+    object_free(o);
 }
