@@ -62,19 +62,17 @@ static int
 take_rows(void *arg, const struct ls_str *c, size_t n)
 {
     struct rows *rows = arg;
+    const struct ls_table *table;
     size_t skip = strlen(rows->prefix);
 
     (void)n;
     if (!c[0].p || c[0].n <= skip)
         return 0;
-    for (size_t t = 0; t < LS_T_COUNT; t++) {
-        struct ls_str name = {c[0].p + skip, c[0].n - skip};
-
-        if (!ls_str_is(name, ls_tables[t].name))
-            continue;
-        rows->seen = true;
-        *(t == LS_T_FILECACHE ? &rows->files : &rows->others) += ctl_int(c[1]);
-    }
+    table = ls_table_by_name(c[0].p + skip, c[0].n - skip);
+    if (!table)
+        return 0;
+    rows->seen = true;
+    *(table == &ls_tables[LS_T_FILECACHE] ? &rows->files : &rows->others) += ctl_int(c[1]);
     return 0;
 }
 
