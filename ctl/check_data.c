@@ -14,6 +14,12 @@
 #define NAMED_MOST 10 /* homes, and files, that are named */
 #define SAMPLE 50     /* files that are looked for */
 
+static void
+copy(char *out, size_t size, struct ls_str s)
+{
+    snprintf(out, size, "%.*s", (int)s.n, s.p ? s.p : "");
+}
+
 struct homes {
     struct check *check;
     size_t good, bad;
@@ -28,8 +34,8 @@ check_home(void *arg, const struct ls_str *columns, size_t n)
     int fd;
 
     (void)n;
-    snprintf(uid, sizeof uid, "%.*s", (int)columns[0].n, columns[0].p ? columns[0].p : "");
-    snprintf(home, sizeof home, "%.*s", (int)columns[1].n, columns[1].p ? columns[1].p : "");
+    copy(uid, sizeof uid, columns[0]);
+    copy(home, sizeof home, columns[1]);
     if (ap_home_map(homes->check->config, home, uid, path, sizeof path, &err) < 0) {
         if (homes->bad++ < NAMED_MOST)
             ctl_line(homes->check->lines, CTL_FAIL, "data", "set [map] or [data] root", "%s: %s",
@@ -58,12 +64,6 @@ struct sample {
     long long last; /* the fileid that was taken last */
     size_t taken, missing, otherwise, unreadable;
 };
-
-static void
-copy(char *out, size_t size, struct ls_str s)
-{
-    snprintf(out, size, "%.*s", (int)s.n, s.p ? s.p : "");
-}
 
 /* fileid, path, size, mtime, user, home, whether there is a checksum */
 static int
