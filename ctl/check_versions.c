@@ -5,32 +5,14 @@
  * What runs is in the status topic, where each stage writes once a second; whoever has been silent
  * for ten minutes is taken to be gone.
  */
-#include "common/kafka.h"
 #include "common/run.h"
 #include "ctl/check.h"
+#include "ctl/status.h"
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>
 #include <string.h>
 
 #define GONE_US ((int64_t)600 * 1000000)
-
-static int
-take_status(void *arg, const struct ls_message *message, struct ls_err *err)
-{
-    json_t *stages = arg, *document;
-    char key[256];
-
-    (void)err;
-    if (!message->key.p || message->key.n >= sizeof key)
-        return 0;
-    memcpy(key, message->key.p, message->key.n);
-    key[message->key.n] = 0;
-    document = message->value.p ? json_loadb(message->value.p, message->value.n, 0, NULL) : NULL;
-    if (json_is_object(document) && json_object_set(stages, key, document) < 0)
-        json_object_del(stages, key);
-    json_decref(document);
-    return 0;
-}
 
 void
 ctl_versions_line(const json_t *stages, int64_t now_us, struct ctl_lines *lines)
@@ -68,12 +50,12 @@ ctl_versions_line(const json_t *stages, int64_t now_us, struct ctl_lines *lines)
 void
 check_versions(struct check *check)
 {
-    json_t *stages = json_object();
+    json_t *stages = NULL;
     struct ls_err err = {0};
 
     /* where the topic is not there, or may not be read, other lines say so */
-    (void)ls_topic_read(check->config, ls_config_topic(check->config, "status"), take_status,
-                        stages, &err);
+    if (ctl_status_load(check->config, &stages, &err) < 0)
+        stages = NULL;
     ctl_versions_line(stages, ls_now_us(), check->lines);
     json_decref(stages);
 }
