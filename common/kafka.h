@@ -41,6 +41,8 @@ struct ls_topic_spec {
  * to the smallest max.message.bytes of these topics, where the broker tells it. */
 int ls_topics_ensure(const struct ls_config *config, const struct ls_topic_spec *specs, size_t n,
                      struct ls_err *err);
+/* What a topic's max.message.bytes must be at least; its full name. */
+int64_t ls_topic_takes_least(const char *topic);
 
 /* ---- producing */
 struct ls_producer;

@@ -98,10 +98,9 @@ limit_of(const rd_kafka_ConfigResource_t *topic)
     return 0;
 }
 
-/* What a topic must take. A position that becomes too large while we run would stop capture again
- * and again. */
-static int64_t
-least_of(const char *topic)
+/* A position that becomes too large while we run would stop capture again and again. */
+int64_t
+ls_topic_takes_least(const char *topic)
 {
     const char *dot = strrchr(topic, '.');
 
@@ -112,7 +111,7 @@ least_of(const char *topic)
 int
 kafka_limit_check(const char *topic, int64_t bytes, struct ls_err *err)
 {
-    int64_t least = least_of(topic);
+    int64_t least = ls_topic_takes_least(topic);
 
     if (bytes <= 0 || bytes >= least)
         return 0;
@@ -131,9 +130,6 @@ smallest(rd_kafka_event_t *event, int64_t *ret, struct ls_err *err)
     int64_t least = INT64_MAX;
     size_t n;
 
-    if (!event || rd_kafka_event_error(event))
-        return kafka_fail(err, event ? rd_kafka_event_error(event) : RD_KAFKA_RESP_ERR__TIMED_OUT,
-                          "the topics' configuration");
     all = rd_kafka_event_DescribeConfigs_result(event);
     topics = rd_kafka_DescribeConfigs_result_resources(all, &n);
     for (size_t i = 0; i < n; i++) {
@@ -154,26 +150,18 @@ smallest(rd_kafka_event_t *event, int64_t *ret, struct ls_err *err)
 int
 kafka_limits_ask(rd_kafka_t *rk, const struct ls_topic_spec *specs, size_t n, struct ls_err *err)
 {
-    rd_kafka_AdminOptions_t *options =
-        rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
-    rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
     rd_kafka_ConfigResource_t **topics = calloc(n + 1, sizeof(rd_kafka_ConfigResource_t *));
-    rd_kafka_event_t *event = NULL;
+    rd_kafka_event_t *event;
     struct ls_err why = {0};
     int64_t least = 0;
-    char text[160];
     int r;
 
-    if (!topics) {
-        r = ls_fail(err, LS_ERR_RETRY, 0, "out of memory");
-        goto out;
-    }
+    if (!topics)
+        return ls_fail(err, LS_ERR_RETRY, 0, "out of memory");
     for (size_t i = 0; i < n; i++)
         topics[i] = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, specs[i].name);
-    rd_kafka_AdminOptions_set_request_timeout(options, ASK_MS, text, sizeof(text));
-    rd_kafka_DescribeConfigs(rk, topics, n, options, queue);
-    event = rd_kafka_queue_poll(queue, ASK_MS + 1000);
-    r = smallest(event, &least, &why);
+    event = kafka_describe(rk, topics, n, ASK_MS, &why);
+    r = event ? smallest(event, &least, &why) : -1;
     if (r == 0 && least > 0) {
         ls_log(LS_DEBUG, "record-limit", LS_I("bytes", least));
         kafka_limit_told(least);
@@ -184,13 +172,9 @@ kafka_limits_ask(rd_kafka_t *rk, const struct ls_topic_spec *specs, size_t n, st
         ls_log(LS_INFO, "record-limit-unknown", LS_S("why", r < 0 ? why.msg : "not allowed"));
         r = 0;
     }
-out:
     if (event)
         rd_kafka_event_destroy(event);
-    if (topics)
-        rd_kafka_ConfigResource_destroy_array(topics, n);
+    rd_kafka_ConfigResource_destroy_array(topics, n);
     free(topics);
-    rd_kafka_queue_destroy(queue);
-    rd_kafka_AdminOptions_destroy(options);
     return r;
 }

@@ -101,9 +101,9 @@ look_at_topics(rd_kafka_t *rk, struct ls_cluster_look *ret, int32_t *ret_broker,
     return 0;
 }
 
-/* The answer to a question for configurations; to be destroyed, NULL with err. */
-static rd_kafka_event_t *
-describe(rd_kafka_t *rk, rd_kafka_ConfigResource_t **asked, size_t n, struct ls_err *err)
+rd_kafka_event_t *
+kafka_describe(rd_kafka_t *rk, rd_kafka_ConfigResource_t **asked, size_t n, int most_ms,
+               struct ls_err *err)
 {
     rd_kafka_AdminOptions_t *options =
         rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
@@ -111,9 +111,9 @@ describe(rd_kafka_t *rk, rd_kafka_ConfigResource_t **asked, size_t n, struct ls_
     rd_kafka_event_t *event;
     char text[160];
 
-    rd_kafka_AdminOptions_set_request_timeout(options, ASK_MS, text, sizeof(text));
+    rd_kafka_AdminOptions_set_request_timeout(options, most_ms, text, sizeof(text));
     rd_kafka_DescribeConfigs(rk, asked, n, options, queue);
-    event = rd_kafka_queue_poll(queue, ASK_MS + 1000);
+    event = rd_kafka_queue_poll(queue, most_ms + 1000);
     if (!event || rd_kafka_event_error(event)) {
         kafka_fail(err, event ? rd_kafka_event_error(event) : RD_KAFKA_RESP_ERR__TIMED_OUT,
                    "configurations");
@@ -158,7 +158,7 @@ look_at_settings(rd_kafka_t *rk, struct ls_topic_look *topics, size_t n, struct 
         if (topics[i].partitions > 0)
             asked[n_asked++] = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topics[i].name);
     }
-    if (n_asked > 0 && (event = describe(rk, asked, n_asked, &why)) != NULL) {
+    if (n_asked > 0 && (event = kafka_describe(rk, asked, n_asked, ASK_MS, &why)) != NULL) {
         told = rd_kafka_DescribeConfigs_result_resources(
             rd_kafka_event_DescribeConfigs_result(event), &n_told);
         for (size_t t = 0; t < n_told; t++) {
@@ -213,7 +213,7 @@ look_at_broker(rd_kafka_t *rk, int32_t broker, struct ls_cluster_look *ret)
 
     (void)snprintf(id, sizeof(id), "%d", (int)broker);
     asked = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_BROKER, id);
-    event = describe(rk, &asked, 1, &why);
+    event = kafka_describe(rk, &asked, 1, ASK_MS, &why);
     if (event) {
         told = rd_kafka_DescribeConfigs_result_resources(
             rd_kafka_event_DescribeConfigs_result(event), &n);

@@ -25,6 +25,11 @@ int kafka_fail_error(struct ls_err *err, rd_kafka_error_t *error, const char *wh
 /* The settings that a topic is made with: pairs of name and value, then NULL. */
 const char *const *kafka_topic_settings(enum ls_topic_kept kept);
 
+/* kafka_look.c: the answer to a question for configurations, waited for so long; to be destroyed,
+ * NULL with err. */
+rd_kafka_event_t *kafka_describe(rd_kafka_t *rk, rd_kafka_ConfigResource_t **asked, size_t n,
+                                 int most_ms, struct ls_err *err);
+
 /* ---- how large a record may be, see kafka_limits.c */
 /* Asks for the topics' limits. A broker that does not tell is no failure. */
 int kafka_limits_ask(rd_kafka_t *rk, const struct ls_topic_spec *specs, size_t n,

@@ -273,14 +273,12 @@ static void
 judge(const struct kafka_topic *topic, struct tally *tallies)
 {
     const struct ls_topic_look *look = &topic->look;
-    const char *dot = strrchr(look->name, '.');
 
     judge_copies(look, tallies);
     if (!look->told)
         return;
     judge_kept(topic, tallies);
-    less(&tallies[TAKES_LITTLE], look, "max.message.bytes",
-         dot && strcmp(dot, ".position") == 0 ? 65536 : 16384);
+    less(&tallies[TAKES_LITTLE], look, "max.message.bytes", ls_topic_takes_least(look->name));
     if (strcmp(ls_topic_setting(look, "unclean.leader.election.enable"), "true") == 0)
         found(&tallies[UNCLEAN], look, "unclean.leader.election.enable = true");
 }
