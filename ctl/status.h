@@ -22,6 +22,9 @@ int ctl_status_load(const struct ls_config *config, json_t **ret_stages, struct 
 const char *ctl_status_state(const json_t *document);
 /* Of what a document has under `parked`: it waits for something; else it is merely at work. */
 bool ctl_status_is_parked(const char *cause);
+/* "<title>3 content-missing, 1 orphan" of an object under `parked`, `dead` or a user's `causes`;
+ * nothing, and false, when there is none. */
+bool ctl_status_causes(const char *title, json_t *causes, FILE *out);
 /* status_print.c: the tables, of enriched documents; for lag with `lag_records`. */
 void ctl_status_print(json_t *stages, FILE *out);
 void ctl_lag_print(json_t *stages, FILE *out);

@@ -25,11 +25,10 @@ ctl_status_is_parked(const char *cause)
     return strcmp(cause, "queued") != 0 && strcmp(cause, "in-flight") != 0;
 }
 
-/* "    parked: 3 content-missing, 1 orphan"; nothing when there is none. */
-static void
-print_causes(const char *title, json_t *causes, FILE *out)
+bool
+ctl_status_causes(const char *title, json_t *causes, FILE *out)
 {
-    const char *cause, *comma = "";
+    const char *cause, *comma = title;
     json_t *value;
     char text[128];
 
@@ -37,14 +36,11 @@ print_causes(const char *title, json_t *causes, FILE *out)
     {
         if (json_integer_value(value) <= 0 || !ctl_status_is_parked(cause))
             continue;
-        if (!*comma)
-            fprintf(out, "    %s: ", title);
         fprintf(out, "%s%" JSON_INTEGER_FORMAT " %s", comma, json_integer_value(value),
                 ctl_plain(cause, text, sizeof text));
         comma = ", ";
     }
-    if (*comma)
-        fputc('\n', out);
+    return comma != title;
 }
 
 static json_int_t
@@ -81,8 +77,10 @@ print_why(const json_t *document, FILE *out)
 
     if (why && *why)
         fprintf(out, "    why: %s\n", ctl_plain(why, text, sizeof text));
-    print_causes("parked", json_object_get(document, "parked"), out);
-    print_causes("dead", json_object_get(document, "dead"), out);
+    if (ctl_status_causes("    parked: ", json_object_get(document, "parked"), out))
+        fputc('\n', out);
+    if (ctl_status_causes("    dead: ", json_object_get(document, "dead"), out))
+        fputc('\n', out);
 }
 
 void

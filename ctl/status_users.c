@@ -22,9 +22,7 @@ static void
 print_user(json_t *user, int64_t now_us, FILE *out)
 {
     json_int_t oldest = json_integer_value(json_object_get(user, "oldest_us"));
-    const char *cause, *comma = " ";
     char name[256];
-    json_t *n;
 
     fprintf(out, "%-24s ", ctl_plain(text_of(user, "user"), name, sizeof name));
     if (oldest > 0)
@@ -34,12 +32,7 @@ print_user(json_t *user, int64_t now_us, FILE *out)
     fprintf(out, "%8" JSON_INTEGER_FORMAT " %8" JSON_INTEGER_FORMAT,
             json_integer_value(json_object_get(user, "open")),
             json_integer_value(json_object_get(user, "parked")));
-    json_object_foreach(json_object_get(user, "causes"), cause, n)
-    {
-        fprintf(out, "%s%" JSON_INTEGER_FORMAT " %s", comma, json_integer_value(n),
-                ctl_plain(cause, name, sizeof name));
-        comma = ", ";
-    }
+    ctl_status_causes(" ", json_object_get(user, "causes"), out);
     fputc('\n', out);
 }
 
