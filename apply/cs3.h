@@ -209,7 +209,12 @@ int cs3_list_recycle(struct cs3_client *client, const char *as, const struct ap_
  * there is none. */
 int cs3_recycle_item(struct cs3_client *client, const char *as, const struct ap_space *space,
                      const char *top_id, cs3_recycle_fn *each, void *arg, struct ls_err *err);
-/* Is there a trashed item of that node id? */
+/* The same, and where the item does not tell, what the whole list tells, with size -1. 1: `each`
+ * was called once (NULL: nothing is), its answer does not count; 0: there is none; -1: also when
+ * the list is "gone". */
+int cs3_recycle_find(struct cs3_client *client, const char *as, const struct ap_space *space,
+                     const char *top_id, cs3_recycle_fn *each, void *arg, struct ls_err *err);
+/* Is there a trashed item of that node id? Not where there is no list. */
 int cs3_in_recycle(struct cs3_client *client, const char *as, const struct ap_space *space,
                    const char *top_id, bool *ret, struct ls_err *err);
 int cs3_restore(struct cs3_client *client, const char *as, const struct ap_space *space,

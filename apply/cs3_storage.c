@@ -556,39 +556,60 @@ cs3_recycle_item(struct cs3_client *client, const char *as, const struct ap_spac
 }
 
 struct recycle_search {
-    const char *key; /* NULL: any */
-    bool found;
+    const char *key;
+    bool listed, found;
+    cs3_recycle_fn *each;
+    void *arg;
 };
 
 static int
-recycle_check(void *arg, const struct cs3_recycle_info *item)
+recycle_match(void *arg, const struct cs3_recycle_info *item)
 {
     struct recycle_search *search = arg;
+    struct cs3_recycle_info found = *item;
 
-    if (!search->key || !strcmp(item->key, search->key))
-        search->found = true;
-    return 0;
+    if (strcmp(item->key, search->key) != 0)
+        return 0;
+    search->found = true;
+    if (search->listed)
+        found.size = -1;
+    if (search->each)
+        (void)search->each(search->arg, &found);
+    return 1;
 }
 
 /* An unknown key is INTERNAL, and so is any trouble: then only the whole list can tell. */
 int
+cs3_recycle_find(struct cs3_client *client, const char *as, const struct ap_space *space,
+                 const char *top_id, cs3_recycle_fn *each, void *arg, struct ls_err *err)
+{
+    struct recycle_search search = {.key = top_id, .each = each, .arg = arg};
+    struct ls_err why = {0};
+    int r = recycle_call(client, as, space, top_id, recycle_match, &search, &why);
+
+    if (r < 0 ? !strcmp(why.cause, "internal") || !strcmp(why.cause, "gone") : !search.found) {
+        search.listed = true;
+        why = (struct ls_err){0};
+        r = recycle_call(client, as, space, "", recycle_match, &search, &why);
+    }
+    if (r < 0 && err)
+        *err = why;
+    return r < 0 ? -1 : search.found;
+}
+
+int
 cs3_in_recycle(struct cs3_client *client, const char *as, const struct ap_space *space,
                const char *top_id, bool *ret, struct ls_err *err)
 {
-    struct recycle_search search = {0};
     struct ls_err why = {0};
-    int r = recycle_call(client, as, space, top_id, recycle_check, &search, &why);
+    int r = cs3_recycle_find(client, as, space, top_id, NULL, NULL, &why);
 
-    if (r < 0 && (!strcmp(why.cause, "internal") || !strcmp(why.cause, "gone"))) {
-        search.key = top_id;
-        r = recycle_call(client, as, space, "", recycle_check, &search, &why);
-    }
     if (r < 0 && strcmp(why.cause, "gone") != 0) {
         if (err)
             *err = why;
         return -1;
     }
-    *ret = search.found;
+    *ret = r > 0;
     return 0;
 }
 

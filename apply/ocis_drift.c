@@ -155,41 +155,23 @@ ap_drift_below(struct ap_ocis *ocis, const struct ap_space *space, const char *f
 }
 
 /* ---- the trash */
-struct taking {
-    const char *key; /* NULL: the item itself is asked for, and tells its true size */
-    struct ap_trash_item *ret;
-};
-
 static int
 item_take(void *arg, const struct cs3_recycle_info *item)
 {
-    struct taking *t = arg;
-
-    if (t->key && strcmp(item->key, t->key) != 0)
-        return 0;
-    *t->ret = (struct ap_trash_item){.found = true,
-                                     .folder = item->folder,
-                                     .size = t->key ? -1 : item->size,
-                                     .deleted_at = item->deleted_at};
-    return 1;
+    *(struct ap_trash_item *)arg = (struct ap_trash_item){
+        .found = true, .folder = item->folder, .size = item->size, .deleted_at = item->deleted_at};
+    return 0;
 }
 
 int
 ap_trash_item(struct ap_ocis *ocis, const struct ap_space *space, const char *top_id,
               struct ap_trash_item *ret, struct ls_err *err)
 {
-    struct taking t = {.ret = ret};
     struct ls_err why = {0};
-    int r;
 
     memset(ret, 0, sizeof(*ret));
-    r = cs3_recycle_item(ocis->cs3, space->owner, space, top_id, item_take, &t, &why);
-    if (r < 0 && (ap_cause_is(&why, "internal") || ap_cause_is(&why, "gone"))) {
-        t.key = top_id;
-        why = (struct ls_err){0};
-        r = cs3_list_recycle(ocis->cs3, space->owner, space, NULL, item_take, &t, &why);
-    }
-    if (r >= 0 || ap_cause_is(&why, "gone"))
+    if (cs3_recycle_find(ocis->cs3, space->owner, space, top_id, item_take, ret, &why) >= 0 ||
+        ap_cause_is(&why, "gone"))
         return 0;
     if (err)
         *err = why;

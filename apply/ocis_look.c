@@ -16,8 +16,7 @@
 /* ---- nodes */
 
 struct item_search {
-    const char *key;  /* the item itself ... */
-    const char *name; /* ... or what is called so in the folder that is listed */
+    const char *name; /* in the folder that is listed; NULL: the item itself is asked for */
     bool found, folder;
     int64_t size;
     char path_name[1024];
@@ -29,8 +28,7 @@ item_check(void *arg, const struct cs3_recycle_info *item)
     struct item_search *search = arg;
     const char *slash = strrchr(item->key, '/');
 
-    if (search->key ? strcmp(item->key, search->key) != 0
-                    : !slash || strcmp(slash + 1, search->name) != 0)
+    if (search->name && (!slash || strcmp(slash + 1, search->name) != 0))
         return 0;
     slash = strrchr(item->path, '/');
     search->found = true;
@@ -51,27 +49,15 @@ static int
 item_look(struct ap_ocis *ocis, const struct ap_space *space, const char *id, struct ap_found *ret,
           struct ls_err *err)
 {
-    struct item_search search = {.key = id};
-    struct ls_err why = {0};
-    bool sized = true;
-    int r = cs3_recycle_item(ocis->cs3, space->owner, space, id, item_check, &search, &why);
+    struct item_search search = {0};
+    int r = cs3_recycle_find(ocis->cs3, space->owner, space, id, item_check, &search, err);
 
-    if (r < 0 ? says_nothing(&why) : !search.found) {
-        sized = false;
-        why = (struct ls_err){0};
-        r = cs3_list_recycle(ocis->cs3, space->owner, space, NULL, item_check, &search, &why);
-    }
-    if (r < 0) {
-        if (err)
-            *err = why;
-        return -1;
-    }
-    if (!search.found)
-        return 0;
+    if (r <= 0)
+        return r;
     memset(ret, 0, sizeof(*ret));
     ret->where = AP_FOUND_TRASHED;
     ret->folder = search.folder;
-    ret->node.size = sized && !search.folder ? search.size : -1;
+    ret->node.size = search.folder ? -1 : search.size;
     memcpy(ret->name, search.path_name, sizeof(ret->name));
     return 1;
 }
