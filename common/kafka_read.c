@@ -76,12 +76,13 @@ committed(struct ls_consumer *consumer, rd_kafka_topic_partition_list_t *list, c
 
     do {
         struct ls_message *message = NULL;
+        struct ls_err why = {0};
 
         code = rd_kafka_committed(consumer_handle(consumer), list, TURN_MS);
         if (!code)
             break;
-        if (ls_consumer_poll(consumer, 0, &message, err) < 0)
-            return kafka_fail(err, (rd_kafka_resp_err_t)err->code, group);
+        if (ls_consumer_poll(consumer, 0, &message, &why) < 0 && why.kind == LS_ERR_FATAL)
+            return kafka_fail(err, (rd_kafka_resp_err_t)why.code, group);
         if (message)
             ls_message_free(message);
     } while (ls_mono_ms() < until && !ls_run_stopping());

@@ -256,6 +256,24 @@ a_record_that_could_not_be_read_is_taken_when_it_can(void **state)
 }
 
 static void
+a_topic_replayed_makes_no_second_letter_of_what_cannot_be_read(void **state)
+{
+    struct flow *f = *state;
+    struct ls_replay r = {
+        .topic = LS_STR("cs3.resource"), .key = LS_STR("44"), .value = LS_STR("?")};
+    int64_t in = ap_counted(f->ledger, "in"), calls = f->target.calls;
+
+    replay(f, r);
+    r.key = LS_STR("no number");
+    replay(f, r);
+    assert_int_equal(number(f, DEAD), 0);
+    assert_int_equal(number(f, "SELECT count(*) FROM letter"), 0);
+    assert_int_equal(ap_counted(f->ledger, "in"), in);
+    assert_int_equal(ap_counted(f->ledger, "replayed"), 2);
+    assert_int_equal(f->target.calls, calls);
+}
+
+static void
 a_record_of_a_topic_that_there_is_not_is_a_dead_letter_and_no_share(void **state)
 {
     struct flow *f = *state;
@@ -311,6 +329,7 @@ main(void)
         FLOW_TEST(what_is_not_signed_is_refused_and_counted),
         FLOW_TEST(a_dropped_letter_counts_as_left_and_only_the_state_that_it_was_about),
         FLOW_TEST(a_record_that_could_not_be_read_is_taken_when_it_can),
+        FLOW_TEST(a_topic_replayed_makes_no_second_letter_of_what_cannot_be_read),
         FLOW_TEST(a_record_of_a_topic_that_there_is_not_is_a_dead_letter_and_no_share),
         FLOW_TEST(letters_of_people_have_the_keys_of_their_records),
     };
