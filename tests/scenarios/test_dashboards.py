@@ -4,12 +4,13 @@ evaluated, and what goes wrong is seen in the metrics and then in an alert.
 """
 
 import json
+import os
 import signal
 import subprocess
 from pathlib import Path
 
 from bed import wait_until
-from bed.daemons import STAGES
+from bed.daemons import BIN, STAGES
 from bed.prometheus import Prometheus
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,6 +49,38 @@ def check_metrics(daemons, stage):
     assert done.returncode == 0 and not done.stdout.strip(), f"{stage}: {done.stdout}"
 
 
+CLEAR = b"\033[H\033[J"
+
+
+def watched(daemons, command, marks, screen):
+    """What `lockstep COMMAND --watch` wrote until it had written `marks` twice, then was interrupted."""
+    text = b""
+    read, write = os.openpty() if screen else os.pipe()
+    child = subprocess.Popen([BIN / "lockstep", command, "--config", daemons.config, "--watch"],
+                             stdin=subprocess.DEVNULL, stdout=write, stderr=subprocess.DEVNULL)
+    os.close(write)
+    try:
+        while text.count(marks) < 2:
+            more = os.read(read, 4096)
+            assert more, f"{command} --watch ended: {text}"
+            text += more
+        assert child.poll() is None
+    finally:
+        child.send_signal(signal.SIGINT)
+        assert child.wait(30) == -signal.SIGINT
+        os.close(read)
+    return text
+
+
+def watch(daemons):
+    """The command looks again and again: on a terminal in the same place, else line after line."""
+    for command in ("status", "lag"):
+        shown = watched(daemons, command, CLEAR, screen=True).split(CLEAR)
+        assert shown[0] == b"" and all(f"{stage}/1".encode() in shown[1] for stage in STAGES), shown
+        plain = watched(daemons, command, b"STAGE ", screen=False)
+        assert b"\033" not in plain and plain.count(b"apply/1") >= 1, plain
+
+
 def test_every_panel_has_data_and_trouble_is_an_alert(new_world, tmp_path):
     world = new_world(sets={"source.headroom_ms": 500})
     daemons = world.daemons
@@ -84,6 +117,8 @@ def test_every_panel_has_data_and_trouble_is_an_alert(new_world, tmp_path):
         # nothing happens: the lag stays small all the same
         wait_until(lambda: 0 <= lag(prometheus, "apply") < 6, 60, "a small lag of an idle pipe")
         wait_until(lambda: not prometheus.firing(), 60, "silence")
+
+        watch(daemons)
 
         # a stage hangs: its own page does not answer, and those behind it fall behind
         daemons.pause("transform")
