@@ -4,8 +4,10 @@ Runs the test suites: each with its budget of time, none hidden by another.
     python3 tests/run.py             everything that CI runs (all but clang-tidy)
     python3 tests/run.py unit apply  just these
 
-What builds goes one after another, then those with servers two at a time: each has servers, ports
-and folders of its own, and mostly waits for them. A suite's output is shown whole, at its end.
+First the build; then the suites with servers, two at a time: each has servers, ports and folders of
+its own, and mostly waits for them. What they leave of the two cores goes to what only needs the
+compiler (BESIDE), which runs beside them at the lowest priority. Last, alone, what has deadlines of
+its own. A suite's output is shown whole, at its end.
 
 A suite fails when its command fails, or when it takes longer than its budget. What passed, failed
 and was skipped is read from the closing lines of cmocka and pytest; a suite without such lines
@@ -36,18 +38,19 @@ def pytest(*where, alone=False):
 
 # name: seconds it may take on two cores, cold, beside another; command
 SUITES = {
-    "format": (30, MAKE + ["check-format"]),
+    "format": (120, MAKE + ["check-format"]),
     "build": (240, MAKE + ["all"]),
-    "clang": (240, MAKE + ["check-clang"]),
-    "cppcheck": (120, MAKE + ["check-cppcheck"]),
+    "clang": (600, MAKE + ["check-clang"]),
+    "cppcheck": (400, MAKE + ["check-cppcheck"]),
     "tidy": (600, MAKE + ["check-tidy"]),
+    "unit-build": (1200, MAKE + ["unit-build"]),
+    "fuzz": (900, MAKE + ["fuzz-smoke"]),
     "unit": (900, MAKE + ["unit"]),
-    "fuzz": (400, MAKE + ["fuzz-smoke"]),
     "contract": (600, pytest("tests/contract")),
-    "packaging": (120, pytest("tests/packaging")),
-    "workload": (60, pytest("tests/workload")),
-    "ops": (60, pytest("tests/ops")),
-    "runner": (60, pytest("tests/runner")),
+    "packaging": (240, pytest("tests/packaging")),
+    "workload": (180, pytest("tests/workload")),
+    "ops": (180, pytest("tests/ops")),
+    "runner": (180, pytest("tests/runner")),
     "source": (1800, pytest("tests/scenarios/source")),
     "exact": (1700, pytest("tests/scenarios/exact")),
     "capture": (1500, pytest("tests/scenarios/capture")),
@@ -58,8 +61,14 @@ SUITES = {
     "transform": (900, pytest("tests/scenarios/transform")),
 }
 # not the recordings: they play days in seconds, with the data directory of the last of them, and
-# what is slower than that takes a file whose later rows it has not seen for one without content
-TOGETHER = ("source", "exact", "capture", "scenarios", "kafka", "apply", "transform")
+# what is slower than that takes a file whose later rows it has not seen for one without content.
+# The longest first, so that both lanes end at about the same time.
+TOGETHER = ("scenarios", "source", "exact", "apply", "kafka", "contract", "capture", "transform",
+            "workload", "packaging", "ops", "runner")
+BESIDE = ("unit-build", "clang", "fuzz", "cppcheck")
+LAST = ("unit", "recordings")
+# the lowest priority among the processes of its session, and of its session among the others
+LOW = ["sh", "-c", 'echo 19 2>/dev/null >/proc/self/autogroup; exec nice -n 19 "$@"', "low"]
 PRINTING = threading.Lock()
 ONLY_IN_CHECK = ("tidy",)  # `make check` has it; too slow for every run
 COUNTS = (
@@ -84,12 +93,13 @@ def count(text, status):
     return sums
 
 
-def run(name):
+def run(name, low=()):
     """Runs one suite, its output kept; returns name, counts, seconds, a remark, why it failed."""
     budget, command = SUITES[name]
     start, late = time.monotonic(), False
-    child = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                             stderr=subprocess.STDOUT, start_new_session=True)
+    child = subprocess.Popen([*low, *command], cwd=ROOT, stdin=subprocess.DEVNULL,
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                             start_new_session=True)
     try:
         out = child.communicate(timeout=budget)[0]
     except subprocess.TimeoutExpired:
@@ -110,11 +120,15 @@ def run(name):
 
 
 def run_all(names):
-    """What builds, one after another; then the others, the longest first, two at a time."""
-    rows = [run(name) for name in names if name not in TOGETHER]
-    others = sorted((n for n in names if n in TOGETHER), key=lambda n: -SUITES[n][0])
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        return rows + list(pool.map(run, others))
+    """What needs the cores, alone; the lanes, and beside them what only compiles; what is left."""
+    lanes = [n for n in TOGETHER if n in names]
+    beside = [n for n in BESIDE if n in names] if lanes else []
+    alone = [n for n in names if n not in lanes + beside]
+    rows = [run(n) for n in alone if n not in LAST]
+    with ThreadPoolExecutor(max_workers=2) as pool, ThreadPoolExecutor(max_workers=1) as low:
+        compiled = low.map(lambda n: run(n, LOW), beside)
+        rows += [*pool.map(run, lanes), *compiled]
+    return rows + [run(n) for n in alone if n in LAST]
 
 
 def main():

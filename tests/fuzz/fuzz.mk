@@ -30,7 +30,8 @@ $(B)/fuzz/%: tests/fuzz/fuzz_%.c $(FUZZ_LIBS)
 
 # ---- the same as unit tests (FOLDER=fuzz: just these)
 FUZZ_UNIT := $(if $(filter-out fuzz,$(FOLDER)),,$(FUZZ_ALL:%=$(B)/unit/fuzz/%))
-unit-run: $(FUZZ_UNIT:%=%.run)
+unit-all: $(FUZZ_UNIT:%=%.run)
+unit-build-all: $(FUZZ_UNIT)
 $(FUZZ_UNIT:%=%.run): %.run: %
 	$(UNIT_RUN)
 

@@ -7,11 +7,12 @@ SAN       := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-
 
 # every program is run when it is there, whatever the others say; with -j2 two at a time, each with
 # its output in one piece
-unit:
-	@$(MAKE) --no-print-directory -k -Otarget B=$(B)/san OPT="$(SAN)" LDFLAGS="-fsanitize=address,undefined" unit-run
+unit unit-build:
+	@$(MAKE) --no-print-directory -k -Otarget B=$(B)/san OPT="$(SAN)" LDFLAGS="-fsanitize=address,undefined" $@-all
 
 UNIT_RUN = @echo "== $<"; $<
-unit-run: $(UNIT_BIN:%=%.run)
+unit-all: $(UNIT_BIN:%=%.run)
+unit-build-all: $(UNIT_BIN)
 $(UNIT_BIN:%=%.run): %.run: %
 	$(UNIT_RUN)
 
@@ -33,4 +34,4 @@ $(B)/unit/$(1)/%: tests/unit/$(1)/%.c $$(UNIT_HELP_$(1)) $(foreach l,$(UNIT_LIBS
 	  $$(filter %.c,$$^) $$(filter %.a,$$^) $$(LIBS_ALL) $$(shell pkg-config --libs cmocka)
 endef
 $(foreach f,common capture transform apply ctl flow actions,$(eval $(call unit_folder,$(f))))
-.PHONY: unit unit-run
+.PHONY: unit unit-build unit-all unit-build-all
