@@ -147,7 +147,6 @@ a_wrong_key_stops_what_is_read_from_the_bucket_and_nothing_else(void **state)
     assert_string_equal(w.core->bucket.why, "");
     assert_int_equal(w.core->bucket.count, 0);
     assert_int_equal(target_has(&w, "object29"), 1);
-    w.core->config = NULL;
     stop_world(&w);
 }
 
@@ -169,7 +168,6 @@ slow_down_is_a_pause_that_grows_until_something_was_read(void **state)
     finish(&w, 0);
     assert_int_equal(target_has(&w, "slowly"), 1);
     assert_int_equal(w.core->bucket.count, 0);
-    w.core->config = NULL;
     stop_world(&w);
 }
 
@@ -194,7 +192,6 @@ a_new_process_tries_at_once_what_waited(void **state)
                 ls_now_us() / 1000);
     finish(&w, 0);
     assert_int_equal(target_has(&w, "waits"), 1);
-    w.core->config = NULL;
     stop_world(&w);
 }
 
@@ -220,7 +217,6 @@ one_object_that_is_not_there_holds_up_no_other(void **state)
     s3_reset("hello", 5);
     finish(&w, 0);
     assert_int_equal(target_has(&w, "lost"), 1);
-    w.core->config = NULL;
     stop_world(&w);
 }
 
@@ -259,7 +255,6 @@ an_object_may_come_as_late_as_its_upload_takes(void **state)
     assert_int_equal(
         ap_number(w.ledger, 0, "SELECT count(*) FROM dead WHERE cause = 'content-missing'", NULL),
         1);
-    w.core->config = NULL;
     stop_world(&w);
 }
 
@@ -280,7 +275,6 @@ without_a_bucket_in_the_configuration_its_files_wait_with_that_cause(void **stat
     w.core->objects = objects;
     finish(&w, 0);
     assert_int_equal(target_has(&w, "where"), 1);
-    w.core->config = NULL;
     stop_world(&w);
 }
 
