@@ -36,7 +36,7 @@ int
 ctl_check(const struct ls_config *config, const struct ctl_flags *flags, FILE *out)
 {
     bool all = !flags->source && !flags->kafka && !flags->target && !flags->data;
-    struct check check = {config, NULL, ctl_lines_new()};
+    struct check check = {.config = config, .lines = ctl_lines_new()};
     struct ls_err err = {0};
     int status;
 

@@ -12,6 +12,8 @@ struct check {
     const struct ls_config *config;
     struct ctl_source *source; /* NULL: it does not answer */
     struct ctl_lines *lines;
+    bool content_asked; /* what check_content_bytes has said */
+    long long content_bytes;
 };
 
 /* check_source.c: settings, grants, clock, tables; rows that will not simply be carried. */
@@ -24,7 +26,8 @@ void check_source_text(struct check *check);
 /* check_estimate.c: how long a snapshot and the first copy take, whether binlogs are kept for so
  * long, how much Kafka will hold. */
 void check_estimates(struct check *check);
-/* Bytes of all homes with trash and versions, as ownCloud counts them; -1 with a line. */
+/* Bytes of all homes with trash and versions, as ownCloud counts them, asked once; -1: it was not
+ * told, with a line. */
 long long check_content_bytes(struct check *check);
 /* check_kafka.c: brokers, topics, how they are kept and copied. */
 void check_kafka(struct check *check);

@@ -202,12 +202,17 @@ check_content(struct check *check, const struct rows *rows)
 long long
 check_content_bytes(struct check *check)
 {
+    if (check->content_asked)
+        return check->content_bytes;
+    check->content_asked = true;
     /* three rows of each home, by the index on (storage, path_hash) */
-    return check_count(check, "bytes of users",
-                       "SELECT COALESCE(SUM(GREATEST(f.size, 0)), 0) FROM {p}storages s JOIN "
-                       "{p}filecache f ON f.storage=s.numeric_id AND f.path_hash IN (MD5('files'), "
-                       "MD5('files_trashbin'), MD5('files_versions')) WHERE s.id LIKE 'home::%' OR "
-                       "s.id LIKE 'object::user:%'");
+    check->content_bytes =
+        check_count(check, "bytes of users",
+                    "SELECT COALESCE(SUM(GREATEST(f.size, 0)), 0) FROM {p}storages s JOIN "
+                    "{p}filecache f ON f.storage=s.numeric_id AND f.path_hash IN (MD5('files'), "
+                    "MD5('files_trashbin'), MD5('files_versions')) WHERE s.id LIKE 'home::%' OR "
+                    "s.id LIKE 'object::user:%'");
+    return check->content_bytes;
 }
 
 void
