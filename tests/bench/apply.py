@@ -28,7 +28,7 @@ from bed.target import Ocis, Simulator, real_ocis  # noqa: E402
 
 import appliers  # noqa: E402
 from appliers import Apply, Tree  # noqa: E402
-from source import Broker, machine  # noqa: E402
+from source import Broker, machine, write_docs  # noqa: E402
 
 BENCH = fetch.ROOT / "build" / "bench"
 TOOLS = BENCH / "bin"
@@ -294,19 +294,6 @@ def table(out):
     return "\n".join(lines)
 
 
-def write_docs(out):
-    """The figures into docs/performance.md, between the two marks."""
-    path = fetch.ROOT / "docs" / "performance.md"
-    head, rest = path.read_text().split("<!-- figures of apply -->\n")
-    _, tail = rest.split("<!-- end of apply's figures -->")
-    facts = out["machine"]
-    words = (f"{out['when']}: {facts['cores']} cores ({facts['cpu']}), {facts['memory_gb']} GB, "
-             f"kernel {facts['kernel']}; target: {out['target']}, Kafka {fetch.KAFKA} and all "
-             "clients on it too.")
-    path.write_text(f"{head}<!-- figures of apply -->\n{words}\n\n{table(out)}\n"
-                    f"<!-- end of apply's figures -->{tail}")
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     parser.add_argument("--files", type=int, default=1500, help="how many small files")
@@ -328,7 +315,8 @@ def main():
         sys.exit(f"bench: {e}")
     print(table(out))
     if args.docs:
-        write_docs(out)
+        write_docs("apply", out, f"target: {out['target']}, Kafka {fetch.KAFKA} and all clients on "
+                   "it too.", table(out))
     print(f"\nbench: {BENCH / 'apply.json'}")
 
 

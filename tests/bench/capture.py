@@ -28,7 +28,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # noqa: E402
 import measure  # noqa: E402
 import peers  # noqa: E402
 from bed.daemons import BIN, Daemons  # noqa: E402
-from source import Broker, Source, machine  # noqa: E402
+from source import Broker, Source, machine, write_docs  # noqa: E402
 
 BENCH = fetch.ROOT / "build" / "bench"
 TOOLS = BENCH / "bin"
@@ -379,19 +379,6 @@ def table(out):
     return "\n".join(lines)
 
 
-def write_docs(out):
-    """The figures into docs/performance.md, between the two marks."""
-    path = fetch.ROOT / "docs" / "performance.md"
-    head, rest = path.read_text().split("<!-- figures of capture -->\n")
-    _, tail = rest.split("<!-- end of figures -->")
-    facts = out["machine"]
-    words = (f"{out['when']}: {facts['cores']} cores ({facts['cpu']}), {facts['memory_gb']} GB, kernel "
-             f"{facts['kernel']}; MariaDB {out['versions']['mariadb']}, Kafka "
-             f"{out['versions']['kafka']} and all readers on it; {out['rows']} changes.")
-    path.write_text(f"{head}<!-- figures of capture -->\n{words}\n\n{table(out)}\n"
-                    f"<!-- end of figures -->{tail}")
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     parser.add_argument("--rows", type=int, default=3000000)
@@ -416,7 +403,9 @@ def main():
         return
     print(table(out))
     if args.docs:
-        write_docs(out)
+        write_docs("capture", out, f"MariaDB {out['versions']['mariadb']}, Kafka "
+                   f"{out['versions']['kafka']} and all readers on it; {out['rows']} changes.",
+                   table(out))
     print(f"\nbench: {BENCH / 'capture.json'}")
 
 

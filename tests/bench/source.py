@@ -152,3 +152,15 @@ def machine():
                   if line.startswith("MemTotal"))
     return {"cpu": cpu, "cores": os.cpu_count(), "memory_gb": round(memory / 1e6),
             "kernel": os.uname().release, "load_at_start": round(os.getloadavg()[0], 2)}
+
+
+def write_docs(stage, out, about, table):
+    """The figures into docs/performance.md, between the two marks of the stage."""
+    path = fetch.ROOT / "docs" / "performance.md"
+    begin, end = f"<!-- figures of {stage} -->\n", f"<!-- end of {stage}'s figures -->"
+    head, rest = path.read_text().split(begin)
+    _, tail = rest.split(end)
+    facts = out["machine"]
+    words = (f"{out['when']}: {facts['cores']} cores ({facts['cpu']}), {facts['memory_gb']} GB, "
+             f"kernel {facts['kernel']}; {about}")
+    path.write_text(f"{head}{begin}{words}\n\n{table}\n{end}{tail}")

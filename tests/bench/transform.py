@@ -28,7 +28,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # noqa: E402
 
 import measure  # noqa: E402
 from bed.daemons import BIN, Daemons  # noqa: E402
-from source import Broker, machine  # noqa: E402
+from source import Broker, machine, write_docs  # noqa: E402
 
 BENCH = fetch.ROOT / "build" / "bench"
 TOOLS = BENCH / "bin"
@@ -287,18 +287,6 @@ def table(out):
     return "\n".join(lines)
 
 
-def write_docs(out):
-    """The figures into docs/performance.md, between the two marks."""
-    path = fetch.ROOT / "docs" / "performance.md"
-    head, rest = path.read_text().split("<!-- figures of transform -->\n")
-    _, tail = rest.split("<!-- end of transform's figures -->")
-    facts = out["machine"]
-    words = (f"{out['when']}: {facts['cores']} cores ({facts['cpu']}), {facts['memory_gb']} GB, "
-             f"kernel {facts['kernel']}; Kafka {fetch.KAFKA} on it too; {out['rows']} rows.")
-    path.write_text(f"{head}<!-- figures of transform -->\n{words}\n\n{table(out)}\n"
-                    f"<!-- end of transform's figures -->{tail}")
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     parser.add_argument("--rows", type=int, default=1500000)
@@ -317,7 +305,8 @@ def main():
         sys.exit(f"bench: {e}")
     print(table(out))
     if args.docs:
-        write_docs(out)
+        write_docs("transform", out, f"Kafka {fetch.KAFKA} on it too; {out['rows']} rows.",
+                   table(out))
     print(f"\nbench: {BENCH / 'transform.json'}")
 
 
