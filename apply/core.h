@@ -106,7 +106,7 @@ struct ap_job {
     int64_t chain[AP_MAX_CHAIN];
     /* answer */
     int result;
-    int64_t began_us, took_us;
+    int64_t began_us, took_us, waited_us; /* waited: of it, with no call out */
     struct ls_err err;
     struct ap_node node;
     struct ap_person_id person;
@@ -237,6 +237,8 @@ void ap_send(struct ap_core *core);
 int64_t ap_idle_ms(struct ap_core *core, int64_t most); /* how long nothing is to be done */
 int ap_workers_start(struct ap_core *core, struct ls_err *err);
 void ap_workers_stop(struct ap_core *core);
+/* Calls that have nothing out at the target for now: others go out in their stead. */
+int ap_waiting(const struct ap_core *core);
 /* Waits for answers, and then for more of them, for as long and while the workers have enough to
  * do: each round is a commit. True: there are some. Also returns when somebody has nudged. */
 bool ap_wait_answers(struct ap_core *core, int64_t ms);

@@ -13,6 +13,8 @@
  * 500 above. We try again. The server, overtaken by us, does not, and its caller is refused: hence
  * the waiting for a pause.
  *
+ * What we have read or written last is kept, and not fetched again while Stat shows its SHA1.
+ *
  * The managers' spaces are made by the managers. They hold what they have read in memory and read
  * again when the etag is another one, so nobody has to be told.
  */
@@ -31,11 +33,13 @@
 #include <uthash.h>
 
 #define FILE_CAP (256u << 20)
+#define KEEP_CAP (8u << 20) /* of all contents that are kept */
 enum {
     TRIES = 30,            /* of a change that is overtaken */
     READS = 8,             /* of a content that does not come whole */
     PAUSE_MS = 20,         /* between two of either */
-    GATHER_MS = 40,        /* at most so long for those who are coming */
+    GATHER_MS = 100,       /* the least that those who are coming are waited for */
+    GATHER_MOST_MS = 1000, /* and the most */
     POLITE_MS = 10 * 1000, /* so long for a pause of the others */
     CHANGES = 4            /* of one caller, at once */
 };
@@ -58,19 +62,49 @@ struct file {
     UT_hash_handle hh;
 };
 
+/* The content of a file as we knew it last. */
+struct kept {
+    char *key, *text, sha1[41];
+    size_t n;
+    UT_hash_handle hh;
+};
+
 struct ap_metadata {
+    const struct ap_writer *writer; /* to tell of waits */
     struct cs3_client *cs3;
     struct ap_data *data;
     pthread_mutex_t mutex; /* files and their waiters */
     pthread_cond_t served;
     struct file *files;
+    struct kept *kept; /* the oldest first; also under the mutex */
+    size_t kept_bytes;
     atomic_int coming;
+    atomic_int write_ms;    /* what the last write took */
     struct ap_still *still; /* who else writes */
 };
 
+static void
+kept_free(struct kept *kept)
+{
+    if (!kept)
+        return;
+    free(kept->key);
+    free(kept->text);
+    free(kept);
+}
+
+static void
+kept_drop(struct ap_metadata *m, struct kept *kept)
+{
+    HASH_DEL(m->kept, kept);
+    m->kept_bytes -= kept->n;
+    kept_free(kept);
+}
+
 int
-ap_metadata_new(const struct ls_config *config, struct ap_http *http, ap_call_fn *call_counter,
-                void *arg, struct ap_metadata **ret, struct ls_err *err)
+ap_metadata_new(const struct ls_config *config, struct ap_http *http,
+                const struct ap_writer *writer, ap_call_fn *call_counter, void *arg,
+                struct ap_metadata **ret, struct ls_err *err)
 {
     struct ap_metadata *m = calloc(1, sizeof(*m));
 
@@ -78,6 +112,7 @@ ap_metadata_new(const struct ls_config *config, struct ap_http *http, ap_call_fn
         return ls_fail(err, LS_ERR_FATAL, ENOMEM, "out of memory");
     pthread_mutex_init(&m->mutex, NULL);
     pthread_cond_init(&m->served, NULL);
+    m->writer = writer;
     m->still = ap_still_new();
     if (!m->still) {
         ap_metadata_free(m);
@@ -101,9 +136,19 @@ ap_metadata_free(struct ap_metadata *m)
     ap_data_free(m->data);
     cs3_client_free(m->cs3);
     ap_still_free(m->still);
+    while (m->kept)
+        kept_drop(m, m->kept);
     pthread_cond_destroy(&m->served);
     pthread_mutex_destroy(&m->mutex);
     free(m);
+}
+
+/* This thread asks nothing of the target meanwhile. */
+static void
+waits(const struct ap_metadata *m, bool begins)
+{
+    if (m->writer && m->writer->waits)
+        m->writer->waits(m->writer->waits_arg, begins);
 }
 
 int
@@ -148,19 +193,90 @@ body_take(void *arg, const void *p, size_t n, struct ls_err *err)
 }
 
 static bool
-sha1_is(const struct ls_buf *body, const char *wanted)
+sha1_of(const void *p, size_t size, char ret[41])
 {
     unsigned char sum[EVP_MAX_MD_SIZE];
-    char text[2 * EVP_MAX_MD_SIZE + 1] = "";
     unsigned int n = 0;
 
-    if (!*wanted)
-        return true;
-    if (!EVP_Digest(body->n ? body->p : (const void *)"", body->n, sum, &n, EVP_sha1(), NULL))
+    if (!EVP_Digest(size ? p : (const void *)"", size, sum, &n, EVP_sha1(), NULL) || n != 20)
         return false;
     for (unsigned int i = 0; i < n; i++)
-        snprintf(text + (size_t)2 * i, 3, "%02x", sum[i]);
-    return strcmp(text, wanted) == 0;
+        snprintf(ret + (size_t)2 * i, 3, "%02x", sum[i]);
+    return true;
+}
+
+static bool
+sha1_is(const struct ls_buf *body, const char *wanted)
+{
+    char is[41];
+
+    return !*wanted || (sha1_of(body->p, body->n, is) && strcmp(is, wanted) == 0);
+}
+
+static void
+keep_entry(struct ap_metadata *m, struct kept *kept)
+{
+    struct kept *old = NULL;
+
+    pthread_mutex_lock(&m->mutex);
+    HASH_FIND_STR(m->kept, kept->key, old);
+    if (old)
+        kept_drop(m, old);
+    while (m->kept && m->kept_bytes + kept->n > KEEP_CAP)
+        kept_drop(m, m->kept);
+    HASH_ADD_KEYPTR(hh, m->kept, kept->key, strlen(kept->key), kept);
+    m->kept_bytes += kept->n;
+    pthread_mutex_unlock(&m->mutex);
+}
+
+/* A copy of it, as far as there is room. */
+static void
+keep(struct ap_metadata *m, const char *space, const char *path, const void *text, size_t n)
+{
+    struct kept *kept = n <= KEEP_CAP ? calloc(1, sizeof(*kept)) : NULL;
+
+    if (!kept)
+        return;
+    kept->n = n;
+    kept->text = malloc(n + 1);
+    if (!kept->text || !sha1_of(text, n, kept->sha1) ||
+        asprintf(&kept->key, "%s/%s", space, path) < 0) {
+        kept->key = NULL;
+        kept_free(kept);
+        return;
+    }
+    memcpy(kept->text, text, n);
+    keep_entry(m, kept);
+}
+
+/* What Stat shows, when that is what we know; NULL: it has to be read. Only one thread is about a
+ * file, so nobody misses the entry while it is out of the table. */
+static json_t *
+kept_doc(struct ap_metadata *m, const char *space, const char *path, const struct cs3_info *info)
+{
+    struct kept *kept = NULL;
+    json_t *doc = NULL;
+    char *key = NULL;
+
+    if (!info->sha1[0] || asprintf(&key, "%s/%s", space, path) < 0)
+        return NULL;
+    pthread_mutex_lock(&m->mutex);
+    HASH_FIND_STR(m->kept, key, kept);
+    if (kept) {
+        HASH_DEL(m->kept, kept);
+        m->kept_bytes -= kept->n;
+    }
+    pthread_mutex_unlock(&m->mutex);
+    free(key);
+    if (kept && info->size == (int64_t)kept->n && !strcmp(kept->sha1, info->sha1))
+        doc = json_loadb(kept->text, kept->n, JSON_ALLOW_NUL, NULL);
+    if (json_is_object(doc)) {
+        keep_entry(m, kept);
+        return doc;
+    }
+    json_decref(doc);
+    kept_free(kept);
+    return NULL;
 }
 
 static int
@@ -205,7 +321,10 @@ doc_read(struct ap_metadata *m, const char *space, const char *path, json_t **re
         if (try)
             ls_run_sleep_ms(PAUSE_MS);
         there = look(m, space, path, info, &why);
-        r = there > 0 ? content_get(m, space, path, info, &body, &why) : there;
+        if (there > 0 && (doc = kept_doc(m, space, path, info)))
+            r = 0;
+        else
+            r = there > 0 ? content_get(m, space, path, info, &body, &why) : there;
         if (r == 0 || !passing(&why))
             break;
     }
@@ -215,9 +334,11 @@ doc_read(struct ap_metadata *m, const char *space, const char *path, json_t **re
     } else if (!there) {
         info->etag[0] = '\0';
         doc = json_object();
-    } else {
+    } else if (!doc) {
         doc = json_loadb((const char *)body.p, body.n, JSON_ALLOW_NUL, NULL);
-        if (!json_is_object(doc)) {
+        if (json_is_object(doc)) {
+            keep(m, space, path, body.p, body.n);
+        } else {
             json_decref(doc);
             doc = NULL;
             r = ls_fail_cause(err, LS_ERR_RETRY, 0, "internal", "%s/%s is no JSON object", space,
@@ -279,7 +400,9 @@ doc_write(struct ap_metadata *m, const char *space, const char *path, const json
         goto out;
     }
     r = ap_data_put_bytes(m->data, as, url, text, strlen(text), ret_etag, &why);
-    if (r < 0 && ap_cause_is(&why, "taken"))
+    if (r == 0)
+        keep(m, space, path, text, strlen(text));
+    else if (ap_cause_is(&why, "taken"))
         r = 1;
 out:
     free(url);
@@ -346,7 +469,9 @@ pause_wait(struct ap_metadata *m, const char *space, const char *path, const str
 
     while ((ms = ap_still_ms(m->still, file->key, etag, file->polite, ls_mono_ms())) > 0 &&
            ls_mono_ms() + ms < end && !ls_run_stopping()) {
+        waits(m, true);
         ls_run_sleep_ms(ms);
+        waits(m, false);
         waited = true;
         etag_look(m, space, path, now);
         if (!strcmp(now, etag))
@@ -425,8 +550,11 @@ file_serve(struct ap_metadata *m, const char *space, const char *path, struct fi
                 continue;
             }
         }
-        if (changed)
+        if (changed) {
+            int64_t began = ls_mono_ms();
             r = doc_write(m, space, path, doc, info.etag, written, &why);
+            atomic_store(&m->write_ms, (int)(ls_mono_ms() - began));
+        }
         json_decref(doc);
         if (r == 0) {
             if (changed)
@@ -457,11 +585,21 @@ ap_metadata_coming(struct ap_metadata *m, int more)
     atomic_fetch_add(&m->coming, more);
 }
 
+/* While one write goes on the next one gathers; with a large file that is longer, and so there are
+ * fewer of them. */
 static void
 coming_wait(struct ap_metadata *m)
 {
-    for (int waited = 0; waited < GATHER_MS && atomic_load(&m->coming) > 0; waited += 5)
+    int64_t most = 3 * (int64_t)atomic_load(&m->write_ms), end;
+
+    most = most < GATHER_MS ? GATHER_MS : most > GATHER_MOST_MS ? GATHER_MOST_MS : most;
+    if (atomic_load(&m->coming) <= 0)
+        return;
+    end = ls_mono_ms() + most;
+    waits(m, true);
+    while (atomic_load(&m->coming) > 0 && ls_mono_ms() < end && !ls_run_stopping())
         ls_run_sleep_ms(5);
+    waits(m, false);
 }
 
 static struct file *
@@ -527,7 +665,9 @@ step(struct ap_metadata *m, struct ap_metadata_change *changes, struct waiter *w
             file_lead(m, changes[i].space, changes[i].path, files[i]);
             return;
         }
+    waits(m, true);
     pthread_cond_wait(&m->served, &m->mutex);
+    waits(m, false);
 }
 
 static bool

@@ -20,9 +20,11 @@
 #define AP_LINKS_FILE "publicshares.json"
 
 struct ap_metadata;
-/* Borrows http. FATAL target-config without target.system_user_id and target.system_user_key. */
-int ap_metadata_new(const struct ls_config *config, struct ap_http *http, ap_call_fn *call_counter,
-                    void *arg, struct ap_metadata **ret, struct ls_err *err);
+/* Borrows http, and the writer (or NULL), who is told of waits. FATAL target-config without
+ * target.system_user_id and target.system_user_key. */
+int ap_metadata_new(const struct ls_config *config, struct ap_http *http,
+                    const struct ap_writer *writer, ap_call_fn *call_counter, void *arg,
+                    struct ap_metadata **ret, struct ls_err *err);
 void ap_metadata_free(struct ap_metadata *metadata); /* NULL is fine; nobody may be inside */
 /* Signs in. */
 int ap_metadata_open(struct ap_metadata *metadata, struct ls_err *err);
@@ -58,8 +60,9 @@ int ap_metadata_change_all(struct ap_metadata *metadata, struct ap_metadata_chan
 /* The same of one. */
 int ap_metadata_change(struct ap_metadata *metadata, const char *space, const char *path,
                        bool polite, ap_metadata_fn *change, void *arg, struct ls_err *err);
-/* So many callers are on their way: a file is not written at once, lest each is written for alone.
- * Up and down again, before the change itself. */
+/* So many callers are on their way: a file is not written at once, lest each is written for alone,
+ * but up to three times as long is waited for them as the last write took. Up and down again,
+ * before the change itself. */
 void ap_metadata_coming(struct ap_metadata *metadata, int more);
 
 #endif

@@ -782,7 +782,8 @@ ap_ocis_api_new(const struct ls_config *config, ap_call_fn *call_counter, void *
         exact_wanted(config, &ocis->writer.exact, err) < 0)
         goto fail;
     if (ocis->writer.exact) {
-        if (ap_metadata_new(config, ocis->http, call_counter, arg, &ocis->metadata, err) < 0)
+        if (ap_metadata_new(config, ocis->http, &ocis->writer, call_counter, arg, &ocis->metadata,
+                            err) < 0)
             goto fail;
         ocis->writer.ops = &exact_ops;
     }

@@ -12,7 +12,7 @@
 #include "apply/writer.h"
 #include <pthread.h>
 
-enum { AP_SHARE_LOCKS = 64 };
+enum { AP_SHARE_LOCKS = 1024 };
 
 /* A node that the target shows as being processed, and since when it does. */
 struct ap_processing;

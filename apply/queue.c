@@ -7,6 +7,10 @@
  * thousand of theirs; so whoever has the fewest calls out is next. And what is in the queue must
  * not go out when the target has asked for a pause. A worker is never stopped in the middle of a
  * call: stopping waits for the calls that are out.
+ *
+ * Shares are written into few files, and a write is for all who wait for it: who waits has no call
+ * out, so another thread begins the next one meanwhile, up to so many more (SPARE). When the write
+ * is done some more than the limit are at work for a moment, most of them with nothing left to do.
  */
 #include "apply/core.h"
 #include "common/run.h"
@@ -15,12 +19,18 @@
 #include <string.h>
 #include <time.h>
 
+#define SPARE 256
+
+static _Thread_local struct ap_job *mine; /* what this thread runs */
+static _Thread_local int64_t waits_since;
+
 struct ap_queue {
     pthread_mutex_t lock;
     pthread_cond_t work, answers;
     struct ap_job **todo, **busy, **done;
     int n_todo, n_busy, n_done, size;
-    int limit; /* of those that are busy; 0: only a ping */
+    int limit; /* of those that are busy and do not wait; 0: only a ping */
+    int n_waiting, n_idle;
     bool stop, nudged;
     pthread_t *threads;
     int n_threads;
@@ -106,7 +116,8 @@ pick(struct ap_queue *q, int limit)
         if (q->todo[i]->call == AP_PING) {
             best = i;
             least = -1;
-        } else if (q->n_busy < limit && (best < 0 || q->todo[i]->lane != q->todo[best]->lane) &&
+        } else if (q->n_busy - q->n_waiting < limit &&
+                   (best < 0 || q->todo[i]->lane != q->todo[best]->lane) &&
                    ((n = busy_of_lane(q, q->todo[i]->lane)) < least || best < 0)) {
             best = i;
             least = n;
@@ -219,6 +230,7 @@ ap_is_hungry(const struct ap_core *core)
         if (is_alone(core, core->jobs[i]))
             return true;
     }
+    out -= ap_waiting(core);
     return held > 0 && out < ap_pace_limit(&core->pace) * 3 / 2;
 }
 
@@ -279,30 +291,81 @@ worker(void *arg)
     for (;;) {
         struct ap_job *job = NULL;
         pthread_mutex_lock(&q->lock);
+        q->n_idle++;
         while (!q->stop && !(job = pick(q, q->limit)))
             pthread_cond_wait(&q->work, &q->lock);
+        q->n_idle--;
         if (!q->stop && q->n_todo <= q->limit / 2)
             pthread_cond_signal(&q->answers);
         pthread_mutex_unlock(&q->lock);
         if (!job)
             return NULL;
+        mine = job;
+        job->waited_us = 0;
         ap_job_run(core->writer, job);
         ap_job_back(core, job);
     }
+}
+
+/* Locked. */
+static int
+thread_add(struct ap_core *core)
+{
+    struct ap_queue *q = core->queue;
+
+    if (q->n_threads >= core->options.workers + SPARE ||
+        pthread_create(&q->threads[q->n_threads], NULL, worker, core) != 0)
+        return -1;
+    q->n_threads++;
+    return 0;
+}
+
+static void
+waits(void *arg, bool begins)
+{
+    struct ap_core *core = arg;
+    struct ap_queue *q = core->queue;
+
+    if (begins)
+        waits_since = ls_now_us();
+    else
+        mine->waited_us += ls_now_us() - waits_since;
+    pthread_mutex_lock(&q->lock);
+    q->n_waiting += begins ? 1 : -1;
+    if (begins && q->n_todo > 0 && !q->stop && (q->n_idle > 0 || thread_add(core) == 0))
+        pthread_cond_signal(&q->work);
+    pthread_mutex_unlock(&q->lock);
+}
+
+int
+ap_waiting(const struct ap_core *core)
+{
+    struct ap_queue *q = core->queue;
+    int n;
+
+    pthread_mutex_lock(&q->lock);
+    n = q->n_waiting;
+    pthread_mutex_unlock(&q->lock);
+    return n;
 }
 
 int
 ap_workers_start(struct ap_core *core, struct ls_err *err)
 {
     struct ap_queue *q = core->queue;
+    bool all;
 
-    q->threads = calloc((size_t)core->options.workers, sizeof(*q->threads));
+    q->threads = calloc((size_t)core->options.workers + SPARE, sizeof(*q->threads));
     if (!q->threads)
         return ls_fail(err, LS_ERR_FATAL, 0, "out of memory");
-    for (; q->n_threads < core->options.workers; q->n_threads++)
-        if (pthread_create(&q->threads[q->n_threads], NULL, worker, core) != 0)
-            return ls_fail(err, LS_ERR_FATAL, 0, "cannot start a thread");
-    return 0;
+    core->writer->waits = waits;
+    core->writer->waits_arg = core;
+    pthread_mutex_lock(&q->lock);
+    while (q->n_threads < core->options.workers && thread_add(core) == 0)
+        ;
+    all = q->n_threads >= core->options.workers;
+    pthread_mutex_unlock(&q->lock);
+    return all ? 0 : ls_fail(err, LS_ERR_FATAL, 0, "cannot start a thread");
 }
 
 void
@@ -314,7 +377,7 @@ ap_workers_stop(struct ap_core *core)
     q->stop = true;
     pthread_cond_broadcast(&q->work);
     pthread_mutex_unlock(&q->lock);
-    for (int i = 0; i < q->n_threads; i++)
+    for (int i = 0; i < q->n_threads; i++) /* nobody adds one any more */
         pthread_join(q->threads[i], NULL);
     q->n_threads = 0;
 }

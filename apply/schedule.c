@@ -695,6 +695,7 @@ has_room(const struct ap_core *core)
         else
             out += core->jobs[i]->queued || core->jobs[i]->resend_at <= now;
     }
+    out -= ap_waiting(core);
     return out < limit * 2 && out + held < limit * 3 && core->n_jobs < core->n_jobs_max - 2;
 }
 

@@ -503,7 +503,9 @@ pace_learn(struct ap_core *core, const struct ap_job *job)
         return;
     for (int i = 0; i < core->n_jobs; i++)
         out += core->jobs[i]->queued;
-    ap_pace_answer(&core->pace, kind, job->took_us, out + 1 >= ap_pace_limit(&core->pace));
+    out -= ap_waiting(core);
+    ap_pace_answer(&core->pace, kind, job->took_us - job->waited_us,
+                   out + 1 >= ap_pace_limit(&core->pace));
 }
 
 static void

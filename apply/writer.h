@@ -281,6 +281,10 @@ struct ap_writer {
     const struct ap_writer_ops *ops;
     const char *name; /* "ocis-api", "null" */
     bool exact;       /* shares and links keep ids, times, tokens and passwords */
+    /* Told in the thread of a call, which has nothing out at the target while it waits for others
+     * to write what it wants written, and when that is over. Set before the first call, or NULL. */
+    void (*waits)(void *arg, bool begins);
+    void *waits_arg;
 };
 
 /* Share ids that end up in AP_ID_SIZE bytes. The writer owns its connections and tokens.

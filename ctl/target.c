@@ -596,7 +596,7 @@ target_link_hashes(struct target *target,
 
     if (!id || !*id || !key || !*key)
         return 0;
-    r = ap_metadata_new(target->config, target->http, NULL, NULL, &metadata, err);
+    r = ap_metadata_new(target->config, target->http, NULL, NULL, NULL, &metadata, err);
     if (r == 0)
         do
             r = ap_metadata_open(metadata, err) < 0

@@ -138,6 +138,12 @@ class Apply:
         return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines()
                    if line.startswith("lockstep_apply_call_seconds_sum")) if code == 200 else 0
 
+    def calls(self):
+        """How many of each kind were made."""
+        _, text = self.site.get("apply", "/metrics")
+        return {name: int(n) for name, n in re.findall(
+            r'^lockstep_apply_call_seconds_count\{.*?method="(.*?)".*?\} (\d+)', text, re.M)}
+
     def mirrored(self):
         """How many transactions the mirror has sent."""
         return len(topics.read(self.bed.kafka.bootstrap, f"{self.site.prefix}.applier"))

@@ -135,10 +135,16 @@ class Bench:
             tree = Tree(a.data, uid, 1)
             a.states.send(tree.base() + tree.folders("shared", SHARES))
             a.wait_drained()
-            began = time.time()
+            before, began = a.calls(), time.time()
             a.states.send(tree.shares(other))
             taken = rate(SHARES, a.wait_drained(300) - began, 0, dead=a.dead())
-            self.keep("shares", "apply", taken)
+            calls = {name: n - before.get(name, 0) for name, n in a.calls().items()
+                     if n > before.get(name, 0)}
+            self.keep("shares", "apply", {**taken, "calls": calls})
+            said = json.loads(run([TOOLS / "uploads", a.config, "grant", uid, "grants", SHARES,
+                                   other, IN_FLIGHT], "the grants alone"))
+            self.keep("shares", "AddGrant alone", rate(
+                said["count"] - said["failed"], said["seconds"], 0, failed=said["failed"]))
             runs = []
             for in_flight in (1, 8):
                 said = json.loads(run([TOOLS / "uploads", a.config, "share", uid, f"by {in_flight}",
@@ -222,6 +228,7 @@ class Bench:
             "with_mirror_vs_without": ratio("mirror", "apply.mirror = true",
                                             "apply.mirror = false"),
             "shares_vs_api": ratio("shares", "apply", "sharing API"),
+            "shares_vs_grants_alone": ratio("shares", "apply", "AddGrant alone"),
             "small_space_p99_busy_vs_idle": ratio("fairness", "under a bulk load", "idle",
                                                   "p99_ms"),
             "parallel_vs_serial_20ms": ratio("latency", "parallel", "serial")}

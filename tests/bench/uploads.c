@@ -2,11 +2,13 @@
  * uploads CONFIG put USER FOLDER COUNT SIZE IN_FLIGHT: that many new files over CS3.
  * uploads CONFIG share USER FOLDER COUNT GRANTEE IN_FLIGHT: that many new folders, each shared with
  * GRANTEE over the sharing API; only the sharing is timed.
+ * uploads CONFIG grant USER FOLDER COUNT GRANTEE IN_FLIGHT: the same, with AddGrant alone, which is
+ * the least that the target has to do for a share.
  *
  * The bare client that apply is measured beside: nothing but the calls that cannot be left out
- * (InitiateFileUpload and PUT, or CreateShare), from memory, with nothing remembered and nothing
- * looked at afterwards. It has apply's own gRPC and HTTP under it, so that what is compared is what
- * stands above them. Prints {"count", "seconds", "failed"}; a call that fails is counted.
+ * (InitiateFileUpload and PUT, CreateShare, or AddGrant), from memory, with nothing remembered and
+ * nothing looked at afterwards. It has apply's own gRPC and HTTP under it, so that what is compared
+ * is what stands above them. Prints {"count", "seconds", "failed"}; a call that fails is counted.
  */
 #include "apply/cs3.h"
 #include "apply/data.h"
@@ -27,6 +29,7 @@ static struct ap_data *data;
 static struct ap_space space;
 static char folder[AP_ID_SIZE], grantee[AP_ID_SIZE];
 static char (*made)[AP_ID_SIZE]; /* share: the folders */
+static bool grants_alone;
 static char *content;
 static size_t size;
 static int count;
@@ -86,8 +89,10 @@ share_one(int i)
     struct ls_err err = {0};
     char id[AP_ID_SIZE];
 
-    if (cs3_create_share(cs3, space.owner, space.owner, &place, true, &grant, id, &err) < 0)
-        fail("CreateShare", &err);
+    if (grants_alone
+            ? cs3_add_grant(cs3, space.owner, &place, &grant, &err) < 0
+            : cs3_create_share(cs3, space.owner, space.owner, &place, true, &grant, id, &err) < 0)
+        fail(grants_alone ? "AddGrant" : "CreateShare", &err);
 }
 
 static void *
@@ -175,6 +180,7 @@ main(int argc, char **argv)
     } else {
         if (cs3_sign_in(cs3, argv[6], grantee, &err) < 0)
             die(argv[6], &err);
+        grants_alone = strcmp(argv[2], "grant") == 0;
         folders_make();
     }
     began = ls_now_us();
