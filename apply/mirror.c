@@ -203,16 +203,9 @@ send_or_later(struct ap_mirror *m, bool last)
 static void
 wait_ms(struct ap_mirror *m, int64_t ms)
 {
-    struct timespec until;
+    struct timespec until = ls_mono_after(ms);
 
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += (ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
-    pthread_cond_timedwait(&m->cond, &m->lock, &until);
+    pthread_cond_clockwait(&m->cond, &m->lock, CLOCK_MONOTONIC, &until);
 }
 
 static bool

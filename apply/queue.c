@@ -386,19 +386,12 @@ bool
 ap_wait_answers(struct ap_core *core, int64_t ms)
 {
     struct ap_queue *q = core->queue;
-    struct timespec until;
+    struct timespec until = ls_mono_after(ms);
     bool some;
 
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += (ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
     pthread_mutex_lock(&q->lock);
     while ((q->n_done == 0 || q->n_todo > q->limit / 2) && !q->nudged &&
-           pthread_cond_timedwait(&q->answers, &q->lock, &until) == 0)
+           pthread_cond_clockwait(&q->answers, &q->lock, CLOCK_MONOTONIC, &until) == 0)
         ;
     q->nudged = false;
     some = q->n_done > 0;

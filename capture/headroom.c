@@ -183,19 +183,13 @@ ask_on_and_on(void *arg)
 
     mysql_thread_init();
     for (;;) {
-        struct timespec until;
+        struct timespec until = ls_mono_after(period_ms);
         bool known;
         (void)pthread_mutex_lock(&h->mutex);
         known = h->facts.known || h->file[0];
-        (void)clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_sec += period_ms / 1000;
-        until.tv_nsec += (period_ms % 1000) * 1000000L;
-        if (until.tv_nsec >= 1000000000L) {
-            until.tv_sec++;
-            until.tv_nsec -= 1000000000L;
-        }
         while (!h->closing)
-            if (pthread_cond_timedwait(&h->changed, &h->mutex, &until) == ETIMEDOUT ||
+            if (pthread_cond_clockwait(&h->changed, &h->mutex, CLOCK_MONOTONIC, &until) ==
+                    ETIMEDOUT ||
                 (!known && h->file[0]))
                 break;
         if (h->closing) {
@@ -213,17 +207,13 @@ int
 cap_headroom_new(const struct ls_config *config, struct cap_headroom **ret, struct ls_err *err)
 {
     struct cap_headroom *h = calloc(1, sizeof(*h));
-    pthread_condattr_t attr;
 
     if (!h)
         return ls_fail(err, LS_ERR_FATAL, ENOMEM, "no memory");
     h->config = config;
     h->socket = -1;
     (void)pthread_mutex_init(&h->mutex, NULL);
-    (void)pthread_condattr_init(&attr);
-    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&h->changed, &attr);
-    (void)pthread_condattr_destroy(&attr);
+    (void)pthread_cond_init(&h->changed, NULL);
     if (pthread_create(&h->thread, NULL, ask_on_and_on, h) != 0) {
         (void)pthread_cond_destroy(&h->changed);
         (void)pthread_mutex_destroy(&h->mutex);

@@ -232,7 +232,6 @@ cap_readahead_start(MYSQL *mysql, int64_t heartbeat_ms,
                     struct ls_err *err)
 {
     struct cap_readahead *a = calloc(1, sizeof(*a));
-    pthread_condattr_t attr;
 
     if (!a)
         return ls_fail(err, LS_ERR_RETRY, ENOMEM, "no memory to read the binlog");
@@ -240,11 +239,8 @@ cap_readahead_start(MYSQL *mysql, int64_t heartbeat_ms,
     a->fail = fail;
     a->heartbeat_ms = heartbeat_ms;
     (void)pthread_mutex_init(&a->mutex, NULL);
-    (void)pthread_condattr_init(&attr);
-    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&a->filled, &attr);
+    (void)pthread_cond_init(&a->filled, NULL);
     (void)pthread_cond_init(&a->drained, NULL);
-    (void)pthread_condattr_destroy(&attr);
     ls_buf_init(&a->buffers[0], 4 * READ_AHEAD);
     ls_buf_init(&a->buffers[1], 4 * READ_AHEAD);
     if (pthread_create(&a->thread, NULL, read_ahead, a) != 0) {
@@ -276,18 +272,11 @@ static int
 swap_buffers(struct cap_readahead *a, int timeout_ms, struct ls_err *err)
 {
     struct ls_buf *mine = &a->buffers[!a->filling];
-    struct timespec until;
+    struct timespec until = ls_mono_after(timeout_ms);
     int r = 0;
 
     ls_buf_clear(mine);
     a->at = 0;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += timeout_ms / 1000;
-    until.tv_nsec += (timeout_ms % 1000) * 1000000L;
-    if (until.tv_nsec >= 1000000000L) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000L;
-    }
     (void)pthread_mutex_lock(&a->mutex);
     if (a->large.given) { /* the loop is done with it */
         a->large = (struct large){0};
@@ -295,7 +284,7 @@ swap_buffers(struct cap_readahead *a, int timeout_ms, struct ls_err *err)
     }
     a->waiting = true;
     while (a->buffers[a->filling].n == 0 && !a->large.p && !a->ended)
-        if (pthread_cond_timedwait(&a->filled, &a->mutex, &until) == ETIMEDOUT)
+        if (pthread_cond_clockwait(&a->filled, &a->mutex, CLOCK_MONOTONIC, &until) == ETIMEDOUT)
             break;
     a->waiting = false;
     if (a->buffers[a->filling].n > 0) {

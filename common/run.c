@@ -1,5 +1,5 @@
 /*
- * Signals, clocks, back-off, and what systemd hears.
+ * Signals, back-off, and what systemd hears.
  *
  * What can go wrong: a signal that arrives between a look at the flag and the
  * sleep would be slept through. So the handler also writes to an eventfd that
@@ -17,7 +17,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <systemd/sd-daemon.h>
-#include <time.h>
 #include <unistd.h>
 
 #define ALIVE_MS 1000  /* between two words to the watchdog */
@@ -134,22 +133,19 @@ ls_run_notify_state(const char *state)
     pthread_mutex_unlock(&lock);
 }
 
-int64_t
-ls_now_us(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_REALTIME, &ts);
-    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
-
-int64_t
-ls_mono_ms(void)
+struct timespec
+ls_mono_after(int64_t ms)
 {
     struct timespec ts;
 
     clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+    ts.tv_sec += ms / 1000;
+    ts.tv_nsec += (ms % 1000) * 1000000;
+    if (ts.tv_nsec >= 1000000000) {
+        ts.tv_sec++;
+        ts.tv_nsec -= 1000000000;
+    }
+    return ts;
 }
 
 int64_t

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 /* SIGTERM and SIGINT ask for a clean stop; SIGPIPE is ignored. A second signal exits at once. */
 void ls_run_signals(void);
@@ -25,6 +26,8 @@ void ls_run_notify_state(const char *state);
 
 int64_t ls_now_us(void);  /* wall clock, microseconds since 1970 */
 int64_t ls_mono_ms(void); /* monotonic */
+/* The moment after so many ms on CLOCK_MONOTONIC, for a condition's timed wait. */
+struct timespec ls_mono_after(int64_t ms);
 
 /* Exponential with full jitter: 0 .. min(max, first * 2^attempt). */
 struct ls_backoff {
