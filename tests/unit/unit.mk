@@ -24,9 +24,13 @@ UNIT_LIBS_ctl       := ctl apply capture transform common
 UNIT_LIBS_flow      := apply transform common
 UNIT_LIBS_actions   := apply transform common
 
+# what is tested with a clock that the test drives
+UNIT_CLOCK := apply flow actions
+
 # helper files of a folder's tests (not test_*.c) are linked into each of its programs
 define unit_folder
-UNIT_HELP_$(1) := $$(filter-out tests/unit/$(1)/test_%.c,$$(wildcard tests/unit/$(1)/*.c))
+UNIT_HELP_$(1) := $$(filter-out tests/unit/$(1)/test_%.c,$$(wildcard tests/unit/$(1)/*.c)) \
+                  $(if $(filter $(1),$(UNIT_CLOCK)),tests/unit/clock.c)
 $(B)/unit/$(1)/%: tests/unit/$(1)/%.c $$(UNIT_HELP_$(1)) $(foreach l,$(UNIT_LIBS_$(1)),$(B)/lib/lib$(l).a)
 	@mkdir -p $$(@D)
 	$$(call say,UNIT)

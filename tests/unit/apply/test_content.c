@@ -10,6 +10,7 @@
 #include <cmocka.h>
 // clang-format on
 #include "common/run.h"
+#include "tests/unit/clock.h"
 #include "world.h"
 #include <unistd.h>
 
@@ -30,7 +31,7 @@ content_that_never_matches_is_dead_only_after_the_heartbeat(void **state)
     for (int i = 0; i < 60; i++) {
         round_once(&w, 50);
         run_some(&w, 100);
-        usleep(1000);
+        clock_pass_us(1000);
     }
     assert_int_equal(ap_number(w.ledger, 0, "SELECT count(*) FROM dead", NULL), 0);
     assert_true(ap_number(w.ledger, 0, "SELECT tries FROM work WHERE kind = 1", NULL) >= 3);

@@ -13,6 +13,7 @@
 #include "apply/mirror_rows.h"
 #include "apply/status.h"
 #include "common/run.h"
+#include "tests/unit/clock.h"
 #include "world.h"
 #include <sys/stat.h>
 #include <unistd.h>
@@ -410,7 +411,7 @@ a_deleted_user_is_disabled_when_his_rows_are_gone(void **state)
     model_purge(&w.model, a); /* a row that comes later: he is needed once more */
     finish(&w, 0);
     for (int i = 0; i < 30; i++) { /* the look at whether he is still needed is a second later */
-        usleep(50000);
+        clock_pass_us(50000);
         round_once(&w, 0);
         run_some(&w, 10);
     }

@@ -16,6 +16,7 @@
 #include "apply/core.h"
 #include "apply/mirror_rows.h"
 #include "common/run.h"
+#include "tests/unit/clock.h"
 #include <unistd.h>
 
 enum { ROOT = 1, FILES, VERSIONS, TRASH, TRASH_FILES, TRASH_VERSIONS, FIRST = 100 };
@@ -171,6 +172,7 @@ setup(void **state)
                                 .display_name = LS_STR("u1"),
                                 .enabled = true};
 
+    clock_hold();
     srandom(7);
     missing = NULL;
     fake_init(&w->target);
@@ -223,6 +225,7 @@ teardown(void **state)
     }
     fake_free(&w->target);
     free(w);
+    clock_release();
     return 0;
 }
 
@@ -240,6 +243,7 @@ round_once(struct world *w, int calls)
     struct ap_job *job;
     int n = 0;
 
+    clock_pass_us(200);
     ap_settle(w->core);
     ap_plan(w->core);
     ledger_commit(w->ledger);
@@ -264,7 +268,7 @@ run(struct world *w)
                       NULL) > 0 &&
             idle > 0) {
             idle = 1;
-            usleep(200);
+            clock_pass_us(200);
         }
     }
     assert_int_equal(w->target.broken, 0);
@@ -682,13 +686,13 @@ a_version_whose_file_is_missing_becomes_a_dead_letter_and_holds_up_nothing(void 
     give_version(w, FIRST + 3, VERSIONS, "a", 3000, 3, 0);
     while (strcmp(seen(w, "a"), "1@1000 3@3000 = 4@4000") != 0 && ls_mono_ms() < until) {
         round_once(w, 100);
-        usleep(500);
+        clock_pass_us(500);
     }
     assert_string_equal(seen(w, "a"), "1@1000 3@3000 = 4@4000");
     while (!ap_is_dead(w->ledger, (struct ap_key){AP_NODE, FIRST + 2}) && ls_mono_ms() < until) {
         heartbeat(w);
         round_once(w, 100);
-        usleep(500);
+        clock_pass_us(500);
     }
     assert_true(ap_is_dead(w->ledger, (struct ap_key){AP_NODE, FIRST + 2}));
     assert_int_equal(ap_number(w->ledger, 0, "SELECT count(*) FROM dead", NULL), 1);
