@@ -79,14 +79,15 @@ s3_error(int fd, int status, const char *code, const char *header)
     s3_send(fd, head, strlen(head));
 }
 
-/* False: the connection ends. */
+/* The object as it was when it was asked for: the test may be at its next one while the body is
+ * still on its way. False: the connection ends. */
 static bool
-s3_object(int fd, const char *request, const struct s3_plan *plan)
+s3_object(int fd, const char *request, const struct s3_plan *plan, const char *content, size_t size)
 {
     const char *range = s3_header(request, "\r\nRange: bytes="),
                *match = s3_header(request, "\r\nIf-Match: "),
                *etag = plan->replaced ? "\"other\"" : "\"first\"";
-    size_t from = range && !plan->whole ? (size_t)strtoll(range, NULL, 10) : 0, n = s3.n - from;
+    size_t from = range && !plan->whole ? (size_t)strtoll(range, NULL, 10) : 0, n = size - from;
     char head[600], length[64] = "", place[100] = "";
 
     if (plan->status) {
@@ -98,8 +99,8 @@ s3_object(int fd, const char *request, const struct s3_plan *plan)
         return true;
     }
     if (from > 0)
-        snprintf(place, sizeof(place), "Content-Range: bytes %zu-%zu/%zu\r\n", from, s3.n - 1,
-                 s3.n);
+        snprintf(place, sizeof(place), "Content-Range: bytes %zu-%zu/%zu\r\n", from, size - 1,
+                 size);
     snprintf(length, sizeof(length),
              plan->chunks ? "Connection: close\r\n" : "Content-Length: %zu\r\n", n);
     snprintf(head, sizeof(head), "HTTP/1.1 %s\r\n%s%s%s%s%s\r\n", from > 0 ? "206 Part" : "200 OK",
@@ -108,7 +109,7 @@ s3_object(int fd, const char *request, const struct s3_plan *plan)
     s3_send(fd, head, strlen(head));
     if (plan->cut > 0 && (size_t)plan->cut < n)
         n = (size_t)plan->cut;
-    s3_send(fd, s3.content + from, n);
+    s3_send(fd, content + from, n);
     if (plan->stall) {
         char c;
         while (recv(fd, &c, 1, 0) > 0)
@@ -124,7 +125,9 @@ s3_connection(void *arg)
     char request[4096];
     struct s3_plan plan;
     bool go_on = true, list;
-    size_t n = 0;
+    const char *content, *code;
+    size_t n = 0, size;
+    int status;
 
     while (go_on) {
         for (n = 0; n < sizeof(request) - 1; n++) {
@@ -145,11 +148,15 @@ s3_connection(void *arg)
             plan = s3.plan[s3.n_objects < S3_PLANNED ? s3.n_objects : S3_PLANNED - 1];
             s3.n_objects++;
         }
+        content = s3.content;
+        size = s3.n;
+        status = s3.list_status;
+        code = s3.list_code;
         pthread_mutex_unlock(&s3.lock);
         if (list)
-            s3_error(fd, s3.list_status, s3.list_code, NULL);
+            s3_error(fd, status, code, NULL);
         else
-            go_on = s3_object(fd, request, &plan);
+            go_on = s3_object(fd, request, &plan, content, size);
     }
 out:
     close(fd);
