@@ -346,7 +346,7 @@ only_a_packet_that_was_waited_for_says_that_the_source_was_idle(void **state)
     struct ls_err err = {0};
     int64_t before;
 
-    bed->start.heartbeat_ms = 20;
+    bed->start.heartbeat_ms = 1000; /* half of it is idle; two puts are never that far apart */
     begin(bed);
     put_event(bed, "lay there");
     ls_run_sleep_ms(15);
@@ -354,7 +354,7 @@ only_a_packet_that_was_waited_for_says_that_the_source_was_idle(void **state)
     assert_int_equal(packet.idle_us, 0);
     before = ls_now_us();
     assert_int_equal(cap_wire_next(bed->wire, 0, &packet, &err), 0); /* read to its end */
-    ls_run_sleep_ms(15);
+    ls_run_sleep_ms(600);
     put_event(bed, "waited for");
     put_event(bed, "behind it");
     assert_int_equal(cap_wire_next(bed->wire, LONG_MS, &packet, &err), 1);
