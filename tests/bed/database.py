@@ -8,8 +8,10 @@ ownCloud), and `lockstep` (the rights that docs/operations.md asks for, and not 
 """
 
 import os
+import re
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 from . import fetch
@@ -86,6 +88,25 @@ class Database:
         return (_MARIADB + _COMMON).format(folder=self.folder, port=self.port, user=_user())
 
     def _initialise(self):
+        """A copy of what the first server of its kind made in this cache: seconds of waiting less."""
+        def fill(part):
+            with tempfile.TemporaryDirectory(prefix="lockstep-") as folder:
+                first = type(self)(folder)
+                first._install()
+                (first.folder / "data" / "auto.cnf").unlink(missing_ok=True)  # a server's own name
+                copy(first.folder / "data", part / "data")
+
+        def copy(data, to):
+            run(["cp", "-R", "--sparse=always", "--reflink=auto", data, to], "copying a data directory")
+        pattern = fetch.filled(f"{self.name}-{self._version()}-pattern", fill)
+        (self.folder / "data").rmdir()
+        copy(pattern / "data", self.folder / "data")
+
+    def _version(self):
+        said = run([*self._argv()[:1], "--no-defaults", "--version"], "asking the server's version")
+        return re.search(rb"Ver (\S+)", said)[1].decode()
+
+    def _install(self):
         place = [f"--basedir={self.basedir}"] if self.basedir else []
         program = self.basedir / "scripts" / "mariadb-install-db" if place else "mariadb-install-db"
         run([program, f"--defaults-file={self.config}", *place, f"--user={_user()}",
@@ -183,7 +204,7 @@ class MySQL(Database):
         return (_MYSQL + _COMMON).format(folder=self.folder, port=self.port, user=_user(),
                                          basedir=self.basedir)
 
-    def _initialise(self):
+    def _install(self):
         run(self._argv() + ["--initialize-insecure"], "mysqld --initialize-insecure")
 
     def _argv(self):
