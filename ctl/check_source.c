@@ -9,6 +9,7 @@
 #include "common/run.h"
 #include "common/tables.h"
 #include "ctl/check.h"
+#include "ctl/ctl.h"
 #include "transform/map.h"
 #include <stdlib.h>
 #include <string.h>
@@ -233,6 +234,10 @@ static const struct {
      "decrypt them first (occ encryption:decrypt-all); each becomes a dead letter", CTL_FAIL},
     {"SELECT COUNT(*) FROM {p}filecache WHERE LENGTH(name)>255 AND path LIKE 'files/%'",
      "names longer than 255 bytes", "oCIS cannot hold them: rename them", CTL_FAIL},
+    {"SELECT COUNT(*) FROM {p}filecache WHERE name REGEXP '-chunking-(.*-)?[0-9]+-[0-9]+$' AND "
+     "path LIKE 'files/%'",
+     "names that oCIS takes for chunks of old uploads",
+     "rename them (...-chunking-1-2-3); each becomes a dead letter", CTL_WARN},
     {"SELECT COUNT(*) FROM {p}filecache WHERE (mtime>9223372035 OR mtime<-9223372036) AND path "
      "LIKE 'files/%'",
      "files with a time of change beyond what oCIS can hold",
@@ -261,15 +266,12 @@ static const struct {
      "make them unique before users sign in by mail: which of them is meant cannot be told",
      CTL_WARN},
     {"SELECT COUNT(*) FROM {p}share WHERE share_type IN (6,7)", "federated shares",
-     "they are not carried in this release", CTL_WARN},
+     "they are not carried", CTL_WARN},
     {"SELECT COUNT(*) FROM {p}share WHERE share_type NOT IN (0,1,2,3,4,6,7)",
      "shares of an unknown type", "each becomes a dead letter", CTL_WARN},
     {"SELECT COUNT(*) FROM {p}share s LEFT JOIN {p}accounts a ON a.user_id=s.share_with WHERE "
      "s.share_type=0 AND a.id IS NULL",
      "shares with users who do not exist", "they stay parked", CTL_WARN},
-    {"SELECT COUNT(*) FROM {p}share WHERE share_type=3 AND share_with IS NOT NULL",
-     "links with a password",
-     "the password cannot be carried in this release: they get a random one", CTL_WARN},
 };
 
 static void
@@ -281,6 +283,31 @@ check_rows(struct check *check)
             ctl_line(check->lines, n ? counts[i].level : CTL_PASS, "source",
                      n ? counts[i].todo : NULL, "%lld %s", n, counts[i].what);
     }
+}
+
+/* Old links go on working only where capture gives their secrets and apply writes them itself. */
+static void
+check_links(struct check *check)
+{
+    long long links =
+        check_count(check, "links", "SELECT COUNT(*) FROM {p}share WHERE share_type=3");
+    long long locked =
+        check_count(check, "links with a password",
+                    "SELECT COUNT(*) FROM {p}share WHERE share_type=3 AND share_with IS NOT NULL");
+    bool carried =
+        ls_config_bool(check->config, "capture", "link_secrets") && ctl_writes_exact(check->config);
+
+    if (links < 0 || locked < 0)
+        return;
+    if (links == 0 || carried)
+        ctl_line(check->lines, CTL_PASS, "source", NULL, "%lld links, %lld with a password%s",
+                 links, locked, links ? ": carried with them" : "");
+    else
+        ctl_line(check->lines, CTL_WARN, "source",
+                 "[capture] link_secrets = true and [target] system_user_id, system_user_key_file, "
+                 "that old links go on working",
+                 "%lld links get a new address, %lld of them a password that nobody knows", links,
+                 locked);
 }
 
 static int
@@ -373,6 +400,7 @@ check_source(struct check *check)
     check_tables(check);
     check_source_text(check);
     check_rows(check);
+    check_links(check);
     check_default_quota(check);
     check_big_folders(check);
     check_estimates(check);

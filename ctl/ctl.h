@@ -30,4 +30,7 @@ void ctl_redraw(FILE *out);
 /* Asks on the terminal, unless `yes`; false without one. */
 bool ctl_confirm(const char *question, bool yes);
 
+/* Whether apply writes shares and links with their ids, times and secrets ([apply] shares). */
+bool ctl_writes_exact(const struct ls_config *config);
+
 #endif

@@ -42,8 +42,8 @@ marker_of(struct ctl_source *source)
 }
 
 /* As apply decides it (apply/ocis_api.c). */
-static bool
-writer_exact(const struct ls_config *config)
+bool
+ctl_writes_exact(const struct ls_config *config)
 {
     const char *mode = ls_config_str(config, "apply", "shares");
 
@@ -69,7 +69,7 @@ verify_open(const struct ls_config *config, struct verify *verify, int *ret_stat
         return -1;
     }
     verify->marker_us = marker_of(verify->source);
-    if (writer_exact(config)) {
+    if (ctl_writes_exact(config)) {
         verify->exact_shares = true;
         verify->exact_links = ls_config_bool(config, "capture", "link_secrets");
     }

@@ -109,6 +109,27 @@ def test_sizes_that_are_not_known_are_counted(new_capture):
     assert found["1 folders whose size is unknown (-1, -2)"] == "warn"
 
 
+def test_names_that_are_refused_and_links_that_lose_their_secrets_are_counted(new_capture):
+    capture = new_capture()
+    assert levels(capture)["0 links, 0 with a password"] == "pass"
+    names = ["a-chunking-12-3-1", "a-chunking-3-1", "-chunking-x-1", "b-chunking-1-2.txt", "ü" * 130]
+    capture.sql("INSERT INTO oc_storages(id, numeric_id) VALUES('home::ann', 1); "
+                "INSERT INTO oc_filecache(fileid, storage, path, path_hash, parent, name) VALUES "
+                "(10, 1, '', MD5(''), -1, ''), (11, 1, 'files', MD5('files'), 10, 'files')," +
+                ",".join(f"({20 + i}, 1, 'files/{n}', MD5({i}), 11, '{n}')" for i, n in enumerate(names)))
+    capture.sql("INSERT INTO oc_share(id, share_type, uid_owner, uid_initiator, item_type, item_source, "
+                "file_source, permissions, stime, token, share_with) VALUES "
+                "(1, 3, 'ann', 'ann', 'file', '20', 20, 1, 1, 'abc', NULL), "
+                "(2, 3, 'ann', 'ann', 'file', '20', 20, 1, 1, 'abd', 'hash')")
+    found = levels(capture)
+    assert found["2 names that oCIS takes for chunks of old uploads"] == "warn", found
+    assert found["1 names longer than 255 bytes"] == "fail"
+    assert found["2 links get a new address, 1 of them a password that nobody knows"] == "warn"
+    found = levels(capture, "--set", "capture.link_secrets=true", "--set", "target.system_user_id=1",
+                   "--set", "target.system_user_key=1")
+    assert found["2 links, 1 with a password: carried with them"] == "pass"
+
+
 def test_binlogs_must_be_kept_for_longer_than_a_snapshot_takes(new_capture):
     capture = new_capture()
     capture.sql("INSERT INTO oc_filecache(fileid, storage, path, path_hash, name) SELECT seq, 1, "
