@@ -214,6 +214,8 @@ ap_job_run(struct ap_writer *w, struct ap_job *job)
                                 .quota = ls_str_of(job->quota),
                                 .enabled = job->enabled};
 
+    if (job->directory_uuid[0])
+        person.directory_uuid = ls_str_of(job->directory_uuid);
     memset(&job->err, 0, sizeof(job->err));
     job->began_us = ls_now_us();
     switch (job->call) {

@@ -34,6 +34,7 @@ struct ap_options {
     bool disable_deleted; /* people.on_delete = disable */
     bool drift_stop;      /* apply.drift = stop */
     bool versions;        /* apply.versions */
+    bool match_ldap;      /* people.match_by = ldap-uuid */
     /* bytes, of users without a quota of their own; 0: what the target gives */
     int64_t default_quota;
 };
@@ -86,6 +87,7 @@ struct ap_job {
     char uid[256], gid[256], display_name[512], mail[512], user_home[4096], quota[64];
     char sharer[256], label[512], mount[2600];
     char person_id[AP_ID_SIZE], group_id[AP_ID_SIZE];
+    char directory_uuid[256]; /* of a user who is looked up by that; else "" */
     bool enabled, group, folder, has_password;
     bool half;                          /* a share to be removed may be there in part only */
     bool received;                      /* SHARE_SET: and its recipient has his state of it */
@@ -281,6 +283,11 @@ void ap_person_next(struct ap_core *core, const struct ap_work *work, struct ap_
                     struct ap_job *job);
 void ap_space_next(struct ap_core *core, const struct ap_work *work, struct ap_next *next,
                    struct ap_job *job);
+/* A user of ownCloud's LDAP, who is to be found by the id that he has there. */
+bool ap_person_is_ldap(struct ap_core *core, int64_t id);
+/* Tells the writer who a user is at the target, as the ledger has it now; all of them. */
+void ap_person_match(struct ap_core *core, int64_t id);
+void ap_people_match(struct ap_core *core);
 void ap_people_settled(struct ap_core *core, const struct ap_job *job);
 /* The target says that a space is full: its owner's quota is lifted until all is in. */
 void ap_space_full(struct ap_core *core, int64_t storage);

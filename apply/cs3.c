@@ -50,6 +50,7 @@ struct cs3_client {
     pthread_mutex_t mutex; /* tokens */
     pthread_cond_t signed_in;
     struct token *tokens, *chain;
+    enum cs3_match unsaid; /* who somebody is of whom nothing was said */
     cs3_no_user_fn *no_user;
     void *no_user_arg;
 };
@@ -323,6 +324,13 @@ cs3_on_no_user(struct cs3_client *client, cs3_no_user_fn *fn, void *arg)
     client->no_user_arg = arg;
 }
 
+/* Of whom nothing was said. Those that are no names of the source go by themselves. */
+static enum cs3_match
+unsaid_of(const struct cs3_client *client, const char *as)
+{
+    return as[0] == '\n' || strncmp(as, "userid:", 7) == 0 ? CS3_BY_NAME : client->unsaid;
+}
+
 /* Found or made; the mutex is held. NULL when memory is out. */
 static struct token *
 token_slot(struct cs3_client *client, const char *as)
@@ -339,6 +347,7 @@ token_slot(struct cs3_client *client, const char *as)
         free(token);
         return NULL;
     }
+    token->match = unsaid_of(client, as);
     HASH_ADD_KEYPTR(hh, client->tokens, token->as, strlen(token->as), token);
     token->chain = client->chain;
     client->chain = token;
@@ -447,6 +456,12 @@ cs3_token_forget(struct cs3_client *client, const char *user_id)
     pthread_mutex_unlock(&client->mutex);
 }
 
+void
+cs3_match_strictly(struct cs3_client *client)
+{
+    client->unsaid = CS3_NOBODY;
+}
+
 int
 cs3_match_set(struct cs3_client *client, const char *as, enum cs3_match match, const char *id,
               struct ls_err *err)
@@ -474,7 +489,7 @@ cs3_match_set(struct cs3_client *client, const char *as, enum cs3_match match, c
 enum cs3_match
 cs3_match_of(struct cs3_client *client, const char *as, char ret_id[AP_ID_SIZE])
 {
-    enum cs3_match match = CS3_BY_NAME;
+    enum cs3_match match = unsaid_of(client, as);
     struct token *token;
 
     pthread_mutex_lock(&client->mutex);

@@ -91,6 +91,15 @@ enum cs3_match {
     CS3_BY_ID,
     CS3_NOBODY, /* nobody that is known; he does not sign in, whoever has that name there */
 };
+/* Does the configuration say that users of ownCloud's LDAP are found by their ids
+ * (people.match_by)? */
+static inline bool
+cs3_match_wanted(const struct ls_config *config)
+{
+    return strcmp(ls_config_str(config, "people", "match_by"), "ldap-uuid") == 0;
+}
+/* Nobody is found by his name alone any more: whoever is to be, is said to. To be called first. */
+void cs3_match_strictly(struct cs3_client *client);
 /* From now on. id: of BY_ID. */
 int cs3_match_set(struct cs3_client *client, const char *as, enum cs3_match match, const char *id,
                   struct ls_err *err);

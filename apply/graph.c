@@ -220,6 +220,8 @@ user_give(const json_t *json, struct ap_graph_user *ret, struct ls_err *err)
     if (id_give(json, user.id, err) < 0)
         return -1;
     snprintf(user.display_name, sizeof(user.display_name), "%s", name ? name : "");
+    name = json_string_value(json_object_get(json, "onPremisesSamAccountName"));
+    snprintf(user.name, sizeof(user.name), "%s", name ? name : "");
     if (json_is_false(json_object_get(json, "accountEnabled")))
         user.enabled = false;
     *ret = user;
@@ -368,6 +370,79 @@ int
 ap_graph_user_enable(struct ap_graph *graph, const char *user_id, bool enabled, struct ls_err *err)
 {
     return user_patch(graph, user_id, json_pack("{s:b}", "accountEnabled", enabled ? 1 : 0), err);
+}
+
+/* ---- roles */
+#define USER_ROLE "d7beeea8-8ff4-406b-8fb6-ab2dd81e6b11" /* "User", the same in every oCIS */
+
+static int
+has_role(struct ap_graph *graph, const char *user_id, bool *ret, struct ls_err *err)
+{
+    const char *const parts[] = {"users/", user_id, "/appRoleAssignments"};
+    json_t *json = NULL, *list;
+    long status = graph_call(graph, "GET", "graph GET roles", parts, 3, NULL, &json, err);
+
+    if (status / 100 != 2)
+        return -1;
+    list = json_object_get(json, "value");
+    *ret = json_array_size(list) > 0;
+    status = json_is_array(list) ? 0 : -1;
+    json_decref(json);
+    return status == 0
+               ? 0
+               : ls_fail_cause(err, LS_ERR_RETRY, 0, "internal", "Graph: roles that are no list");
+}
+
+/* The id of the application that has the role: roles are given for it. */
+static int
+application_get(struct ap_graph *graph, char ret_id[AP_ID_SIZE], struct ls_err *err)
+{
+    const char *const parts[] = {"applications"};
+    json_t *json = NULL, *application, *role;
+    size_t i, k;
+    int r = -1;
+    long status = graph_call(graph, "GET", "graph GET applications", parts, 1, NULL, &json, err);
+
+    if (status / 100 != 2)
+        return -1;
+    json_array_foreach(json_object_get(json, "value"), i, application)
+    {
+        json_array_foreach(json_object_get(application, "appRoles"), k, role)
+        {
+            const char *id = json_string_value(json_object_get(role, "id"));
+            if (r < 0 && id && !strcmp(id, USER_ROLE))
+                r = id_give(application, ret_id, err);
+        }
+    }
+    json_decref(json);
+    return r == 0 ? 0
+                  : ls_fail_cause(err, LS_ERR_RETRY, 0, "internal",
+                                  "Graph: no application has the role User");
+}
+
+int
+ap_graph_role_give(struct ap_graph *graph, const char *user_id, bool *ret, struct ls_err *err)
+{
+    const char *const parts[] = {"users/", user_id, "/appRoleAssignments"};
+    char application[AP_ID_SIZE];
+    bool has = false;
+    json_t *body;
+    long status;
+
+    if (has_role(graph, user_id, &has, err) < 0)
+        return -1;
+    *ret = !has;
+    if (has)
+        return 0;
+    if (application_get(graph, application, err) < 0)
+        return -1;
+    body = json_pack("{s:s, s:s, s:s}", "appRoleId", USER_ROLE, "principalId", user_id,
+                     "resourceId", application);
+    if (!body)
+        return ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
+    status = graph_call(graph, "POST", "graph POST role", parts, 3, body, NULL, err);
+    json_decref(body);
+    return status / 100 == 2 ? 0 : -1;
 }
 
 /* ---- spaces */

@@ -22,6 +22,7 @@ const char *ap_graph_as(const struct ap_graph *graph);
 
 struct ap_graph_user {
     char id[AP_ID_SIZE];
+    char name[256]; /* that he signs in by; an id finds him, too */
     char display_name[512];
     bool enabled;
 };
@@ -43,6 +44,9 @@ int ap_graph_user_update(struct ap_graph *graph, const char *user_id, const char
                          struct ls_err *err);
 int ap_graph_user_enable(struct ap_graph *graph, const char *user_id, bool enabled,
                          struct ls_err *err);
+/* Who has no role at all gets the one that oCIS gives to whoever signs in for the first time;
+ * without one nobody has a space. *ret: he had none. */
+int ap_graph_role_give(struct ap_graph *graph, const char *user_id, bool *ret, struct ls_err *err);
 /* `bytes` 0: no limit. `drive` is "<storage id>$<space id>"; RETRY gone when there is none. */
 int ap_graph_drive_quota(struct ap_graph *graph, const char *drive, int64_t bytes,
                          struct ls_err *err);

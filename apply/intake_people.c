@@ -1,10 +1,10 @@
 /*
  * Records of cs3.person into the ledger.
  *
- * Users, groups, members and quotas are open entities: something is done for them. Local accounts
- * and LDAP mappings are kept for whoever matches people to oCIS, and counted as left: no interface
- * of oCIS takes a password's hash. The hash itself is not kept, the topic has it. What can go
- * wrong: two rows of different tables that name one user must never be one row here, so each
+ * Users, groups, members and quotas are open entities: something is done for them. LDAP mappings
+ * are kept to find users by (people.match_by), else counted as left, as local accounts are: no
+ * interface of oCIS takes a password's hash. The hash itself is not kept, the topic has it. What
+ * can go wrong: two rows of different tables that name one user must never be one row here, so each
  * type has keys or a table of its own; and a sweep must not reach beyond its table.
  */
 #include "apply/core.h"
@@ -61,6 +61,7 @@ static void
 take_ldap(struct ap_core *core, const struct cs3_person *r)
 {
     struct ls_seq seq = r->head.seq;
+    int64_t id;
 
     if (ap_is_newer(core,
                     ap_query(core->ledger, "SELECT epoch, counter, part FROM ldap WHERE name = ?",
@@ -75,7 +76,14 @@ take_ldap(struct ap_core *core, const struct cs3_person *r)
             "tttiiii", &r->uid, &r->dn, &r->directory_uuid, (int64_t)seq.epoch, seq.counter,
             (int64_t)seq.part, (int64_t)(r->head.kind == CS3_DELETE));
     ap_count(core->ledger, "in", 1);
-    ap_count(core->ledger, "left:ldap", 1);
+    ap_count(core->ledger, core->options.match_ldap ? "applied" : "left:ldap", 1);
+    id = core->options.match_ldap
+             ? ap_number(core->ledger, 0, "SELECT id FROM person WHERE key = 'u:' || ?", "t",
+                         &r->uid)
+             : 0;
+    if (id) /* he may have waited for it */
+        ap_work_open(core->ledger, (struct ap_key){AP_PERSON, id}, AP_LANE_PEOPLE,
+                     ls_now_us() / 1000);
 }
 
 /* ---- people */
@@ -148,6 +156,8 @@ ap_take_person(struct ap_core *core, const struct ap_origin *at, const struct cs
     else
         person_upsert(core, r, key);
     id = ap_number(core->ledger, 0, "SELECT id FROM person WHERE key = ?", "s", key);
+    if (r->type == CS3_USER)
+        ap_person_match(core, id);
     ap_work_record(core->ledger, (struct ap_key){AP_PERSON, id}, AP_LANE_PEOPLE,
                    r->head.source_ts_us, ls_now_us() / 1000);
     ap_wake(core->ledger, (struct ap_key){AP_PERSON, id});

@@ -7,6 +7,7 @@
  * (everything pauses, records are still taken in); a ledger older than what the topics keep (FATAL,
  * a new snapshot is needed); the ledger not writable (FATAL before anything is sent).
  */
+#include "apply/cs3.h"
 #include "apply/lease.h"
 #include "apply/mirror.h"
 #include "apply/mirror_rows.h"
@@ -122,10 +123,14 @@ writer_make(struct apply *a, struct ls_err *err)
 {
     const char *name = ls_config_str(a->config, "apply", "writer");
     const char *drift = ls_config_str(a->config, "apply", "drift");
+    const char *match_by = ls_config_str(a->config, "people", "match_by");
 
     if (strcmp(drift, "stop") != 0 && strcmp(drift, "source-wins") != 0)
         return ls_fail_cause(err, LS_ERR_FATAL, 0, "option",
                              "[apply] drift is %s; it may be stop or source-wins", drift);
+    if (strcmp(match_by, "name") != 0 && strcmp(match_by, "ldap-uuid") != 0)
+        return ls_fail_cause(err, LS_ERR_FATAL, 0, "option",
+                             "[people] match_by is %s; it may be name or ldap-uuid", match_by);
     if (strcmp(name, "ocis-api") == 0)
         return ap_ocis_api_new(a->config, ap_status_call, a->status.metrics, &a->writer, err);
     if (strcmp(name, "null") == 0)
@@ -147,6 +152,7 @@ options_read(const struct ls_config *config, struct ap_options *ret)
         .content_margin_us = 2000000,
         .sweep_max_percent = (int)ls_config_int(config, "apply", "sweep_max_percent"),
         .sweep_max_items = ls_config_int(config, "apply", "sweep_max_items"),
+        .match_ldap = cs3_match_wanted(config),
         .drift_stop = strcmp(ls_config_str(config, "apply", "drift"), "stop") == 0,
         .default_quota = ls_config_int(config, "people", "default_quota"),
         .disable_deleted = strcmp(ls_config_str(config, "people", "on_delete"), "disable") == 0,
@@ -331,6 +337,7 @@ ledger_prepare(struct apply *a, bool from_start, struct ls_err *err)
         return -1;
     if (from_start)
         ap_exec(a->ledger, "UPDATE offset SET next = 0 WHERE topic <> 'replay'", NULL);
+    ap_people_match(a->core);
     ap_recover(a->core);
     ap_shares_make_exact(a->core);
     ap_sweep_waiting(a->core);

@@ -693,15 +693,16 @@ ocis_ping(struct ap_writer *w, struct ls_err *err)
 
 #define ALL_BUT_SHARES                                                                             \
     .open = ocis_open, .close = ocis_close, .ping = ocis_ping, .user_ensure = ap_ocis_user_ensure, \
-    .user_enable = ap_ocis_user_enable, .group_ensure = ap_ocis_group_ensure,                      \
-    .group_remove = ap_ocis_group_remove, .member_set = ap_ocis_member_set,                        \
-    .space_ensure = ap_ocis_space_ensure, .space_quota = ap_ocis_space_quota,                      \
-    .node_look = ap_ocis_node_look, .place_look = ap_ocis_place_look,                              \
-    .trash_seek = ap_ocis_trash_seek, .person_look = ap_ocis_person_look,                          \
-    .member_look = ap_ocis_member_look, .space_look = ap_ocis_space_look,                          \
-    .make_folder = make_folder, .put_file = ap_ocis_put_file, .set_mtime = set_mtime,              \
-    .revision_find = ap_ocis_revision_find, .revision_restore = ap_ocis_revision_restore,          \
-    .move = move, .trash = trash, .restore = restore, .purge = purge
+    .user_match = ap_ocis_user_match, .user_enable = ap_ocis_user_enable,                          \
+    .group_ensure = ap_ocis_group_ensure, .group_remove = ap_ocis_group_remove,                    \
+    .member_set = ap_ocis_member_set, .space_ensure = ap_ocis_space_ensure,                        \
+    .space_quota = ap_ocis_space_quota, .node_look = ap_ocis_node_look,                            \
+    .place_look = ap_ocis_place_look, .trash_seek = ap_ocis_trash_seek,                            \
+    .person_look = ap_ocis_person_look, .member_look = ap_ocis_member_look,                        \
+    .space_look = ap_ocis_space_look, .make_folder = make_folder, .put_file = ap_ocis_put_file,    \
+    .set_mtime = set_mtime, .revision_find = ap_ocis_revision_find,                                \
+    .revision_restore = ap_ocis_revision_restore, .move = move, .trash = trash,                    \
+    .restore = restore, .purge = purge
 
 static const struct ap_writer_ops api_ops = {
     ALL_BUT_SHARES,
@@ -787,6 +788,8 @@ ap_ocis_api_new(const struct ls_config *config, ap_call_fn *call_counter, void *
             goto fail;
         ocis->writer.ops = &exact_ops;
     }
+    if (cs3_match_wanted(config))
+        cs3_match_strictly(ocis->cs3);
     if (ocis->create_people)
         cs3_on_no_user(ocis->cs3, ap_ocis_no_user, ocis);
     *ret = &ocis->writer;

@@ -119,6 +119,7 @@ int ap_ocis_revision_restore(struct ap_writer *w, const struct ap_space *space, 
 /* ---- ocis_people.c */
 int ap_ocis_user_ensure(struct ap_writer *w, const struct cs3_person *person,
                         struct ap_person_id *ret, struct ls_err *err);
+int ap_ocis_user_match(struct ap_writer *w, const char *uid, const char *id, struct ls_err *err);
 int ap_ocis_user_enable(struct ap_writer *w, const char *user_id, bool enabled, struct ls_err *err);
 int ap_ocis_group_ensure(struct ap_writer *w, const char *gid, struct ap_person_id *ret,
                          struct ls_err *err);

@@ -7,6 +7,11 @@
  * then lasts for hours. In mode `match` accounts, groups and members are the admin's business:
  * nothing is changed at Graph. The account that signs in there is never changed in any mode: it
  * may be in the source, too, and whoever disabled it would have locked us out.
+ *
+ * A user of a directory (people.match_by) is found by the id that it has there, in any mode, and is
+ * the directory's: he is not made, renamed or enabled. oCIS gives a role to whoever signs in for
+ * the first time, and a space to nobody without one; so that files can come before their owner
+ * does, who has none gets that role here.
  */
 #include "apply/ocis_api.h"
 #include "common/log.h"
@@ -58,6 +63,33 @@ user_make(struct ap_ocis *ocis, const char *uid, const char *display_name, const
     return -1;
 }
 
+static int
+directory_user(struct ap_ocis *ocis, const struct cs3_person *person, struct ap_person_id *ret,
+               struct ls_err *err)
+{
+    char *id = text_of(person->directory_uuid);
+    struct ap_graph_user user;
+    int r;
+
+    if (!id)
+        return ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
+    r = ap_graph_user_by_id(ocis->graph, id, &user, err);
+    if (r == 0)
+        memcpy(ret->id, user.id, sizeof(ret->id));
+    free(id);
+    return r;
+}
+
+int
+ap_ocis_user_match(struct ap_writer *w, const char *uid, const char *id, struct ls_err *err)
+{
+    return cs3_match_set(ap_ocis_of(w)->cs3, uid,
+                         !id   ? CS3_BY_NAME
+                         : *id ? CS3_BY_ID
+                               : CS3_NOBODY,
+                         id, err);
+}
+
 int
 ap_ocis_user_ensure(struct ap_writer *w, const struct cs3_person *person, struct ap_person_id *ret,
                     struct ls_err *err)
@@ -69,6 +101,10 @@ ap_ocis_user_ensure(struct ap_writer *w, const struct cs3_person *person, struct
     struct ls_err why = {0};
     int r = -1;
 
+    if (person->directory_uuid.p) {
+        r = directory_user(ocis, person, ret, err);
+        goto out;
+    }
     if (!uid || !name || !mail) {
         ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
         goto out;
@@ -193,13 +229,41 @@ ap_ocis_member_set(struct ap_writer *w, const char *group_id, const char *user_i
 }
 
 /* ---- spaces */
+/* Of a user of the directory, who may have no role yet. */
+static int
+home_make(struct ap_ocis *ocis, const char *uid, struct ls_err *err)
+{
+    char id[AP_ID_SIZE];
+    struct ls_err why = {0};
+    bool had_none = false;
+    int r = cs3_create_home(ocis->cs3, uid, &why);
+
+    if (r < 0 && why.code == CS3_PERMISSION_DENIED &&
+        cs3_match_of(ocis->cs3, uid, id) == CS3_BY_ID) {
+        why = (struct ls_err){0};
+        r = ap_graph_role_give(ocis->graph, id, &had_none, &why);
+        if (r < 0 && why.kind == LS_ERR_POISON) { /* that is for an admin to mend */
+            why.kind = LS_ERR_RETRY;
+            snprintf(why.cause, sizeof(why.cause), "no-role");
+        }
+        if (r == 0) {
+            if (had_none)
+                ls_log(LS_INFO, "role-given", LS_S("user", uid));
+            cs3_token_forget(ocis->cs3, id);
+            r = cs3_create_home(ocis->cs3, uid, &why);
+        }
+    }
+    if (r < 0 && err)
+        *err = why;
+    return r;
+}
+
 int
 ap_ocis_space_ensure(struct ap_writer *w, const char *uid, struct ap_space *ret, struct ls_err *err)
 {
     struct ap_ocis *ocis = ap_ocis_of(w);
 
-    if (cs3_create_home(ocis->cs3, uid, err) < 0 ||
-        cs3_personal_space(ocis->cs3, uid, ret, err) < 0)
+    if (home_make(ocis, uid, err) < 0 || cs3_personal_space(ocis->cs3, uid, ret, err) < 0)
         return -1;
     if (ocis->storage_id)
         snprintf(ret->storage_id, sizeof(ret->storage_id), "%s", ocis->storage_id);

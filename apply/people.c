@@ -6,6 +6,11 @@
  * source, and for those deleted there when people.on_delete says "disable". Whoever is named before
  * his record came (as owner, grantee, member) gets an empty row to wait on.
  *
+ * With people.match_by = ldap-uuid a user of ownCloud's LDAP is looked for by the id that its
+ * mapping gives him, however he is called, and is the directory's: he is never made, renamed,
+ * enabled or disabled. Whoever's mapping has not come waits for it. Once found, he is known by the
+ * target's id; the writer is told of each who he is.
+ *
  * A quota is the space's, set with the user's calls. ownCloud lets stay what is beyond a quota, and
  * refuses only what comes; here all comes again, so where the target finds a space full the limit
  * is lifted until everything is in.
@@ -22,7 +27,7 @@ struct person {
     enum cs3_person_type type;
     char uid[256], gid[256], target[AP_ID_SIZE], display_name[512], applied_name[512];
     char mail[512], home[4096], quota[64];
-    bool known, enabled, deleted, applied, applied_enabled;
+    bool known, enabled, deleted, applied, applied_enabled, ldap;
 };
 
 static bool
@@ -31,7 +36,8 @@ person_get(struct ap_core *core, int64_t id, struct person *ret)
     sqlite3_stmt *s = ap_query(core->ledger,
                                "SELECT type, uid, gid, target, display_name, applied_name,"
                                " epoch IS NOT NULL, enabled, coalesce(deleted, 1), applied,"
-                               " applied_enabled, mail, home, quota FROM person WHERE id = ?",
+                               " applied_enabled, mail, home, quota,"
+                               " coalesce(backend, '') LIKE '%ldap%' FROM person WHERE id = ?",
                                "i", id);
     if (!ap_step(core->ledger, s))
         return false;
@@ -50,6 +56,7 @@ person_get(struct ap_core *core, int64_t id, struct person *ret)
     ap_text(s, 11, ret->mail, sizeof(ret->mail));
     ap_text(s, 12, ret->home, sizeof(ret->home));
     ap_text(s, 13, ret->quota, sizeof(ret->quota));
+    ret->ldap = core->options.match_ldap && ret->type == CS3_USER && sqlite3_column_int(s, 14) != 0;
     ap_done(s);
     return true;
 }
@@ -205,6 +212,14 @@ quota_next(struct ap_core *core, const struct person *p, struct ap_next *next, s
     return next->verdict != AP_EQUAL;
 }
 
+/* Before the call, of which the answer may be lost. */
+static void
+quota_given(struct ap_core *core, const struct ap_job *job)
+{
+    ap_exec(core->ledger, "INSERT OR REPLACE INTO quota(storage, bytes) VALUES(?, ?)", "ii",
+            job->quota_storage, QUOTA_UNKNOWN);
+}
+
 void
 ap_space_full(struct ap_core *core, int64_t storage)
 {
@@ -230,6 +245,82 @@ preference_next(struct ap_core *core, const struct person *p, struct ap_next *ne
     next->cause = "person";
 }
 
+/* ---- users of the directory */
+
+bool
+ap_person_is_ldap(struct ap_core *core, int64_t id)
+{
+    struct person p;
+
+    return core->options.match_ldap && person_get(core, id, &p) && p.ldap;
+}
+
+void
+ap_person_match(struct ap_core *core, int64_t id)
+{
+    struct ls_err err = {0};
+    struct person p;
+
+    if (!core->options.match_ldap || !core->writer->ops->user_match || !person_get(core, id, &p) ||
+        p.type != CS3_USER)
+        return;
+    if (core->writer->ops->user_match(core->writer, p.uid,
+                                      p.ldap    ? p.target
+                                      : p.known ? NULL
+                                                : "",
+                                      &err) < 0) {
+        err.kind = LS_ERR_FATAL; /* he could be taken for somebody else */
+        core->fatal = err;
+    }
+}
+
+void
+ap_people_match(struct ap_core *core)
+{
+    int64_t ids[64], last = 0;
+    int n = core->options.match_ldap ? 1 : 0;
+
+    while (n > 0) {
+        sqlite3_stmt *s = ap_query(core->ledger,
+                                   "SELECT id FROM person WHERE type = 0 AND id > ? ORDER BY id"
+                                   " LIMIT 64",
+                                   "i", last);
+        for (n = 0; n < 64 && ap_step(core->ledger, s); n++)
+            ids[n] = sqlite3_column_int64(s, 0);
+        if (n == 64)
+            ap_done(s);
+        for (int i = 0; i < n; i++)
+            ap_person_match(core, ids[i]);
+        last = n > 0 ? ids[n - 1] : last;
+    }
+}
+
+static void
+directory_user_next(struct ap_core *core, const struct person *p, struct ap_next *next,
+                    struct ap_job *job)
+{
+    if (p->target[0]) {
+        if (!p->deleted && quota_next(core, p, next, job) && next->verdict == AP_CALL)
+            quota_given(core, job);
+        return;
+    }
+    if (p->deleted)
+        return;
+    sqlite3_stmt *s =
+        ap_query(core->ledger, "SELECT directory_uuid FROM ldap WHERE name = ? AND deleted = 0",
+                 "s", p->uid);
+    if (ap_step(core->ledger, s)) {
+        ap_text(s, 0, job->directory_uuid, sizeof(job->directory_uuid));
+        ap_done(s);
+    }
+    if (job->directory_uuid[0]) {
+        call(next, AP_USER_ENSURE);
+    } else {
+        next->verdict = AP_WAIT;
+        next->cause = "unmapped";
+    }
+}
+
 /* Which call it was that nobody saw the answer of, the ledger does not say. So the name and the
  * quota are forgotten before they are given; whether he is enabled others go by, so that is kept,
  * and said again before all else. */
@@ -239,6 +330,10 @@ user_next(struct ap_core *core, const struct person *p, bool doubt, struct ap_ne
 {
     bool busy, on = p->enabled && !(p->deleted && core->options.disable_deleted);
 
+    if (p->ldap) {
+        directory_user_next(core, p, next, job);
+        return;
+    }
     if (p->deleted && !p->target[0])
         return;
     busy = is_busy(core, p->uid);
@@ -256,8 +351,7 @@ user_next(struct ap_core *core, const struct person *p, bool doubt, struct ap_ne
         next->verdict = AP_LATER;
         next->cause = "drain";
     } else if (!p->deleted && quota_next(core, p, next, job) && next->verdict == AP_CALL) {
-        ap_exec(core->ledger, "INSERT OR REPLACE INTO quota(storage, bytes) VALUES(?, ?)", "ii",
-                job->quota_storage, QUOTA_UNKNOWN);
+        quota_given(core, job);
     }
 }
 
@@ -378,6 +472,8 @@ ap_people_settled(struct ap_core *core, const struct ap_job *job)
             group_made(core, job);
         ap_exec(core->ledger, "UPDATE person SET target = ?, applied_name = ? WHERE id = ?", "ssi",
                 job->person.id, job->display_name, job->who.id);
+        if (job->call == AP_USER_ENSURE)
+            ap_person_match(core, job->who.id);
         break;
     case AP_USER_ENABLE:
         ap_exec(core->ledger, "UPDATE person SET applied_enabled = ? WHERE id = ?", "ii",

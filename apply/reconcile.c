@@ -750,6 +750,7 @@ user_forget(struct ap_core *core, int64_t id, const struct who *p)
             "UPDATE person SET target = NULL, applied_name = NULL, applied_enabled = 1"
             " WHERE id = ?",
             "i", id);
+    ap_person_match(core, id);
     mark_each(core, AP_SPACE,
               "SELECT storage FROM space WHERE owner = ? AND ready = 1 AND"
               " storage > ? ORDER BY storage LIMIT 64",
@@ -818,7 +819,7 @@ person_found(struct ap_core *core, const struct ap_job *job)
             group_forget(core, job->who.id, &p);
         return true;
     }
-    if (p.type != CS3_USER)
+    if (p.type != CS3_USER || ap_person_is_ldap(core, job->who.id))
         return false;
     ap_exec(core->ledger,
             "UPDATE person SET applied_enabled = ?, applied_name = CASE WHEN"

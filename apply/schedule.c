@@ -225,9 +225,9 @@ ap_work_dead(struct ap_core *core, const struct ap_work *work, const char *cause
 /* ---- waiting */
 
 /* Causes that somebody else ends only by a record of his own: no part of the lag. */
-static const char *const own_causes[] = {"orphan",        "dormant",     "node",
-                                         "grantee",       "name-twin",   "space-unknown",
-                                         "space-deleted", "group-share", NULL};
+static const char *const own_causes[] = {
+    "orphan",        "dormant",       "node",        "grantee",  "name-twin",
+    "space-unknown", "space-deleted", "group-share", "unmapped", NULL};
 /* Causes where the one waited for has something to do himself. */
 static const char *const active_causes[] = {
     "parent",         "name",        "inside",        "fill",         "with-parent", "only-copy",

@@ -22,7 +22,8 @@
  *   RETRY "taken"         the name is held by another node; ret.id names it where known
  *   RETRY "quota"         507, INSUFFICIENT_STORAGE
  *   RETRY "internal"      the target's own trouble: INTERNAL, UNKNOWN, HTTP 500, a broken reply
- *   RETRY "grantee-missing"   no such user or group, and people.mode is `match`
+ *   RETRY "grantee-missing"   no such user or group, and people.mode is `match`, or of a directory
+ *   RETRY "no-role"       a user of a directory to whom no role could be given, so he has no space
  *   RETRY "content-missing", "content-mismatch", "content-changed"   of the blob, by blobs.h
  *   RETRY "bucket-down", "bucket-slow", "bucket-refused"   of all objects, by objects.h
  *   POISON "name-refused" the target cannot hold this name
@@ -195,9 +196,13 @@ struct ap_writer_ops {
                       struct ls_err *err);
 
     /* ---- people. Found by name first; created when mode is `create`. In mode `match` nothing
-     * is changed (enabled, removed, made a member): 0 all the same. */
+     * is changed (enabled, removed, made a member): 0 all the same. With a directory_uuid a user is
+     * looked up by that, and never made or changed. */
     int (*user_ensure)(struct ap_writer *w, const struct cs3_person *person,
                        struct ap_person_id *ret, struct ls_err *err);
+    /* From now on whoever acts as `uid` is the target's user of that id; "": nobody, whatever the
+     * target has by that name; NULL: the user of that name. Calls nothing. NULL: all go by name. */
+    int (*user_match)(struct ap_writer *w, const char *uid, const char *id, struct ls_err *err);
     int (*user_enable)(struct ap_writer *w, const char *user_id, bool enabled, struct ls_err *err);
     int (*group_ensure)(struct ap_writer *w, const char *gid, struct ap_person_id *ret,
                         struct ls_err *err);

@@ -10,6 +10,7 @@
 #include "apply/cs3.h"
 #include "apply/graph.h"
 #include "apply/http.h"
+#include "ctl/check_people.h"
 #include "ctl/check_room.h"
 #include <stdlib.h>
 #include <string.h>
@@ -278,6 +279,8 @@ check_target(struct check *check)
     }
     if (at.cs3)
         check_graph(&at);
+    if (at.graph)
+        check_people(check, at.graph);
     check_settings(&at);
     check_room(check, at.max_quota, room(&at));
     ap_graph_free(at.graph);

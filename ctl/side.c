@@ -98,6 +98,34 @@ take_user(void *arg, const struct ls_str *c, size_t n)
     return 0;
 }
 
+static int
+take_ldap_user(void *arg, const struct ls_str *c, size_t n)
+{
+    struct side_load *load = arg;
+    struct side_user *user = NULL;
+
+    (void)n;
+    if (c[0].p)
+        HASH_FIND(hh, load->side->users, c[0].p, c[0].n, user);
+    if (user)
+        user->ldap = true;
+    return 0;
+}
+
+static int
+take_mapping(void *arg, const struct ls_str *c, size_t n)
+{
+    struct side_load *load = arg;
+    struct side_user *user = NULL;
+
+    (void)n;
+    if (c[0].p && c[1].p && c[1].n)
+        HASH_FIND(hh, load->side->users, c[0].p, c[0].n, user);
+    if (user && !(user->directory_uuid = keep(load, c[1])))
+        return no_memory(load->err);
+    return 0;
+}
+
 static bool
 md5_is(const char *prefix, const char *uid, const char *hex)
 {
@@ -326,6 +354,8 @@ const struct side_table side_tables[] = {
      "('file','folder') ORDER BY id",
      false, take_share},
     {"SELECT id, user, timestamp, location FROM {p}files_trash", true, take_trash},
+    {"SELECT user_id FROM {p}accounts WHERE LOWER(backend) LIKE '%ldap%'", true, take_ldap_user},
+    {"SELECT owncloud_name, directory_uuid FROM {p}ldap_user_mapping", true, take_mapping},
     {NULL, false, NULL},
 };
 

@@ -49,10 +49,12 @@ struct side_share {
 };
 
 struct side_user {
-    const char *uid, *home;  /* home: already mapped to this host */
-    bool enabled, in_bucket; /* his files are objects */
-    int64_t storage;         /* -1: never logged in, no home */
-    struct side_node *root;  /* of the storage; NULL */
+    const char *uid, *home;     /* home: already mapped to this host */
+    bool enabled, in_bucket;    /* his files are objects */
+    bool ldap;                  /* of ownCloud's LDAP; then: */
+    const char *directory_uuid; /* NULL: no mapping says it */
+    int64_t storage;            /* -1: never logged in, no home */
+    struct side_node *root;     /* of the storage; NULL */
     UT_hash_handle hh, hh_storage;
 };
 

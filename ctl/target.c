@@ -255,6 +255,14 @@ session_of(struct target *target, const char *uid, struct session **ret, struct 
 }
 
 int
+target_match(struct target *target, const char *uid, const char *id, struct ls_err *err)
+{
+    bool known = *id && strlen(id) < AP_ID_SIZE;
+
+    return cs3_match_set(target->cs3, uid, known ? CS3_BY_ID : CS3_NOBODY, id, err);
+}
+
+int
 target_user(struct target *target, const char *uid, struct target_who *ret, struct ls_err *err)
 {
     struct session *session = NULL;

@@ -46,6 +46,10 @@ struct target_link {
 int target_open(const struct ls_config *config, struct target **ret, struct ls_err *err);
 void target_close(struct target *target); /* NULL is fine */
 
+/* Whom the target has for that name of the source: the user of that id; "": nobody that is known.
+ */
+int target_match(struct target *target, const char *uid, const char *id, struct ls_err *err);
+
 struct target_who {
     bool seen;     /* in one way or the other; else the calls below give nothing for him */
     bool signs_in; /* looked at as himself */

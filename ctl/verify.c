@@ -10,6 +10,7 @@
  * sides is looked at by the service account, where there is one.
  */
 #include "ctl/verify.h"
+#include "apply/cs3.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -136,7 +137,9 @@ holdings(const struct side_user *user, char *out, size_t size)
 static int
 look_at_user(struct verify *verify, struct verify_user *user, struct ls_err *err)
 {
-    bool create = strcmp(ls_config_str(verify->config, "people", "mode"), "create") == 0, has;
+    bool theirs = user->user->ldap && cs3_match_wanted(verify->config); /* whose directory it is */
+    bool create = !theirs && strcmp(ls_config_str(verify->config, "people", "mode"), "create") == 0;
+    bool has;
     struct target_who who;
     char text[128];
 

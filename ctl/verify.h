@@ -133,6 +133,8 @@ struct verify {
  */
 int verify_open(const struct ls_config *config, struct verify *verify, int *ret_status,
                 struct ls_err *err);
+/* Tells the target who is who there; by verify_open. */
+int verify_match(const struct verify *verify, struct ls_err *err);
 int verify_pick(struct verify *verify, const char *uid);
 /* Those of a group at the source; -1: nobody is in it. */
 int verify_pick_group(struct verify *verify, const char *gid);

@@ -7,6 +7,7 @@
  * printed, and kept in the file of --resume.
  */
 #include "ctl/verify_command.h"
+#include "apply/cs3.h"
 #include "apply/objects.h"
 #include "common/log.h"
 #include "common/run.h"
@@ -53,6 +54,21 @@ ctl_writes_exact(const struct ls_config *config)
            ls_config_str(config, "target", "system_user_key");
 }
 
+/* Users of ownCloud's LDAP go by their mapping's id where apply does so, too. */
+int
+verify_match(const struct verify *verify, struct ls_err *err)
+{
+    const struct side_user *user;
+
+    if (!cs3_match_wanted(verify->config))
+        return 0;
+    for (user = verify->side->users; user; user = user->hh.next)
+        if (user->ldap && target_match(verify->target, user->uid,
+                                       user->directory_uuid ? user->directory_uuid : "", err) < 0)
+            return -1;
+    return 0;
+}
+
 int
 verify_open(const struct ls_config *config, struct verify *verify, int *ret_status,
             struct ls_err *err)
@@ -77,7 +93,7 @@ verify_open(const struct ls_config *config, struct verify *verify, int *ret_stat
     if (verify_users(verify, err) < 0)
         return -1;
     *ret_status = LS_EXIT_TARGET;
-    return target_open(config, &verify->target, err);
+    return target_open(config, &verify->target, err) < 0 ? -1 : verify_match(verify, err);
 }
 
 void

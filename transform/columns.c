@@ -107,7 +107,7 @@ const struct tf_column tf_columns[] = {
     {"accounts", "display_name", "person", "display_name", TF_KEEP, TF_KEEP, ""},
     {"accounts", "quota", "person", "quota quota_kind quota_bytes", TF_KEEP, TF_KEEP, "in bytes; 0 becomes one byte, which oCIS does not take for no limit; the default quota is people.default_quota, or what oCIS gives"},
     LEFT("accounts", "last_login", "changes at every sign-in"),
-    {"accounts", "backend", "person", "backend", TF_LOSE, TF_LOSE, ""},
+    {"accounts", "backend", "person", "backend", TF_LOSE, TF_LOSE, "says who is of ownCloud's LDAP (people.match_by)"},
     {"accounts", "home", "person", "home", TF_LOSE, TF_LOSE, "where the content is read"},
     {"accounts", "state", "person", "enabled", TF_KEEP, TF_KEEP, ""},
     LEFT("accounts", "creation_time", ""),
@@ -123,7 +123,7 @@ const struct tf_column tf_columns[] = {
 
     {"ldap_user_mapping", "owncloud_name", "person", "uid", TF_KEEP, TF_KEEP, "the user of accounts"},
     {"ldap_user_mapping", "ldap_dn", "person", "dn", TF_LOSE, TF_LOSE, "kept in apply's ledger"},
-    {"ldap_user_mapping", "directory_uuid", "person", "directory_uuid", TF_LOSE, TF_LOSE, "kept in apply's ledger"},
+    {"ldap_user_mapping", "directory_uuid", "person", "directory_uuid", TF_KEEP, TF_KEEP, "the user's id in oCIS, by which he is found with people.match_by = ldap-uuid; else kept in apply's ledger"},
 
     {"preferences", "userid", "person", "uid", TF_KEEP, TF_KEEP, ""},
     LEFT("preferences", "appid", "only files/quota leaves the source"),

@@ -12,6 +12,8 @@
     POST /settings            async, pace (files a second, 0 holds the backlog), window, limit,
                               landing, public_password, jitter, max_quota,
                               room (bytes left, null: not told)
+    POST /directory {"users": [{"name", "id", "display", "role"}]}   users of a directory, which
+                              Graph may only read from then on; role: he has signed in before
     POST /quota {"user", "bytes"}   of his personal space; null: none
     POST /backup              keeps everything as it is now, in place of an older backup
     POST /restore             puts that back; connections and counters go on
@@ -25,6 +27,7 @@ import time
 
 import backup
 import web
+from people import Person
 from faults import WRITING
 
 
@@ -79,6 +82,14 @@ class AdminHandler(web.Handler):
         if what == "POST /quota":
             person = site.people.by_name(args["user"])
             site.store.spaces[person.id].quota = args["bytes"]
+            return {}
+        if what == "POST /directory":
+            people = site.people
+            with people.lock:
+                people.read_only = True
+                for one in args["users"]:
+                    people.add(Person(one["name"], one.get("display", one["name"]),
+                                      uid=one["id"], role=one.get("role", False)))
             return {}
         if what == "POST /backup":
             site.kept = backup.take(site)

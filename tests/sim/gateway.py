@@ -138,6 +138,9 @@ class Gateway(Sharing, Links):
     def CreateHome(self, req, call):
         user = call.user
         person = self.people.users.get(user.uid)
+        if person is not None and not person.role:
+            return api.CreateHomeResponse(status=status(code.CODE_PERMISSION_DENIED,
+                                                        "permission denied"))
         if not user.service:
             try:
                 self.provider.create_space(user, "personal", person.display if person else "",

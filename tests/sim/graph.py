@@ -2,7 +2,8 @@
 
 Signs in by x-access-token (admin or service account) or basic auth (admin). Its oddities are
 kept: an empty mail is refused but a missing one is fine, a second membership is fine, users by
-name are found whatever the case, a filter on the user's name is not implemented.
+name are found whatever the case, a filter on the user's name is not implemented. Of a directory that
+it may only read, nobody is made, changed or deleted: 405; roles are given all the same.
 """
 import base64
 import re
@@ -17,6 +18,10 @@ MAIL = re.compile(r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9]([A-Za-z0-9-]*[
                   r"(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$")
 # the server deletes these users, too, but answers 404 (a filter that is not escaped)
 ODD = re.compile(r'[+,)\\";<>]|^[# ]| $')
+
+
+ROLE = "d7beeea8-8ff4-406b-8fb6-ab2dd81e6b11"
+APPLICATION = "3f0309aa-2987-42a9-990e-075def0574e6"
 
 
 class Refused(Exception):
@@ -80,6 +85,9 @@ class GraphHandler(web.Handler):
         do = getattr(self, name, None)
         if do is None:
             return self.reply(404)
+        if self.site.people.read_only and method != "GET" and parts[0] in ("users", "groups") \
+                and parts[-1] != "appRoleAssignments":
+            return self.fail(Refused(405, "notAllowed", "server is configured read-only"))
         try:
             with self.site.people.lock:
                 return do(user, parts[1:], args)
@@ -104,10 +112,20 @@ class GraphHandler(web.Handler):
 
     def person(self, key):
         people = self.site.people
-        found = people.users.get(key) or people.by_name(key)
+        found = people.by_id(key) or people.by_name(key)
         if found is None:
             raise Refused(404, "itemNotFound", "not found")
         return found
+
+    def role_shown(self, person):
+        return {"appRoleId": ROLE, "id": "role-" + person.id, "principalId": person.id,
+                "principalType": "User", "resourceId": APPLICATION}
+
+    def get_applications(self, user, rest, args):
+        roles = [{"displayName": "User Light", "id": "38071a68-456a-4553-846a-fa67bf5596cc"},
+                 {"displayName": "User", "id": ROLE}]
+        return self.reply(200, {"value": [{"id": APPLICATION, "appRoles": roles,
+                                           "displayName": "ownCloud Infinite Scale"}]})
 
     def get_me(self, user, rest, args):
         if rest[:1] == ["drives"]:
@@ -118,6 +136,8 @@ class GraphHandler(web.Handler):
         people = self.site.people
         if rest:
             found = self.person(rest[0])
+            if rest[1:] == ["appRoleAssignments"]:
+                return self.reply(200, {"value": [self.role_shown(found)] if found.role else []})
             out = self.shown(found, mail=False)
             if "memberOf" in self.query.get("$expand", ""):
                 out["memberOf"] = [self.group_shown(people.groups[g])
@@ -136,6 +156,15 @@ class GraphHandler(web.Handler):
 
     def post_users(self, user, rest, args):
         people = self.site.people
+        if rest[1:] == ["appRoleAssignments"]:
+            person = self.person(rest[0])
+            if args.get("principalId") != rest[0]:
+                raise invalid("user id %s does not match principal id %s"
+                              % (rest[0], args.get("principalId")))
+            if (args.get("appRoleId"), args.get("resourceId")) != (ROLE, APPLICATION):
+                raise invalid("no such role")
+            person.role = True
+            return self.reply(201, self.role_shown(person))
         for key in ("displayName", "onPremisesSamAccountName"):
             if args.get(key) is None or key == "displayName" and args[key] == "":
                 raise invalid("invalid request body: no value given for required property " + key)

@@ -20,7 +20,8 @@ LIFE = 86400
 
 
 class Person:
-    def __init__(self, name, display, mail="", enabled=None, uid=None):
+    def __init__(self, name, display, mail="", enabled=None, uid=None, role=True):
+        self.role = role  # one of a directory who has never signed in has none
         self.id = uid or str(uuid.uuid4())
         self.name, self.display, self.mail = name, display, mail
         self.enabled = enabled  # None: never said
@@ -38,6 +39,7 @@ class People:
         self.lock = threading.RLock()
         self.users, self.groups = {}, {}
         self.not_before = 0.0
+        self.read_only = False  # of a directory that Graph may not write into
         self.key = hashlib.sha256(config["machine_key"].encode()).digest()
         self.admin = self.add(Person("admin", "Admin", "admin@example.org"))
 
@@ -48,6 +50,12 @@ class People:
     def by_name(self, name):
         low = name.lower()
         return next((u for u in self.users.values() if u.name.lower() == low), None)
+
+    def by_id(self, key):
+        """A directory finds its ids whatever the case."""
+        low = key.lower()
+        return self.users.get(key) or next(
+            (u for u in self.users.values() if u.id.lower() == low), None)
 
     def group_by_name(self, name):
         low = name.lower()
@@ -85,7 +93,7 @@ class People:
         with self.lock:
             kind, _, value = client.partition(":")
             if kind in ("userid", "username", "mail") and _:
-                person = self.users.get(value) if kind == "userid" else self.by_name(value)
+                person = self.by_id(value) if kind == "userid" else self.by_name(value)
             else:
                 kind, value = "username", client
                 person = self.by_name(client)

@@ -1,5 +1,7 @@
-"""Quotas, favourites, properties, local accounts: from the source's rows to the target and the counters."""
+"""Quotas, favourites, properties, local accounts, users of a directory: from the source's rows to the target and
+the counters."""
 
+import pytest
 from bed.process import wait_until
 
 
@@ -43,3 +45,64 @@ def test_quotas_arrive_and_what_no_writer_carries_is_counted_by_name(new_world):
     for topic in ("oc10.oc_preferences", "cs3.person"):
         assert all(b"xx-secret" not in (r["value"] or b"") for r in world.read(topic))
     assert all(b"$2y$10$hash" not in (r["value"] or b"") for r in world.read("cs3.person"))
+
+
+def test_users_of_ldap_get_what_is_theirs_however_the_target_calls_them(new_world):
+    """ownCloud calls them by the directory's UUID or by a name that the target has for somebody else."""
+    ids = {n: "74f2ec24-7b02-1041-9d5%x-4d11b56096fc" % i for i, n in enumerate(("ann", "bob", "eve"))}
+    ann, bob, eve = ids["ann"].upper(), "bsmith", "eve"
+    world = new_world(sets={"people.match_by": "ldap-uuid", "people.mode": "match",
+                            "apply.retry_max_ms": 1000})
+    if world.target.kind != "simulator":
+        pytest.skip("the oCIS of the tests has no directory of its own")
+    directory = [{"name": "ann", "id": ids["ann"]}, {"name": "bob", "id": ids["bob"]},
+                 {"name": "bsmith", "id": "00000000-7b02-1041-9d50-4d11b56096fc"},
+                 {"name": "carol", "id": "11111111-7b02-1041-9d50-4d11b56096fc", "role": True}]
+    world.target.ask("/directory", "POST", {"users": directory})
+    world.cs3.names = {ann: "userid:" + ids["ann"], bob: "userid:" + ids["bob"],
+                       eve: "userid:" + ids["eve"]}
+    site = world.site
+    for uid, name in ((ann, "ann"), (bob, "bob"), (eve, "eve"), ("carol", None)):
+        site.create_user(uid)
+        if name:
+            site.sql("UPDATE oc_accounts SET backend = %s WHERE user_id = %s",
+                     "OCA\\User_LDAP\\User_Proxy", uid)
+            site.sql("INSERT INTO oc_ldap_user_mapping VALUES (%s, %s, %s)", f"uid={name},dc=x", uid,
+                     ids[name].upper())
+        site.login(uid)
+    node = site.upload(site.files(ann), "report.txt", b"one")
+    site.overwrite(node, b"two, the second")
+    site.delete(site.upload(site.files(ann), "old.txt", b"gone"))
+    for uid in (bob, eve, "carol"):
+        site.upload(site.files(uid), "mine.txt", uid.encode())
+        world.work.shares.to_user(node, uid, 3)
+    world.work.shares.link(node, 1, False, None, "For you")
+    world.daemons.start()
+    world.daemons.wait_snapshot()
+    # eve is not there yet: what is hers waits, and nothing else does
+    wait_until(lambda: "grantee-missing" in (world.daemons.status("apply").get("parked") or {}),
+               60, "eve's cause", 0.3)
+    wait_until(lambda: "mine.txt" in world.cs3.walk(bob), 60, "bob's file", 0.3)
+    wait_until(lambda: world.cs3.received(bob), 60, "what bob received", 0.3)
+    _, text = world.daemons.lockstep("check", "--target")
+    assert "of 3 users of ownCloud's LDAP oCIS knows 0 by name, 2 by their directory_uuid" in text, text
+    status, text = world.verify()
+    assert status != 0 and "user missing or disabled" in text and eve in text
+    world.target.ask("/directory", "POST", {"users": [{"name": "evelyn", "id": ids["eve"]}]})
+    world.drained()
+    world.assert_equal()
+    world.assert_balanced()
+    assert world.dead_letters() == []
+    assert [len(world.cs3.received(u)) for u in (bob, eve, "carol")] == [1, 1, 1]
+    assert len(world.cs3.versions(ann, world.cs3.walk(ann)["report.txt"])) == 1
+    assert [i.ref.path.rsplit("/", 1)[-1] for i in world.cs3.trash(ann)] == ["old.txt"]
+    world.cs3.names["another"] = "username:bsmith"
+    assert world.cs3.root("another") is None  # nobody has acted for the one of that name
+    # a second start tells it all again
+    world.daemons.stop("apply")
+    world.daemons.start("apply")
+    site.upload(site.files(bob), "later.txt", b"later")
+    world.drained()
+    world.assert_equal()
+    refused = [c for c in world.target.ask("/calls")["calls"] if "/users" in c or "/groups" in c]
+    assert not [c for c in refused if "405" in c], refused

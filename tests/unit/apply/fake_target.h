@@ -88,6 +88,8 @@ struct fake_target {
     char trashed_in[300];     /* the name of the folder where the last item lay; "" the root */
     char removed[AP_ID_SIZE]; /* the last share or link */
     char named[64];           /* the last user's display name */
+    char sought[256];         /* the directory_uuid of the last user who was looked for */
+    char matched[512];        /* whom it was told of: "uid=id " of each */
 };
 
 static struct fake_target *
@@ -678,11 +680,24 @@ fake_user_ensure(struct ap_writer *w, const struct cs3_person *person, struct ap
     if (happens)
         snprintf(fake_of(w)->named, sizeof(fake_of(w)->named), "%.*s", (int)person->display_name.n,
                  person->display_name.p);
+    snprintf(fake_of(w)->sought, sizeof(fake_of(w)->sought), "%.*s", (int)person->directory_uuid.n,
+             person->directory_uuid.p ? person->directory_uuid.p : "");
     if (r == 0)
         snprintf(ret->id, sizeof(ret->id), "U%.*s", (int)person->uid.n, person->uid.p);
     if (r == 0)
         fake_found(fake_of(w), ret->id);
     return r;
+}
+
+static int
+fake_user_match(struct ap_writer *w, const char *uid, const char *id, struct ls_err *err)
+{
+    size_t n = strlen(fake_of(w)->matched);
+
+    (void)err;
+    snprintf(fake_of(w)->matched + n, sizeof(fake_of(w)->matched) - n, "%s=%s ", uid,
+             id ? id : "by name");
+    return 0;
 }
 
 static int
@@ -1129,6 +1144,7 @@ static const struct ap_writer_ops fake_ops = {
     .member_look = fake_member_look,
     .space_look = fake_space_look,
     .user_ensure = fake_user_ensure,
+    .user_match = fake_user_match,
     .user_enable = fake_user_enable,
     .group_ensure = fake_group_ensure,
     .group_remove = fake_group_remove,

@@ -176,6 +176,95 @@ local_accounts_and_mappings_are_kept_and_counted_as_left(void **state)
     assert_int_equal(ap_balance(w->ledger), 0);
 }
 
+static struct cs3_person
+ldap_user(const char *uid)
+{
+    struct cs3_person p = user(uid);
+
+    p.backend = LS_STR("OCA\\User_LDAP\\User_Proxy");
+    return p;
+}
+
+static void
+a_user_of_ldap_is_found_by_the_id_of_his_mapping_and_never_made_or_changed(void **state)
+{
+    struct world *w = *state;
+    struct cs3_person ann = ldap_user("ann"), mapping = {.type = CS3_LDAP,
+                                                         .uid = LS_STR("ann"),
+                                                         .dn = LS_STR("uid=ann,dc=x"),
+                                                         .directory_uuid = LS_STR("6a5c")};
+
+    w->core->options.match_ldap = true;
+    give(w, user("bob"));
+    give(w, ann);
+    run(w);
+    assert_string_equal(w->target.matched, "bob=by name ann= bob=by name ");
+    assert_string_equal(w->target.sought, ""); /* bob's; nobody has looked for ann */
+    assert_int_equal(
+        ap_number(w->ledger, 0, "SELECT 1 FROM work WHERE cause = 'unmapped' AND state = 1", NULL),
+        1);
+    give(w, mapping);
+    run(w);
+    assert_string_equal(w->target.sought, "6a5c");
+    assert_string_equal(w->target.matched, "bob=by name ann= bob=by name ann=Uann ");
+    assert_int_equal(ap_number(w->ledger, 0, "SELECT count(*) FROM work", NULL), 0);
+    assert_int_equal(counted(w, "applied"), 3);
+    assert_int_equal(counted(w, "left:ldap"), 0);
+    assert_int_equal(ap_balance(w->ledger), 0);
+
+    snprintf(w->target.named, sizeof(w->target.named), "nobody since");
+    ann.display_name = LS_STR("Ann of Cleves");
+    ann.enabled = false;
+    give(w, ann);
+    ann.head.kind = CS3_DELETE;
+    ann.head.seq = (struct ls_seq){0};
+    give(w, ann);
+    mapping.head.kind = CS3_DELETE;
+    give(w, mapping);
+    run(w);
+    assert_string_equal(w->target.named, "nobody since");
+    assert_int_equal(w->target.users_off, 0);
+    assert_int_equal(ap_number(w->ledger, 0, "SELECT count(*) FROM work", NULL), 0);
+    assert_int_equal(ap_balance(w->ledger), 0);
+}
+
+static void
+after_a_start_the_writer_is_told_of_everybody(void **state)
+{
+    struct world *w = *state;
+    char uid[16];
+
+    w->core->options.match_ldap = true;
+    for (int i = 0; i < 130; i++) {
+        snprintf(uid, sizeof(uid), "u%d", i);
+        give(w, i == 128 ? ldap_user(uid) : user(uid));
+    }
+    w->target.matched[0] = '\0';
+    ap_people_match(w->core);
+    assert_memory_equal(w->target.matched, "u0=by name u1=by name ", 22);
+    w->target.matched[0] = '\0';
+    ap_exec(w->ledger, "DELETE FROM person WHERE uid NOT IN ('u0', 'u70', 'u128', 'u129')", NULL);
+    ap_people_match(w->core);
+    assert_string_equal(w->target.matched, "u0=by name u70=by name u128= u129=by name ");
+}
+
+static void
+by_name_nobody_is_told_of_and_a_mapping_changes_nothing(void **state)
+{
+    struct world *w = *state;
+
+    give(w, ldap_user("ann"));
+    give(w, (struct cs3_person){
+                .type = CS3_LDAP, .uid = LS_STR("ann"), .directory_uuid = LS_STR("6a5c")});
+    ap_people_match(w->core);
+    run(w);
+    assert_string_equal(w->target.matched, "");
+    assert_string_equal(w->target.sought, "");
+    assert_int_equal(
+        ap_number(w->ledger, 0, "SELECT 1 FROM person WHERE uid = 'ann' AND target = 'Uann'", NULL),
+        1);
+}
+
 static void
 no_password_hash_is_in_the_ledger(void **state)
 {
@@ -665,6 +754,9 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         T(local_accounts_and_mappings_are_kept_and_counted_as_left),
+        T(a_user_of_ldap_is_found_by_the_id_of_his_mapping_and_never_made_or_changed),
+        T(after_a_start_the_writer_is_told_of_everybody),
+        T(by_name_nobody_is_told_of_and_a_mapping_changes_nothing),
         T(no_password_hash_is_in_the_ledger),
         T(annotations_are_counted_by_what_they_are),
         T(favourites_are_counted_the_same_in_any_order),

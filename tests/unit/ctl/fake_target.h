@@ -63,11 +63,23 @@ struct fake {
     bool no_hashes;                     /* nobody there who may read them */
     const struct fake_content *content; /* ends with a NULL node */
     const char *gone;                   /* this node id answers "gone" */
+    char matched[200];                  /* whom it was told of: "uid=id " of each */
 };
 extern struct fake fake;
 
 /* One row of a table of side_tables, by the table's number; NULL is SQL's. */
-enum { T_FOLDER_TYPE, T_USER, T_STORAGE, T_FILE, T_MEMBER, T_ATTRIBUTES, T_SHARE, T_TRASH };
+enum {
+    T_FOLDER_TYPE,
+    T_USER,
+    T_STORAGE,
+    T_FILE,
+    T_MEMBER,
+    T_ATTRIBUTES,
+    T_SHARE,
+    T_TRASH,
+    T_LDAP,
+    T_MAPPING
+};
 struct fake_row {
     int table;
     const char *columns[13];

@@ -435,6 +435,43 @@ trash_that_ownclouds_disk_has_lost_is_counted_apart_but_not_without_a_home(void 
 }
 
 static void
+users_of_ldap_are_looked_at_by_their_mappings_id_where_apply_does_so(void **state)
+{
+    static const struct fake_row rows[] = {
+        {T_FOLDER_TYPE, {"2"}},
+        {T_USER, {"ann", "/data/ann", "1"}},
+        {T_USER, {"bob", "/data/bob", "1"}},
+        {T_USER, {"cid", "/data/cid", "1"}},
+        {T_LDAP, {"ann"}},
+        {T_LDAP, {"cid"}},
+        {T_LDAP, {"gone"}},
+        {T_MAPPING, {"ann", "6A5C"}},
+        {T_MAPPING, {"bob", "77"}}, /* he is a local user by now */
+        {T_MAPPING, {"gone", "78"}},
+        {T_MAPPING, {"cid", ""}},
+        END};
+    char root[] = "data.root=/nonexistent", by[] = "people.match_by=ldap-uuid";
+    char *sets[] = {root, by};
+    struct ls_config *config = NULL;
+    struct verify_run run;
+    struct ls_err err = {0};
+
+    (void)state;
+    assert_int_equal(ls_config_load(NULL, sets, 2, &config, &err), 0);
+    fake = (struct fake){0};
+    verify_begin(&run, rows);
+    assert_int_equal(verify_match(&run.verify, &err), 0);
+    assert_string_equal(fake.matched, ""); /* by name */
+    run.verify.config = config;
+    assert_int_equal(verify_match(&run.verify, &err), 0);
+    assert_string_equal(fake.matched, "ann=6A5C cid= ");
+    run.verify.config = run.config;
+    verify_end(&run);
+    ls_config_free(config);
+    fake = (struct fake){0};
+}
+
+static void
 a_trash_name_ends_with_its_time_and_nothing_else_does(void **state)
 {
     static const struct {
@@ -807,6 +844,7 @@ main(void)
         cmocka_unit_test(trash_is_matched_by_name_size_and_what_lies_below),
         cmocka_unit_test(
             trash_that_ownclouds_disk_has_lost_is_counted_apart_but_not_without_a_home),
+        cmocka_unit_test(users_of_ldap_are_looked_at_by_their_mappings_id_where_apply_does_so),
         cmocka_unit_test(a_trash_name_ends_with_its_time_and_nothing_else_does),
         cmocka_unit_test(a_share_is_compared_by_recipient_state_and_permissions),
         cmocka_unit_test(a_members_own_row_counts_before_the_groups),
