@@ -246,6 +246,9 @@ grant_put(struct ap_ocis *ocis, const struct ap_space *space, const char *node_i
     return r;
 }
 
+/* An owner whom the target has disabled, or has no more, cannot be acted for, while those he shared
+ * with still see it all: then the service account takes the grant away, where there is one. (It may
+ * also add one, but not change one, so no share is made by it.) */
 static int
 grant_drop(struct ap_ocis *ocis, const struct ap_space *space, const struct ap_share_record *share,
            struct ls_err *err)
@@ -257,6 +260,13 @@ grant_drop(struct ap_ocis *ocis, const struct ap_space *space, const struct ap_s
 
     pthread_mutex_lock(lock);
     r = cs3_remove_grant(ocis->cs3, space->owner, &node, share->grantee_id, share->group, &why);
+    if (r < 0 && ap_cause_is(&why, "no-user")) {
+        struct ls_err by_service = {0};
+        r = cs3_remove_grant(ocis->cs3, CS3_SERVICE_ACCOUNT, &node, share->grantee_id, share->group,
+                             &by_service);
+        if (r < 0 && by_service.kind != LS_ERR_FATAL) /* that: it is not configured */
+            why = by_service;
+    }
     pthread_mutex_unlock(lock);
     if (r == 0 || ap_cause_is(&why, "gone")) /* the grant, or the node with it */
         return 0;

@@ -68,7 +68,7 @@ const struct ls_option ls_options[] = {
     SECRET("target", "graph_password", "Password for Graph."),
     BOOL("target", "tls_verify", "true", "Check the certificate of Graph."),
     SECRET("target", "machine_key", "OCIS_MACHINE_AUTH_API_KEY, to act for users."),
-    STR("target", "service_account_id", NULL, "OCIS_SERVICE_ACCOUNT_ID, to look at users who are disabled there; only verify asks."),
+    STR("target", "service_account_id", NULL, "OCIS_SERVICE_ACCOUNT_ID, to look at what users have who are disabled there (verify), and to take away what they shared."),
     SECRET("target", "service_account_secret", "OCIS_SERVICE_ACCOUNT_SECRET."),
     STR("target", "system", "127.0.0.1:9215", "oCIS's storage-system, CS3 gRPC: where the share managers keep their files."),
     STR("target", "system_data", NULL, "host:port of storage-system's data server instead of what its endpoints name."),

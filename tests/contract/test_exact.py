@@ -14,7 +14,7 @@ import pytest
 import requests
 from client import DENIED, EDITOR, INTERNAL, NOT_FOUND, OK, UNKNOWN_ID, VIEWER
 from probe import Failed, Probe, bits
-from test_metadata import LINKS, System
+from test_metadata import LINKS, SHARES, System
 from test_writer import make_site
 
 ACCEPTED, REJECTED = 2, 3
@@ -109,6 +109,33 @@ def test_a_share_is_changed_and_removed(pair):
     assert len(pair.see.received()) == 0 and len(pair.site.see.grants(node)) == 0
     assert len(pair.site.see.my_shares()) == 0
     assert pair.see.stat(node, space=pair.site.user_id).status.code == NOT_FOUND
+
+
+def test_what_a_disabled_owner_shared_is_taken_away_by_the_service_account(pair, target, tmp_path):
+    """In mode `match` nobody is enabled to be acted for."""
+    site, node = pair.site, pair.site.folder("A")
+    sid = share(pair, node, VIEWER, state="accepted", mount_point="Mine")
+    site.probe("user_enable", user_id=site.user_id, enabled=False)
+    (tmp_path / "match").mkdir()
+    secret = tmp_path / "service_secret"
+    secret.write_text(target.service[1] + "\n")
+    secret.chmod(0o600)
+    gone = {"space": site.space, "sharer": site.name, "share_id": sid}
+    for options in ({}, {"target__service_account_id": target.service[0],
+                         "target__service_account_secret_file": secret}):
+        match = Probe(target, tmp_path / "match", exact=True, people__mode="match", **options)
+        match("open")
+        if options:
+            match("share_remove", **gone)
+            match("share_remove", **gone)
+        else:
+            assert match.fails("share_remove", **gone).cause == "no-user"
+            assert pair.see.stat(node, space=site.user_id).status.code == OK
+        match.stop()
+    assert len(pair.see.received()) == 0
+    assert pair.see.stat(node, space=site.user_id).status.code == NOT_FOUND
+    created = System(target).read(SHARES, "users/%s/created.json" % site.user_id)
+    assert sid not in json.dumps(created)
 
 
 def test_the_owner_and_the_recipient_can_do_with_it_what_they_want(pair):
