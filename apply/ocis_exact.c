@@ -711,8 +711,8 @@ ap_exact_open(struct ap_ocis *ocis, struct ls_err *err)
 {
     if (ap_metadata_open(ocis->metadata, err) < 0)
         return -1;
-    if (cs3_list_shares(ocis->cs3, ocis->graph_user, NULL, nothing_share, NULL, err) < 0 ||
-        cs3_list_links(ocis->cs3, ocis->graph_user, NULL, nothing_link, NULL, err) < 0)
+    if (cs3_list_shares(ocis->cs3, ap_graph_as(ocis->graph), NULL, nothing_share, NULL, err) < 0 ||
+        cs3_list_links(ocis->cs3, ap_graph_as(ocis->graph), NULL, nothing_link, NULL, err) < 0)
         return -1;
     if (space_check(ocis, AP_SPACE_SHARES, err) < 0)
         return -1;

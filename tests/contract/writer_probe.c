@@ -8,7 +8,8 @@
  *
  * In:  {"call": NAME, ...arguments}
  *   open, ping
- *   user_ensure     uid, display_name, mail
+ *   user_ensure     uid, display_name, mail [, directory_uuid]
+ *   user_match      uid [, id]
  *   user_enable     user_id, enabled
  *   group_ensure    gid
  *   group_remove    group_id
@@ -203,7 +204,10 @@ do_people(struct ap_writer *w, const char *name, const json_t *in, json_t *out, 
         person.uid = ls_str_of(text_or_empty(in, "uid"));
         person.display_name = ls_str_of(text(in, "display_name"));
         person.mail = ls_str_of(text(in, "mail"));
+        person.directory_uuid = ls_str_of(text(in, "directory_uuid"));
         r = w->ops->user_ensure(w, &person, &id, err);
+    } else if (!strcmp(name, "user_match")) {
+        return w->ops->user_match(w, text_or_empty(in, "uid"), text(in, "id"), err);
     } else if (!strcmp(name, "user_enable")) {
         return w->ops->user_enable(w, text_or_empty(in, "user_id"), flag(in, "enabled"), err);
     } else if (!strcmp(name, "group_ensure")) {
