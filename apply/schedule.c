@@ -1,10 +1,10 @@
 /*
- * What is sent when: lanes, waits, and locks.
+ * What is sent when: lanes, rounds, and what is written down before a call goes out.
  *
  * A lane is a storage; lanes take turns, so that one big copy never holds up somebody else's file.
- * What can go wrong: two calls on one node or one place at the same time (oCIS loses one of them);
- * a call below a folder that is just being moved or deleted. So: a call starts only when nothing in
- * flight touches the same node, place or subtree; what may not start waits (waits.c).
+ * What can go wrong: an answer to a call that the ledger does not know of, or a call that holds up
+ * all others of its lane. So: a call is in the ledger before it is sent; it starts only when
+ * nothing in flight meets it (jobs.c), and what may not start waits (waits.c).
  */
 #include "apply/schedule.h"
 #include "apply/core.h"
@@ -42,86 +42,6 @@ ap_backoff(const struct ap_options *options, int attempts)
     return most / 2 + (most > 1 ? random() % (most / 2 + 1) : 0);
 }
 
-/* ---- locks */
-
-/* These act on a whole subtree: nobody may be at work in it. */
-static bool
-takes_subtree(enum ap_call call)
-{
-    return call == AP_MOVE || call == AP_TRASH || call == AP_RESTORE || call == AP_PURGE;
-}
-
-static bool
-on_tree(enum ap_call call)
-{
-    return call >= AP_MAKE_FOLDER && call <= AP_PURGE;
-}
-
-static void
-chain_add(struct ap_core *core, struct ap_job *job, int64_t node)
-{
-    struct ap_applied up;
-
-    while (node > 0 && job->n_chain < AP_MAX_CHAIN) {
-        job->chain[job->n_chain++] = node;
-        if (!ap_node_get(core->ledger, node, &up))
-            return;
-        node = up.parent;
-    }
-}
-
-static bool
-in_chain(const struct ap_job *job, int64_t node)
-{
-    for (int i = 0; i < job->n_chain; i++)
-        if (job->chain[i] == node)
-            return true;
-    return false;
-}
-
-static bool
-has_place(enum ap_call call)
-{
-    return call == AP_MAKE_FOLDER || call == AP_PUT_FILE || call == AP_MOVE || call == AP_RESTORE;
-}
-
-static bool
-collide(const struct ap_job *a, const struct ap_job *b)
-{
-    if (a->op.node != 0 && a->op.node == b->op.node)
-        return true;
-    if (takes_subtree(a->call) && in_chain(b, a->op.node))
-        return true;
-    if (takes_subtree(b->call) && in_chain(a, b->op.node))
-        return true;
-    /* The place that a move leaves is held until its answer is in the ledger, so only the
-     * destinations need to be compared. */
-    return has_place(a->call) && has_place(b->call) && a->op.name[0] &&
-           a->op.storage == b->op.storage && a->op.parent == b->op.parent &&
-           strcmp(a->op.name, b->op.name) == 0;
-}
-
-static bool
-is_node(struct ap_key key)
-{
-    return key.kind == AP_NODE || key.kind == AP_LEFTOVER;
-}
-
-/* A look at a node is a call on the tree that holds up others; one at a space is about all in it.
- */
-static bool
-meet(const struct ap_job *a, const struct ap_job *b)
-{
-    bool a_tree = on_tree(a->call) || (a->call == AP_LOOK && is_node(a->who));
-    bool b_tree = on_tree(b->call) || (b->call == AP_LOOK && is_node(b->who));
-
-    if (a->call == AP_LOOK && a->who.kind == AP_SPACE)
-        return b_tree && a->op.storage == b->op.storage;
-    if (b->call == AP_LOOK && b->who.kind == AP_SPACE)
-        return a_tree && a->op.storage == b->op.storage;
-    return a_tree && b_tree && collide(a, b);
-}
-
 /* ---- starting calls */
 
 static void
@@ -137,64 +57,6 @@ op_save(struct ap_core *core, struct ap_job *job)
             op->storage, op->fileid, op->node, op->parent, op->top, op->name, op->relative,
             op->blob, op->size, op->mtime, op->etag, op->sha1, op->md5, op->adler32);
     job->op_id = ap_last_id(core->ledger);
-}
-
-/* The target's ids for a call on the tree. False when the home is not known. */
-static bool
-job_fill(struct ap_core *core, struct ap_job *job, struct ls_err *err)
-{
-    struct ap_space_row space;
-    struct ap_applied node;
-    char home[4096] = "";
-
-    job->call = job->op.call;
-    job->objects = NULL;
-    if (!ap_space_get(core->ledger, job->op.storage, &space))
-        return true;
-    job->space = space.target;
-    if (ap_node_get(core->ledger, job->op.node, &node))
-        memcpy(job->node_id, node.target, sizeof(node.target));
-    if (job->op.parent == AP_ROOT)
-        memcpy(job->parent_id, space.target.root_id, sizeof(job->parent_id));
-    else if (ap_node_get(core->ledger, job->op.parent, &node))
-        memcpy(job->parent_id, node.target, sizeof(node.target));
-    if (ap_node_get(core->ledger, job->op.top, &node))
-        memcpy(job->top_id, node.target, sizeof(node.target));
-    job->n_chain = 0;
-    if (has_place(job->call) || job->call == AP_LOOK)
-        chain_add(core, job, job->op.parent);
-    chain_add(core, job, job->op.node);
-    ap_drift_fill(core, job);
-    if (job->call == AP_PUT_FILE)
-        ap_versions_fill(core, job);
-    if (job->call != AP_PUT_FILE || !core->config)
-        return true;
-    if (ap_objects_hold(space.source_id, space.owner)) {
-        job->objects = core->objects;
-        return job->objects || ls_fail_cause(err, LS_ERR_RETRY, 0, "no-bucket",
-                                             "[data] s3_endpoint is not set") == 0;
-    }
-    sqlite3_stmt *s = ap_query(core->ledger, "SELECT home FROM person WHERE type = 0 AND uid = ?",
-                               "s", space.owner);
-    if (ap_step(core->ledger, s)) {
-        ap_text(s, 0, home, sizeof(home));
-        ap_done(s);
-    }
-    return ap_home_map(core->config, home, space.owner, job->home, sizeof(job->home), err) == 0;
-}
-
-/* An id that the call needs and the ledger does not have must never be sent as an empty one. */
-static bool
-has_ids(const struct ap_job *job)
-{
-    bool by_top = job->op.top != 0 && job->op.relative[0]; /* of such not all have ids */
-
-    return job->space.root_id[0] && (job->op.node == 0 || job->node_id[0] || by_top) &&
-           (job->seek.how != AP_SEEK_PLACE || job->parent_id[0]) &&
-           (!has_place(job->call) || job->op.node == 0 || job->call == AP_PUT_FILE ||
-            job->parent_id[0]) &&
-           (job->op.node != 0 || !has_place(job->call) || job->parent_id[0]) &&
-           (job->op.top == 0 || job->top_id[0]);
 }
 
 void
@@ -353,7 +215,7 @@ static const struct ap_job *
 in_the_way(struct ap_core *core, const struct ap_job *job)
 {
     for (int i = 0; i < core->n_jobs; i++)
-        if (meet(core->jobs[i], job))
+        if (ap_jobs_meet(core->jobs[i], job))
             return core->jobs[i];
     return NULL;
 }
@@ -369,19 +231,20 @@ start(struct ap_core *core, struct ap_work *work, struct ap_next *next, struct a
 
     job->who = work->key;
     job->lane = work->storage;
-    if (on_tree(next->op.call) || look) {
+    if (ap_is_on_tree(next->op.call) || look) {
         job->op = next->op;
         if (next->op.call == AP_PUT_FILE && content_is_dead(core, work)) {
             ap_work_dead(core, work, work->cause, ap_dead_words(work->cause));
             return 0;
         }
         job->call = job->op.call;
-        if ((!look || is_node(job->who)) && (!job_fill(core, job, &err) || !has_ids(job))) {
+        if ((!look || ap_is_node(job->who)) &&
+            (!ap_job_fill(core, job, &err) || !ap_job_has_ids(job))) {
             work->attempts++;
             work->trouble = true;
             work->ready_at = now_ms() + ap_backoff(&core->options, work->attempts);
             snprintf(work->cause, sizeof(work->cause), "%s",
-                     !has_ids(job)                         ? "no-id"
+                     !ap_job_has_ids(job)                  ? "no-id"
                      : strcmp(err.cause, "no-bucket") == 0 ? err.cause
                                                            : "no-home");
             ap_work_save(core->ledger, work);
@@ -722,7 +585,7 @@ ap_recover(struct ap_core *core)
     ap_done(s);
     for (int i = 0; i < core->n_jobs; i++) {
         struct ls_err ignored = {0};
-        (void)job_fill(core, core->jobs[i], &ignored);
+        (void)ap_job_fill(core, core->jobs[i], &ignored);
     }
     if (core->n_jobs > 0)
         ls_log(LS_INFO, "doubtful-calls", LS_I("calls", core->n_jobs));
