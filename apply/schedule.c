@@ -8,7 +8,6 @@
  */
 #include "apply/schedule.h"
 #include "apply/core.h"
-#include "apply/drift.h"
 #include "apply/reconcile.h"
 #include "apply/sought.h"
 #include "common/log.h"

@@ -23,6 +23,6 @@ void ap_sought_settled(struct ap_core *core, const struct ap_job *job);
 void ap_sought_link(struct ap_core *core, int64_t share, const char *node_id, struct ap_job *job);
 void ap_sought_link_done(struct ap_core *core, int64_t share);
 /* It came out of the trash: what is in it has ids now. */
-void ap_sought_below(struct ap_core *core, int64_t node);
+void ap_sought_below(struct ap_core *core, int64_t top);
 
 #endif

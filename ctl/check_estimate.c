@@ -26,9 +26,9 @@ ctl_duration(long long seconds, char *out, size_t size)
 {
     if (seconds < 120)
         snprintf(out, size, "%lld s", seconds);
-    else if (seconds < 2 * 3600)
+    else if (seconds < 7200)
         snprintf(out, size, "%lld min", (seconds + 30) / 60);
-    else if (seconds < 2 * DAY)
+    else if (seconds < 2LL * DAY)
         snprintf(out, size, "%lld h", (seconds + 1800) / 3600);
     else
         snprintf(out, size, "%lld days", (seconds + DAY / 2) / DAY);
