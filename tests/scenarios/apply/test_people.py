@@ -52,7 +52,7 @@ def test_users_of_ldap_get_what_is_theirs_however_the_target_calls_them(new_worl
     ids = {n: "74f2ec24-7b02-1041-9d5%x-4d11b56096fc" % i for i, n in enumerate(("ann", "bob", "eve"))}
     ann, bob, eve = ids["ann"].upper(), "bsmith", "eve"
     world = new_world(sets={"people.match_by": "ldap-uuid", "people.mode": "match",
-                            "apply.retry_max_ms": 1000})
+                            "apply.retry_max_ms": 1000, "apply.shares": "exact"})
     if world.target.kind != "simulator":
         pytest.skip("the oCIS of the tests has no directory of its own")
     directory = [{"name": "ann", "id": ids["ann"]}, {"name": "bob", "id": ids["bob"]},
