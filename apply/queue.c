@@ -303,6 +303,7 @@ worker(void *arg)
         mine = job;
         job->waited_us = 0;
         ap_job_run(core->writer, job);
+        mine = NULL;
         ap_job_back(core, job);
     }
 }
@@ -326,6 +327,8 @@ waits(void *arg, bool begins)
     struct ap_core *core = arg;
     struct ap_queue *q = core->queue;
 
+    if (!mine)
+        return; /* no worker */
     if (begins)
         waits_since = ls_now_us();
     else

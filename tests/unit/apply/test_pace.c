@@ -9,6 +9,8 @@
 #include <cmocka.h>
 // clang-format on
 #include "apply/core.h"
+#include "common/run.h"
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -131,16 +133,22 @@ struct desk {
 };
 
 static void
-desk_open(struct desk *d)
+desk_open_with(struct desk *d, struct ap_writer *writer, int workers)
 {
-    struct ap_options options = {.workers = 32};
+    struct ap_options options = {.workers = workers};
     struct ls_err err = {0};
 
     memset(d, 0, sizeof(*d));
     snprintf(d->path, sizeof(d->path), "/tmp/test_pace.%d", (int)getpid());
     unlink(d->path);
     assert_int_equal(ap_ledger_open(d->path, &d->ledger, &err), 0);
-    assert_int_equal(ap_core_new(d->ledger, NULL, NULL, &options, &d->core, &err), 0);
+    assert_int_equal(ap_core_new(d->ledger, writer, NULL, &options, &d->core, &err), 0);
+}
+
+static void
+desk_open(struct desk *d)
+{
+    desk_open_with(d, NULL, 32);
 }
 
 static void
@@ -262,6 +270,93 @@ what_no_worker_has_begun_is_taken_back(void **state)
     desk_close(&d);
 }
 
+/* ---- calls that wait for one another, in threads */
+
+enum { TOGETHER = 12, WORKERS = 3 };
+
+static struct {
+    struct ap_writer writer;
+    pthread_mutex_t lock;
+    pthread_cond_t all;
+    bool tells; /* that it waits */
+    int inside, most, begun;
+} hall = {.lock = PTHREAD_MUTEX_INITIALIZER, .all = PTHREAD_COND_INITIALIZER};
+
+/* Told: goes on when all have begun. Else a call like any other. */
+static int
+meet(struct ap_writer *w, const char *user_id, bool enabled, struct ls_err *err)
+{
+    (void)user_id, (void)enabled, (void)err;
+    pthread_mutex_lock(&hall.lock);
+    hall.begun++;
+    hall.inside++;
+    hall.most = hall.inside > hall.most ? hall.inside : hall.most;
+    if (hall.tells) {
+        w->waits(w->waits_arg, true);
+        pthread_cond_broadcast(&hall.all);
+        while (hall.begun < TOGETHER)
+            pthread_cond_wait(&hall.all, &hall.lock);
+        w->waits(w->waits_arg, false);
+    }
+    pthread_mutex_unlock(&hall.lock);
+    if (!hall.tells)
+        ls_run_sleep_ms(2);
+    pthread_mutex_lock(&hall.lock);
+    hall.inside--;
+    pthread_mutex_unlock(&hall.lock);
+    return 0;
+}
+
+static void
+hall_run(bool tells)
+{
+    static const struct ap_writer_ops ops = {.user_enable = meet};
+    static struct desk d;
+    struct ls_err err = {0};
+    struct ap_job *job;
+
+    hall.writer = (struct ap_writer){.ops = &ops};
+    hall.tells = tells;
+    hall.inside = hall.most = hall.begun = 0;
+    desk_open_with(&d, &hall.writer, WORKERS);
+    assert_int_equal(ap_workers_start(d.core, &err), 0);
+    for (int i = 0; i < TOGETHER; i++) {
+        job = calloc(1, sizeof(*job));
+        assert_non_null(job);
+        job->call = AP_USER_ENABLE;
+        d.core->jobs[d.core->n_jobs++] = job;
+    }
+    ap_send(d.core);
+    for (int n = 0; n < TOGETHER;) {
+        ap_wait_answers(d.core, 100);
+        while ((job = ap_answer(d.core)) != NULL) {
+            assert_int_equal(job->result, 0);
+            assert_true(job->waited_us >= 0 && job->waited_us <= job->took_us);
+            n++;
+        }
+        ap_send(d.core);
+    }
+    assert_int_equal(ap_waiting(d.core), 0);
+    ap_workers_stop(d.core);
+    desk_close(&d);
+}
+
+static void
+calls_that_wait_for_one_another_hold_no_place_of_those_to_come(void **state)
+{
+    (void)state;
+    hall_run(true); /* four times as many as workers: else nobody would ever go on */
+    assert_int_equal(hall.most, TOGETHER);
+}
+
+static void
+calls_that_are_out_are_never_more_than_the_limit(void **state)
+{
+    (void)state;
+    hall_run(false);
+    assert_in_range(hall.most, 1, WORKERS);
+}
+
 int
 main(void)
 {
@@ -278,6 +373,8 @@ main(void)
         cmocka_unit_test(a_lane_whose_calls_are_answered_goes_on_where_it_was),
         cmocka_unit_test(what_waits_in_the_queue_does_not_go_out_while_all_is_paused),
         cmocka_unit_test(what_no_worker_has_begun_is_taken_back),
+        cmocka_unit_test(calls_that_wait_for_one_another_hold_no_place_of_those_to_come),
+        cmocka_unit_test(calls_that_are_out_are_never_more_than_the_limit),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
