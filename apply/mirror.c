@@ -287,9 +287,8 @@ decide(struct ap_mirror *m, struct ap_ledger *ledger, const struct ap_owner *las
        enum ap_if_lost if_lost, enum ap_mirror_todo *ret, struct ls_err *err)
 {
     char lineage[40], off[8], rebuilding[8];
-    bool filled = is_filled(ledger), empty, mine, lost = false;
-    bool broken = last->there && !last->whole; /* a mirror of no use */
-    bool gone;
+    struct ap_owner nobody = {.beat = last->beat};
+    bool filled = is_filled(ledger), empty, mine, lost = false, broken, gone;
 
     meta_get(ledger, "lineage", lineage, sizeof(lineage));
     meta_get(ledger, "mirror-off", off, sizeof(off));
@@ -297,6 +296,11 @@ decide(struct ap_mirror *m, struct ap_ledger *ledger, const struct ap_owner *las
     if (ap_ledger_failed(ledger) || topic_is_empty(m->config, &empty, err) < 0)
         return ap_ledger_failed(ledger) ? ap_ledger_begin(ledger, err) : -1;
     m->empty = empty;
+    /* Who died between his first sign and the moment at which his ledger got its name has given and
+     * called nothing. Whether the ledger that he had was one of an earlier life is asked below. */
+    if (empty && !last->whole && last->changed == 0 && !rebuilding[0] && ap_ledger_is_new(ledger))
+        last = &nobody;
+    broken = last->there && !last->whole; /* a mirror of no use */
     /* one that was never given anything is empty, and whole */
     gone = (empty && (!last->there || last->changed > 0)) ||
            (broken && (if_lost == AP_LOST_REBUILD || rebuilding[0]));

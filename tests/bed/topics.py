@@ -8,7 +8,7 @@ topic, partition, offset, key (text), value (bytes or None) and headers (name ->
 import time
 
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from .process import BedError, wait_until
 
@@ -59,6 +59,14 @@ def read(bootstrap, topic, seconds=30):
         consumer.close()
     out.sort(key=lambda record: record["partition"])  # stable
     return out
+
+
+def make(bootstrap, *topics):
+    """Compacted topics of one partition, as the daemons make those of states."""
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    new = [NewTopic(t, 1, 1, config={"cleanup.policy": "compact"}) for t in topics]
+    for made in admin.create_topics(new).values():
+        made.result(30)
 
 
 def delete(bootstrap, *topics):

@@ -3,6 +3,7 @@ The ledger and its mirror are both lost, while oCIS holds all that was applied: 
 as on its first day, and when it is told to, makes a new ledger of what it finds there.
 """
 
+import json
 import sqlite3
 from contextlib import closing
 
@@ -28,9 +29,9 @@ def lose_ledger(world):
         path.unlink()
 
 
-def refused(world):
+def refused(world, *args):
     """What apply says when it is started, and its exit status."""
-    process = world.daemons.spawn("apply")
+    process = world.daemons.spawn("apply", *args)
     status = process.wait(60)
     last = [line for line in world.daemons.log_lines("apply") if line.get("event") == "fatal"][-1]
     return status, last["cause"]
@@ -92,6 +93,13 @@ def changes_arrive(world, uid, folder, changed):
     world.drained()
     world.assert_equal()
     world.assert_balanced()
+
+
+def first_sign(world):
+    """What an apply leaves that dies between its first sign of life and its ledger's name."""
+    world.send("applier", b"owner", json.dumps({
+        "lineage": "00c0ffee", "instance": "1", "beat": 1, "changed": 0, "whole": False,
+        "released": False, "time_us": 1}).encode())
 
 
 def rebuild(world, kills, said=frozenset()):
@@ -161,6 +169,22 @@ def test_without_a_mirror_a_lost_ledger_is_known_by_the_groups_offsets(new_world
     lose(world)
     for _ in range(2):
         assert refused(world) == (5, "ledger-lost")
+    mirror = ("--set", "apply.mirror=true")
+    assert refused(world, *mirror) == (5, "ledger-lost")
+    first_sign(world)  # of one that got no further, and that does not make it a first day
+    assert refused(world, *mirror) == (5, "ledger-lost")
     rebuild(world, kills=0, said=SAID_BY_API)
     assert all_there(world) == there
     world.assert_equal()
+
+
+def test_who_died_before_his_ledger_had_a_name_begins_again(new_world):
+    world = new_world(sets=SETS)
+    world.work.populate(2, actions=5)
+    topics.make(world.bed.kafka.bootstrap, *(f"{world.prefix}.{t}" for t in ("ledger", "applier")))
+    first_sign(world)
+    world.daemons.start()
+    world.daemons.wait_snapshot()
+    world.drained()
+    world.assert_equal()
+    world.assert_balanced()
