@@ -57,7 +57,9 @@ def watched(daemons, command, marks, screen):
     text = b""
     read, write = os.openpty() if screen else os.pipe()
     child = subprocess.Popen([BIN / "lockstep", command, "--config", daemons.config, "--watch"],
-                             stdin=subprocess.DEVNULL, stdout=write, stderr=subprocess.DEVNULL)
+                             stdin=subprocess.DEVNULL, stdout=write, stderr=subprocess.DEVNULL,
+                             # who runs the tests in the background may have it ignored
+                             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     os.close(write)
     try:
         while text.count(marks) < 2:
