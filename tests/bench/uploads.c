@@ -169,6 +169,7 @@ main(int argc, char **argv)
 
     if (n < 1 || n > 256 || (count = atoi(argv[5])) < 1)
         die("usage: see the head of uploads.c", NULL);
+    n = n < count ? n : count; /* each thread holds a content */
     prepare(argv);
     if (strcmp(argv[2], "put") == 0) {
         size = (size_t)atoll(argv[6]);
