@@ -28,10 +28,10 @@ struct cap_readahead;
 int cap_readahead_start(MYSQL *mysql, int64_t heartbeat_ms,
                         int (*fail)(MYSQL *mysql, struct ls_err *err), struct cap_readahead **ret,
                         struct ls_err *err);
-void cap_readahead_stop(struct cap_readahead *readahead); /* NULL is fine */
+void cap_readahead_stop(struct cap_readahead *a); /* NULL is fine */
 /* 1 and a packet, 0 when none came within timeout_ms. What was read before a failure is given
  * first. */
-int cap_readahead_next(struct cap_readahead *readahead, int timeout_ms, struct cap_packet *ret,
+int cap_readahead_next(struct cap_readahead *a, int timeout_ms, struct cap_packet *ret,
                        struct ls_err *err);
 /* Whether the next packet is there without a lock or a wait. */
 bool cap_readahead_at_hand(const struct cap_readahead *readahead);
