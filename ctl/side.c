@@ -98,15 +98,23 @@ take_user(void *arg, const struct ls_str *c, size_t n)
     return 0;
 }
 
+/* NULL: nobody is called so. */
+static struct side_user *
+user_of(const struct side_load *load, struct ls_str uid)
+{
+    struct side_user *user = NULL;
+
+    if (uid.p)
+        HASH_FIND(hh, load->side->users, uid.p, uid.n, user);
+    return user;
+}
+
 static int
 take_ldap_user(void *arg, const struct ls_str *c, size_t n)
 {
-    struct side_load *load = arg;
-    struct side_user *user = NULL;
+    struct side_user *user = user_of(arg, c[0]);
 
     (void)n;
-    if (c[0].p)
-        HASH_FIND(hh, load->side->users, c[0].p, c[0].n, user);
     if (user)
         user->ldap = true;
     return 0;
@@ -116,12 +124,10 @@ static int
 take_mapping(void *arg, const struct ls_str *c, size_t n)
 {
     struct side_load *load = arg;
-    struct side_user *user = NULL;
+    struct side_user *user = user_of(load, c[0]);
 
     (void)n;
-    if (c[0].p && c[1].p && c[1].n)
-        HASH_FIND(hh, load->side->users, c[0].p, c[0].n, user);
-    if (user && !(user->directory_uuid = keep(load, c[1])))
+    if (user && c[1].p && c[1].n && !(user->directory_uuid = keep(load, c[1])))
         return no_memory(load->err);
     return 0;
 }
