@@ -94,10 +94,16 @@ kept_free(struct kept *kept)
 }
 
 static void
-kept_drop(struct ap_metadata *m, struct kept *kept)
+kept_out(struct ap_metadata *m, struct kept *kept)
 {
     HASH_DEL(m->kept, kept);
     m->kept_bytes -= kept->n;
+}
+
+static void
+kept_drop(struct ap_metadata *m, struct kept *kept)
+{
+    kept_out(m, kept);
     kept_free(kept);
 }
 
@@ -265,10 +271,8 @@ kept_doc(struct ap_metadata *m, const char *space, const char *path, const struc
         return NULL;
     pthread_mutex_lock(&m->mutex);
     HASH_FIND_STR(m->kept, key, kept);
-    if (kept) {
-        HASH_DEL(m->kept, kept);
-        m->kept_bytes -= kept->n;
-    }
+    if (kept)
+        kept_out(m, kept);
     pthread_mutex_unlock(&m->mutex);
     free(key);
     if (kept && info->size == (int64_t)kept->n && !strcmp(kept->sha1, info->sha1))
