@@ -30,7 +30,8 @@ struct ap_queue {
     struct ap_job **todo, **busy, **done;
     int n_todo, n_busy, n_done, size;
     int limit; /* of those that are busy and do not wait; 0: only a ping */
-    int n_waiting, n_idle;
+    int n_waiting;
+    int n_idle; /* threads that are about to look for a job, or wait for one */
     bool stop, nudged;
     pthread_t *threads;
     int n_threads;
@@ -132,6 +133,37 @@ pick(struct ap_queue *q, int limit)
     return job;
 }
 
+static void *worker(void *arg);
+
+/* Locked. */
+static int
+thread_add(struct ap_core *core)
+{
+    struct ap_queue *q = core->queue;
+
+    if (!q->threads || q->n_threads >= core->options.workers + SPARE ||
+        pthread_create(&q->threads[q->n_threads], NULL, worker, core) != 0)
+        return -1;
+    q->n_threads++;
+    q->n_idle++;
+    return 0;
+}
+
+/* A job or a place is new: as far as the limit goes there is a thread for each, and one is called.
+ * Where none can be added the next one that ends its call goes on. Locked. */
+static void
+call_worker(struct ap_core *core)
+{
+    struct ap_queue *q = core->queue;
+    int places = q->limit - (q->n_busy - q->n_waiting);
+
+    if (q->stop || q->n_todo == 0)
+        return;
+    while (q->n_idle < q->n_todo && q->n_idle < places && thread_add(core) == 0)
+        ;
+    pthread_cond_signal(&q->work);
+}
+
 struct ap_job *
 ap_job_next(struct ap_core *core)
 {
@@ -156,9 +188,9 @@ ap_job_back(struct ap_core *core, struct ap_job *job)
             break;
         }
     q->done[q->n_done++] = job;
+    q->n_idle += mine != NULL;
     pthread_cond_signal(&q->answers);
-    if (q->n_todo > 0) /* the limit may have held somebody else back */
-        pthread_cond_signal(&q->work);
+    call_worker(core);
     pthread_mutex_unlock(&q->lock);
 }
 
@@ -184,7 +216,7 @@ enqueue(struct ap_core *core, struct ap_job *job)
     job->attempt++;
     pthread_mutex_lock(&q->lock);
     q->todo[q->n_todo++] = job;
-    pthread_cond_signal(&q->work);
+    call_worker(core);
     pthread_mutex_unlock(&q->lock);
 }
 
@@ -244,6 +276,7 @@ ap_limit_tell(struct ap_core *core)
     if (limit > q->limit)
         pthread_cond_broadcast(&q->work);
     q->limit = limit;
+    call_worker(core);
     pthread_mutex_unlock(&q->lock);
 }
 
@@ -291,7 +324,6 @@ worker(void *arg)
     for (;;) {
         struct ap_job *job = NULL;
         pthread_mutex_lock(&q->lock);
-        q->n_idle++;
         while (!q->stop && !(job = pick(q, q->limit)))
             pthread_cond_wait(&q->work, &q->lock);
         q->n_idle--;
@@ -303,22 +335,9 @@ worker(void *arg)
         mine = job;
         job->waited_us = 0;
         ap_job_run(core->writer, job);
-        mine = NULL;
         ap_job_back(core, job);
+        mine = NULL;
     }
-}
-
-/* Locked. */
-static int
-thread_add(struct ap_core *core)
-{
-    struct ap_queue *q = core->queue;
-
-    if (q->n_threads >= core->options.workers + SPARE ||
-        pthread_create(&q->threads[q->n_threads], NULL, worker, core) != 0)
-        return -1;
-    q->n_threads++;
-    return 0;
 }
 
 static void
@@ -335,8 +354,8 @@ waits(void *arg, bool begins)
         mine->waited_us += ls_now_us() - waits_since;
     pthread_mutex_lock(&q->lock);
     q->n_waiting += begins ? 1 : -1;
-    if (begins && q->n_todo > 0 && !q->stop && (q->n_idle > 0 || thread_add(core) == 0))
-        pthread_cond_signal(&q->work);
+    if (begins)
+        call_worker(core);
     pthread_mutex_unlock(&q->lock);
 }
 

@@ -307,8 +307,19 @@ meet(struct ap_writer *w, const char *user_id, bool enabled, struct ls_err *err)
     return 0;
 }
 
+static int
+hall_begun(void)
+{
+    int n;
+
+    pthread_mutex_lock(&hall.lock);
+    n = hall.begun;
+    pthread_mutex_unlock(&hall.lock);
+    return n;
+}
+
 static void
-hall_run(bool tells)
+hall_run(bool tells, bool one_by_one)
 {
     static const struct ap_writer_ops ops = {.user_enable = meet};
     static struct desk d;
@@ -325,6 +336,10 @@ hall_run(bool tells)
         assert_non_null(job);
         job->call = AP_USER_ENABLE;
         d.core->jobs[d.core->n_jobs++] = job;
+        while (one_by_one && hall_begun() < i)
+            ls_run_sleep_ms(1);
+        if (one_by_one)
+            ap_send(d.core);
     }
     ap_send(d.core);
     for (int n = 0; n < TOGETHER;) {
@@ -345,7 +360,15 @@ static void
 calls_that_wait_for_one_another_hold_no_place_of_those_to_come(void **state)
 {
     (void)state;
-    hall_run(true); /* four times as many as workers: else nobody would ever go on */
+    hall_run(true, false); /* four times as many as workers: else nobody would ever go on */
+    assert_int_equal(hall.most, TOGETHER);
+}
+
+static void
+a_call_that_comes_while_all_others_wait_is_begun(void **state)
+{
+    (void)state;
+    hall_run(true, true);
     assert_int_equal(hall.most, TOGETHER);
 }
 
@@ -353,7 +376,7 @@ static void
 calls_that_are_out_are_never_more_than_the_limit(void **state)
 {
     (void)state;
-    hall_run(false);
+    hall_run(false, false);
     assert_in_range(hall.most, 1, WORKERS);
 }
 
@@ -374,6 +397,7 @@ main(void)
         cmocka_unit_test(what_waits_in_the_queue_does_not_go_out_while_all_is_paused),
         cmocka_unit_test(what_no_worker_has_begun_is_taken_back),
         cmocka_unit_test(calls_that_wait_for_one_another_hold_no_place_of_those_to_come),
+        cmocka_unit_test(a_call_that_comes_while_all_others_wait_is_begun),
         cmocka_unit_test(calls_that_are_out_are_never_more_than_the_limit),
     };
 
