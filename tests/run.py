@@ -70,6 +70,9 @@ LAST = ("unit", "recordings")
 # the lowest priority among the processes of its session, and of its session among the others
 LOW = ["sh", "-c", 'echo 19 2>/dev/null >/proc/self/autogroup; exec nice -n 19 "$@"', "low"]
 PRINTING = threading.Lock()
+RUNNING = set()  # the suites' processes, each the first of its session
+STOPPED = threading.Event()  # from outside: what has not begun does not begin
+PATIENCE = 60  # seconds, for what was interrupted or killed to end
 ONLY_IN_CHECK = ("tidy",)  # `make check` has it; too slow for every run
 COUNTS = (
     (re.compile(r"\[  PASSED  \] (\d+) test"), 0),
@@ -93,19 +96,41 @@ def count(text, status):
     return sums
 
 
+def send(child, number):
+    try:
+        os.killpg(child.pid, number)
+    except ProcessLookupError:
+        pass
+
+
+def output(child, seconds):
+    """All that a suite prints; and whether it ended by itself. One that does not within its time is
+    interrupted (pytest then stops its servers and sums up), and killed when it does not heed that.
+    What is left of it and holds its output open is not waited for."""
+    out = b""
+    for turn, patience in enumerate((seconds, PATIENCE, PATIENCE)):
+        try:
+            return child.communicate(timeout=patience)[0], turn == 0
+        except subprocess.TimeoutExpired as ex:
+            out = ex.output or b""
+            send(child, (signal.SIGINT, signal.SIGKILL, signal.SIGKILL)[turn])
+    return out, False
+
+
 def run(name, low=()):
     """Runs one suite, its output kept; returns name, counts, seconds, a remark, why it failed."""
     budget, command = SUITES[name]
-    start, late = time.monotonic(), False
+    start = time.monotonic()
+    if STOPPED.is_set():
+        return name, [0, 1, 0], 0, "not begun", ["not begun: stopped from outside"]
     child = subprocess.Popen([*low, *command], cwd=ROOT, stdin=subprocess.DEVNULL,
                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                              start_new_session=True)
-    try:
-        out = child.communicate(timeout=budget)[0]
-    except subprocess.TimeoutExpired:
-        late = True
-        os.killpg(child.pid, signal.SIGTERM)
-        out = child.communicate()[0]
+    RUNNING.add(child)
+    if STOPPED.is_set():  # since the look above
+        send(child, signal.SIGINT)
+    out, in_time = output(child, budget)
+    RUNNING.discard(child)
     text = out.decode(errors="replace")
     with PRINTING:
         print(f"\n==== {name} (at most {budget} s): {' '.join(command)}")
@@ -113,7 +138,8 @@ def run(name, low=()):
         sys.stdout.buffer.write(out)
         sys.stdout.flush()
     status = child.returncode
-    remark = f"over its budget of {budget} s" if late else f"status {status}" if status else ""
+    remark = ("stopped from outside" if STOPPED.is_set() else f"status {status}" if in_time and status
+              else "" if in_time else f"over its budget of {budget} s")
     counts = count(text, status)
     why = failures.of(text, remark) if counts[1] or remark else []
     return name, counts, time.monotonic() - start, remark, why
@@ -131,6 +157,14 @@ def run_all(names):
     return rows + [run(n) for n in alone if n in LAST]
 
 
+def stop(number, _):
+    """The suites that run are interrupted, at the second time killed; the table is printed."""
+    again = STOPPED.is_set()
+    STOPPED.set()
+    for child in tuple(RUNNING):
+        send(child, signal.SIGKILL if again else signal.SIGINT)
+
+
 def main():
     names = sys.argv[1:]
     if names == ["--list"]:
@@ -140,6 +174,8 @@ def main():
     if unknown:
         print(f"no suite {unknown[0]}; there are: {', '.join(SUITES)}", file=sys.stderr)
         return 2
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
     start = time.monotonic()
     rows = run_all(names or [n for n in SUITES if n not in ONLY_IN_CHECK])
     total = [sum(column) for column in zip(*(counts for _, counts, *_ in rows))]

@@ -1,12 +1,15 @@
 """Who sees only the end of a failed run knows what failed, where and why."""
 
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import failures
 from bed.fetch import ROOT
+from bed.process import wait_until
 
 CMOCKA = r"""
 #include <setjmp.h>
@@ -138,6 +141,32 @@ def test_a_suite_over_its_budget_says_so_with_its_last_words():
     end, status = end_of({"slow": (1, ["sh", "-c", "echo waiting for a server; sleep 60"])})
     assert status == 1
     assert one(end, "over its budget of 1 s") and one(end, "  waiting for a server")
+
+
+def test_a_suite_that_does_not_heed_its_end_is_not_waited_for():
+    deaf = "trap '' INT; echo deaf; setsid sleep 20 & while :; do sleep 1; done"
+    code = ("import run, sys; run.PATIENCE = 1; sys.argv = ['run.py']\n"
+            f"run.SUITES = {{'deaf': (1, ['sh', '-c', {deaf!r}])}}; sys.exit(run.main())")
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT / "tests", capture_output=True,
+                          text=True, timeout=15)
+    assert done.returncode == 1
+    assert "over its budget of 1 s" in done.stdout and "  deaf\n" in done.stdout
+
+
+def test_who_stops_all_from_outside_stops_the_suites_and_reads_what_was_done(tmp_path):
+    """Also when it was begun where interrupts are ignored."""
+    suites = {"slow": (600, ["sh", "-c", f"echo $$ > {tmp_path}/pid; sleep 600"]), "next": (600, ["true"])}
+    code = f"import run, sys; run.SUITES = {suites!r}; sys.argv = ['run.py']\nsys.exit(run.main())"
+    running = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT / "tests", text=True,
+                               stdout=subprocess.PIPE,
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+    wait_until((tmp_path / "pid").exists, 60, "the suite")
+    wait_until(lambda: (tmp_path / "pid").read_text().endswith("\n"), 60, "its number")
+    running.terminate()
+    out = running.communicate(timeout=120)[0]
+    assert running.returncode == 1
+    assert "stopped from outside" in out and "not begun" in out
+    assert not Path("/proc", (tmp_path / "pid").read_text().strip()).exists()
 
 
 def test_what_nothing_is_known_of_gives_its_last_lines():
