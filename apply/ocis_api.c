@@ -1,5 +1,5 @@
 /*
- * The writer `ocis-api`: its life, and the tree without content.
+ * The writer `ocis-api`: its life, and the tree without content and deletions.
  *
  * Every answer that is not plainly good is looked into at the provider before the core hears of
  * it, because one status has many reasons there: a missing parent is FAILED_PRECONDITION,
@@ -97,8 +97,8 @@ ap_node_fill(struct ap_node *node, const struct cs3_info *info)
     node->mtime = info->mtime;
 }
 
-static int
-root_check(const struct ap_space *space, const char *node_id, struct ls_err *err)
+int
+ap_root_check(const struct ap_space *space, const char *node_id, struct ls_err *err)
 {
     if (!*node_id || !strcmp(node_id, space->root_id) || !strcmp(node_id, space->space_id))
         return ls_fail_cause(err, LS_ERR_POISON, 0, "refused",
@@ -114,9 +114,8 @@ ap_parent_id_check(const char *parent_id, struct ls_err *err)
     return ls_fail_cause(err, LS_ERR_POISON, 0, "refused", "a parent without an id");
 }
 
-/* What the call missed has just been seen: the core must not take it for gone. */
-static int
-not_gone(const struct ls_err *why, struct ls_err *err)
+int
+ap_not_gone(const struct ls_err *why, struct ls_err *err)
 {
     if (ap_cause_is(why, "gone") || ap_cause_is(why, "parent-gone"))
         return ls_fail_cause(err, LS_ERR_RETRY, why->code, "busy", "it is there, but: %.200s",
@@ -126,11 +125,9 @@ not_gone(const struct ls_err *why, struct ls_err *err)
     return -1;
 }
 
-/* RETRY parent-gone unless the folder is there; POISON deleted-at-target when it is in the trash
- * and that was not expected. */
-static int
-parent_check(struct ap_ocis *ocis, const struct ap_space *space, const char *parent_id,
-             const struct ap_expect *expect, struct ls_err *err)
+int
+ap_parent_check(struct ap_ocis *ocis, const struct ap_space *space, const char *parent_id,
+                const struct ap_expect *expect, struct ls_err *err)
 {
     struct cs3_info info;
     int there = ap_look(ocis, space, parent_id, NULL, &info, err);
@@ -183,12 +180,14 @@ make_folder(struct ap_writer *w, const struct ap_space *space, const char *paren
         if (there < 0)
             return -1;
         if (!there)
-            return parent_check(ocis, space, parent_id, expect, err) < 0 ? -1 : not_gone(&why, err);
+            return ap_parent_check(ocis, space, parent_id, expect, err) < 0
+                       ? -1
+                       : ap_not_gone(&why, err);
     } else if (r < 0 && !ap_cause_is(&why, "taken")) {
         if ((ap_cause_is(&why, "parent-gone") || ap_cause_is(&why, "gone")) &&
-            parent_check(ocis, space, parent_id, expect, err) < 0)
+            ap_parent_check(ocis, space, parent_id, expect, err) < 0)
             return -1;
-        return not_gone(&why, err);
+        return ap_not_gone(&why, err);
     } else {
         there = ap_look(ocis, space, parent_id, name, &info, err);
         if (there < 0)
@@ -262,20 +261,18 @@ move_sort_out(struct ap_ocis *ocis, const struct ap_space *space, const char *no
             return -1;
         if (!there)
             return node_gone(ocis, space, node_id, expect, err);
-        if (parent_check(ocis, space, parent_id, expect, err) < 0)
+        if (ap_parent_check(ocis, space, parent_id, expect, err) < 0)
             return -1;
-        return not_gone(why, err);
+        return ap_not_gone(why, err);
     }
     if (err)
         *err = *why;
     return -1;
 }
 
-/* A folder moved below itself wedges the server: it tries. The core never asks for that, but at the
- * target somebody may have moved the new parent into the folder. */
-static int
-inside_check(struct ap_ocis *ocis, const struct ap_space *space, const struct cs3_info *info,
-             const char *parent_id, struct ls_err *err)
+int
+ap_inside_check(struct ap_ocis *ocis, const struct ap_space *space, const struct cs3_info *info,
+                const char *parent_id, struct ls_err *err)
 {
     struct cs3_place node = cs3_place_of(space, info->id, NULL);
     struct cs3_place parent = cs3_place_of(space, parent_id, NULL);
@@ -311,7 +308,7 @@ move(struct ap_writer *w, const struct ap_space *space, const char *node_id, con
     int there;
 
     (void)doubtful;
-    if (ap_name_check(name, err) < 0 || root_check(space, node_id, err) < 0 ||
+    if (ap_name_check(name, err) < 0 || ap_root_check(space, node_id, err) < 0 ||
         ap_parent_id_check(parent_id, err) < 0)
         return -1;
     there = ap_look(ocis, space, parent_id, name, &info, err);
@@ -330,303 +327,12 @@ move(struct ap_writer *w, const struct ap_space *space, const char *node_id, con
     if (ap_drift_place(expect, &info, err) < 0)
         return -1;
     if (strcmp(parent_id, info.parent_id) != 0 && /* else it has just been seen there */
-        (parent_check(ocis, space, parent_id, expect, err) < 0 ||
-         inside_check(ocis, space, &info, parent_id, err) < 0))
+        (ap_parent_check(ocis, space, parent_id, expect, err) < 0 ||
+         ap_inside_check(ocis, space, &info, parent_id, err) < 0))
         return -1;
     if (cs3_move(ocis->cs3, space->owner, &from, &to, &why) == 0)
         return 0;
     return move_sort_out(ocis, space, node_id, parent_id, name, expect, &why, err);
-}
-
-/* Is it, with all that is below it, what is expected? What is not there, the call itself meets. */
-static int
-trash_look(struct ap_ocis *ocis, const struct ap_space *space, const char *node_id,
-           const struct ap_expect *expect, struct ls_err *err)
-{
-    struct cs3_info info;
-    int there;
-
-    if (!expect)
-        return 0;
-    there = ap_look(ocis, space, node_id, NULL, &info, err);
-    if (there <= 0)
-        return there;
-    if (info.processing)
-        return ls_fail_cause(err, LS_ERR_RETRY, CS3_TOO_EARLY, "busy",
-                             "the target still processes an upload to this node");
-    if (ap_drift_place(expect, &info, err) < 0)
-        return -1;
-    if (ap_drift_content(expect, &info))
-        return ap_drift_content_fail(expect, &info, err);
-    return info.folder ? ap_drift_below(ocis, space, node_id, expect, err) : 0;
-}
-
-/* When it was deleted, for the look before it is purged. Without an answer that look has only the
- * node's id to go by. A file of another size was changed behind the look at it. */
-static void
-trash_time(struct ap_ocis *ocis, const struct ap_space *space, const char *node_id,
-           const struct ap_expect *expect, struct ap_node *ret)
-{
-    struct ap_trash_item item;
-
-    if (!expect || ap_trash_item(ocis, space, node_id, &item, NULL) < 0)
-        return;
-    ret->deleted_at = item.deleted_at;
-    if (item.found && !item.folder && expect->size >= 0 && item.size >= 0 &&
-        item.size != expect->size)
-        ret->deleted_at = -1;
-}
-
-static int
-trash(struct ap_writer *w, const struct ap_space *space, const char *node_id,
-      const struct ap_expect *expect, bool doubtful, struct ap_node *ret, struct ls_err *err)
-{
-    struct ap_ocis *ocis = ap_ocis_of(w);
-    struct cs3_place place = cs3_place_of(space, node_id, NULL);
-    struct ls_err why = {0};
-    struct cs3_info info;
-    bool trashed;
-    int there;
-
-    if (root_check(space, node_id, err) < 0 || trash_look(ocis, space, node_id, expect, err) < 0)
-        return -1;
-    if (cs3_delete(ocis->cs3, space->owner, &place, &why) == 0) {
-        trash_time(ocis, space, node_id, expect, ret);
-        return 0;
-    }
-    if (ap_cause_is(&why, "gone") || ap_cause_is(&why, "internal")) {
-        /* An earlier try, or this one, may have happened. */
-        if (cs3_in_recycle(ocis->cs3, space->owner, space, node_id, &trashed, err) < 0)
-            return ap_unknown(err);
-        /* An earlier try's item is found as any other is; without one somebody else was faster. */
-        if (trashed && (doubtful || ap_cause_is(&why, "internal")))
-            trash_time(ocis, space, node_id, expect, ret);
-        else if (trashed && expect)
-            ret->deleted_at = -1;
-        if (trashed)
-            return 0;
-        there = ap_look(ocis, space, node_id, NULL, &info, err);
-        if (there < 0)
-            return -1;
-        if (there)
-            return not_gone(&why, err);
-        return ls_fail_cause(err, LS_ERR_RETRY, why.code, "gone",
-                             "the node is neither in the tree nor in the trash");
-    }
-    if (err)
-        *err = why;
-    return -1;
-}
-
-/* "<top>" or "<top>/a/b"; free it. */
-static char *
-recycle_key(struct ap_trash_ref ref)
-{
-    char *key = NULL;
-
-    if (!ref.relative || !*ref.relative)
-        return strdup(ref.top_id);
-    return asprintf(&key, "%s/%s", ref.top_id, ref.relative) < 0 ? NULL : key;
-}
-
-static int
-restore_place_check(struct ap_ocis *ocis, const struct ap_space *space, const char *top_id,
-                    bool whole, const char *parent_id, const char *name,
-                    const struct ap_expect *expect, bool doubtful, struct ap_node *ret,
-                    struct ls_err *err)
-{
-    struct cs3_info info;
-    int there = ap_look(ocis, space, parent_id, name, &info, err);
-
-    if (there < 0)
-        return -1;
-    if (!there)
-        return parent_check(ocis, space, parent_id, expect, err);
-    ap_node_fill(ret, &info);
-    /* The ids of what lies below a trashed folder are not known here: after a doubtful try, what
-     * is at the place is what was restored; the core has nothing else going on there. */
-    if (whole ? !strcmp(info.id, top_id) : doubtful)
-        return 1;
-    return ls_fail_cause(err, LS_ERR_RETRY, CS3_ALREADY_EXISTS, "taken",
-                         "another node has that name");
-}
-
-struct key_search {
-    const char *name;
-    bool found;
-};
-
-static int
-key_check(void *arg, const struct cs3_recycle_info *item)
-{
-    struct key_search *search = arg;
-    const char *slash = strrchr(item->key, '/');
-
-    if (slash && !strcmp(slash + 1, search->name))
-        search->found = true;
-    return search->found;
-}
-
-/* Is the item there? 1, 0 or -1. Of an inner one the folder that it is in is listed: asking for it
- * by its own key fails for files, and says nothing. */
-static int
-in_trash(struct ap_ocis *ocis, const struct ap_space *space, const char *key, struct ls_err *err)
-{
-    const char *slash = strrchr(key, '/');
-    struct key_search search = {.name = slash ? slash + 1 : NULL};
-    struct ls_err why = {0};
-    bool trashed;
-    char *folder;
-    int r;
-
-    if (!slash) {
-        if (cs3_in_recycle(ocis->cs3, space->owner, space, key, &trashed, err) < 0)
-            return -1;
-        return trashed;
-    }
-    folder = strndup(key, (size_t)(slash - key));
-    if (!folder)
-        return ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
-    r = cs3_list_recycle(ocis->cs3, space->owner, space, folder, key_check, &search, &why);
-    if (r < 0 && (ap_cause_is(&why, "internal") || ap_cause_is(&why, "gone")))
-        r = in_trash(ocis, space, folder, err); /* it cannot be listed: is it there at all? */
-    else if (r >= 0)
-        r = search.found ? 1 : 0;
-    else if (err)
-        *err = why;
-    free(folder);
-    return r;
-}
-
-/* The item is not in the trash: has somebody taken it out? Then it is brought to its place, unless
- * it was expected in the trash. */
-static int
-out_already(struct ap_ocis *ocis, const struct ap_space *space, const char *key,
-            const char *parent_id, const char *name, const struct ap_expect *expect,
-            const struct ls_err *why, struct ls_err *err)
-{
-    struct cs3_place from = cs3_place_of(space, key, NULL);
-    struct cs3_place to = cs3_place_of(space, parent_id, name);
-    struct cs3_info info;
-    int there = 0;
-
-    if (!strchr(key, '/'))
-        there = ap_look(ocis, space, key, NULL, &info, err);
-    if (there < 0)
-        return -1;
-    if (!there)
-        return ls_fail_cause(err, LS_ERR_RETRY, why->code, "gone",
-                             "the item is not in the trash: %.150s", why->msg);
-    if (expect)
-        return ls_fail_cause(err, LS_ERR_POISON, 0, "moved-at-target",
-                             "somebody has taken it out of the trash there, as \"%.120s\"",
-                             info.name);
-    if (parent_check(ocis, space, parent_id, expect, err) < 0 ||
-        inside_check(ocis, space, &info, parent_id, err) < 0)
-        return -1;
-    return cs3_move(ocis->cs3, space->owner, &from, &to, err);
-}
-
-/* A restore that failed although the place was free. 1: it has happened all the same. */
-static int
-restore_sort_out(struct ap_ocis *ocis, const struct ap_space *space, const char *key,
-                 const char *parent_id, const char *name, const struct ap_expect *expect,
-                 const struct ls_err *why, struct ls_err *err)
-{
-    struct cs3_info info;
-    int there;
-
-    if (ap_cause_is(why, "internal")) {
-        /* Whatever is there now was not there before, and nobody else is at work at this place. */
-        there = ap_look(ocis, space, parent_id, name, &info, err);
-        if (there)
-            return there < 0 ? ap_unknown(err) : 1;
-    }
-    if (ap_cause_is(why, "gone") || ap_cause_is(why, "parent-gone") ||
-        ap_cause_is(why, "internal")) {
-        there = in_trash(ocis, space, key, err);
-        if (there < 0)
-            return ap_unknown(err);
-        if (!there)
-            return out_already(ocis, space, key, parent_id, name, expect, why, err);
-        if (parent_check(ocis, space, parent_id, expect, err) < 0)
-            return -1;
-        return not_gone(why, err);
-    }
-    if (err)
-        *err = *why;
-    return -1;
-}
-
-static int
-restore(struct ap_writer *w, const struct ap_space *space, struct ap_trash_ref from,
-        const char *parent_id, const char *name, const struct ap_expect *expect, bool doubtful,
-        struct ap_node *ret, struct ls_err *err)
-{
-    struct ap_ocis *ocis = ap_ocis_of(w);
-    struct cs3_place to = cs3_place_of(space, parent_id, name);
-    bool whole = !from.relative || !*from.relative;
-    char *key = NULL;
-    struct ls_err why = {0};
-    struct cs3_info info;
-    int r, there;
-
-    if (ap_name_check(name, err) < 0 || root_check(space, from.top_id, err) < 0 ||
-        ap_parent_id_check(parent_id, err) < 0)
-        return -1;
-    r = restore_place_check(ocis, space, from.top_id, whole, parent_id, name, expect, doubtful, ret,
-                            err);
-    if (r)
-        return r < 0 ? -1 : 0;
-    if (ap_drift_item(ocis, space, from.top_id, expect, err) < 0)
-        return -1;
-    key = recycle_key(from);
-    if (!key)
-        return ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
-    r = cs3_restore(ocis->cs3, space->owner, space, key, &to, &why);
-    if (r < 0)
-        r = restore_sort_out(ocis, space, key, parent_id, name, expect, &why, err);
-    free(key);
-    if (r < 0)
-        return -1;
-    there = ap_look(ocis, space, parent_id, name, &info, err);
-    if (there < 0)
-        return ap_unknown(err);
-    if (!there)
-        return ls_fail_cause(err, LS_ERR_RETRY, CS3_NOT_FOUND, "timeout",
-                             "an item just restored is not there");
-    ap_node_fill(ret, &info);
-    return 0;
-}
-
-static int
-purge(struct ap_writer *w, const struct ap_space *space, struct ap_trash_ref what,
-      const struct ap_expect *expect, struct ls_err *err)
-{
-    struct ap_ocis *ocis = ap_ocis_of(w);
-    char *key;
-    struct ls_err why = {0};
-    bool trashed;
-    int r;
-
-    if (root_check(space, what.top_id, err) < 0 ||
-        ap_drift_item(ocis, space, what.top_id, expect, err) < 0)
-        return -1;
-    key = recycle_key(what);
-    if (!key)
-        return ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
-    r = cs3_purge(ocis->cs3, space->owner, space, key, &why);
-    free(key);
-    if (r == 0 || ap_cause_is(&why, "gone"))
-        return 0;
-    /* Trouble after it was done, or of an item that went another way. */
-    if (ap_cause_is(&why, "internal") &&
-        cs3_in_recycle(ocis->cs3, space->owner, space, what.top_id, &trashed, NULL) == 0 &&
-        !trashed)
-        return 0;
-    if (err)
-        *err = why;
-    return -1;
 }
 
 /* ---- life */
@@ -701,8 +407,8 @@ ocis_ping(struct ap_writer *w, struct ls_err *err)
     .person_look = ap_ocis_person_look, .member_look = ap_ocis_member_look,                        \
     .space_look = ap_ocis_space_look, .make_folder = make_folder, .put_file = ap_ocis_put_file,    \
     .set_mtime = set_mtime, .revision_find = ap_ocis_revision_find,                                \
-    .revision_restore = ap_ocis_revision_restore, .move = move, .trash = trash,                    \
-    .restore = restore, .purge = purge
+    .revision_restore = ap_ocis_revision_restore, .move = move, .trash = ap_ocis_trash,            \
+    .restore = ap_ocis_restore, .purge = ap_ocis_purge
 
 static const struct ap_writer_ops api_ops = {
     ALL_BUT_SHARES,

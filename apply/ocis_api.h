@@ -54,8 +54,20 @@ int ap_unknown(struct ls_err *err);
 bool ap_readable(struct ap_ocis *ocis, const struct ap_space *space, const char *id);
 /* POISON name-refused for a name that oCIS cannot hold, or takes for a path. */
 int ap_name_check(const char *name, struct ls_err *err);
+/* POISON refused for the root of a space: it is neither moved nor deleted. */
+int ap_root_check(const struct ap_space *space, const char *node_id, struct ls_err *err);
 /* POISON refused for an empty parent: it would be the root of the space. */
 int ap_parent_id_check(const char *parent_id, struct ls_err *err);
+/* RETRY parent-gone unless the folder is there; POISON deleted-at-target when it is in the trash
+ * and that was not expected. */
+int ap_parent_check(struct ap_ocis *ocis, const struct ap_space *space, const char *parent_id,
+                    const struct ap_expect *expect, struct ls_err *err);
+/* POISON refused when that parent lies below the folder: a folder moved below itself wedges the
+ * server. The core never asks for that, but at the target somebody may have moved the parent. */
+int ap_inside_check(struct ap_ocis *ocis, const struct ap_space *space, const struct cs3_info *info,
+                    const char *parent_id, struct ls_err *err);
+/* -1: what the call missed has just been seen, so the core must not take it for gone. */
+int ap_not_gone(const struct ls_err *why, struct ls_err *err);
 void ap_node_fill(struct ap_node *node, const struct cs3_info *info);
 
 /* ---- ocis_drift.c; expect NULL: 0, nothing is asked */
@@ -107,6 +119,16 @@ int ap_ocis_space_look(struct ap_writer *w, const char *uid, struct ap_space_fou
 /* ---- ocis_seek.c */
 int ap_ocis_trash_seek(struct ap_writer *w, const struct ap_space *space,
                        const struct ap_trash_seek *what, struct ap_found *ret, struct ls_err *err);
+
+/* ---- ocis_trash.c */
+int ap_ocis_trash(struct ap_writer *w, const struct ap_space *space, const char *node_id,
+                  const struct ap_expect *expect, bool doubtful, struct ap_node *ret,
+                  struct ls_err *err);
+int ap_ocis_restore(struct ap_writer *w, const struct ap_space *space, struct ap_trash_ref from,
+                    const char *parent_id, const char *name, const struct ap_expect *expect,
+                    bool doubtful, struct ap_node *ret, struct ls_err *err);
+int ap_ocis_purge(struct ap_writer *w, const struct ap_space *space, struct ap_trash_ref what,
+                  const struct ap_expect *expect, struct ls_err *err);
 
 /* ---- ocis_versions.c */
 int ap_ocis_revision_find(struct ap_writer *w, const struct ap_space *space, const char *node_id,
