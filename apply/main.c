@@ -235,21 +235,41 @@ ledger_anew(struct apply *a, struct ls_err *err)
     return ap_ledger_commit(a->ledger, err);
 }
 
-/* A Kafka that does not answer, or has no leader yet for a topic just made, is waited for. */
+/* A Kafka that does not answer, or has no leader yet for a topic just made, is waited for: -1 when
+ * *err says something else, or we are to stop. */
+static int
+kafka_wait(struct apply *a, struct ls_backoff *backoff, struct ls_err *err)
+{
+    if (err->kind != LS_ERR_RETRY || ls_run_stopping())
+        return -1;
+    ls_log_err(LS_WARN, "kafka-not-ready", err);
+    ls_http_ready(a->status.http, err->cause[0] ? err->cause : "kafka");
+    ls_run_notify_ready();
+    ls_run_sleep_ms(ls_backoff_next_ms(backoff));
+    memset(err, 0, sizeof(*err));
+    return 0;
+}
+
+static int
+kafka_enter(struct apply *a, struct ls_err *err)
+{
+    struct ls_backoff backoff = {.first_ms = 200, .max_ms = 5000};
+
+    while (topics_ensure(a, err) < 0)
+        if (kafka_wait(a, &backoff, err) < 0)
+            return -1;
+    return 0;
+}
+
 static int
 mirror_enter(struct apply *a, enum ap_if_lost if_lost, struct ls_err *err)
 {
     struct ls_backoff backoff = {.first_ms = 200, .max_ms = 5000};
 
     while (ap_mirror_enter(a->config, a->ledger, if_lost, tell_standby, a, &a->mirror, &a->todo,
-                           err) < 0) {
-        if (err->kind != LS_ERR_RETRY || ls_run_stopping())
+                           err) < 0)
+        if (kafka_wait(a, &backoff, err) < 0)
             return -1;
-        ls_log_err(LS_WARN, "mirror-not-ready", err);
-        ls_http_ready(a->status.http, err->cause[0] ? err->cause : "kafka");
-        ls_run_sleep_ms(ls_backoff_next_ms(&backoff));
-        memset(err, 0, sizeof(*err));
-    }
     return 0;
 }
 
@@ -262,13 +282,9 @@ lost_check(struct apply *a, enum ap_if_lost if_lost, struct ls_err *err)
 
     if (strcmp(a->writer->name, "null") == 0)
         return 0;
-    while (ap_ledger_lost(a->config, a->ledger, false, if_lost, &lost, err) < 0) {
-        if (err->kind != LS_ERR_RETRY || ls_run_stopping())
+    while (ap_ledger_lost(a->config, a->ledger, false, if_lost, &lost, err) < 0)
+        if (kafka_wait(a, &backoff, err) < 0)
             return -1;
-        ls_log_err(LS_WARN, "kafka-not-ready", err);
-        ls_run_sleep_ms(ls_backoff_next_ms(&backoff));
-        memset(err, 0, sizeof(*err));
-    }
     if (lost)
         a->todo = AP_MIRROR_FROM_TARGET;
     return 0;
@@ -375,7 +391,7 @@ start(struct apply *a, bool from_start, struct ls_err *err)
         ap_ledger_open(ls_config_str(a->config, "apply", "ledger"), &a->ledger, err) < 0)
         return -1;
     ls_schemas_attach(a->config); /* a writer may be newer, or use a registry's framing */
-    if (topics_ensure(a, err) < 0 || ls_producer_new(a->config, NULL, &a->producer, err) < 0)
+    if (kafka_enter(a, err) < 0 || ls_producer_new(a->config, NULL, &a->producer, err) < 0)
         return -1;
     a->status.producer = a->producer;
     if_lost = from_start                                      ? AP_LOST_FIRST_DAY
@@ -601,14 +617,25 @@ exit_status(const struct ls_err *err)
         const char *cause;
         enum ls_exit status;
     } table[] = {
-        {"control-key", LS_EXIT_USAGE},  {"data", LS_EXIT_DATA},
-        {"option", LS_EXIT_USAGE},       {"target-config", LS_EXIT_TARGET},
-        {"sign-in", LS_EXIT_TARGET},     {"fenced", LS_EXIT_FENCED},
-        {"offset-lost", LS_EXIT_PURGED}, {"standby", LS_EXIT_FENCED},
-        {"topics", LS_EXIT_KAFKA},       {"kafka", LS_EXIT_KAFKA},
-        {"kafka-auth", LS_EXIT_KAFKA},   {"ledger-lost", LS_EXIT_PURGED},
+        {"control-key", LS_EXIT_USAGE},
+        {"data", LS_EXIT_DATA},
+        {"option", LS_EXIT_USAGE},
+        {"target-config", LS_EXIT_TARGET},
+        {"sign-in", LS_EXIT_TARGET},
+        {"fenced", LS_EXIT_FENCED},
+        {"offset-lost", LS_EXIT_PURGED},
+        {"standby", LS_EXIT_FENCED},
+        {"ledger-lost", LS_EXIT_PURGED},
+        {"topics", LS_EXIT_KAFKA},
+        {"kafka", LS_EXIT_KAFKA},
+        {"kafka-authentication", LS_EXIT_KAFKA},
+        {"kafka-authorization", LS_EXIT_KAFKA},
+        {"kafka-policy", LS_EXIT_KAFKA},
+        {"kafka-version", LS_EXIT_KAFKA},
     };
 
+    if (err->kind == LS_ERR_RETRY) /* nobody has to mend it: a new start may be all */
+        return LS_EXIT_FAILURE;
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
         if (strcmp(err->cause, table[i].cause) == 0)
             return (int)table[i].status;

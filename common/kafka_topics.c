@@ -20,7 +20,33 @@
 #include <string.h>
 
 #define CALL_MS 30000
+#define FIRST_MS 2000 /* of them, before a broker counts as away */
+#define AGAIN_MS 100
 #define KEPT_MS "1209600000" /* 14 days */
+
+/*
+ * Asks for longer each time, CALL_MS in all: in between a stop is heard, and a daemon that waits
+ * here says that it started (this is the first that it asks of Kafka).
+ */
+static rd_kafka_resp_err_t
+ask(rd_kafka_t *rk, const struct rd_kafka_metadata **ret)
+{
+    int64_t until = ls_mono_ms() + CALL_MS, ms = FIRST_MS;
+    rd_kafka_resp_err_t code;
+
+    for (;;) {
+        code = rd_kafka_metadata(rk, 1, NULL, ret, (int)ms);
+        if (code != RD_KAFKA_RESP_ERR__TRANSPORT && code != RD_KAFKA_RESP_ERR__TIMED_OUT)
+            return code;
+        ls_run_notify_ready();
+        ls_run_notify_state("waiting for Kafka");
+        ls_run_sleep_ms(AGAIN_MS);
+        if (ls_run_stopping() || ls_mono_ms() >= until)
+            return code;
+        ms = ms * 2 < until - ls_mono_ms() ? ms * 2 : until - ls_mono_ms();
+        ms = ms > AGAIN_MS ? ms : AGAIN_MS;
+    }
+}
 
 /* ret_counts[i]: partitions of specs[i], 0 when it is not there. Asking for all topics, not for one
  * by name, never makes a topic by itself. */
@@ -29,7 +55,7 @@ counts_get(rd_kafka_t *rk, const struct ls_topic_spec *specs, size_t n, int *ret
            struct ls_err *err)
 {
     const struct rd_kafka_metadata *md;
-    rd_kafka_resp_err_t code = rd_kafka_metadata(rk, 1, NULL, &md, CALL_MS);
+    rd_kafka_resp_err_t code = ask(rk, &md);
 
     if (code)
         return kafka_fail(err, code, "the list of topics");

@@ -6,12 +6,14 @@ import re
 import signal
 import socket
 import subprocess
-import time
+from contextlib import contextmanager
 
 import pytest
 
+from bed import BedError
 from bed.daemons import BIN, STAGES
 from bed.fetch import ROOT
+from bed.notify import Notify
 
 EXPOSURE = 16  # tenths, `systemd-analyze security`: 10.0 is no protection at all
 
@@ -74,50 +76,46 @@ def test_each_credential_is_a_secret_option_with_a_stand_in(installed, stage, lo
         assert parsed[section][key] == "***"
 
 
-class Manager:
-    """Systemd's side of Type=notify: a socket that hears what a daemon says."""
-
-    def __init__(self, folder):
-        self.path = folder / "notify"
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.socket.bind(str(self.path))
-        self.process = None
-
-    def start(self, stage, *args, **env):
-        self.process = subprocess.Popen(
-            [BIN / f"lockstep-{stage}", "--config", "/dev/null", *args],
-            env={**os.environ, "NOTIFY_SOCKET": str(self.path), **env},
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-
-    def hear(self, *wanted, seconds=60):
-        """Listens until there was a message with each of these beginnings."""
-        said, until = [], time.monotonic() + seconds
-        while not all(any(m.startswith(w) for m in said) for w in wanted):
-            self.socket.settimeout(max(until - time.monotonic(), 0.001))
-            said.append(self.socket.recv(4096).decode())
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.communicate(timeout=60)
-        return self.process.returncode
-
-
 @pytest.fixture
-def manager(tmp_path):
-    manager = Manager(tmp_path)
-    yield manager
-    if manager.process and manager.process.poll() is None:
-        manager.process.kill()
-        manager.process.communicate()
-    manager.socket.close()
+def notify(tmp_path):
+    with Notify(tmp_path) as notify:
+        yield notify
+
+
+@contextmanager
+def daemon(stage, notify, *args):
+    process = subprocess.Popen([BIN / f"lockstep-{stage}", "--config", "/dev/null", *args],
+                               env={**os.environ, **notify.env},
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        notify.close()
+        process.kill()
+        process.wait()
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_wrong_option_fails_the_start(manager, stage):
-    manager.start(stage, "--set", "source.port=none")
-    assert manager.process.wait(20) == 2
-    with pytest.raises(TimeoutError):
-        manager.hear("READY=1", seconds=0.1)
+def test_a_wrong_option_fails_the_start(notify, stage):
+    with daemon(stage, notify, "--set", "source.port=none") as process:
+        assert process.wait(20) == 2
+        with pytest.raises(BedError, match="not heard"):
+            notify.hear([process.pid], "READY=1", seconds=0.1)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_daemon_without_its_kafka_has_started_and_waits(notify, stage, tmp_path):
+    with socket.socket() as nobody:  # has the port, and does not listen
+        nobody.bind(("127.0.0.1", 0))
+        with daemon(stage, notify,
+                    "--set", f"kafka.bootstrap.servers=127.0.0.1:{nobody.getsockname()[1]}",
+                    "--set", "http.port=0", "--set", f"apply.ledger={tmp_path}/ledger.db",
+                    "--set", "apply.writer=null") as process:
+            notify.hear([process.pid], "READY=1", "STATUS=waiting for Kafka", "WATCHDOG=1")
+            notify.close()
+            assert process.poll() is None
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 0
 
 
 def test_a_credential_reaches_the_daemon_and_an_empty_one_does_not(tmp_path, lockstep, monkeypatch):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bed import wait_until
 from bed.daemons import BIN, STAGES
+from bed.notify import Notify
 from bed.prometheus import Prometheus
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,14 +84,18 @@ def watch(daemons):
         assert b"\033" not in plain and plain.count(b"apply/1") >= 1, plain
 
 
-def test_every_panel_has_data_and_trouble_is_an_alert(new_world, tmp_path):
+def test_every_panel_has_data_and_trouble_is_an_alert(new_world, tmp_path, monkeypatch):
     world = new_world(sets={"source.headroom_ms": 500})
     daemons = world.daemons
     # a source that purges by age, so that there is a time left
     world.bed.mariadb.sql("SET GLOBAL binlog_expire_logs_seconds=86400")
     world.work.populate(3, actions=15)
     with Prometheus(tmp_path / "prometheus", daemons.ports.values(), RULES, hurry=True) as prometheus:
-        daemons.start()
+        with Notify(tmp_path) as notify, monkeypatch.context() as environment:
+            environment.setenv("NOTIFY_SOCKET", notify.env["NOTIFY_SOCKET"])
+            notify.hear([daemons.spawn(stage).pid for stage in STAGES], "READY=1")
+        for stage in STAGES:
+            daemons.wait_ready(stage)
         daemons.wait_snapshot()
         # alerts on what never was there yet: only that the daemons were not up at first
         wait_until(lambda: not prometheus.firing(), 60, "the alerts of the start to end")
