@@ -11,7 +11,7 @@ unit unit-build:
 	@$(MAKE) --no-print-directory -k -Otarget B=$(B)/san OPT="$(SAN)" LDFLAGS="-fsanitize=address,undefined" $@-all
 
 # one that hangs is ended, and named with its test, long before the suite's time is up
-UNIT_RUN = @echo "== $<"; timeout 300 $<
+UNIT_RUN = @echo "== $<"; timeout 600 $<
 unit-all: $(UNIT_BIN:%=%.run)
 unit-build-all: $(UNIT_BIN)
 $(UNIT_BIN:%=%.run): %.run: %
