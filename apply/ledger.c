@@ -180,6 +180,9 @@ static const char *const schema =
      * mirrored, in a ledger that is being made of its mirror */
     "CREATE TABLE IF NOT EXISTS changed(seq INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT, id TEXT);"
     "CREATE TABLE IF NOT EXISTS life(fileid INTEGER PRIMARY KEY, epoch INT, counter INT, part INT);"
+    /* how far each run of <p>.replay was taken; again: since the ledger was made anew */
+    "CREATE TABLE IF NOT EXISTS taken(run TEXT, partition INT, n INT, offset INT, time_us INT,"
+    " again INT DEFAULT 0, PRIMARY KEY(run, partition)) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS counter(name TEXT PRIMARY KEY, value INT) WITHOUT ROWID;";
 
 static void

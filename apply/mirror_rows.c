@@ -74,6 +74,7 @@ static const struct table tables[] = {
     {"exact", "exact", NULL, 2, {"kind", "id", "mark"}},
     {"removed", "removed", NULL, 1, {"n", "kind", "id", "target", "storage", "folder"}},
     {"sought", "sought", NULL, 1, {"fileid", "storage", "state", "trash"}},
+    {"taken", "taken", NULL, 2, {"run", "partition", "n", "offset", "time_us"}},
     {"bracket",
      "bracket",
      NULL,

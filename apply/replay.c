@@ -2,11 +2,13 @@
  * Replay, retry and drop in the ledger.
  *
  * A record here names an entity; what is done for it follows from the state that the ledger knows,
- * by the same steps as ever, so that nothing is called when nothing is to be done. What can go
- * wrong: an older state that comes back (the seq decides, as with every record); brackets and
- * heartbeats of a topic that is replayed (they speak of that topic, and are passed over: a sweep
- * must not happen twice); counters (an entity that comes alive is the record that it was: from dead
- * to open, no new one); a first snapshot that is under way (who waits for its end goes on waiting).
+ * by the same steps as ever, so that nothing is called when nothing is to be done. A ledger that is
+ * made anew reads the topic from its beginning, since what was open is open again; a copy of a
+ * record is none the less known (table taken, which is mirrored). What can go wrong: an older state
+ * that comes back (the seq decides, as with every record); brackets and heartbeats of a topic that
+ * is replayed (they speak of that topic, and are passed over: a sweep must not happen twice);
+ * counters (an entity that comes alive is the record that it was: from dead to open, no new one); a
+ * first snapshot that is under way (who waits for its end goes on waiting).
  */
 #include "apply/replay.h"
 #include "apply/drift.h"
@@ -263,8 +265,42 @@ take_drop(struct ap_core *core, const struct ap_origin *at, const struct ls_repl
         ap_count(core->ledger, "left:dropped", 1);
 }
 
+/* ---- once */
+
+/* POISON "repeated": a copy. *ret_again: it was taken before, and the ledger made anew since. */
 static int
-take(struct ap_core *core, const struct ls_message *message, const struct ls_replay *r,
+take_once(struct ap_core *core, const struct ls_message *message, const struct ls_replay *r,
+          const struct ap_replay_guard *guard, bool *ret_again, struct ls_err *err)
+{
+    struct ls_replay_taken known = {.offset = -1};
+    int64_t partition = message->partition;
+    sqlite3_stmt *s =
+        ap_query(core->ledger, "SELECT n, offset, again FROM taken WHERE run = ? AND partition = ?",
+                 "ti", &r->run, partition);
+    bool there = ap_step(core->ledger, s);
+
+    if (there) {
+        known = (struct ls_replay_taken){sqlite3_column_int64(s, 0), sqlite3_column_int64(s, 1),
+                                         sqlite3_column_int64(s, 2)};
+        ap_done(s);
+    }
+    *ret_again = message->offset <= known.offset;
+    if (!ls_replay_once(&known, r->n, message->offset))
+        return ls_fail_cause(err, LS_ERR_POISON, 0, "repeated",
+                             "the record was taken before, at another offset");
+    if (!there) /* of older runs every record is stale */
+        ap_exec(core->ledger, "DELETE FROM taken WHERE time_us < ?", "i",
+                ls_now_us() - (LS_REPLAY_MAX_AGE_S + guard->max_ahead_s) * 1000000);
+    ap_exec(core->ledger,
+            "INSERT INTO taken(run, partition, n, offset, time_us, again)"
+            " VALUES(?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT(run, partition) DO UPDATE"
+            " SET n = ?3, offset = ?4, time_us = max(time_us, ?5), again = ?6",
+            "tiiiii", &r->run, partition, known.n, known.offset, r->time_us, known.again);
+    return 0;
+}
+
+static int
+take(struct ap_core *core, const struct ls_message *message, const struct ls_replay *r, bool again,
      struct ls_arena *arena, struct ls_err *err)
 {
     char topic[64], origin_topic[64];
@@ -290,7 +326,9 @@ take(struct ap_core *core, const struct ls_message *message, const struct ls_rep
     key = entity_of(core, topic, r->key); /* a person may be known only now */
     if (!known_get(core, key, &known) || is_gated(core, key))
         return 0;
-    if (r->letter.n) /* a letter was retried; who replays a topic has not looked at this one */
+    /* A letter was retried; who replays a topic has not looked at this one. Once: somebody may have
+     * changed it since. */
+    if (r->letter.n && !again)
         ap_drift_allow(core, key);
     reopen(core, key, &known);
     if (r->reconcile)
@@ -305,6 +343,7 @@ ap_take_replay(struct ap_core *core, const struct ap_replay_guard *guard,
     const struct ls_str *topic = ls_message_header(message, "topic");
     struct ls_err why = {0};
     struct ls_replay r;
+    bool again = false;
     int status = 0;
 
     if (topic && topic->n > 5 && memcmp(topic->p, "oc10.", 5) == 0) {
@@ -312,9 +351,10 @@ ap_take_replay(struct ap_core *core, const struct ap_replay_guard *guard,
     } else if (!guard->key.n) {
         ls_fail_cause(&why, LS_ERR_POISON, 0, "no-key", "control.key is not set here");
     } else if (ls_replay_read(guard->key, guard->prefix, message, ls_now_us(), guard->max_ahead_s,
-                              &r, &why) == 0) {
+                              &r, &why) == 0 &&
+               take_once(core, message, &r, guard, &again, &why) == 0) {
         ap_count(core->ledger, "replayed", 1);
-        status = take(core, message, &r, arena, err);
+        status = take(core, message, &r, again, arena, err);
     }
     if (why.kind != LS_ERR_NONE) {
         ap_count(core->ledger, "replay-refused", 1);

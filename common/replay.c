@@ -3,8 +3,8 @@
  *
  * What can go wrong: a record that nobody with the key has sent, or whose headers were exchanged
  * for another record's: all of it is signed, each part by its own digest so that no two can be
- * parted otherwise. One that is sent again, or late, is no harm up to the age that the topic keeps:
- * it names a state, not a step, and older states are not gone back to.
+ * parted otherwise. One that somebody copies: into another partition it has no signature, in its
+ * own its number has been there. One that comes late: refused from the age on that the topic keeps.
  */
 #include "common/replay.h"
 #include "common/records.h"
@@ -15,7 +15,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define PARTS 11
+#define PARTS 14
+#define RUN_MAX 200
+#define NUMBER_MAX (INT64_MAX / 64) /* transform counts on from it */
 #define DIGEST 32
 
 struct ls_str
@@ -29,12 +31,24 @@ ls_topic_short(struct ls_str prefix, struct ls_str topic)
 
 static int
 mac_of(struct ls_str key, struct ls_str prefix, const struct ls_replay *r, struct ls_str time,
-       char out[LS_CONTROL_HEX])
+       struct ls_str n_text, char out[LS_CONTROL_HEX])
 {
+    char partition[16];
     const struct ls_str parts[PARTS] = {
-        prefix, r->topic,  r->key,    r->value, r->seq,
-        r->run, r->letter, r->origin, r->drop,  r->reconcile ? LS_STR("1") : LS_STR(""),
-        time};
+        prefix,
+        r->topic,
+        r->key,
+        r->value,
+        r->seq,
+        r->run,
+        r->letter,
+        r->origin,
+        r->drop,
+        r->by,
+        r->reconcile ? LS_STR("1") : LS_STR(""),
+        time,
+        n_text,
+        {partition, (size_t)snprintf(partition, sizeof(partition), "%d", (int)r->partition)}};
     uint8_t text[PARTS * DIGEST], mac[EVP_MAX_MD_SIZE];
     unsigned n = 0;
 
@@ -64,14 +78,17 @@ ls_replay_sign(struct ls_str key, struct ls_str prefix, const struct ls_replay *
 {
     ret->n = 0;
     snprintf(ret->time, sizeof(ret->time), "%lld", (long long)replay->time_us);
-    if (mac_of(key, prefix, replay, ls_str_of(ret->time), ret->mac) < 0)
+    snprintf(ret->number, sizeof(ret->number), "%lld", (long long)replay->n);
+    if (mac_of(key, prefix, replay, ls_str_of(ret->time), ls_str_of(ret->number), ret->mac) < 0)
         return ls_fail(err, LS_ERR_FATAL, 0, "a record cannot be signed");
     header_put(ret, "topic", replay->topic);
     header_put(ret, "seq", replay->seq);
     header_put(ret, "run", replay->run);
+    header_put(ret, "n", ls_str_of(ret->number));
     header_put(ret, "letter", replay->letter);
     header_put(ret, "origin", replay->origin);
     header_put(ret, "drop", replay->drop);
+    header_put(ret, "by", replay->by);
     header_put(ret, "reconcile", replay->reconcile ? LS_STR("1") : LS_STR_NULL);
     header_put(ret, "time", ls_str_of(ret->time));
     header_put(ret, "mac", ls_str_of(ret->mac));
@@ -90,7 +107,8 @@ int
 ls_replay_read(struct ls_str key, struct ls_str prefix, const struct ls_message *message,
                int64_t now_us, int64_t max_ahead_s, struct ls_replay *ret, struct ls_err *err)
 {
-    struct ls_str mac = header_of(message, "mac"), time = header_of(message, "time");
+    struct ls_str mac = header_of(message, "mac"), time = header_of(message, "time"),
+                  number = header_of(message, "n");
     struct ls_replay r = {.topic = header_of(message, "topic"),
                           .key = message->key,
                           .value = message->value,
@@ -99,24 +117,43 @@ ls_replay_read(struct ls_str key, struct ls_str prefix, const struct ls_message 
                           .letter = header_of(message, "letter"),
                           .origin = header_of(message, "origin"),
                           .drop = header_of(message, "drop"),
+                          .by = header_of(message, "by"),
+                          .partition = message->partition,
                           .reconcile = ls_str_is(header_of(message, "reconcile"), "1")};
     char want[LS_CONTROL_HEX];
     struct ls_seq seq;
 
     if (!mac.n)
         return ls_fail_cause(err, LS_ERR_POISON, EACCES, "unsigned", "the record is not signed");
-    if (mac_of(key, prefix, &r, time, want) < 0 || mac.n != LS_CONTROL_HEX - 1 ||
+    if (mac_of(key, prefix, &r, time, number, want) < 0 || mac.n != LS_CONTROL_HEX - 1 ||
         CRYPTO_memcmp(want, mac.p, LS_CONTROL_HEX - 1) != 0)
         return ls_fail_cause(err, LS_ERR_POISON, EACCES, "wrong-signature",
-                             "the record was not signed with control.key, or for another prefix");
-    if (!r.topic.n || !r.key.n || !ls_str_digits(time, &r.time_us) ||
-        (r.seq.n && ls_seq_parse(r.seq, &seq) < 0))
+                             "the record was not signed with control.key, or for another prefix or "
+                             "partition");
+    if (!r.topic.n || !r.key.n || !r.run.n || r.run.n > RUN_MAX ||
+        !ls_str_digits(time, &r.time_us) || !ls_str_digits(number, &r.n) || r.n < 1 ||
+        r.n > NUMBER_MAX || (r.seq.n && ls_seq_parse(r.seq, &seq) < 0))
         return ls_fail_cause(err, LS_ERR_POISON, EINVAL, "malformed-replay",
-                             "the record has no topic, key or time");
+                             "the record has no topic, key, run, number or time");
     if (r.time_us / 1000000 + LS_REPLAY_MAX_AGE_S < now_us / 1000000 ||
         r.time_us / 1000000 - max_ahead_s > now_us / 1000000)
         return ls_fail_cause(err, LS_ERR_POISON, ETIME, "stale",
                              "the record is older than the topic keeps, or of the future");
     *ret = r;
     return 0;
+}
+
+bool
+ls_replay_once(struct ls_replay_taken *known, int64_t n, int64_t offset)
+{
+    bool later = offset > known->offset;
+
+    if (n <= (later ? known->n : known->again))
+        return false;
+    known->again = n;
+    if (later) {
+        known->n = n;
+        known->offset = offset;
+    }
+    return true;
 }

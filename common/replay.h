@@ -3,9 +3,9 @@
  *
  * A record is the bytes of a cs3 record, or (a dead letter of transform) of a row's envelope, as
  * they stood in their topic, with that record's key; or no bytes: what is known of that key. Its
- * headers say from which topic, and what for; `mac` is the HMAC-SHA256, in hex, over all of it with
- * control.key, so that who may write to the topic but does not have the key gets nothing done. To
- * send one twice does no harm: no reader goes back behind what it knows.
+ * headers say from which topic, and what for; `mac` is the HMAC-SHA256, in hex, over all of it and
+ * its partition with control.key, so that who may write to the topic but does not have the key gets
+ * nothing done. The records of a run are numbered, rising in each partition: so a copy is known.
  */
 #ifndef LS_REPLAY_H
 #define LS_REPLAY_H
@@ -25,19 +25,23 @@ struct ls_replay {
     struct ls_str topic; /* without prefix: "cs3.share", "oc10.oc_share" */
     struct ls_str key, value;
     struct ls_str seq;    /* as the header `seq`; of a tombstone, a letter */
-    struct ls_str run;    /* id of the command that sent it */
+    struct ls_str run;    /* id of the command that sent it; of what transform made of its records
+                             "<run>/<partition of the record>" */
+    int64_t n;            /* 1, 2, ... among those of the run in a partition, with gaps */
+    int32_t partition;    /* of <p>.replay */
     struct ls_str letter; /* "<partition>/<offset>" of the dead letter in <p>.dlq */
     struct ls_str origin; /* "<topic>/<partition>/<offset>" of a record that could not be read */
     struct ls_str drop;   /* the reason: the letter is given up, nothing is replayed */
+    struct ls_str by;     /* who asked for it: "<user>@<host>" */
     bool reconcile;       /* compare with the target itself */
     int64_t time_us;      /* when it was sent */
 };
 
-#define LS_REPLAY_HEADERS 9
+#define LS_REPLAY_HEADERS 11
 struct ls_replay_signed {
     struct ls_header headers[LS_REPLAY_HEADERS];
     size_t n;
-    char time[32], mac[LS_CONTROL_HEX];
+    char time[32], number[24], mac[LS_CONTROL_HEX];
 };
 
 /* The headers of a record; they borrow from `replay` and from *ret, which must not be moved. */
@@ -49,6 +53,18 @@ int ls_replay_sign(struct ls_str key, struct ls_str prefix, const struct ls_repl
  * than max_ahead_s in the future). */
 int ls_replay_read(struct ls_str key, struct ls_str prefix, const struct ls_message *message,
                    int64_t now_us, int64_t max_ahead_s, struct ls_replay *ret, struct ls_err *err);
+
+/*
+ * What was taken of one run in one partition. Once only: each has a higher number than those before
+ * it. What stands no further than the last one comes a second time, because whoever knows this has
+ * lost the rest and reads the topic anew: `again` is how far that has come.
+ */
+struct ls_replay_taken {
+    int64_t n, offset; /* the last one; 0, -1: none */
+    int64_t again;
+};
+/* Whether it is to be taken, and then it is noted; else a copy. */
+bool ls_replay_once(struct ls_replay_taken *known, int64_t n, int64_t offset);
 
 /* "<p>.dlq" as "dlq"; a name without the prefix as it is. */
 struct ls_str ls_topic_short(struct ls_str prefix, struct ls_str topic);

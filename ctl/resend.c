@@ -3,15 +3,17 @@
  *
  * What can go wrong: no key (nothing is done, and said so: a record without a signature is refused
  * by every reader); Kafka away in the middle (what was sent stays sent, and does no harm when the
- * same is sent again); the topic not there (made, as the daemons make it).
+ * command is given again, as another run); the topic not there (made, as the daemons make it).
  */
 #include "ctl/resend.h"
 #include "common/kafka.h"
 #include "common/run.h"
 #include <errno.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define FLUSH_MS 60000
 
@@ -21,9 +23,26 @@ struct resend {
     struct ls_str key, prefix;
     const char *topic;
     char run[LS_CONTROL_ID];
+    char by[160];
     int partitions;
     int64_t rate, sent, began_ms;
 };
+
+/* For whoever asks later; nobody is let in by it. */
+static void
+name_caller(char *out, size_t size)
+{
+    const struct passwd *user = getpwuid(getuid());
+    const char *name = getenv("SUDO_USER");
+    char host[80];
+
+    if (gethostname(host, sizeof(host)) < 0)
+        host[0] = '\0';
+    host[sizeof(host) - 1] = '\0';
+    if (!name || !*name || getuid() != 0)
+        name = user ? user->pw_name : "?";
+    snprintf(out, size, "%.64s@%s", name, host);
+}
 
 int
 resend_open(const struct ls_config *config, struct resend **ret, struct ls_err *err)
@@ -53,6 +72,7 @@ resend_open(const struct ls_config *config, struct resend **ret, struct ls_err *
         ls_producer_new(config, NULL, &r->producer, err) < 0)
         goto fail;
     memcpy(r->run, command.id, sizeof(r->run));
+    name_caller(r->by, sizeof(r->by));
     ls_command_free(&command);
     r->began_ms = ls_mono_ms();
     *ret = r;
@@ -113,13 +133,15 @@ resend_send(struct resend *r, struct ls_replay replay, int64_t partition, struct
 
     wait_turn(r);
     replay.run = ls_str_of(r->run);
+    replay.n = r->sent + 1;
+    replay.partition = partition < 0 ? 0 : (int32_t)(partition % r->partitions);
+    replay.by = replay.letter.n ? ls_str_of(r->by) : LS_STR_NULL;
     replay.time_us = ls_now_us();
     if (!replay.value.p)
         replay.value = LS_STR("");
     if (ls_replay_sign(r->key, r->prefix, &replay, &headers, err) < 0 ||
-        ls_producer_send(r->producer, r->topic,
-                         partition < 0 ? 0 : (int32_t)(partition % r->partitions), replay.key,
-                         replay.value, headers.headers, headers.n, err) < 0)
+        ls_producer_send(r->producer, r->topic, replay.partition, replay.key, replay.value,
+                         headers.headers, headers.n, err) < 0)
         return -1;
     r->sent++;
     return 0;

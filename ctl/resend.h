@@ -14,7 +14,8 @@ int resend_open(const struct ls_config *config, struct resend **ret, struct ls_e
 int resend_refused(const struct ls_err *err);
 void resend_free(struct resend *resend); /* NULL is fine */
 const char *resend_run(const struct resend *resend);
-/* `run` and `time_us` are filled in. At most `rate` records a second, 0: as fast as it goes. */
+/* `run`, `n`, `partition`, `by` and `time_us` are filled in. At most `rate` records a second, 0: as
+ * fast as it goes. */
 void resend_rate(struct resend *resend, int64_t rate);
 /* Into the partition that follows that one of cs3.resource. POISON: it does not fit into Kafka. */
 int resend_send(struct resend *resend, struct ls_replay replay, int64_t partition,

@@ -21,6 +21,7 @@
 #include "common/log.h"
 #include "common/registry.h"
 #include "common/run.h"
+#include "transform/once.h"
 #include "transform/projects.h"
 #include "transform/reach.h"
 #include "transform/replay.h"
@@ -59,6 +60,7 @@ struct tf_pipeline {
     const char *out_topics[TF_TOPICS];
     const char *dlq;
     struct tf_replay_guard replay;
+    struct tf_once *once;
     int partitions;
     int64_t commit_ms, commit_records;
 
@@ -261,8 +263,14 @@ take_replay(struct tf_pipeline *p, const struct ls_message *m, struct ls_err *er
         return 0;
     if (!p->replay.key.n)
         ls_fail_cause(&why, LS_ERR_POISON, 0, "no-key", "control.key is not set here");
-    if (why.kind != LS_ERR_NONE || ls_replay_read(p->replay.key, p->replay.prefix, m, ls_now_us(),
-                                                  p->replay.max_ahead_s, &r, &why) < 0) {
+    if (why.kind != LS_ERR_NONE ||
+        ls_replay_read(p->replay.key, p->replay.prefix, m, ls_now_us(), p->replay.max_ahead_s, &r,
+                       &why) < 0 ||
+        tf_once_check(p->once, m, &why) < 0) {
+        if (why.kind != LS_ERR_POISON) {
+            *err = why;
+            return -1;
+        }
         ls_log(LS_WARN, "replay-refused", LS_S("cause", why.cause), LS_S("message", why.msg),
                LS_I("partition", m->partition), LS_I("offset", m->offset));
         tf_count(&p->counts, TF_COUNT_WARNING, "replay-refused");
@@ -360,6 +368,7 @@ on_rebalance(void *arg, bool assigned, struct ls_partition *parts, size_t n)
         if (table)
             tf_reach_hold(p->reach, table->id, parts[i].partition, assigned, ls_now_us());
     }
+    tf_once_rebalanced(p->once);
     p->facts.partitions += assigned ? (int)n : -(int)n;
     if (p->facts.partitions < 0)
         p->facts.partitions = 0;
@@ -643,7 +652,8 @@ tf_pipeline_new(const struct ls_config *config, struct tf_status *status, struct
     p->known = tf_known_new();
     p->arena = ls_arena_new(ARENA_CAP);
     p->reach = tf_reach_new(p->partitions);
-    if (!p->known || !p->arena || !p->reach) {
+    p->once = tf_once_new(config, &p->replay);
+    if (!p->once || !p->known || !p->arena || !p->reach) {
         ls_fail_cause(err, LS_ERR_FATAL, 0, "memory", "out of memory");
         goto fail;
     }
@@ -668,6 +678,7 @@ tf_pipeline_free(struct tf_pipeline *p)
     if (p->producer)
         ls_producer_free(p->producer);
     tf_tail_free(p->tail);
+    tf_once_free(p->once);
     tf_known_free(p->known);
     tf_projects_free(p->projects);
     tf_reach_free(p->reach);

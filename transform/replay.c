@@ -27,7 +27,7 @@ tf_replay_send(const struct tf_replay_guard *guard, const struct ls_replay *aske
                const struct tf_result *result, const struct ls_str *values,
                struct ls_producer *producer, struct ls_err *err)
 {
-    char topic[64];
+    char topic[64], run[256];
 
     for (size_t i = 0; i < result->n; i++) {
         const struct tf_emit *emit = &result->emits[i];
@@ -35,16 +35,20 @@ tf_replay_send(const struct tf_replay_guard *guard, const struct ls_replay *aske
         struct ls_replay r = {.topic = {topic, 0},
                               .key = emit->key,
                               .value = values[i],
-                              .run = asked->run,
                               .reconcile = asked->reconcile,
                               .time_us = ls_now_us()};
 
         if (!emit->record || !values[i].n)
             continue;
+        snprintf(run, sizeof(run), "%.*s/%d", (int)asked->run.n, asked->run.p,
+                 (int)asked->partition);
+        r.run = ls_str_of(run);
+        r.n = asked->n * TF_MAX_EMITS + (int64_t)i;
+        r.partition = emit->partition < 0 ? 0 : emit->partition;
         r.topic.n = (size_t)snprintf(topic, sizeof(topic), "cs3.%s", tf_topic_names[emit->topic]);
         if (ls_replay_sign(guard->key, guard->prefix, &r, &headers, err) < 0 ||
-            ls_producer_send(producer, guard->topic, emit->partition < 0 ? 0 : emit->partition,
-                             r.key, r.value, headers.headers, headers.n, err) < 0)
+            ls_producer_send(producer, guard->topic, r.partition, r.key, r.value, headers.headers,
+                             headers.n, err) < 0)
             return -1;
     }
     return 0;

@@ -88,6 +88,35 @@ def test_a_replay_of_everything_writes_nothing_and_letters_are_retried_and_dropp
     wait_until(lambda: world.cs3.walk(uid)["back.txt"].checksum.sum
                == hashlib.sha1(b"BACK.TXT").hexdigest(), 30, "the content to be there")
     world.assert_balanced()
+    copies_are_refused(world)
+
+
+def copies_are_refused(world):
+    """Who may write to the topic sends a record again as it was, also to an applier on a new host."""
+    kafka, name = world.bed.kafka.bootstrap, f"{world.prefix}.replay"
+    records = [r for r in topics.read(kafka, name) if "mac" in r["headers"]]
+    copies = [next(r for r in records if what in r["headers"]) for what in ("drop", "letter", "n")]
+
+    def refused():
+        return world.daemons.status("apply")["counters"].get("replay-refused", 0)
+
+    def send():
+        for r in copies:
+            topics.send(kafka, name, r["key"], r["value"], r["partition"], r["headers"])
+    before, taken = refused(), world.daemons.status("apply")["counters"]["replayed"]
+    send()
+    wait_until(lambda: refused() == before + len(copies), 30, "the copies to be refused")
+    assert world.daemons.status("apply")["counters"]["replayed"] == taken
+    world.daemons.kill("apply")
+    for path in world.daemons.folder.glob("ledger.db*"):
+        path.unlink()
+    send()
+    world.daemons.start("apply")
+    wait_until(lambda: refused() == before + 2 * len(copies), 60, "all copies to be refused")
+    # in a ledger made anew each record counts anew, and once
+    wait_until(lambda: world.daemons.status("apply")["counters"].get("replayed") == taken, 30,
+               "the records themselves to be taken")
+    world.drained()
 
 
 def by_gtid(world, fileid):

@@ -10,13 +10,13 @@ from bed.process import wait_until
 KEY = "a key for tests that is long enough"
 
 
-def sign(pipe, topic, key, value, run):
+def sign(pipe, topic, key, value, run, partition):
     """The headers of a record on <p>.replay: each part by its digest, all of them signed."""
     now = str(int(time.time() * 1e6))
-    parts = [pipe.prefix, topic, key, value, "", run, "", "", "", "", now]
+    parts = [pipe.prefix, topic, key, value, "", run, "", "", "", "", "", now, "1", str(partition)]
     text = b"".join(hashlib.sha256(p if isinstance(p, bytes) else p.encode()).digest()
                     for p in parts)
-    return {"topic": topic, "run": run, "time": now,
+    return {"topic": topic, "run": run, "n": "1", "time": now,
             "mac": hmac.new(KEY.encode(), text, hashlib.sha256).hexdigest()}
 
 
@@ -37,19 +37,29 @@ def test_a_letter_goes_to_replay_when_it_can_be_carried_and_is_dead_again_when_n
     wait_until(lambda: pipe.status()["dead"] == {"share-type": 2}, 30, "the share to be dead again")
     # what an older transform could not carry and this one can
     _, key, partition, value, _ = pipe.file(44)
-    topics.send(kafka, replay, key, value, partition,
-                sign(pipe, "oc10.oc_filecache", key, value, "a-run-of-ours"))
+    signed = sign(pipe, "oc10.oc_filecache", key, value, "a-run-of-ours", partition)
+    topics.send(kafka, replay, key, value, partition, signed)
     wait_until(again, 30, "the file to be sent again")
     record = again()[0]
     assert (record["key"], record["partition"]) == ("44", 5)
-    assert len(record["headers"]["mac"]) == 64 and record["headers"]["run"] == "a-run-of-ours"
+    assert len(record["headers"]["mac"]) == 64 and record["headers"]["run"] == "a-run-of-ours/5"
     assert len(pipe.records("resource")) == before  # nothing into the compacted topic
     letter = pipe.dead()[-1]
     assert letter["headers"]["topic"] == f"{pipe.prefix}.oc10.oc_share"
     assert pipe.status()["balance"] == 0
 
+    # a copy gets nothing done, not even after a kill
+    topics.send(kafka, replay, key, value, partition, signed)
+    wait_until(lambda: pipe.status()["warning"].get("replay-refused") == 1, 30, "a refusal")
+    pipe.site.kill("transform")
+    topics.send(kafka, replay, key, value, partition, signed)
+    pipe.site.start("transform")
+    wait_until(lambda: pipe.status()["warning"].get("replay-refused") == 2, 60, "another")
+    topics.send(kafka, replay, key, value, partition - 1, signed)
+    wait_until(lambda: pipe.status()["warning"].get("replay-refused") == 3, 30, "a third")
+
     # nobody without the key gets anything done
     topics.send(kafka, replay, "45", pipe.file(45)[3],
                 headers={"topic": "oc10.oc_filecache", "time": "1", "mac": "0" * 64})
-    wait_until(lambda: pipe.status()["warning"].get("replay-refused") == 1, 30, "a refusal")
+    wait_until(lambda: pipe.status()["warning"].get("replay-refused") == 4, 30, "a refusal")
     assert [r["key"] for r in again()] == ["44"]

@@ -16,6 +16,9 @@ a_record(void)
                               .value = LS_STR("bytes"),
                               .seq = LS_STR("1.22.0"),
                               .run = LS_STR("0123456789"),
+                              .n = 17,
+                              .partition = 3,
+                              .by = LS_STR("root@host"),
                               .letter = LS_STR("0/12"),
                               .reconcile = true,
                               .time_us = NOW};
@@ -25,7 +28,8 @@ a_record(void)
 static struct ls_message
 a_message(const struct ls_replay *r, struct ls_replay_signed *s)
 {
-    struct ls_message m = {.topic = "lockstep.replay", .key = r->key, .value = r->value};
+    struct ls_message m = {
+        .topic = "lockstep.replay", .partition = r->partition, .key = r->key, .value = r->value};
     struct ls_err err = {0};
 
     ok(ls_replay_sign(KEY, HERE, r, s, &err));
@@ -50,6 +54,10 @@ what_was_signed_is_read_back(void **state)
     assert_true(ls_str_is(back.seq, "1.22.0"));
     assert_true(ls_str_is(back.letter, "0/12"));
     assert_true(back.reconcile);
+    assert_true(ls_str_is(back.run, "0123456789"));
+    assert_true(ls_str_is(back.by, "root@host"));
+    assert_int_equal(back.n, 17);
+    assert_int_equal(back.partition, 3);
     assert_int_equal(back.drop.n, 0);
     assert_int_equal(back.time_us, NOW);
 }
@@ -91,6 +99,9 @@ whatever_is_changed_breaks_the_signature(void **state)
     assert_refused(&changed, KEY, HERE, NOW, "wrong-signature");
     assert_refused(&m, LS_STR("another key of 32 characters ..."), HERE, NOW, "wrong-signature");
     assert_refused(&m, KEY, LS_STR("elsewhere"), NOW, "wrong-signature");
+    changed = m;
+    changed.partition = 4;
+    assert_refused(&changed, KEY, HERE, NOW, "wrong-signature");
 }
 
 static void
@@ -134,6 +145,16 @@ a_signed_record_that_says_nothing_is_malformed(void **state)
     r.topic = LS_STR("");
     m = a_message(&r, &s);
     assert_refused(&m, KEY, HERE, NOW, "malformed-replay");
+    r = a_record();
+    r.run = LS_STR_NULL;
+    m = a_message(&r, &s);
+    assert_refused(&m, KEY, HERE, NOW, "malformed-replay");
+    for (int i = 0; i < 3; i++) {
+        r = a_record();
+        r.n = (const int64_t[]){0, -1, INT64_MAX}[i];
+        m = a_message(&r, &s);
+        assert_refused(&m, KEY, HERE, NOW, "malformed-replay");
+    }
     r = a_record();
     r.seq = LS_STR("yesterday");
     m = a_message(&r, &s);

@@ -10,18 +10,20 @@
 static const struct ap_replay_guard guard = {
     .key = {"0123456789abcdef0123456789abcdef", 32}, .prefix = {"p", 1}, .max_ahead_s = 300};
 
-/* lockstep replay, or with a letter lockstep dlq retry */
+static int64_t offset; /* of the record that came last */
+
 static void
-replay(struct flow *f, const char *key, const char *letter)
+come(struct flow *f, const char *key, const char *letter)
 {
-    static int64_t offset;
     struct ls_replay r = {.topic = LS_STR("cs3.resource"),
                           .key = ls_str_of(key),
                           .value = LS_STR(""),
                           .letter = ls_str_of(letter),
+                          .run = LS_STR("a run"),
+                          .n = offset,
                           .time_us = ls_now_us()};
     struct ls_replay_signed s;
-    struct ls_message m = {.topic = "p.replay", .offset = offset++, .key = r.key, .value = r.value};
+    struct ls_message m = {.topic = "p.replay", .offset = offset, .key = r.key, .value = r.value};
     struct ls_err err = {0};
 
     assert_int_equal(ls_replay_sign(KEY, guard.prefix, &r, &s, &err), 0);
@@ -31,6 +33,14 @@ replay(struct flow *f, const char *key, const char *letter)
     assert_int_equal(ap_take_replay(f->core, &guard, &m, f->arena, &err), 0);
     assert_int_equal(ap_ledger_commit(f->ledger, &err), 0);
     flow_settle(f);
+}
+
+/* lockstep replay, or with a letter lockstep dlq retry */
+static void
+replay(struct flow *f, const char *key, const char *letter)
+{
+    offset++;
+    come(f, key, letter);
 }
 
 static void
@@ -113,6 +123,29 @@ what_somebody_wrote_is_not_overwritten_until_the_letter_is_retried(void **state)
     assert_int_equal(dead(f, 45, CHANGED), 1);
     assert_string_equal(node(f, 45)->sha1, "his again");
     assert_int_equal(number(f, "SELECT count(*) FROM allowed"), 0);
+}
+
+static void
+a_retry_that_a_ledger_made_anew_reads_again_lets_nobody_win(void **state)
+{
+    struct flow *f = *state;
+    struct ls_err err = {0};
+
+    edit(node(f, 45), "his");
+    give(f, NEW_CONTENT);
+    retry(f, "45");
+    assert_string_equal(node(f, 45)->sha1, NEW_SHA1);
+    assert_int_equal(ap_ledger_begin(f->ledger, &err), 0);
+    ap_exec(f->ledger, "UPDATE taken SET again = 0", NULL); /* as it comes from the mirror */
+    assert_int_equal(ap_ledger_commit(f->ledger, &err), 0);
+    edit(node(f, 45), "his again");
+    give(f, "U oc_filecache fileid=45 size=13 etag='g'"
+            " checksum='SHA1:8888888888888888888888888888888888888888'");
+    assert_int_equal(dead(f, 45, CHANGED), 1);
+    come(f, "45", "0/1");
+    assert_int_equal(ap_counted(f->ledger, "replayed"), 2);
+    assert_int_equal(dead(f, 45, CHANGED), 1);
+    assert_string_equal(node(f, 45)->sha1, "his again");
 }
 
 static void
@@ -374,6 +407,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         FLOW_TEST(what_somebody_wrote_is_not_overwritten_until_the_letter_is_retried),
+        FLOW_TEST(a_retry_that_a_ledger_made_anew_reads_again_lets_nobody_win),
         FLOW_TEST(a_word_for_the_source_ends_with_its_next_row),
         FLOW_TEST(a_replay_that_is_about_no_letter_lets_nobody_win),
         FLOW_TEST(the_time_of_what_somebody_wrote_stays),

@@ -16,6 +16,8 @@ again(struct flow *f, const char *topic, const char *key, bool reconcile)
                           .key = ls_str_of(key),
                           .value = LS_STR(""),
                           .reconcile = reconcile,
+                          .run = LS_STR("a run"),
+                          .n = offset + 1,
                           .time_us = ls_now_us()};
     struct ls_replay_signed s;
     struct ls_message m = {.topic = "p.replay", .offset = offset++, .key = r.key, .value = r.value};

@@ -1,5 +1,6 @@
 /* Records of <p>.replay: what is dead comes alive, what is known is not gone back behind. */
 #include "apply/letters.h"
+#include "apply/mirror_rows.h"
 #include "apply/replay.h"
 #include "tests/unit/flow/flow.h"
 
@@ -8,13 +9,16 @@
 static const struct ap_replay_guard guard = {
     .key = {"0123456789abcdef0123456789abcdef", 32}, .prefix = {"p", 1}, .max_ahead_s = 300};
 
-/* A signed record, taken in; what is left to do is done. */
+/* The record as it was signed, at a place of the topic. */
 static void
-replay(struct flow *f, struct ls_replay r)
+come(struct flow *f, struct ls_replay r, int32_t partition, int64_t offset)
 {
-    static int64_t offset;
     struct ls_replay_signed s;
-    struct ls_message m = {.topic = "p.replay", .offset = offset++, .key = r.key, .value = r.value};
+    struct ls_message m = {.topic = "p.replay",
+                           .partition = partition,
+                           .offset = offset,
+                           .key = r.key,
+                           .value = r.value};
     struct ls_err err = {0};
 
     r.time_us = ls_now_us();
@@ -27,6 +31,19 @@ replay(struct flow *f, struct ls_replay r)
     assert_int_equal(ap_take_replay(f->core, &guard, &m, f->arena, &err), 0);
     assert_int_equal(ap_ledger_commit(f->ledger, &err), 0);
     flow_settle(f);
+}
+
+/* A record of its own, taken in; what is left to do is done. */
+static void
+replay(struct flow *f, struct ls_replay r)
+{
+    static int64_t offset;
+
+    if (!r.value.p)
+        r.value = LS_STR("");
+    r.run = LS_STR("a run");
+    r.n = ++offset;
+    come(f, r, 0, offset);
 }
 
 static int64_t
@@ -291,6 +308,99 @@ a_record_of_a_topic_that_there_is_not_is_a_dead_letter_and_no_share(void **state
     assert_int_equal(number(f, DEAD " WHERE kind = 11 AND cause = 'unknown-topic'"), 1);
 }
 
+#define TAKEN(f) ap_counted((f)->ledger, "replayed")
+#define REFUSED(f) ap_counted((f)->ledger, "replay-refused")
+
+static struct ls_replay
+numbered(const char *run, int64_t n)
+{
+    return (struct ls_replay){
+        .topic = LS_STR("cs3.resource"), .key = LS_STR("44"), .run = ls_str_of(run), .n = n};
+}
+
+static void
+a_copy_is_refused_and_no_other_record_of_its_run(void **state)
+{
+    struct flow *f = *state;
+    struct ls_replay elsewhere = numbered("one", 3);
+
+    come(f, numbered("one", 1), 0, 10);
+    come(f, numbered("one", 2), 0, 11);
+    come(f, numbered("two", 1), 0, 12);
+    elsewhere.partition = 1;
+    come(f, elsewhere, 1, 5);
+    come(f, numbered("one", 4), 0, 13);
+    assert_int_equal(TAKEN(f), 5);
+    assert_int_equal(REFUSED(f), 0);
+    come(f, numbered("one", 1), 0, 14);
+    come(f, numbered("one", 4), 0, 15);
+    come(f, numbered("two", 1), 0, 16);
+    come(f, elsewhere, 1, 6);
+    come(f, elsewhere, 0, 17);          /* into another partition */
+    come(f, numbered("one", 0), 0, 18); /* without a number */
+    come(f, numbered("", 7), 0, 19);
+    assert_int_equal(TAKEN(f), 5);
+    assert_int_equal(REFUSED(f), 7);
+    come(f, numbered("one", 5), 0, 20);
+    assert_int_equal(TAKEN(f), 6);
+    assert_int_equal(number(f, "SELECT next FROM offset WHERE topic = 'replay'"
+                               " AND partition = 0"),
+                     21);
+    /* the topic was made anew: its first offsets are no second reading */
+    come(f, numbered("one", 5), 0, 0);
+    come(f, numbered("one", 4), 0, 1);
+    assert_int_equal(TAKEN(f), 6);
+}
+
+static void
+a_ledger_made_anew_reads_the_topic_again_and_takes_no_copy(void **state)
+{
+    struct flow *f = *state;
+    struct ls_err err = {0};
+
+    /* what the mirror had: up to number 3, at offset 14 */
+    assert_int_equal(ap_ledger_begin(f->ledger, &err), 0);
+    assert_int_equal(ap_mirror_restore(f->ledger, LS_STR("taken:a:run:0"),
+                                       LS_STR("{\"run\":\"a:run\",\"partition\":0,\"n\":3,"
+                                              "\"offset\":14,\"time_us\":9000000000000000}"),
+                                       &err),
+                     0);
+    assert_int_equal(ap_mirror_watch(f->ledger, &err), 0);
+    assert_int_equal(ap_ledger_commit(f->ledger, &err), 0);
+    come(f, numbered("a:run", 1), 0, 10);
+    come(f, numbered("a:run", 2), 0, 11);
+    come(f, numbered("a:run", 1), 0, 12); /* copies, refused then as now */
+    come(f, numbered("a:run", 2), 0, 13);
+    assert_int_equal(TAKEN(f), 2);
+    assert_int_equal(REFUSED(f), 2);
+    assert_int_equal(number(f, "SELECT n FROM taken"), 3);
+    come(f, numbered("a:run", 3), 0, 14);
+    come(f, numbered("a:run", 3), 0, 15);
+    come(f, numbered("a:run", 4), 0, 16);
+    assert_int_equal(TAKEN(f), 4);
+    assert_int_equal(REFUSED(f), 3);
+    assert_int_equal(number(f, "SELECT offset FROM taken WHERE n = 4"), 16);
+    assert_int_equal(number(f, "SELECT count(DISTINCT id) FROM changed WHERE kind = 'taken'"
+                               " AND id = 'a:run:0'"),
+                     1);
+}
+
+static void
+runs_are_forgotten_when_their_records_are_stale(void **state)
+{
+    struct flow *f = *state;
+
+    come(f, numbered("one", 1), 0, 10);
+    ap_exec(f->ledger, "UPDATE taken SET time_us = 1", NULL);
+    come(f, numbered("one", 2), 0, 11);
+    come(f, numbered("two", 1), 0, 12);
+    assert_int_equal(number(f, "SELECT count(*) FROM taken"), 2);
+    ap_exec(f->ledger, "UPDATE taken SET time_us = 1 WHERE run = 'one'", NULL);
+    come(f, numbered("three", 1), 0, 13);
+    assert_int_equal(number(f, "SELECT count(*) FROM taken WHERE run = 'one'"), 0);
+    assert_int_equal(number(f, "SELECT count(*) FROM taken"), 2);
+}
+
 static void
 letters_of_people_have_the_keys_of_their_records(void **state)
 {
@@ -331,6 +441,9 @@ main(void)
         FLOW_TEST(a_record_that_could_not_be_read_is_taken_when_it_can),
         FLOW_TEST(a_topic_replayed_makes_no_second_letter_of_what_cannot_be_read),
         FLOW_TEST(a_record_of_a_topic_that_there_is_not_is_a_dead_letter_and_no_share),
+        FLOW_TEST(a_copy_is_refused_and_no_other_record_of_its_run),
+        FLOW_TEST(a_ledger_made_anew_reads_the_topic_again_and_takes_no_copy),
+        FLOW_TEST(runs_are_forgotten_when_their_records_are_stale),
         FLOW_TEST(letters_of_people_have_the_keys_of_their_records),
     };
 
