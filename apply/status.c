@@ -9,6 +9,7 @@
 #include "apply/status.h"
 #include "apply/reconcile.h"
 #include "apply/sought.h"
+#include "common/estimate.h"
 #include "common/log.h"
 #include "common/run.h"
 #include <jansson.h>
@@ -31,6 +32,7 @@ enum {
     M_LIMIT,
     M_LAG,
     M_LAG_RECORDS,
+    M_LAG_BYTES,
     M_LATENCY,
     M_BALANCE,
     M_CALLS,
@@ -76,6 +78,9 @@ const struct ls_metric ap_metrics[] = {
     [M_LAG_RECORDS] = {"lockstep_apply_lag_records", LS_GAUGE, NULL,
                        "Offsets of its topics that it has not read, transactions' marks included; "
                        "NaN: not known."},
+    [M_LAG_BYTES] = {"lockstep_apply_lag_estimated_bytes", LS_GAUGE, NULL,
+                     "About how many bytes lag_records are: by the mean size of the records read "
+                     "lately; NaN: not known, or none was read since the start."},
     [M_LATENCY] = {"lockstep_apply_end_to_end_seconds", LS_HISTOGRAM, "clock",
                    "From the commit at the source (source: where it tells microseconds) or the "
                    "row's arrival at capture (capture) to the target; no snapshots."},
@@ -266,15 +271,29 @@ mirror_lag(const struct ap_status *status, const struct ap_core *core)
     return behind > 0 ? behind : 0;
 }
 
+/* What is not read yet, and the bytes of a record; NaN: not known. */
+static double
+lag_records(const struct ap_status *status)
+{
+    return ls_estimate(status->consumer ? (double)ls_consumer_behind(status->consumer) : NAN, 1);
+}
+
+static double
+record_bytes(const struct ap_status *status)
+{
+    return status->consumer ? ls_consumer_record_bytes(status->consumer) : NAN;
+}
+
 static void
 set_metrics(struct ap_status *status, struct ap_core *core, int64_t lag, int64_t balance,
             int64_t sweeps)
 {
     struct ls_metrics *m = status->metrics;
-    int64_t behind = status->consumer ? ls_consumer_behind(status->consumer) : -1;
+    double behind = lag_records(status);
 
     ls_metric_set_age(m, M_LAG, NULL, (double)lag / 1e6);
-    ls_metric_set(m, M_LAG_RECORDS, NULL, behind < 0 ? NAN : (double)behind);
+    ls_metric_set(m, M_LAG_RECORDS, NULL, behind);
+    ls_metric_set(m, M_LAG_BYTES, NULL, ls_estimate(behind, record_bytes(status)));
     ls_metric_set(m, M_BALANCE, NULL, (double)balance);
     ls_metric_set(m, M_IN_FLIGHT, NULL, (double)core->n_jobs);
     ls_metric_set(m, M_LIMIT, NULL, (double)ap_pace_limit(&core->pace));
@@ -340,6 +359,12 @@ document(struct ap_status *status, struct ap_core *core, int64_t now)
         json_object_set_new(doc, "users_open", json_integer(status->open.n_users));
         json_object_set_new(doc, "counted_us", json_integer(status->open.counted_us));
         json_object_set_new(doc, "looking", json_integer(looking));
+        json_object_set_new(doc, "lag_records", ls_estimate_json(lag_records(status)));
+        json_object_set_new(
+            doc, "lag_bytes",
+            ls_estimate_json(ls_estimate(lag_records(status), record_bytes(status))));
+        json_object_set_new(doc, "lag_estimated", json_string("bytes"));
+        json_object_set_new(doc, "record_bytes", ls_estimate_json(record_bytes(status)));
     }
     if (doc && sweeps > 0)
         json_object_set_new(doc, "sweeps", ap_open_sweeps(core));

@@ -78,6 +78,7 @@ cap_tell(struct capture *c)
     facts.last_progress_us = c->last_progress_us;
     facts.events = cap_stream_events(c->stream);
     facts.bytes = cap_stream_bytes(c->stream);
+    facts.stream_rows = cap_stream_rows(c->stream);
     facts.in_flight = cap_publisher_in_flight(c->publisher);
     facts.rows = cap_publisher_rows(c->publisher);
     facts.commits = cap_publisher_commits(c->publisher);

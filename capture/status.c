@@ -6,6 +6,7 @@
  * That never stops capture, the next second tries again.
  */
 #include "capture/status.h"
+#include "common/estimate.h"
 #include "common/kafka.h"
 #include "common/log.h"
 #include "common/metrics.h"
@@ -44,6 +45,7 @@ enum {
     M_HEADROOM_BYTES,
     M_HEADROOM_SECONDS,
     M_LAG_BYTES,
+    M_LAG_RECORDS,
     M_IN_FLIGHT,
     M_READ_BYTES,
     M_SENT_BYTES,
@@ -103,6 +105,9 @@ const struct ls_metric cap_metrics[] = {
     [M_LAG_BYTES] = {"lockstep_capture_lag_bytes", LS_GAUGE, NULL,
                      "Binlog at the source behind our position, as of the last look "
                      "([source] headroom_ms); NaN: not known."},
+    [M_LAG_RECORDS] = {"lockstep_capture_lag_estimated_records", LS_GAUGE, NULL,
+                       "About how many watched rows those bytes are: by the binlog's bytes per "
+                       "watched row lately; NaN: not known, or none was seen since the start."},
     [M_IN_FLIGHT] = {"lockstep_capture_in_flight", LS_GAUGE, NULL,
                      "Records in the Kafka transaction that is open."},
     [M_READ_BYTES] = {"lockstep_capture_read_bytes_total", LS_COUNTER, NULL,
@@ -134,6 +139,8 @@ struct cap_status {
     /* of the snapshot: rows at the last look, and its rate over about ten seconds */
     int64_t snapshot_rows, snapshot_us, snapshot_log_us;
     double snapshot_rate;
+    struct ls_mean row;          /* bytes of binlog per watched row */
+    int64_t row_bytes, row_rows; /* how much of both is in it */
 };
 
 int
@@ -256,6 +263,19 @@ lag_us(const struct cap_status *s, const struct cap_facts *facts, int64_t now)
     return from < now ? now - from : 0;
 }
 
+/* NaN: not known. */
+static double
+lag_bytes(const struct cap_facts *facts)
+{
+    return facts->headroom.known ? (double)facts->headroom.behind : NAN;
+}
+
+static double
+lag_records(const struct cap_status *s, const struct cap_facts *facts)
+{
+    return ls_estimate(lag_bytes(facts), 1 / ls_mean_of(&s->row));
+}
+
 static void
 set_metrics(struct cap_status *s, const struct cap_facts *facts, int64_t now)
 {
@@ -293,7 +313,8 @@ set_metrics(struct cap_status *s, const struct cap_facts *facts, int64_t now)
     ls_metric_set(s->metrics, M_HEADROOM_BYTES, NULL, room->known ? (double)room->bytes : NAN);
     ls_metric_set(s->metrics, M_HEADROOM_SECONDS, NULL,
                   room->known && room->seconds >= 0 ? (double)room->seconds : NAN);
-    ls_metric_set(s->metrics, M_LAG_BYTES, NULL, room->known ? (double)room->behind : NAN);
+    ls_metric_set(s->metrics, M_LAG_BYTES, NULL, lag_bytes(facts));
+    ls_metric_set(s->metrics, M_LAG_RECORDS, NULL, lag_records(s, facts));
     ls_metric_set(s->metrics, M_BALANCE, NULL, (double)cap_counters_balance(c));
     ls_metric_set(s->metrics, M_IN_FLIGHT, NULL, (double)facts->in_flight);
     set_counter(s, M_READ_BYTES, NULL, facts->bytes);
@@ -429,6 +450,9 @@ document(const struct cap_status *s, const struct cap_facts *facts, int64_t now)
     json_object_set_new(root, "why", json_string(s->standby ? "standby" : why));
     json_object_set_new(root, "standby", json_boolean(s->standby));
     json_object_set_new(root, "lag_us", json_integer(lag_us(s, facts, now)));
+    json_object_set_new(root, "lag_records", ls_estimate_json(lag_records(s, facts)));
+    json_object_set_new(root, "lag_bytes", ls_estimate_json(lag_bytes(facts)));
+    json_object_set_new(root, "lag_estimated", json_string("records"));
     json_object_set_new(root, "last_progress_us", json_integer(facts->last_progress_us));
     json_object_set_new(root, "counters", counters_json(facts));
     json_object_set_new(root, "balance", json_integer(cap_counters_balance(&p->counters)));
@@ -461,6 +485,10 @@ cap_status_tick(struct cap_status *s, const struct cap_facts *facts)
         s->rate_rows = facts->rows;
         s->rate_us = now;
     }
+    ls_mean_add(&s->row, (double)(facts->bytes - s->row_bytes),
+                (double)(facts->stream_rows - s->row_rows));
+    s->row_bytes = facts->bytes;
+    s->row_rows = facts->stream_rows;
     snapshot_look(s, facts, now);
     set_metrics(s, facts, now);
     ls_metric_set(s->metrics, M_SNAPSHOT_RATE, NULL, s->snapshot_rate);

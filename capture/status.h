@@ -21,8 +21,9 @@ struct cap_facts {
     bool waits;         /* a chunk waits for the stream */
     int64_t read_us;    /* 0: not known */
     int64_t last_progress_us;
-    int64_t events, bytes, rows, commits, reconnects; /* since the start */
-    int64_t in_flight;                                /* records of the open transaction */
+    /* since the start; stream_rows: watched ones, in those events */
+    int64_t events, bytes, stream_rows, rows, commits, reconnects;
+    int64_t in_flight; /* records of the open transaction */
     bool commands_on;
     const int64_t *commands; /* CAP_CONTROL_COUNTS of them, since the start */
     struct cap_headroom_facts headroom;

@@ -393,3 +393,9 @@ cap_stream_bytes(const struct cap_stream *s)
 {
     return s->bytes;
 }
+
+int64_t
+cap_stream_rows(const struct cap_stream *s)
+{
+    return s->rows;
+}

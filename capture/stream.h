@@ -49,5 +49,6 @@ int64_t cap_stream_groups(const struct cap_stream *stream); /* transactions that
 int64_t cap_stream_read_us(const struct cap_stream *stream);
 int64_t cap_stream_events(const struct cap_stream *stream);
 int64_t cap_stream_bytes(const struct cap_stream *stream); /* of those events */
+int64_t cap_stream_rows(const struct cap_stream *stream);  /* watched ones in them */
 
 #endif

@@ -54,7 +54,7 @@ struct cap_stream {
 
     int64_t read_us;
     int64_t received_us; /* the event at hand; the source's clock may be ahead of ours */
-    int64_t events, bytes;
+    int64_t events, bytes, rows;
     struct ls_buf scratch;
     struct cap_image before, after;
 };

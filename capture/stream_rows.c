@@ -120,6 +120,7 @@ publish_rows(struct cap_stream *s, struct cap_rows *rows, const struct cap_layou
 
     while ((r = cap_rows_next(rows, layout, &s->before, &s->after, err)) > 0) {
         s->group_rows++;
+        s->rows++;
         if (s->skip > 0) {
             s->skip--;
             continue;

@@ -124,6 +124,8 @@ size_t ls_consumer_waiting(struct ls_consumer *consumer);
  * and the marks of transactions. From what librdkafka has heard last, no question to the broker; -1
  * while it has heard nothing. */
 int64_t ls_consumer_behind(struct ls_consumer *consumer);
+/* Bytes of a record, key and value, of those polled lately; NaN: none was. */
+double ls_consumer_record_bytes(const struct ls_consumer *consumer);
 /* Back to the group's committed offsets (or the ones given at assignment), after an abort. */
 int ls_consumer_rewind(struct ls_consumer *consumer, struct ls_err *err);
 /* Plain commit of these offsets for the group (apply; never used beside send_offsets). */

@@ -9,6 +9,7 @@
  * a partition without a committed offset starts at the beginning, said explicitly,
  * because auto.offset.reset=error cannot tell the two apart.
  */
+#include "common/estimate.h"
 #include "common/kafka_parts.h"
 #include "common/log.h"
 #include "common/run.h"
@@ -33,11 +34,12 @@ struct ls_consumer {
     rd_kafka_t *rk;
     rd_kafka_queue_t *queue; /* of all partitions; for its length only */
     bool has_group;
-    plist *positions; /* of what is assigned; never NULL */
-    plist *committed; /* ... as the last transaction had them; the same entries */
-    plist *starts;    /* where the assignment began, for a rewind without a commit */
-    int last;         /* the entry that was found last: records come in runs of a partition */
-    unsigned revoked; /* how often the group has taken the partitions away */
+    plist *positions;    /* of what is assigned; never NULL */
+    plist *committed;    /* ... as the last transaction had them; the same entries */
+    plist *starts;       /* where the assignment began, for a rewind without a commit */
+    int last;            /* the entry that was found last: records come in runs of a partition */
+    struct ls_mean size; /* of the records polled */
+    unsigned revoked;    /* how often the group has taken the partitions away */
     struct ls_message *held; /* the first of a new assignment, which came while waiting for it */
     ls_rebalance_fn *on_rebalance;
     void *arg;
@@ -442,6 +444,7 @@ ls_consumer_poll(struct ls_consumer *consumer, int timeout_ms, struct ls_message
         }
         if (m && !m->err) {
             position_move(consumer, rd_kafka_topic_name(m->rkt), m->partition, m->offset + 1);
+            ls_mean_add(&consumer->size, (double)(m->key_len + m->len), 1);
             return message_take(m, ret, err);
         }
         if (m && event_handle(consumer, m, err) < 0)
@@ -555,6 +558,12 @@ ls_consumer_behind(struct ls_consumer *consumer)
             behind = (behind < 0 ? 0 : behind) + (end > p->offset ? end - p->offset : 0);
     }
     return behind;
+}
+
+double
+ls_consumer_record_bytes(const struct ls_consumer *consumer)
+{
+    return ls_mean_of(&consumer->size);
 }
 
 size_t

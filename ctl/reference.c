@@ -128,9 +128,9 @@ print_metrics(FILE *out)
           "user names, no paths. Counters that are not \"since the\nstart\" are kept with the "
           "position or the ledger. Alert rules are in `packaging/prometheus`, dashboards in\n"
           "`packaging/grafana`, what to do in `docs/runbooks`.\n\n"
-          "What is not there: how many rows capture is behind (a binlog does not say; its bytes "
-          "do), and how many bytes\ntransform and apply are (a topic does not say; its offsets "
-          "do).\n",
+          "Two numbers are estimates, and named so: how many rows capture is behind (a binlog "
+          "says its bytes), and how many\nbytes transform and apply are (a topic says its "
+          "offsets).\n",
           out);
     print_table("all daemons", ls_metrics_of_all, out);
     for (size_t i = 0; i < sizeof stages / sizeof stages[0]; i++)

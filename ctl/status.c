@@ -4,9 +4,11 @@
  * Every daemon writes a document to <p>.status once a second. A stage that has stopped says
  * nothing more, so its lag is what it said last plus the time since: lag must keep rising when
  * a stage is down. A document older than STALE_US is shown as "silent". Lag in records comes
- * from the consumer groups' offsets, not from the stages.
+ * from the consumer groups' offsets, not from the stages; in bytes it is an estimate then. How far
+ * capture is behind by those only capture knows, so nobody does when it is silent.
  */
 #include "ctl/status.h"
+#include "common/estimate.h"
 #include "common/kafka.h"
 #include "common/log.h"
 #include "common/run.h"
@@ -15,6 +17,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -167,6 +170,10 @@ ctl_status_enrich(json_t *stages, int64_t now_us)
         json_object_set_new(document, "age_us", json_integer(age));
         json_object_set_new(document, "true_lag_us",
                             json_integer(int_of(document, "lag_us") + (silent ? age : 0)));
+        if (silent && strncmp(key, "capture/", 8) == 0) {
+            json_object_set_new(document, "lag_records", json_null());
+            json_object_set_new(document, "lag_bytes", json_null());
+        }
         json_object_set_new(document, "applied", json_integer(done_of(key, document)));
         json_object_set_new(document, "parked_records", json_integer(parked_of(document)));
         json_object_set_new(
@@ -224,17 +231,41 @@ ctl_status_verdict(json_t *stages)
     return json_object_size(stages) > 0 ? LS_EXIT_OK : LS_EXIT_DIFFERENT;
 }
 
-/* Adds `lag_records` to each document: what is not read in Kafka, of apply with what is open; -1:
- * not known. */
+void
+ctl_lag_enrich(json_t *stages, int64_t transform, int64_t apply)
+{
+    const char *key;
+    json_t *document;
+
+    json_object_foreach(stages, key, document)
+    {
+        const json_t *each = json_object_get(document, "record_bytes");
+        double records = strncmp(key, "transform/", 10) == 0 ? (double)transform : (double)apply;
+
+        if (strncmp(key, "standby/", 8) == 0) {
+            json_object_set_new(document, "lag_records", json_integer(0));
+            json_object_set_new(document, "lag_bytes", json_integer(0));
+        } else if (strncmp(key, "capture/", 8) != 0) {
+            if (records >= 0 && strncmp(key, "apply/", 6) == 0)
+                records += (double)int_of(document, "open");
+            json_object_set_new(document, "lag_records", ls_estimate_json(ls_estimate(records, 1)));
+            json_object_set_new(
+                document, "lag_bytes",
+                ls_estimate_json(ls_estimate(records, json_is_number(each) ? json_number_value(each)
+                                                                           : (double)NAN)));
+        }
+    }
+}
+
+/* Adds to each document what of it is in Kafka. */
 static void
 add_records(const struct ls_config *config, json_t *stages)
 {
     static const char *const cs3_topics[] = {"cs3.resource", "cs3.space", "cs3.person", "cs3.share",
                                              "cs3.annotation"};
-    const char *oc10_topics[LS_T_COUNT], *key;
+    const char *oc10_topics[LS_T_COUNT];
     static char names[LS_T_COUNT][64];
     int64_t transform, apply;
-    json_t *document;
 
     for (size_t i = 0; i < LS_T_COUNT; i++) {
         snprintf(names[i], sizeof names[i], "oc10.oc_%s", ls_tables[i].name);
@@ -242,14 +273,7 @@ add_records(const struct ls_config *config, json_t *stages)
     }
     transform = group_lag(config, "transform", oc10_topics, LS_T_COUNT);
     apply = group_lag(config, "apply", cs3_topics, sizeof cs3_topics / sizeof cs3_topics[0]);
-    json_object_foreach(stages, key, document)
-    {
-        int64_t records = strncmp(key, "transform/", 10) == 0 ? transform
-                          : strncmp(key, "apply/", 6) == 0
-                              ? (apply < 0 ? -1 : apply + int_of(document, "open"))
-                              : 0;
-        json_object_set_new(document, "lag_records", json_integer(records));
-    }
+    ctl_lag_enrich(stages, transform, apply);
 }
 
 /* Asks and prints, once or again and again. */

@@ -14,8 +14,12 @@
 /* Adds to each document what the reader knows better: `silent` (its last word is older than ten
  * seconds), `age_us` of that word, `true_lag_us`, which keeps rising when a stage has stopped; and
  * what is told in one number: `applied`, `parked_records`, `progress_age_us` (null: no progress
- * since the start). */
+ * since the start). A silent capture's `lag_records` and `lag_bytes` become null: not known. */
 void ctl_status_enrich(json_t *stages, int64_t now_us);
+/* For lag, after enrich: `lag_records` of transform and apply become what their groups have not
+ * read
+ * (-1: not known), of apply with what is open, and `lag_bytes` by it. */
+void ctl_lag_enrich(json_t *stages, int64_t transform, int64_t apply);
 /* The documents of <p>.status, enriched. */
 int ctl_status_load(const struct ls_config *config, json_t **ret_stages, struct ls_err *err);
 /* "ready", "NOT READY", "SILENT". */
@@ -25,7 +29,7 @@ bool ctl_status_is_parked(const char *cause);
 /* "<title>3 content-missing, 1 orphan" of an object under `parked`, `dead` or a user's `causes`;
  * nothing, and false, when there is none. */
 bool ctl_status_causes(const char *title, json_t *causes, FILE *out);
-/* status_print.c: the tables, of enriched documents; for lag with `lag_records`. */
+/* status_print.c: the tables, of enriched documents; for lag after ctl_lag_enrich. */
 void ctl_status_print(json_t *stages, FILE *out);
 void ctl_lag_print(json_t *stages, FILE *out);
 /* The users of apply's document who wait longest, or the one; `out` gets a table. */

@@ -43,6 +43,42 @@ ctl_status_causes(const char *title, json_t *causes, FILE *out)
     return comma != title;
 }
 
+/* "12", "~3.4M" where the document calls it an estimate, "unknown". Returns `out`. */
+static const char *
+amount(const json_t *document, const char *what, char *out, size_t size)
+{
+    static const char units[] = " kMGTPE";
+    const json_t *value = json_object_get(document, what);
+    const char *estimated = json_string_value(json_object_get(document, "lag_estimated"));
+    const char *about = estimated && strcmp(what + 4, estimated) == 0 ? "~" : "";
+    double n = json_number_value(value);
+    size_t unit = 0;
+
+    while (n >= 999.95 && unit + 2 < sizeof units && strcmp(what, "lag_bytes") == 0) {
+        n /= 1000;
+        unit++;
+    }
+    if (!json_is_integer(value) || n < 0)
+        snprintf(out, size, "unknown");
+    else if (unit > 0)
+        snprintf(out, size, "%s%.1f%c", about, n, units[unit]);
+    else
+        snprintf(out, size, "%s%.0f", n > 0 ? about : "", n);
+    return out;
+}
+
+/* Below a stage's line of `status`, when it is behind. */
+static void
+print_behind(const json_t *document, FILE *out)
+{
+    char records[32], bytes[32];
+
+    if (int_of(document, "lag_records") > 0 || int_of(document, "lag_bytes") > 0)
+        fprintf(out, "    not read yet: %s records, %s bytes\n",
+                amount(document, "lag_records", records, sizeof records),
+                amount(document, "lag_bytes", bytes, sizeof bytes));
+}
+
 static json_int_t
 dead_of(const json_t *document)
 {
@@ -108,6 +144,7 @@ ctl_status_print(json_t *stages, FILE *out)
         if (int_of(document, "balance") != 0)
             fprintf(out, "    COUNTERS OUT OF BALANCE by %" JSON_INTEGER_FORMAT "\n",
                     int_of(document, "balance"));
+        print_behind(document, out);
         print_why(document, out);
         if (state && strcmp(state, "running") == 0)
             fprintf(out,
@@ -128,24 +165,22 @@ ctl_lag_print(json_t *stages, FILE *out)
 {
     const char *key;
     json_t *document;
-    char name[128];
+    char name[128], records[32], bytes[32];
 
-    fprintf(out, "%-18s %-9s %9s %9s %9s %10s %6s\n", "STAGE", "STATE", "SECONDS", "RECORDS",
-            "PROGRESS", "APPLIED", "PARKED");
+    fprintf(out, "%-17s %-9s %8s %9s %7s %9s %8s %6s\n", "STAGE", "STATE", "SECONDS", "RECORDS",
+            "BYTES", "PROGRESS", "APPLIED", "PARKED");
     json_object_foreach(stages, key, document)
     {
-        fprintf(out, "%-18s %-9s %9.1f ", ctl_plain(key, name, sizeof name),
-                ctl_status_state(document), (double)int_of(document, "true_lag_us") / 1e6);
-        if (int_of(document, "lag_records") < 0)
-            fprintf(out, "%9s ", "unknown");
-        else
-            fprintf(out, "%9" JSON_INTEGER_FORMAT " ", int_of(document, "lag_records"));
+        fprintf(out, "%-17s %-9s %8.1f %9s %7s ", ctl_plain(key, name, sizeof name),
+                ctl_status_state(document), (double)int_of(document, "true_lag_us") / 1e6,
+                amount(document, "lag_records", records, sizeof records),
+                amount(document, "lag_bytes", bytes, sizeof bytes));
         print_progress(document, out);
-        fprintf(out, "%10" JSON_INTEGER_FORMAT " %6" JSON_INTEGER_FORMAT "\n",
+        fprintf(out, "%8" JSON_INTEGER_FORMAT " %6" JSON_INTEGER_FORMAT "\n",
                 int_of(document, "applied"), int_of(document, "parked_records"));
         print_why(document, out);
     }
     fputs("records: not yet read in Kafka, with the marks of transactions; of apply with\n"
-          "what is open\n" LEGEND,
+          "what is open; of capture, rows not yet read in the binlog; ~: an estimate\n" LEGEND,
           out);
 }

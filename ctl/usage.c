@@ -41,8 +41,8 @@ const struct ctl_command_help ctl_commands[] = {
      "something is parked or dead, by cause. "
      "Status 3 when a stage is silent, not ready or out of balance.",
      {{"--watch", NULL, "again every second until interrupted"}}},
-    {"lag", NULL, NULL, "how far each stage is behind, in seconds and in records",
-     "The age of the oldest thing that each stage has not done yet, and the records that wait for it; of the hundred "
+    {"lag", NULL, NULL, "how far each stage is behind: seconds, records, bytes",
+     "The age of the oldest thing that each stage has not done yet, and the records and bytes that wait for it (~: by the mean size of those seen lately); of the hundred "
      "users who wait longest, what is open in apply. What is parked is no lag; why it is parked stands beside it, "
      "of each stage and each user.",
      {{"--user", "U", "of the users, this one alone"},

@@ -534,6 +534,7 @@ tell(struct tf_pipeline *p, int64_t now_ms)
     if (p->facts.lag_us < 0)
         p->facts.lag_us = 0;
     p->facts.lag_records = ls_consumer_behind(p->consumer);
+    p->facts.record_bytes = ls_consumer_record_bytes(p->consumer);
     p->facts.in_flight = p->open ? p->in_batch : 0;
     tf_reach_snapshot(p->reach, &p->facts.snapshots_open, &p->facts.snapshot_done,
                       &p->facts.snapshot_rows);

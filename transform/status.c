@@ -8,6 +8,7 @@
  */
 #include "transform/status.h"
 
+#include "common/estimate.h"
 #include "common/kafka.h"
 #include "common/log.h"
 #include "common/run.h"
@@ -55,6 +56,9 @@ const struct ls_metric tf_metrics[] = {
                             "Rows of the last snapshot that went through."},
     [TF_M_SNAPSHOT_RUNNING] = {"lockstep_transform_snapshot_running", LS_GAUGE, NULL,
                                "1 between the brackets of a snapshot."},
+    [TF_M_LAG_BYTES] = {"lockstep_transform_lag_estimated_bytes", LS_GAUGE, NULL,
+                        "About how many bytes lag_records are: by the mean size of the records "
+                        "read lately; NaN: not known, or none was read since the start."},
     [TF_M_COUNT] = {NULL, LS_COUNTER, NULL, NULL},
 };
 
@@ -139,6 +143,8 @@ set_metrics(struct tf_status *s, const struct tf_facts *f)
                       (double)(f->assigned ? f->lag_us : ls_now_us() - s->started_us) / 1e6);
     ls_metric_set(s->metrics, TF_M_LAG_RECORDS, NULL,
                   f->lag_records < 0 ? NAN : (double)f->lag_records);
+    ls_metric_set(s->metrics, TF_M_LAG_BYTES, NULL,
+                  ls_estimate((double)f->lag_records, f->record_bytes));
     ls_metric_set(s->metrics, TF_M_IN_FLIGHT, NULL, (double)f->in_flight);
     ls_metric_reach(s->metrics, TF_M_RECEIVED_BYTES, NULL, (double)ls_kafka_received_bytes());
     ls_metric_reach(s->metrics, TF_M_SENT_BYTES, NULL, (double)ls_kafka_sent_bytes());
@@ -176,6 +182,12 @@ document(struct tf_status *s, const struct tf_facts *f, double rate)
         for (int g = 0; g < TF_COUNT_GROUPS; g++)
             json_object_set(doc, tf_count_group_names[g],
                             json_object_get(counts, tf_count_group_names[g]));
+        json_object_set_new(doc, "lag_records",
+                            ls_estimate_json(ls_estimate((double)f->lag_records, 1)));
+        json_object_set_new(doc, "lag_bytes",
+                            ls_estimate_json(ls_estimate((double)f->lag_records, f->record_bytes)));
+        json_object_set_new(doc, "lag_estimated", json_string("bytes"));
+        json_object_set_new(doc, "record_bytes", ls_estimate_json(f->record_bytes));
         text = json_dumps(doc, JSON_COMPACT);
     }
     json_decref(doc);

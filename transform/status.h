@@ -29,6 +29,7 @@ enum {
     TF_M_PROGRESS,
     TF_M_SNAPSHOT_ROWS,
     TF_M_SNAPSHOT_RUNNING,
+    TF_M_LAG_BYTES,
     TF_M_COUNT
 };
 extern const struct ls_metric tf_metrics[];
@@ -40,6 +41,7 @@ struct tf_facts {
     int partitions;
     int64_t lag_us;           /* 0 when nothing is known yet */
     int64_t lag_records;      /* -1: not known */
+    double record_bytes;      /* of those read lately; NaN: not known */
     int64_t in_flight;        /* rows of the open transaction */
     int64_t last_progress_us; /* wall clock of the last commit */
     int snapshots_open;       /* partitions between `begin` and `end` */

@@ -48,6 +48,16 @@ OVERVIEW = [
      one(f"max by (stage) (abs(lockstep:balance{{{J}}}))", "{{stage}}"),
      "Anything but 0 is a defect: a stage cannot say what became of something."),
     ("Behind", "timeseries", "s", one(f"lockstep:lag_seconds{{{J}}}", "{{stage}} {{instance}}"), ""),
+    ("Behind, records", "timeseries", "none", [
+        (f"lockstep_capture_lag_estimated_records{{{J}}}", "capture {{instance}} (estimate)"),
+        (f"lockstep_transform_lag_records{{{J}}}", "transform {{instance}}"),
+        (f"lockstep_apply_lag_records{{{J}}}", "apply {{instance}}")],
+     "Not read yet. Of capture: its bytes by the binlog's bytes per watched row lately."),
+    ("Behind, bytes", "timeseries", "bytes", [
+        (f"lockstep_capture_lag_bytes{{{J}}}", "capture {{instance}}"),
+        (f"lockstep_transform_lag_estimated_bytes{{{J}}}", "transform {{instance}} (estimate)"),
+        (f"lockstep_apply_lag_estimated_bytes{{{J}}}", "apply {{instance}} (estimate)")],
+     "Not read yet. Of transform and apply: their records by the mean size of those read lately."),
     ("From commit to target", "timeseries", "s",
      quantiles("lockstep_apply_end_to_end_seconds", "clock"),
      "clock source: from the source's commit; clock capture: from the row's arrival at capture."),
@@ -73,6 +83,9 @@ CAPTURE = [
     ("Behind", "timeseries", "s", gauge("lockstep_capture_lag_seconds"), ""),
     ("Binlog not read yet", "timeseries", "bytes", gauge("lockstep_capture_lag_bytes"),
      "As of the last look at the source's list of binlogs."),
+    ("Rows not read yet, about", "timeseries", "none",
+     gauge("lockstep_capture_lag_estimated_records"),
+     "An estimate: those bytes by the binlog's bytes per watched row lately."),
     ("Rows by table", "timeseries", "cps",
      one(rate("lockstep_capture_rows_total", "table"), "{{table}}"), ""),
     ("What became of them", "timeseries", "cps", [
@@ -129,6 +142,9 @@ TRANSFORM = [
     ("Behind", "timeseries", "s", gauge("lockstep_transform_lag_seconds"), ""),
     ("Not read yet", "timeseries", "none", gauge("lockstep_transform_lag_records"),
      "Offsets of its topics."),
+    ("Not read yet, about so many bytes", "timeseries", "bytes",
+     gauge("lockstep_transform_lag_estimated_bytes"),
+     "An estimate: those offsets by the mean size of the records read lately."),
     ("Rows, states", "timeseries", "cps", [
         (rate("lockstep_transform_rows_total"), "rows in"),
         (rate("lockstep_transform_records_total", "kind"), "{{kind}}")], ""),
@@ -163,6 +179,9 @@ APPLY = [
     ("Behind", "timeseries", "s", gauge("lockstep_apply_lag_seconds"), ""),
     ("Not read yet", "timeseries", "none", gauge("lockstep_apply_lag_records"),
      "Offsets of its topics."),
+    ("Not read yet, about so many bytes", "timeseries", "bytes",
+     gauge("lockstep_apply_lag_estimated_bytes"),
+     "An estimate: those offsets by the mean size of the records read lately."),
     ("From commit to target", "timeseries", "s",
      quantiles("lockstep_apply_end_to_end_seconds", "clock"), ""),
     ("Records", "timeseries", "cps", [

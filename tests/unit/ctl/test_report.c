@@ -171,7 +171,6 @@ each_stage_says_what_is_applied_and_why_something_is_parked(void **state)
 
     (void)state;
     ctl_status_enrich(stages, 60000000);
-    json_object_set_new(json_object_get(stages, "apply/1"), "lag_records", json_integer(-1));
     text = table_printed(ctl_status_print, stages);
     assert_non_null(strstr(text, "capture/1          ready          0.0s         -         17"));
     assert_non_null(strstr(text, "transform/1        ready          0.0s         -         18"));
@@ -180,12 +179,63 @@ each_stage_says_what_is_applied_and_why_something_is_parked(void **state)
                                  "or\\x1bphan\n    dead: 2 quota\n    sweeps that wait"));
     assert_null(strstr(text, "queued"));
     free(text);
+    ctl_lag_enrich(stages, 0, -1);
     text = table_printed(ctl_lag_print, stages);
-    assert_non_null(strstr(text, "apply/1            ready           2.0   unknown      4.5s"
-                                 "         19      4\n    parked: 3 content-missing"));
+    assert_non_null(strstr(text, "apply/1           ready          2.0   unknown unknown      4.5s"
+                                 "       19      4\n    parked: 3 content-missing"));
     for (const char *line = text; *line; line += strcspn(line, "\n") + 1)
         assert_true(strcspn(line, "\n") <= 80);
     free(text);
+    json_decref(stages);
+}
+
+static json_t *
+of_stage(json_t *stages, const char *stage, const char *what)
+{
+    return json_object_get(json_object_get(stages, stage), what);
+}
+
+/* Of each stage one of the two is counted, the other an estimate, and says so. */
+static void
+each_stage_says_by_how_many_records_and_bytes_it_is_behind(void **state)
+{
+    json_t *stages = json_pack(
+        "{s:{s:I, s:b, s:I, s:I, s:s}, s:{s:I, s:b, s:I, s:I, s:s, s:I},"
+        " s:{s:I, s:b, s:n, s:n, s:s, s:n, s:i}, s:{s:I, s:b}}",
+        "capture/1", "time_us", (json_int_t)60000000, "ready", 1, "lag_records", (json_int_t)1234,
+        "lag_bytes", (json_int_t)456789, "lag_estimated", "records", "transform/1", "time_us",
+        (json_int_t)60000000, "ready", 1, "lag_records", (json_int_t)1, "lag_bytes", (json_int_t)2,
+        "lag_estimated", "bytes", "record_bytes", (json_int_t)250, "apply/1", "time_us",
+        (json_int_t)60000000, "ready", 1, "lag_records", "lag_bytes", "lag_estimated", "bytes",
+        "record_bytes", "open", 3, "standby/1", "time_us", (json_int_t)60000000, "ready", 1);
+    char *text;
+
+    (void)state;
+    ctl_status_enrich(stages, 60000000);
+    text = table_printed(ctl_status_print, stages);
+    assert_non_null(strstr(text, "\n    not read yet: ~1234 records, 456.8k bytes\ntransform/1"));
+    assert_non_null(strstr(text, "\n    not read yet: 1 records, ~2 bytes\napply/1"));
+    assert_null(strstr(text, "unknown"));
+    free(text);
+    ctl_lag_enrich(stages, 12000000, 4);
+    assert_int_equal(json_integer_value(of_stage(stages, "transform/1", "lag_bytes")), 3000000000);
+    assert_int_equal(json_integer_value(of_stage(stages, "apply/1", "lag_records")), 7);
+    assert_true(json_is_null(of_stage(stages, "apply/1", "lag_bytes"))); /* nothing was read yet */
+    assert_int_equal(json_integer_value(of_stage(stages, "standby/1", "lag_bytes")), 0);
+    text = table_printed(ctl_lag_print, stages);
+    assert_non_null(strstr(text, "capture/1         ready          0.0     ~1234  456.8k "));
+    assert_non_null(strstr(text, "transform/1       ready          0.0  12000000   ~3.0G "));
+    assert_non_null(strstr(text, "apply/1           ready          0.0         7 unknown "));
+    assert_non_null(strstr(text, "standby/1         ready          0.0         0       0 "));
+    free(text);
+    ctl_lag_enrich(stages, 0, -1);
+    assert_int_equal(json_integer_value(of_stage(stages, "transform/1", "lag_bytes")), 0);
+    assert_true(json_is_null(of_stage(stages, "apply/1", "lag_records")));
+    ctl_status_enrich(stages,
+                      90000000); /* all silent: the topics still tell, the binlog does not */
+    assert_true(json_is_null(of_stage(stages, "capture/1", "lag_records")));
+    assert_true(json_is_null(of_stage(stages, "capture/1", "lag_bytes")));
+    assert_true(json_is_integer(of_stage(stages, "transform/1", "lag_records")));
     json_decref(stages);
 }
 
@@ -324,6 +374,7 @@ main(void)
         cmocka_unit_test(lag_by_user_says_when_it_cannot_tell),
         cmocka_unit_test(a_sweep_that_waits_shows_what_it_would_delete),
         cmocka_unit_test(a_sweep_of_shares_or_people_names_them),
+        cmocka_unit_test(each_stage_says_by_how_many_records_and_bytes_it_is_behind),
         cmocka_unit_test(each_stage_says_what_is_applied_and_why_something_is_parked),
         cmocka_unit_test(reference_pages_are_what_the_tables_say),
     };
