@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import failures
+import run
 from bed.fetch import ROOT
 from bed.process import wait_until
 
@@ -64,6 +65,24 @@ def test_without_a_server(server):
 @pytest.mark.parametrize("what", ["one - two", "one"])
 def test_of(what):
     raise ValueError(what + "!")
+"""
+HANGS = """
+import os, signal, threading
+import pytest
+@pytest.fixture
+def server():
+    yield
+    print("the server " + "ended")
+def test_that_hangs(server):
+    signal.setitimer(signal.ITIMER_REAL, 0.1, 0.1)  # its limit is over soon
+    threading.Event().wait()
+def test_behind_it():
+    pass
+def test_whose_suite_is_ended(server):
+    os.killpg(0, signal.SIGINT)
+    threading.Event().wait()
+def test_that_nobody_has_time_for():
+    pass
 """
 
 
@@ -135,6 +154,18 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
     (tmp_path / "test_it.py").write_text("import nothing_of_that_name\n")
     end, _ = end_of({"it": (60, [sys.executable, "tests/pytest_venv.py", str(tmp_path)])})
     assert one(end, "ERROR", "test_it.py", "No module named 'nothing_of_that_name'")
+
+
+def test_a_test_that_hangs_is_named_and_the_others_go_on_until_the_suite_is_ended(tmp_path):
+    (tmp_path / "test_it.py").write_text(HANGS)
+    done = subprocess.run([sys.executable, "tests/pytest_venv.py", str(tmp_path)], cwd=ROOT,
+                          capture_output=True, text=True, start_new_session=True)
+    end = failures.of(done.stdout, f"status {done.returncode}")
+    assert len(end) == 2 and done.returncode != 0
+    assert one(end, "::test_that_hangs: ", "took longer than ", "test_it.py:")
+    assert one(end, "::test_whose_suite_is_ended: ", "ended by SIG", "test_it.py:")
+    assert done.stdout.count("the server ended") == 2
+    assert run.count(done.stdout, done.returncode) == [1, 2, 0]
 
 
 def test_a_suite_over_its_budget_says_so_with_its_last_words():
