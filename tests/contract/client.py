@@ -95,7 +95,7 @@ class Session:
     def become(self, token):
         self.token, self.meta = token, (("x-access-token", token),)
 
-    def call(self, method, request, at="provider", timeout=20):
+    def call(self, method, request, at="provider", timeout=60):
         return getattr(getattr(self.client, at), method)(request, metadata=self.meta,
                                                          timeout=timeout)
 

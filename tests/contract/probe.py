@@ -68,7 +68,7 @@ class Probe:
 
     def stop(self):
         self.process.stdin.close()
-        self.process.wait(20)
+        self.process.wait(120)
         self.log.close()
 
     def raw(self, call, /, **arguments):

@@ -231,7 +231,7 @@ def opens(site, token, password):
     """To somebody who is not signed in: does the link open?"""
     request = links_api.GetPublicShareByTokenRequest(token=token)
     request.authentication.password = password or ""
-    code = site.client.gateway.GetPublicShareByToken(request, timeout=20).status.code
+    code = site.client.gateway.GetPublicShareByToken(request, timeout=60).status.code
     assert code in (OK, DENIED, NOT_FOUND)
     return code == OK
 
@@ -531,7 +531,7 @@ def test_a_file_that_is_not_what_we_know_is_never_overwritten(sim, sim_pair):
 def test_a_way_that_cannot_be_gone_is_refused(sim, tmp_path, options, exact, word):
     probe = Probe(sim, tmp_path, exact=exact, **options)
     if word:  # refused before anything is asked
-        assert probe.process.wait(20) == 2
+        assert probe.process.wait(120) == 2
     else:  # somebody whom the system storage does not know
         assert not probe.raw("open")["ok"]
     probe.stop()

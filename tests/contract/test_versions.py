@@ -153,7 +153,7 @@ def test_what_somebody_else_wrote_meanwhile_is_not_written_over_by_a_revision(si
 @pytest.mark.parametrize("call", ["RestoreFileVersion", "SetArbitraryMetadata"])
 @pytest.mark.parametrize("effect", ["drop-before", "drop-after"])
 def test_a_restore_that_was_cut_off_is_finished_by_its_repeat(sim, clients, tmp_path, call, effect):
-    site = make_site(sim, clients, tmp_path, target__timeout_ms=2000)
+    site = make_site(sim, clients, tmp_path, target__timeout_ms=60000)
     node, want = below(site)
     sim.ask("/faults", "POST", {"call": "storage-users." + call, "nth": 1, "effect": effect})
     answer = site.probe.raw("revision_restore", space=site.space, **want)
