@@ -147,7 +147,7 @@ class Daemons:
         names = [s for s in (stages or reversed(STAGES)) if s in self.running]
         for stage in names:
             self.running[stage].signal(signal.SIGTERM)
-        return {stage: self.running[stage].stop(20, asked=True) for stage in names}
+        return {stage: self.running[stage].stop(asked=True) for stage in names}
 
     def __enter__(self):
         return self
@@ -175,7 +175,7 @@ class Daemons:
         """(HTTP status, text), or (0, reason) when nobody answers."""
         url = f"http://127.0.0.1:{self.ports[stage]}{path}"
         try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
+            with urllib.request.urlopen(url, timeout=15) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as e:
             return e.code, e.read().decode()

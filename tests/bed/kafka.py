@@ -152,7 +152,7 @@ class Kafka:
 
     def stop(self):
         if self.process:
-            self.process.stop(20)
+            self.process.stop()
             self.process = None
 
 
@@ -255,5 +255,5 @@ class Registry:
 
     def stop(self):
         if self.process:
-            self.process.stop(10)
+            self.process.stop()
             self.process = None

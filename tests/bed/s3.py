@@ -63,7 +63,7 @@ class S3:
 
     def stop(self):
         if self.process:
-            self.process.stop(10)
+            self.process.stop()
             self.process = None
 
     def answers(self):

@@ -51,7 +51,7 @@ class Target:
 
     def stop(self):
         if self.process:
-            self.process.stop(15)
+            self.process.stop()
             self.process = None
 
 

@@ -23,11 +23,11 @@ def _consumer(bootstrap, reset="latest"):
 
 def names(bootstrap):
     """The topics there are: name -> number of partitions."""
-    found = AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=10).topics
+    found = AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=60).topics
     return {name: len(topic.partitions) for name, topic in found.items()}
 
 
-def read(bootstrap, topic, seconds=30):
+def read(bootstrap, topic, seconds=120):
     """
     All records of a topic up to its end now; an unknown topic has none. BedError when none came
     for so many seconds. Partition by partition, each in its order.
@@ -66,14 +66,14 @@ def make(bootstrap, *topics):
     admin = AdminClient({"bootstrap.servers": bootstrap})
     new = [NewTopic(t, 1, 1, config={"cleanup.policy": "compact"}) for t in topics]
     for made in admin.create_topics(new).values():
-        made.result(30)
+        made.result(60)
 
 
 def delete(bootstrap, *topics):
     """Topics that somebody deleted; returns when they are not there any more."""
     admin = AdminClient({"bootstrap.servers": bootstrap})
     for done in admin.delete_topics(list(topics), operation_timeout=30).values():
-        done.result(30)
+        done.result(60)
     wait_until(lambda: not set(topics) & names(bootstrap).keys(), 30, "topics to be gone")
 
 
@@ -81,12 +81,12 @@ def last(bootstrap, topic, key):
     """The newest value under a key of a topic with one partition, read from the end backwards."""
     consumer = _consumer(bootstrap)
     try:
-        first, end = consumer.get_watermark_offsets(TopicPartition(topic, 0), 10)
+        first, end = consumer.get_watermark_offsets(TopicPartition(topic, 0), 60)
         step, found = 16, None
         while found is None:
             at = max(first, end - step)
             consumer.assign([TopicPartition(topic, 0, at)])
-            for message in iter(lambda: consumer.poll(10), None):
+            for message in iter(lambda: consumer.poll(60), None):
                 if message.error():
                     break
                 if message.key() == key.encode():
@@ -108,5 +108,5 @@ def send(bootstrap, topic, key, value, partition=0, headers=None):
     producer = Producer({"bootstrap.servers": bootstrap})
     producer.produce(topic, key=key, value=value, partition=partition,
                      headers=list((headers or {}).items()))
-    if producer.flush(10):
+    if producer.flush(60):
         raise BedError(f"could not send to {topic}")

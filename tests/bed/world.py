@@ -12,7 +12,6 @@ import itertools
 import os
 import re
 import sqlite3
-import time
 from pathlib import Path
 
 from workload.site import Site
@@ -22,7 +21,7 @@ from . import topics
 from .cs3 import Cs3
 from .daemons import STAGES, Daemons
 from .database import DATABASE
-from .process import tail
+from .process import BedError, tail, wait_until
 from .target import Ocis, Simulator, real_ocis
 
 _NUMBER = itertools.count(1)
@@ -153,14 +152,15 @@ class World:
 
     def wait_dead_letter(self, cause, seconds=30):
         """The first dead letter of that cause; AssertionError when none comes."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            found = [d for d in self.dead_letters() if d["headers"].get("cause") == cause]
-            if found:
-                return found[0]
-            time.sleep(0.3)
-        raise AssertionError(f"no dead letter {cause}; there are "
-                             f"{[d['headers'] for d in self.dead_letters()]}")
+        last = []
+
+        def found():
+            last[:] = self.dead_letters()
+            return [d for d in last if d["headers"].get("cause") == cause]
+        try:
+            return wait_until(found, seconds, "a dead letter", 0.3)[0]
+        except BedError as e:
+            raise AssertionError(f"{e} {cause}; there are {[d['headers'] for d in last]}") from None
 
     def read(self, topic):
         return topics.read(self.bed.kafka.bootstrap, f"{self.prefix}.{topic}")

@@ -22,6 +22,6 @@ def lockstep():
     """Runs one of the programs without a configuration; the status, what it said."""
     def run(*args, program="lockstep"):
         done = subprocess.run([BIN / program, *args], stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, timeout=20, text=True)
+                              stderr=subprocess.STDOUT, timeout=120, text=True)
         return done.returncode, done.stdout
     return run

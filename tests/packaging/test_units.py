@@ -98,7 +98,7 @@ def daemon(stage, notify, *args):
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_wrong_option_fails_the_start(notify, stage):
     with daemon(stage, notify, "--set", "source.port=none") as process:
-        assert process.wait(20) == 2
+        assert process.wait(120) == 2
         with pytest.raises(BedError, match="not heard"):
             notify.hear([process.pid], "READY=1", seconds=0.1)
 

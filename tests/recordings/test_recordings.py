@@ -12,12 +12,11 @@ API of oCIS does not keep.
 import collections
 import os
 import re
-import time
 from pathlib import Path
 
 import pytest
 
-from bed import Bed, topics
+from bed import Bed, topics, wait_until
 from bed.world import World
 from recordings.recording import HOME, Recording
 
@@ -263,10 +262,7 @@ def test_consuming_everything_once_more_costs_no_writing_call(replayed):
     taken = taken_in(world)
     world.daemons.stop("apply")
     world.daemons.start("apply", args=["--from-start"])
-    end = time.monotonic() + 60
-    while taken_in(world) < taken + records:
-        assert time.monotonic() < end, f"{taken_in(world) - taken} of {records} were taken in"
-        time.sleep(0.2)
+    wait_until(lambda: taken_in(world) >= taken + records, 60, f"{records} records to be taken in", 0.2)
     world.drained()
     assert world.target.writes_since(before) == {}
     world.assert_equal()

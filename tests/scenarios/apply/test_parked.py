@@ -1,16 +1,8 @@
 """What apply parks: a sweep that is too large, content that is not there, a ledger too old."""
 
 import json
-import time
 
-
-def wait_until(condition, seconds=30):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return
-        time.sleep(0.2)
-    raise AssertionError("it did not come")
+from bed import wait_until
 
 
 def test_a_sweep_above_the_limit_waits_for_a_word(new_world):
@@ -28,7 +20,8 @@ def test_a_sweep_above_the_limit_waits_for_a_word(new_world):
     site._erase(folder)
     site.sql("SET sql_log_bin = 1")
     world.daemons.start("capture", args=["--snapshot"])
-    wait_until(lambda: world.daemons.status("apply").get("sweeps_waiting") == 1)
+    wait_until(lambda: world.daemons.status("apply").get("sweeps_waiting") == 1, 30,
+               "the sweep to wait")
     assert "to go/7.txt" in world.cs3.walk("alice")
     status, text = world.daemons.lockstep("snapshot", "status")
     assert status == 0 and "it would delete 31 items of one place\n    alice: files/to go\n" in text
@@ -58,7 +51,8 @@ def test_content_that_is_not_there_is_a_dead_letter_and_a_newer_row_takes_it_bac
     letter = world.wait_dead_letter("content-missing")
     assert letter["key"] == str(node.id)
     # the document is up to a second older than the letter
-    wait_until(lambda: world.daemons.status("apply").get("dead") == {"content-missing": 1})
+    wait_until(lambda: world.daemons.status("apply").get("dead") == {"content-missing": 1}, 30,
+               "its count")
     disk.with_name("elsewhere").rename(disk)
     site.overwrite(node, b"found again")
     world.drained()

@@ -110,7 +110,7 @@ def test_a_second_capture_fences_the_first_which_ends_when_it_may_not_wait(new_c
         wait_until(lambda: not first.alive(), 20, "the end of the fenced one")
         assert first.status() == FENCED
     finally:
-        second.stop(10)
+        second.stop()
 
 
 def test_without_snapshots_a_loss_stops_capture_until_one_is_asked_for(new_capture):

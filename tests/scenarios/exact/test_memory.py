@@ -36,21 +36,24 @@ def peak_kb(process):
     return int(re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{process.pid}/status").read_text())[1])
 
 
-BEFORE = {"mariadb-10.11": [],
-          "mysql-8.0, compressed": ["SET SESSION binlog_transaction_compression = ON"]}
+CASES = {  # the server, what capture is told, what is done before
+    "mariadb-10.11": ("mariadb-10.11", {}, []),
+    "mysql-8.0, compressed, over TLS": ("mysql-8.0", {"source.tls": "required"},
+                                        ["SET SESSION binlog_transaction_compression = ON"])}
 
 
-@pytest.mark.parametrize("server", ["mariadb-10.11", "mysql-8.0, compressed"])
-def test_a_transaction_of_any_size_stays_in_little_memory(new_capture, databases, server):
+@pytest.mark.parametrize("case", CASES)
+def test_a_transaction_of_any_size_stays_in_little_memory(new_capture, databases, case):
     rows = count("rows", 200000)
-    database = databases(server.split(",")[0])
-    capture = new_capture({"capture.snapshot": "never"}, database)
+    server, sets, before = CASES[case]
+    database = databases(server)
+    capture = new_capture({"capture.snapshot": "never", **sets}, database)
     capture.start(snapshot=False)
     before_kb = peak_kb(capture.site.running["capture"])
-    insert_in_one_transaction(database, rows, BEFORE[server])
+    insert_in_one_transaction(database, rows, before)
     status = capture.drain(60 + rows / 2000)
     assert status["balance"] == 0 and status["counters"]["published"] == rows
     peak = peak_kb(capture.site.running["capture"])
-    summary(f"one transaction, {server}", rows=rows, idle_mib=before_kb >> 10,
+    summary(f"one transaction, {case}", rows=rows, idle_mib=before_kb >> 10,
             peak_mib=peak >> 10)
     assert peak < CAP_KB

@@ -124,7 +124,8 @@ class Writer(threading.Thread):
 
     def stop(self):
         self.end.set()
-        self.join(60)
+        self.join(150)
+        assert not self.is_alive(), "a writer waits for the database"
         self.db.close()
         assert self.error is None, self.error
 

@@ -25,7 +25,7 @@ def stands_by(site):
 
 
 def test_the_older_one_stands_by_and_takes_over_when_the_newer_is_gone(new_capture):
-    sets = {"capture.standby_ms": 4000}
+    sets = {"capture.standby_ms": 8000}
     capture = new_capture(sets)
     capture.start()
     insert(capture, 1, 40)

@@ -166,7 +166,7 @@ def test_a_server_that_asks_for_the_password_in_the_clear_does_not_get_it(new_ca
     capture = new_capture({"source.port": asker.port, "source.tls": "disabled",
                            "source.password_file": None, "source.password": "open-sesame"})
     cause, _ = refusal(capture)
-    asker.join(10)
+    asker.join(120)
     assert cause == "source-auth"
     assert asker.heard[0] and not any(b"open-sesame" in words for words in asker.heard)
 

@@ -42,7 +42,7 @@ class Pipe:
             self.schemas[schema.name] = schema
         self.producer = Producer({"bootstrap.servers": bed.kafka.bootstrap,
                                   "transactional.id": f"{prefix}-capture"})
-        self.producer.init_transactions(30)
+        self.producer.init_transactions(60)
 
     def instance(self, name):
         return Daemons(self.bed, data=self.folder, prefix=self.prefix,
@@ -93,7 +93,7 @@ class Pipe:
                 ("seq", f"1.{value['seq_counter']}.0"), ("gtid", value.get("gtid", ""))]
             self.producer.produce(f"{self.prefix}.oc10.oc_{table}", key=key, value=data,
                                   partition=partition, headers=headers)
-        self.producer.commit_transaction(30)
+        self.producer.commit_transaction(60)
 
     def row(self, table, op, row, **more):
         if op == "d":
@@ -168,7 +168,7 @@ class Pipe:
                              "isolation.level": isolation})
         try:
             return [consumer.get_watermark_offsets(
-                        TopicPartition(f"{self.prefix}.{topic}", p), timeout=10)[1]
+                        TopicPartition(f"{self.prefix}.{topic}", p), timeout=60)[1]
                     for topic, n in [("cs3.resource", PARTITIONS), ("dlq", 1)]
                     + [(f"cs3.{kind}", 1) for kind in KINDS[1:]]
                     for p in range(n)]

@@ -140,7 +140,8 @@ class Player(threading.Thread):
     def stop(self):
         """Ends the story; the number of steps and of rows that it had."""
         self.over.set()
-        self.join(60)
+        self.join(150)
+        assert not self.is_alive(), "the story does not end"
         if self.trouble:
             raise self.trouble
         return self.told, self.rows
