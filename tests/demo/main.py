@@ -3,8 +3,9 @@ make demo: the main job in one command, on throwaway servers.
 
 Builds, starts the bed (MariaDB, Kafka, a real oCIS where there is one and else the simulator),
 loads a small ownCloud 10 site, starts the daemons, lets its users work for half a minute, waits
-until everything has arrived, and asks `lockstep verify`. The exit status is verify's: 0 only when
-both sides are equal. Everything ends with this process; the logs stay in build/demo until the next
+until everything has arrived, asks the demo's Prometheus for every panel of the dashboards, and
+`lockstep verify`. The exit status is 0 only when both sides are equal and no panel is without data.
+Everything ends with this process; the logs stay in build/demo until the next
 demo or `make demo-stop`.
 """
 
@@ -22,6 +23,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 FOLDER = ROOT / "build" / "demo"
 KEEPER = FOLDER / "demo.pid"
 RULES = ROOT / "packaging/prometheus/lockstep.rules.yml"
+SETS = {"source.headroom_ms": 1000}  # the panel of the binlogs need not wait for a minute
 
 
 def running():
@@ -75,6 +77,7 @@ def start(args):
 
 def play(args):
     from bed import Bed
+    from bed.dashboards import wait_for_data
     from bed.prometheus import Prometheus
     from bed.world import World
     from demo.page import Page
@@ -82,9 +85,12 @@ def play(args):
 
     os.environ["LOCKSTEP_TEST_TARGET"] = args.target
     print("demo: starting MariaDB, Kafka and the target (fetched at the first time)", flush=True)
-    with Bed(folder=FOLDER / "bed") as bed, World(bed, FOLDER / "site", args.seed) as world, \
+    with Bed(folder=FOLDER / "bed") as bed, \
+            World(bed, FOLDER / "site", args.seed, sets=SETS) as world, \
             Page(world.daemons.status) as page, \
             Prometheus(FOLDER / "prometheus", world.daemons.ports.values(), RULES) as prometheus:
+        # a source that purges by age, so that there is a time left
+        bed.mariadb.sql("SET GLOBAL binlog_expire_logs_seconds=86400")
         what = "a real oCIS" if world.target.kind == "oCIS" else "the oCIS simulator, no real oCIS"
         print(f"demo: the target is {what}", flush=True)
         print(f"demo: look at {page.url} (all stages on one page), "
@@ -101,13 +107,27 @@ def play(args):
                        between=lambda: screen.show("users at work"))
         since = (int(time.time()) + 1) * 1000000
         wait(daemons, screen, "draining", lambda: not daemons.behind(since), 120)
+        panels = panels_have_data(prometheus, wait_for_data)
         print(f"\n{sum(world.work.done.values())} actions, "
               f"{world.site.cache.statements} statements at ownCloud 10; lockstep verify:\n")
         status, table = world.verify()
         print(table)
         print(f"demo: both sides are {'equal' if status == 0 else 'NOT equal'}; "
               f"the target was {what}")
-        return status
+        return status if panels else status or 1
+
+
+def panels_have_data(prometheus, wait_for_data):
+    """Whether each query of each panel has data; says so, or which has none."""
+    from bed import BedError
+
+    try:
+        n = wait_for_data(prometheus, 30)
+    except BedError as e:
+        print(f"\ndemo: dashboards: {e}")
+        return False
+    print(f"\ndemo: dashboards: each of the {n} queries of the panels has data in {prometheus.url}")
+    return True
 
 
 def wait(daemons, screen, title, done, seconds):

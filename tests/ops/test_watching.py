@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from bed import BedError
+from bed.dashboards import queries, wait_for_data
+
 ROOT = Path(__file__).resolve().parents[2]
 RULES = ROOT / "packaging/prometheus"
 GRAFANA = ROOT / "packaging/grafana"
@@ -155,3 +158,22 @@ def test_the_dashboards_are_what_their_tables_say():
         assert len({p["id"] for p in board["panels"]}) == len(rows)
         places = [(p["gridPos"]["x"], p["gridPos"]["y"]) for p in board["panels"]]
         assert len(set(places)) == len(places), "two panels in one place"
+
+
+class Answers:
+    """A Prometheus that has data for all but some queries."""
+
+    def __init__(self, without=()):
+        self.without = without
+
+    def query(self, expr):
+        return [] if expr in self.without else [({}, 1.0)]
+
+
+def test_a_panel_without_data_is_named():
+    asked = list(queries())
+    assert wait_for_data(Answers(), 0) == len(asked) == sum(len(p["targets"]) for _, p in panels())
+    board, title, expr = asked[-1]
+    with pytest.raises(BedError) as e:
+        wait_for_data(Answers({expr}), 0)
+    assert f"{board}, {title}: {expr}" in str(e.value) and asked[0][2] not in str(e.value)

@@ -3,7 +3,6 @@ A real Prometheus scrapes daemons at work: no panel of a dashboard without data,
 evaluated, and what goes wrong is seen in the metrics and then in an alert.
 """
 
-import json
 import os
 import signal
 import subprocess
@@ -11,30 +10,12 @@ from pathlib import Path
 
 from bed import wait_until
 from bed.daemons import BIN, STAGES
+from bed.dashboards import wait_for_data
 from bed.notify import Notify
 from bed.prometheus import Prometheus
 
 ROOT = Path(__file__).resolve().parents[2]
 RULES = ROOT / "packaging/prometheus/lockstep.rules.yml"
-# what Grafana puts in: the job that was chosen, and some scrapes' time
-VARIABLES = {"$job": "lockstep", "$__rate_interval": "2m"}
-
-
-def queries():
-    """(dashboard, panel, query) of all there are, the variables' and annotations' own too."""
-    for path in sorted((ROOT / "packaging/grafana/dashboards").glob("*.json")):
-        board = json.loads(path.read_text())
-        for panel in board["panels"]:
-            for target in panel["targets"]:
-                expr = target["expr"]
-                for name, value in VARIABLES.items():
-                    expr = expr.replace(name, value)
-                assert "$" not in expr, f"{path.name}: a variable that the test does not know"
-                yield board["title"], panel["title"], expr
-
-
-def without_data(prometheus):
-    return [(board, panel, expr) for board, panel, expr in queries() if not prometheus.query(expr)]
 
 
 def lag(prometheus, stage):
@@ -102,17 +83,7 @@ def test_every_panel_has_data_and_trouble_is_an_alert(new_world, tmp_path, monke
         world.work.run(actions=60)
         world.drained()
 
-        missing = []
-
-        def all_there():
-            missing[:] = without_data(prometheus)
-            if missing:  # a rate needs changes between two scrapes
-                world.work.run(actions=5)
-            return not missing
-        try:
-            wait_until(all_there, 60, "all panels to have data", 1)
-        except Exception as e:
-            raise AssertionError(f"{e}: {missing}") from None
+        wait_for_data(prometheus, 60, between=lambda: world.work.run(actions=5))
         for stage in STAGES:
             check_metrics(daemons, stage)
             text = daemons.get(stage, "/metrics")[1]
