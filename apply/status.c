@@ -358,6 +358,8 @@ document(struct ap_status *status, struct ap_core *core, int64_t now)
         json_object_set(doc, "users", status->open.users);
         json_object_set_new(doc, "users_open", json_integer(status->open.n_users));
         json_object_set_new(doc, "counted_us", json_integer(status->open.counted_us));
+        json_object_set_new(doc, "rest_us", json_integer(status->open.rest_us));
+        json_object_set_new(doc, "reached_us", json_integer(ap_reached_us(core)));
         json_object_set_new(doc, "looking", json_integer(looking));
         json_object_set_new(doc, "lag_records", ls_estimate_json(lag_records(status)));
         json_object_set_new(

@@ -16,6 +16,7 @@ struct ap_open {
     bool known;
     int64_t writes, counted_us, next_ms;
     int64_t all, nodes, counted, queued, in_flight, parked;
+    int64_t rest_us; /* since when the oldest is open that no record stands for; 0: none is */
     int64_t balance;
     json_t *causes, *since; /* by cause: how many; since when, of the oldest */
     json_t *users;          /* those who wait longest, at most 100, of n_users; why, by cause */
@@ -58,6 +59,9 @@ void ap_status_standby(struct ap_status *status, bool standby);
  */
 bool ap_open_count(struct ap_core *core, struct ap_open *open, bool at_once);
 void ap_open_free(struct ap_open *open);
+/* The moment of the source up to which all is done that is not in trouble: what is open stands for
+ * records, and each partition was read that far. 0: of some partition nothing is known yet. */
+int64_t ap_reached_us(struct ap_core *core);
 /* status_open.c: the sweeps that wait for a word, at most 20, each with ten of what it would
  * delete. NULL: memory. */
 json_t *ap_open_sweeps(struct ap_core *core);

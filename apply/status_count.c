@@ -86,6 +86,8 @@ pass(struct ap_core *core, struct ap_open *open, struct group **groups)
         if (sqlite3_column_int(s, 3) == 1) {
             open->counted++;
             r = take_row(groups, s);
+        } else if (sqlite3_column_int(s, 4) == 0) {
+            open->rest_us = earlier(open->rest_us, sqlite3_column_int64(s, 6));
         }
     }
     ap_done(s);
@@ -235,6 +237,24 @@ count(struct ap_core *core, struct ap_open *open)
         free(group);
     }
     return r;
+}
+
+int64_t
+ap_reached_us(struct ap_core *core)
+{
+    /* cs3.resource has as many as it has, the other four one each */
+    int64_t partitions =
+        core->config ? ls_config_int(core->config, "lockstep", "partitions") + 4 : 0;
+    int64_t read = ap_number(core->ledger, 0,
+                             "SELECT CASE WHEN count(*) >= ? THEN min(read_us) ELSE 0 END"
+                             " FROM offset WHERE read_us > 0",
+                             "i", partitions);
+    int64_t open = ap_number(core->ledger, 0,
+                             "SELECT min(since_us) FROM work WHERE counted = 1 AND trouble = 0"
+                             " AND since_us > 0",
+                             NULL);
+
+    return open != 0 && open < read ? open : read;
 }
 
 bool

@@ -218,9 +218,17 @@ void verify_state_close(struct verify_state *state, bool finished);
  * "". -1: a side could not be read.
  */
 int verify_again(struct verify *verify, int wait_s, char *why, size_t size, struct ls_err *err);
-/* From the stages' documents (ctl/status.h): 1 when apply has done all up to that moment, 0 when
- * not yet, with why, -1 when it will not come to it: no apply, or it does not speak. */
-int verify_stream_passed(json_t *stages, int64_t marker_us, char *why, size_t size);
+/* How far a wait for the stream has come; begins with the marker alone. */
+struct verify_passing {
+    int64_t marker_us;  /* raised to capture's clock, once that was told after the comparison */
+    int64_t capture_us; /* what it told first */
+    bool clocked;
+    int64_t passed_us; /* when apply had passed the marker; 0: not yet */
+};
+/* From the stages' documents (ctl/status.h), again and again: 1 when apply has done all up to the
+ * marker, and what followed from that; 0 when not yet, with why, -1 when it will not come to it: no
+ * apply, or it does not speak. */
+int verify_stream_passed(json_t *stages, struct verify_passing *passing, char *why, size_t size);
 
 /* verify_versions.c: the old contents of a file that was found as `target_id`, with that content
  * now. */

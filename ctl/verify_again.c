@@ -3,11 +3,14 @@
  *
  * While both sides are in use, a change is for some moments at the source and not yet at the
  * target, or already at the target although the source was read before it. So what differs is
- * looked at once more, but not before the stream has passed the moment of the comparison:
- * heartbeats carry the source's time through the whole pipe, and apply says up to which moment all
- * is done. A difference that is there again, the same, while its side of the source has not
- * changed, is real. What is new is younger than the marker, and is looked at a third time, and so
- * on, as long as may be waited.
+ * looked at once more, but not before the stream has passed the moment of the comparison. The
+ * markers are the heartbeats, which run through the whole pipe behind each change, in every
+ * partition: with the time of the source's last event, or when it was idle with that of capture's
+ * host. A moment that is later than the comparison by the source's clock, by capture's and by ours
+ * is one that no change the comparison saw lies behind. Apply says up to which moment all is done
+ * in all partitions, and since when something is open that only follows. A difference that is there
+ * again, the same, while its side of the source has not changed, is real. What is new is younger
+ * than the marker, and is looked at a third time, and so on, as long as may be waited.
  *
  * Of Lockstep's own state only that time is believed; what is equal is what was compared. What can
  * go wrong: no apply, or it stands still: then nothing can be told apart, and every difference
@@ -30,17 +33,53 @@ number(const json_t *document, const char *key)
     return json_integer_value(json_object_get(document, key));
 }
 
+/* A heartbeat of an idle source has the time of capture's host: the marker must not lie before what
+ * that clock said after the comparison. The first document that is seen may be older than it. */
+static void
+take_clock(json_t *stages, struct verify_passing *p)
+{
+    const char *key;
+    json_t *document;
+    int64_t newest = 0;
+
+    json_object_foreach(stages, key, document)
+    {
+        if (strncmp(key, "capture/", 8) == 0 &&
+            !json_is_true(json_object_get(document, "silent")) &&
+            number(document, "time_us") > newest)
+            newest = number(document, "time_us");
+    }
+    if (p->clocked || newest == 0 || newest == p->capture_us)
+        return;
+    p->clocked = p->capture_us != 0;
+    p->capture_us = newest;
+    if (p->clocked && newest > p->marker_us)
+        p->marker_us = newest;
+}
+
+/* What follows from the records that are done, as a deletion that a move left, is work without a
+ * record: all of it was open by then. */
+static bool
+rests(const json_t *document, const struct verify_passing *p)
+{
+    int64_t rest = number(document, "rest_us");
+
+    return number(document, "counted_us") < p->passed_us || (rest != 0 && rest <= p->passed_us);
+}
+
 int
-verify_stream_passed(json_t *stages, int64_t marker_us, char *why, size_t size)
+verify_stream_passed(json_t *stages, struct verify_passing *p, char *why, size_t size)
 {
     const char *key, *text;
     json_t *document;
     size_t n = 0, silent = 0;
+    int64_t latest = 0;
 
     why[0] = 0;
+    take_clock(stages, p);
     json_object_foreach(stages, key, document)
     {
-        int64_t reached = number(document, "time_us") - number(document, "lag_us");
+        int64_t reached = number(document, "reached_us");
 
         if (strncmp(key, "apply/", 6) != 0)
             continue;
@@ -49,22 +88,38 @@ verify_stream_passed(json_t *stages, int64_t marker_us, char *why, size_t size)
             continue;
         }
         n++;
+        if (number(document, "time_us") > latest)
+            latest = number(document, "time_us");
         text = json_string_value(json_object_get(document, "why"));
         if (text && *text)
             snprintf(why, size, "apply is not ready: %s", text);
-        else if (reached < marker_us)
+        else if (reached == 0)
+            snprintf(why, size, "apply has not heard of each partition yet");
+        else if (reached < p->marker_us)
             snprintf(why, size, "apply is %.1f s behind the comparison",
-                     (double)(marker_us - reached) / 1e6);
+                     (double)(p->marker_us - reached) / 1e6);
+        else if (p->passed_us != 0 && rests(document, p))
+            snprintf(why, size, "apply is at what follows from the last changes");
     }
-    if (n == 0)
+    if (n == 0) {
         snprintf(why, size, silent ? "apply is silent" : "no apply has written a status");
-    return n == 0 ? -1 : why[0] == 0;
+        return -1;
+    }
+    if (!why[0] && !p->clocked)
+        snprintf(why, size, p->capture_us ? "capture has not told its time since" : "no capture");
+    if (why[0])
+        return 0;
+    if (p->passed_us != 0)
+        return 1;
+    p->passed_us = latest;
+    return verify_stream_passed(stages, p, why, size);
 }
 
 /* 1, 0 or -1 as above. */
 static int
 wait_passed(const struct verify *verify, int64_t until_ms, char *why, size_t size)
 {
+    struct verify_passing passing = {.marker_us = verify->marker_us};
     int r;
 
     do {
@@ -75,7 +130,7 @@ wait_passed(const struct verify *verify, int64_t until_ms, char *why, size_t siz
             snprintf(why, size, "%s", err.msg);
             return -1;
         }
-        r = verify_stream_passed(stages, verify->marker_us, why, size);
+        r = verify_stream_passed(stages, &passing, why, size);
         json_decref(stages);
         if (r != 0)
             return r;

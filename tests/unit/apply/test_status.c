@@ -79,6 +79,55 @@ what_is_open_is_counted_by_cause_and_by_user(void **state)
     stop_world(&w);
 }
 
+/* A partition that says nothing must not be passed over, nor what no record stands for. */
+static void
+all_is_reached_only_when_each_partition_has_told_and_its_records_are_done(void **state)
+{
+    char *sets[] = {(char[]){"lockstep.partitions=2"}, (char[]){"data.root=/nonexistent"}};
+    static struct world w;
+    const struct ls_config *before;
+    struct ls_config *config = NULL;
+    struct ap_open open = {0};
+    struct ls_err err = {0};
+
+    (void)state;
+    assert_int_equal(ls_config_load(NULL, sets, 2, &config, &err), 0);
+    start_world(&w);
+    before = w.core->config;
+    w.core->config = config;
+    put_work(&w);
+    ledger_begin(w.ledger);
+    ap_exec(w.ledger, "DELETE FROM offset", NULL);
+    ap_exec(w.ledger,
+            "INSERT INTO offset(topic, partition, next, read_us) VALUES('cs3.resource', 0, 1, 15),"
+            " ('cs3.resource', 1, 7, 0), ('cs3.person', 0, 0, 90), ('cs3.space', 0, 0, 90),"
+            " ('cs3.share', 0, 0, 90), ('cs3.annotation', 0, 0, 90), ('replay', 0, 3, 0)",
+            NULL);
+    assert_int_equal(ap_reached_us(w.core), 0);
+    ap_exec(w.ledger,
+            "UPDATE offset SET read_us = 70 WHERE topic = 'cs3.resource' AND"
+            " partition = 1",
+            NULL);
+    assert_int_equal(ap_reached_us(w.core), 15);
+    ap_exec(w.ledger, "UPDATE offset SET read_us = 80 WHERE partition = 0 AND topic LIKE 'cs3.%'",
+            NULL);
+    assert_int_equal(ap_reached_us(w.core), 20); /* the oldest that is open and in no trouble */
+    ap_exec(w.ledger, "DELETE FROM work WHERE counted = 1 AND trouble = 0", NULL);
+    assert_int_equal(ap_reached_us(w.core), 70);
+    ledger_commit(w.ledger);
+    assert_true(ap_open_count(w.core, &open, true));
+    assert_int_equal(open.rest_us, 1);
+    ledger_begin(w.ledger);
+    ap_exec(w.ledger, "UPDATE work SET trouble = 1", NULL);
+    ledger_commit(w.ledger);
+    assert_true(ap_open_count(w.core, &open, true));
+    assert_int_equal(open.rest_us, 0);
+    ap_open_free(&open);
+    w.core->config = before;
+    stop_world(&w);
+    ls_config_free(config);
+}
+
 static void
 what_has_not_changed_is_not_counted_again_and_what_has_is(void **state)
 {
@@ -271,6 +320,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_open_is_counted_by_cause_and_by_user),
+        cmocka_unit_test(all_is_reached_only_when_each_partition_has_told_and_its_records_are_done),
         cmocka_unit_test(what_has_not_changed_is_not_counted_again_and_what_has_is),
         cmocka_unit_test(all_that_changes_what_is_told_is_seen),
         cmocka_unit_test(a_sweep_of_shares_that_waits_says_of_what_and_for_whom),

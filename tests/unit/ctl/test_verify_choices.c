@@ -413,9 +413,16 @@ a_file_of_another_run_or_of_somebody_else_is_refused_and_left_alone(void **state
 static json_t *
 apply_at(int64_t reached_us, bool silent, const char *why)
 {
-    return json_pack("{s:{s:I, s:I, s:b, s:s}, s:{s:I, s:I}}", "apply/1", "time_us",
-                     (json_int_t)(reached_us + 5), "lag_us", (json_int_t)5, "silent", silent, "why",
-                     why, "capture/1", "time_us", (json_int_t)1, "lag_us", (json_int_t)0);
+    return json_pack("{s:{s:I, s:I, s:I, s:b, s:s}, s:{s:I, s:b}}", "apply/1", "time_us",
+                     (json_int_t)(reached_us + 5), "counted_us", (json_int_t)(reached_us + 5),
+                     "reached_us", (json_int_t)reached_us, "silent", silent, "why", why,
+                     "capture/1", "time_us", (json_int_t)9, "silent", 0);
+}
+
+static void
+set(json_t *stages, const char *stage, const char *name, int64_t value)
+{
+    json_object_set_new(json_object_get(stages, stage), name, json_integer(value));
 }
 
 static void
@@ -427,24 +434,76 @@ the_stream_has_passed_when_apply_has_and_a_silent_one_never_does(void **state)
         const char *why;
         int want;
     } cases[] = {
-        {1000000, false, "", 1},
-        {999999, false, "", 0},
-        {2000000, false, "target-down", 0},
-        {2000000, true, "", -1},
+        {1000000, false, "", 1}, {999999, false, "", 0}, {2000000, false, "target-down", 0},
+        {2000000, true, "", -1}, {0, false, "", 0}, /* of some partition nothing is known */
     };
+    struct verify_passing any = {0};
     char why[128];
     json_t *stages;
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         stages = apply_at(cases[i].reached, cases[i].silent, cases[i].why);
-        assert_int_equal(verify_stream_passed(stages, 1000000, why, sizeof why), cases[i].want);
+        struct verify_passing p = {.marker_us = 1000000, .capture_us = 8};
+        assert_int_equal(verify_stream_passed(stages, &p, why, sizeof why), cases[i].want);
         assert_int_equal(why[0] == 0, cases[i].want == 1);
         json_decref(stages);
     }
     stages = json_object();
-    assert_int_equal(verify_stream_passed(stages, 0, why, sizeof why), -1);
+    assert_int_equal(verify_stream_passed(stages, &any, why, sizeof why), -1);
     assert_string_equal(why, "no apply has written a status");
+    json_decref(stages);
+}
+
+static void
+the_marker_lies_behind_what_captures_clock_said_after_the_comparison(void **state)
+{
+    struct verify_passing p = {.marker_us = 1000000};
+    json_t *stages = apply_at(5000000, false, "");
+    char why[128];
+
+    (void)state;
+    set(stages, "capture/1", "time_us", 4000000); /* may be from before the comparison */
+    assert_int_equal(verify_stream_passed(stages, &p, why, sizeof why), 0);
+    assert_string_equal(why, "capture has not told its time since");
+    assert_int_equal(verify_stream_passed(stages, &p, why, sizeof why), 0);
+    set(stages, "capture/1", "time_us", 6000000); /* it is ahead of the source's and ours */
+    assert_int_equal(verify_stream_passed(stages, &p, why, sizeof why), 0);
+    assert_int_equal(p.marker_us, 6000000);
+    set(stages, "capture/1", "time_us", 9000000);
+    set(stages, "apply/1", "reached_us", 6000000);
+    assert_int_equal(verify_stream_passed(stages, &p, why, sizeof why), 1);
+    assert_int_equal(p.marker_us, 6000000);
+    json_decref(stages);
+
+    p = (struct verify_passing){.marker_us = 1000000};
+    stages = apply_at(5000000, false, "");
+    json_object_set_new(json_object_get(stages, "capture/1"), "silent", json_true());
+    assert_int_equal(verify_stream_passed(stages, &p, why, sizeof why), 0);
+    assert_string_equal(why, "no capture");
+    json_decref(stages);
+}
+
+static void
+what_follows_from_the_last_changes_is_waited_for_and_what_came_later_is_not(void **state)
+{
+    struct verify_passing p = {.marker_us = 1000000, .capture_us = 8};
+    json_t *stages = apply_at(1000000, false, "");
+    char why[128];
+
+    (void)state;
+    set(stages, "apply/1", "rest_us", 999000); /* a deletion that a move left */
+    assert_int_equal(verify_stream_passed(stages, &p, why, sizeof why), 0);
+    assert_string_equal(why, "apply is at what follows from the last changes");
+    assert_int_equal(p.passed_us, 1000005);
+    set(stages, "apply/1", "time_us", 2000000);
+    set(stages, "apply/1", "rest_us", 1000006); /* of a moment from before it passed */
+    set(stages, "apply/1", "counted_us", 1000004);
+    assert_int_equal(verify_stream_passed(stages, &p, why, sizeof why), 0);
+    set(stages, "apply/1", "counted_us", 1000005);
+    assert_int_equal(verify_stream_passed(stages, &p, why, sizeof why), 1);
+    set(stages, "apply/1", "rest_us", 0);
+    assert_int_equal(verify_stream_passed(stages, &p, why, sizeof why), 1);
     json_decref(stages);
 }
 
@@ -598,6 +657,9 @@ main(void)
             a_line_cut_off_by_the_kill_is_compared_again_and_shares_find_the_ids_of_before),
         cmocka_unit_test(a_file_of_another_run_or_of_somebody_else_is_refused_and_left_alone),
         cmocka_unit_test(the_stream_has_passed_when_apply_has_and_a_silent_one_never_does),
+        cmocka_unit_test(the_marker_lies_behind_what_captures_clock_said_after_the_comparison),
+        cmocka_unit_test(
+            what_follows_from_the_last_changes_is_waited_for_and_what_came_later_is_not),
         cmocka_unit_test(what_is_too_much_at_the_target_is_the_same_only_under_the_same_id),
         cmocka_unit_test(the_page_escapes_what_people_named),
         cmocka_unit_test(arguments_that_make_no_sense_are_refused_with_a_reason),
