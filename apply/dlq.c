@@ -7,7 +7,7 @@
  * then); only a record that could not be read keeps its own bytes.
  *
  * When a dead entity is at work again, a word about it follows its letter: the same key and topic,
- * `state: alive`, no cause.
+ * `state: alive`, no cause. When somebody has given a letter up, so does that: `state: dropped`.
  */
 #include "apply/core.h"
 #include "apply/letters.h"
@@ -15,6 +15,7 @@
 #include "common/log.h"
 #include "common/run.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -197,6 +198,7 @@ ap_letter_key(struct ap_ledger *ledger, struct ap_key key, char *out, size_t siz
 }
 
 #define ALIVE (-1) /* in place of attempts */
+#define DROPPED (-2)
 
 void
 ap_record_alive(struct ap_ledger *ledger, const char *topic, struct ls_str key)
@@ -214,6 +216,22 @@ ap_letter_alive(struct ap_ledger *ledger, struct ap_key key)
 
     if (ap_letter_key(ledger, key, text, sizeof(text)))
         ap_record_alive(ledger, topic_of(key.kind), ls_str_of(text));
+}
+
+void
+ap_letter_dropped(struct ap_ledger *ledger, const struct ls_replay *replay)
+{
+    char *text = ls_replay_drop_text(replay);
+    struct ls_str value = text ? ls_str_of(text) : LS_STR("");
+
+    if (!text)
+        ls_log(LS_ERROR, "letter-dropped", LS_S("message", "out of memory"));
+    ap_exec(ledger,
+            "INSERT INTO letter(key, value, cause, message, attempts, seq, topic, partition,"
+            " offset, time_us) VALUES(CAST(? AS BLOB), CAST(? AS BLOB), '', '', ?, '', ?, -1, -1,"
+            " ?)",
+            "ttiti", &replay->key, &value, (int64_t)DROPPED, &replay->topic, ls_now_us());
+    free(text);
 }
 
 /* ---- letters */
@@ -276,10 +294,11 @@ letter_send(struct ap_core *core, sqlite3_stmt *s, struct ls_producer *producer,
         {"partition", ls_str_of(l->number[1])},
         {"offset", ls_str_of(l->number[2])},
         {"time", ls_str_of(l->time)},
-        {"state", LS_STR("alive")},
+        {"state",
+         sqlite3_column_int64(s, 5) == ALIVE ? LS_STR("alive") : LS_STR(LS_LETTER_DROPPED)},
     };
     const char *value = sqlite3_column_blob(s, 2);
-    size_t n = sizeof(headers) / sizeof(headers[0]) - (sqlite3_column_int64(s, 5) != ALIVE);
+    size_t n = sizeof(headers) / sizeof(headers[0]) - (sqlite3_column_int64(s, 5) >= 0);
     return ls_producer_send(
         producer, topic, 0,
         (struct ls_str){sqlite3_column_blob(s, 1), (size_t)sqlite3_column_bytes(s, 1)},

@@ -313,6 +313,8 @@ take(struct ap_core *core, const struct ls_message *message, const struct ls_rep
     snprintf(topic, sizeof(topic), "%.*s", (int)(r->topic.n < 63 ? r->topic.n : 63), r->topic.p);
     origin.value = r->value;
     if (r->drop.n) {
+        if (r->letter.n)
+            ap_letter_dropped(core->ledger, r);
         take_drop(core, unreadable ? &origin : &at, r, unreadable);
         return 0;
     }

@@ -8,11 +8,13 @@
  */
 #include "common/replay.h"
 #include "common/records.h"
+#include "common/utf8.h"
 #include <errno.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define PARTS 14
@@ -156,4 +158,62 @@ ls_replay_once(struct ls_replay_taken *known, int64_t n, int64_t offset)
         known->offset = offset;
     }
     return true;
+}
+
+/* ---- the word that a letter was given up */
+
+static int
+put_text(json_t *document, const char *name, struct ls_str text)
+{
+    char *copy;
+    int r;
+
+    if (!text.p || ls_utf8_valid(text.p, text.n))
+        return json_object_set_new(document, name, json_stringn(text.p ? text.p : "", text.n));
+    copy = malloc(text.n);
+    if (!copy)
+        return -1;
+    for (size_t i = 0; i < text.n; i++)
+        copy[i] = (unsigned char)text.p[i] < 0x80 ? text.p[i] : '?';
+    r = json_object_set_new(document, name, json_stringn(copy, text.n));
+    free(copy);
+    return r;
+}
+
+char *
+ls_replay_drop_text(const struct ls_replay *replay)
+{
+    json_t *document = json_object();
+    char *text = NULL;
+
+    if (document && put_text(document, "letter", replay->letter) == 0 &&
+        put_text(document, "reason", replay->drop) == 0 &&
+        put_text(document, "by", replay->by) == 0 && put_text(document, "run", replay->run) == 0 &&
+        json_object_set_new(document, "time_us", json_integer(replay->time_us)) == 0)
+        text = json_dumps(document, JSON_COMPACT);
+    json_decref(document);
+    return text;
+}
+
+static struct ls_str
+text_of(const json_t *document, const char *name)
+{
+    const json_t *text = json_object_get(document, name);
+
+    return json_is_string(text) ? (struct ls_str){json_string_value(text), json_string_length(text)}
+                                : LS_STR_NULL;
+}
+
+bool
+ls_replay_drop_parse(struct ls_str text, struct ls_replay *ret, json_t **ret_json)
+{
+    json_t *document = text.p ? json_loadb(text.p, text.n, 0, NULL) : NULL;
+
+    *ret = (struct ls_replay){.letter = text_of(document, "letter"),
+                              .drop = text_of(document, "reason"),
+                              .by = text_of(document, "by"),
+                              .run = text_of(document, "run"),
+                              .time_us = json_integer_value(json_object_get(document, "time_us"))};
+    *ret_json = document;
+    return ret->letter.n > 0 && ret->drop.n > 0;
 }

@@ -55,6 +55,16 @@ int ls_replay_read(struct ls_str key, struct ls_str prefix, const struct ls_mess
                    int64_t now_us, int64_t max_ahead_s, struct ls_replay *ret, struct ls_err *err);
 
 /*
+ * A letter that was given up is told of in <p>.dlq itself, behind it, so that the reason is kept
+ * for as long as the letter is: `state: dropped`, and this document as the value.
+ */
+#define LS_LETTER_DROPPED "dropped"
+/* malloc'ed; NULL without memory. What is no UTF-8 in it is shown as '?'. */
+char *ls_replay_drop_text(const struct ls_replay *replay);
+/* The texts of *ret are borrowed from *ret_json, which the caller frees; false: it is none. */
+bool ls_replay_drop_parse(struct ls_str text, struct ls_replay *ret, json_t **ret_json);
+
+/*
  * What was taken of one run in one partition. Once only: each has a higher number than those before
  * it. What stands no further than the last one comes a second time, because whoever knows this has
  * lost the rest and reads the topic anew: `again` is how far that has come.

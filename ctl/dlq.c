@@ -193,6 +193,7 @@ letter_json(const struct letter *l)
     set_text(json, "user", l->user);
     set_text(json, "run", l->run);
     set_text(json, "reason", l->reason);
+    set_text(json, "by", l->by);
     if (l->at_offset >= 0) {
         json_object_set_new(json, "partition", json_integer(l->at_partition));
         json_object_set_new(json, "offset", json_integer(l->at_offset));
@@ -221,7 +222,7 @@ dlq_letter_json(const struct letter *l, bool secrets, struct ls_arena *arena)
 static void
 print_letter(const struct letter *l, FILE *out)
 {
-    char key[64], cause[40], user[40], text[200];
+    char key[64], cause[40], user[40], when[32], text[200];
 
     snprintf(text, sizeof text, "%.*s", (int)l->key.n, l->key.p ? l->key.p : "");
     ctl_plain(text, key, sizeof key);
@@ -229,8 +230,12 @@ print_letter(const struct letter *l, FILE *out)
     ctl_plain(l->user, user, sizeof user);
     fprintf(out, "%8" PRId64 "  %-20s %-9s %-18s %-20s %-14s %-12s %s\n", l->offset, l->time,
             l->stage, cause, l->topic, key, user, letter_states[l->state]);
-    if (*l->reason)
-        fprintf(out, "          dropped: %s\n", ctl_plain(l->reason, text, sizeof text));
+    if (!*l->reason)
+        return;
+    iso_time(l->state_us, when, sizeof when);
+    ctl_plain(*l->by ? l->by : "?", user, sizeof user);
+    fprintf(out, "          dropped by %s, %s: %s\n", user, when,
+            ctl_plain(l->reason, text, sizeof text));
 }
 
 /* Without --all and --state: those that still stand. */

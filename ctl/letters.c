@@ -2,10 +2,11 @@
  * Reading <p>.dlq, and what <p>.replay says was done with its letters.
  *
  * A letter is named by its offset. Whether it was retried or dropped stands in <p>.replay, whose
- * records name it and are kept as long; that an entity has come back into work apply says in the
- * dlq itself (header `state`). What can go wrong: letters by the hundred thousand (bytes are not
- * kept, but read a second time); bytes that nobody can read; records on <p>.replay that nobody with
- * the key has sent (they say nothing).
+ * records name it; that an entity has come back into work, or a letter was dropped, by whom and
+ * why, its stage says in the dlq itself, behind the letter, so that it is kept as long (header
+ * `state`). What can go wrong: letters by the hundred thousand (bytes are not kept, but read a
+ * second time); bytes that nobody can read; records on <p>.replay that nobody with the key has sent
+ * (they say nothing).
  */
 #include "ctl/letters.h"
 #include "common/log.h"
@@ -66,8 +67,8 @@ letters_free(struct letters *letters)
 {
     for (size_t i = 0; i < letters->n; i++) {
         struct letter *l = &letters->letter[i];
-        char *texts[] = {l->stage, l->cause, l->message, l->attempts, l->seq,
-                         l->time,  l->topic, l->user,    l->run,      l->reason};
+        char *texts[] = {l->stage, l->cause, l->message, l->attempts, l->seq, l->time,
+                         l->topic, l->user,  l->run,     l->reason,   l->by};
         for (size_t t = 0; t < sizeof(texts) / sizeof(*texts); t++)
             free(texts[t]);
         free((char *)(uintptr_t)l->key.p);
@@ -182,6 +183,17 @@ earlier_alive(struct letters *letters, struct letter_entity *e)
         letters->letter[e->newest - 1].state = LETTER_ALIVE;
 }
 
+static void
+note_drop(struct letters *letters, struct ls_str text)
+{
+    struct ls_replay replay;
+    json_t *document;
+
+    if (ls_replay_drop_parse(text, &replay, &document))
+        letters_note(letters, &replay);
+    json_decref(document);
+}
+
 int
 letters_add(struct letters *letters, struct ls_str prefix, const struct ls_message *m,
             struct ls_err *err)
@@ -195,6 +207,10 @@ letters_add(struct letters *letters, struct ls_str prefix, const struct ls_messa
     char *texts[6];
     bool whole = true;
 
+    if (state && ls_str_is(*state, LS_LETTER_DROPPED)) {
+        note_drop(letters, m->value);
+        return 0;
+    }
     if (stage && ls_str_is(*stage, "apply")) {
         if (!(entity = entity_of(letters, topic, m->key)))
             return ls_fail(err, LS_ERR_FATAL, ENOMEM, "out of memory");
@@ -220,12 +236,13 @@ letters_add(struct letters *letters, struct ls_str prefix, const struct ls_messa
                          .user = copy(LS_STR("")),
                          .run = copy(LS_STR("")),
                          .reason = copy(LS_STR("")),
+                         .by = copy(LS_STR("")),
                          .key = {copy(m->key), m->key.n},
                          .bytes = m->value.n};
     letters->n++; /* from here on it is freed with the others */
     if (entity)
         entity->newest = letters->n;
-    if (!whole || !l->topic || !l->user || !l->run || !l->reason || !l->key.p)
+    if (!whole || !l->topic || !l->user || !l->run || !l->reason || !l->by || !l->key.p)
         return ls_fail(err, LS_ERR_FATAL, ENOMEM, "out of memory");
     return 0;
 }
@@ -249,6 +266,18 @@ index_of(const struct letters *letters, int64_t partition, int64_t offset)
     return -1;
 }
 
+/* What cannot be kept stays as it was: a letter's texts are never null. */
+static void
+note_text(char **text, struct ls_str now)
+{
+    char *more = copy(now.p ? now : LS_STR(""));
+
+    if (!more)
+        return;
+    free(*text);
+    *text = more;
+}
+
 void
 letters_note(struct letters *letters, const struct ls_replay *replay)
 {
@@ -270,13 +299,13 @@ letters_note(struct letters *letters, const struct ls_replay *replay)
     enum letter_state state = replay->drop.n ? LETTER_DROPPED : LETTER_RETRIED;
     if (state > l->state)
         l->state = state;
-    free(l->run);
-    l->run = copy(replay->run);
+    if (l->state == LETTER_DROPPED && !replay->drop.n)
+        return; /* what was done before, or is refused */
+    note_text(&l->run, replay->run);
+    note_text(&l->by, replay->by);
     l->state_us = replay->time_us;
-    if (replay->drop.n) {
-        free(l->reason);
-        l->reason = copy(replay->drop);
-    }
+    if (replay->drop.n)
+        note_text(&l->reason, replay->drop);
 }
 
 bool
@@ -332,10 +361,12 @@ take_replay(void *arg, const struct ls_message *m, struct ls_err *err)
 {
     struct reading *r = arg;
     const struct ls_str *letter = ls_message_header(m, "letter"),
-                        *drop = ls_message_header(m, "drop"), *run = ls_message_header(m, "run");
+                        *drop = ls_message_header(m, "drop"), *run = ls_message_header(m, "run"),
+                        *by = ls_message_header(m, "by");
     struct ls_replay replay = {.letter = letter ? *letter : LS_STR_NULL,
                                .drop = drop ? *drop : LS_STR_NULL,
                                .run = run && run->p ? *run : LS_STR(""),
+                               .by = by ? *by : LS_STR_NULL,
                                .time_us = m->timestamp_ms * 1000};
     struct ls_err why = {0};
 

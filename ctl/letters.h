@@ -32,8 +32,8 @@ struct letter {
     char *user;               /* whose, "" when it cannot be known */
     size_t bytes;
     enum letter_state state;
-    char *run, *reason;
-    int64_t state_us; /* when it was retried or dropped */
+    char *run, *reason, *by; /* of the retry or drop */
+    int64_t state_us;        /* when it was retried or dropped */
 };
 
 struct letter_entity;

@@ -276,7 +276,9 @@ take_replay(struct tf_pipeline *p, const struct ls_message *m, struct ls_err *er
         tf_count(&p->counts, TF_COUNT_WARNING, "replay-refused");
         return 0;
     }
-    if (r.drop.n || !r.value.n)
+    if (r.drop.n)
+        return tf_replay_dropped(&r, p->producer, p->dlq, err);
+    if (!r.value.n)
         return 0;
     row.topic = p->in_topics[table->id];
     ls_buf_clear(&p->record);

@@ -9,6 +9,7 @@
 #include "transform/replay.h"
 #include "common/run.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 const struct ls_table *
@@ -52,4 +53,25 @@ tf_replay_send(const struct tf_replay_guard *guard, const struct ls_replay *aske
             return -1;
     }
     return 0;
+}
+
+int
+tf_replay_dropped(const struct ls_replay *asked, struct ls_producer *producer, const char *dlq,
+                  struct ls_err *err)
+{
+    const struct ls_header headers[] = {{"stage", LS_STR("transform")},
+                                        {"topic", asked->topic},
+                                        {"state", LS_STR(LS_LETTER_DROPPED)}};
+    char *text;
+    int r;
+
+    if (!asked->letter.n)
+        return 0;
+    text = ls_replay_drop_text(asked);
+    if (!text)
+        return ls_fail_cause(err, LS_ERR_FATAL, 0, "memory", "out of memory");
+    r = ls_producer_send(producer, dlq, 0, asked->key, ls_str_of(text), headers,
+                         sizeof(headers) / sizeof(headers[0]), err);
+    free(text);
+    return r;
 }

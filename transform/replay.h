@@ -23,4 +23,8 @@ int tf_replay_send(const struct tf_replay_guard *guard, const struct ls_replay *
                    const struct tf_result *result, const struct ls_str *values,
                    struct ls_producer *producer, struct ls_err *err);
 
+/* The word that a letter was given up, behind it in `dlq`, in the open transaction. */
+int tf_replay_dropped(const struct ls_replay *asked, struct ls_producer *producer, const char *dlq,
+                      struct ls_err *err);
+
 #endif

@@ -84,6 +84,12 @@ def test_a_replay_of_everything_writes_nothing_and_letters_are_retried_and_dropp
     wait_until(lambda: world.daemons.status("apply")["dead"] == {}, 30, "nothing to be dead")
     dropped = ask(world, "dlq", "list", "--state", "dropped")
     assert [(l["letter"], l["reason"]) for l in dropped] == [(gone["letter"], "a test's")]
+    assert "@" in dropped[0]["by"] and dropped[0]["state_time"] > gone["time"][:10]
+    # said in the dlq itself, too, so that it is kept as long as the letter
+    word, = (d for d in world.dead_letters() if d["headers"].get("state") == "dropped")
+    assert json.loads(word["value"]) == {
+        "letter": f"0/{gone['letter']}", "reason": "a test's", "by": dropped[0]["by"],
+        "run": dropped[0]["run"], "time_us": json.loads(word["value"])["time_us"]}
     assert ask(world, "dlq", "list") == []
     wait_until(lambda: world.cs3.walk(uid)["back.txt"].checksum.sum
                == hashlib.sha1(b"BACK.TXT").hexdigest(), 30, "the content to be there")

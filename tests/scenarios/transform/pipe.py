@@ -188,4 +188,5 @@ class Pipe:
         return {(r["partition"], r["key"]): r["record"] for r in self.records(kind)}
 
     def dead(self):
-        return topics.dead_letters(self.bed.kafka.bootstrap, self.prefix)
+        return [r for r in topics.dead_letters(self.bed.kafka.bootstrap, self.prefix)
+                if "state" not in r["headers"]]  # else a word about one

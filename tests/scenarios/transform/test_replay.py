@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import json
 import time
 
 from bed import topics
@@ -63,3 +64,12 @@ def test_a_letter_goes_to_replay_when_it_can_be_carried_and_is_dead_again_when_n
                 headers={"topic": "oc10.oc_filecache", "time": "1", "mac": "0" * 64})
     wait_until(lambda: pipe.status()["warning"].get("replay-refused") == 4, 30, "a refusal")
     assert [r["key"] for r in again()] == ["44"]
+
+    # who gives a letter up says why, and the reason is kept behind it
+    assert pipe.site.lockstep("dlq", "drop", "--all", "--reason", "no such type", "--yes")[0] == 0
+
+    def words():
+        return [json.loads(d["value"]) for d in topics.dead_letters(kafka, pipe.prefix)
+                if d["headers"].get("state") == "dropped"]
+    wait_until(lambda: len(words()) == 2, 30, "both to be told of")
+    assert {w["reason"] for w in words()} == {"no such type"}

@@ -89,6 +89,48 @@ what_was_done_with_a_letter_is_remembered_and_dropped_is_for_good(void **state)
 }
 
 static void
+who_dropped_a_letter_when_and_why_is_kept_with_it(void **state)
+{
+    static const char *const odd[] = {"{\"letter\":\"0/1\"}",
+                                      "{\"letter\":1,\"reason\":\"x\"}",
+                                      "[]",
+                                      "",
+                                      "?",
+                                      "{\"letter\":\"0/99\",\"reason\":\"of none\"}"};
+    struct ls_replay dropped = {.letter = LS_STR("0/4"),
+                                .drop = LS_STR("ticket 7, caf\xe9"),
+                                .by = LS_STR("root@ops"),
+                                .run = LS_STR("r9"),
+                                .time_us = 1700000000000000};
+    struct letters letters = {0};
+    struct ls_message word = a_message(8, "transform", "oc10.oc_share", "7", "");
+    char *text = ls_replay_drop_text(&dropped);
+
+    (void)state;
+    three(&letters);
+    word.headers[word.n_headers++] = (struct ls_header){"state", LS_STR("dropped")};
+    for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+        word.value = ls_str_of(odd[i]);
+        add(&letters, &word);
+    }
+    word.value = LS_STR_NULL;
+    add(&letters, &word);
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(letters.letter[i].state, LETTER_OPEN);
+    word.value = ls_str_of(text);
+    add(&letters, &word);
+    assert_int_equal(letters.n, 3); /* it is no letter */
+    assert_int_equal(letters.letter[1].state, LETTER_DROPPED);
+    assert_string_equal(letters.letter[1].reason, "ticket 7, caf?");
+    assert_string_equal(letters.letter[1].by, "root@ops");
+    assert_string_equal(letters.letter[1].run, "r9");
+    assert_true(letters.letter[1].state_us == 1700000000000000);
+    assert_int_equal(letters.letter[0].state, LETTER_OPEN);
+    free(text);
+    letters_free(&letters);
+}
+
+static void
 a_later_word_of_apply_about_an_entity_makes_the_earlier_letter_history(void **state)
 {
     struct letters letters = {0};
@@ -312,6 +354,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(letters_are_named_by_offset_and_topics_without_prefix),
         cmocka_unit_test(what_was_done_with_a_letter_is_remembered_and_dropped_is_for_good),
+        cmocka_unit_test(who_dropped_a_letter_when_and_why_is_kept_with_it),
         cmocka_unit_test(a_later_word_of_apply_about_an_entity_makes_the_earlier_letter_history),
         cmocka_unit_test(filters_choose),
         cmocka_unit_test(a_record_tells_whose_it_is),

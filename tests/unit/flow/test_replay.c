@@ -54,6 +54,7 @@ number(struct flow *f, const char *sql)
 
 #define DEAD "SELECT count(*) FROM dead"
 #define ALIVE_WORDS "SELECT count(*) FROM letter WHERE attempts = -1"
+#define DROPPED_WORDS "SELECT count(*) FROM letter WHERE attempts = -2"
 
 static const char *
 no_content(void *arg, const char *home_owner, const char *relative)
@@ -243,8 +244,14 @@ a_dropped_letter_counts_as_left_and_only_the_state_that_it_was_about(void **stat
     assert_int_equal(number(f, DEAD), 0);
     assert_int_equal(ap_counted(f->ledger, "left:dropped"), 1);
     assert_int_equal(number(f, "SELECT count(*) FROM node WHERE fileid = 50"), 0);
+    assert_int_equal(number(f, DROPPED_WORDS), 0); /* of no letter */
+    drop.letter = LS_STR("0/17");
     replay(f, drop); /* once is enough */
     assert_int_equal(ap_counted(f->ledger, "left:dropped"), 1);
+    assert_int_equal(number(f, DROPPED_WORDS " AND key = CAST('50' AS BLOB) AND topic ="
+                                             " 'cs3.resource' AND CAST(value AS TEXT) LIKE"
+                                             " '{\"letter\":\"0/17\",%known to be lost%'"),
+                     1);
 }
 
 static void
