@@ -45,6 +45,23 @@ ls_str_digits(struct ls_str s, int64_t *ret)
     return s.n > 0;
 }
 
+size_t
+ls_digits_put(int64_t number, char *out)
+{
+    uint64_t rest = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
+    char digits[LS_DIGITS];
+    size_t n = 0;
+
+    do {
+        digits[LS_DIGITS - ++n] = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest);
+    if (number < 0)
+        digits[LS_DIGITS - ++n] = '-';
+    memcpy(out, digits + LS_DIGITS - n, n);
+    return n;
+}
+
 void
 ls_buf_init(struct ls_buf *buf, size_t cap)
 {

@@ -21,6 +21,10 @@ bool ls_str_eq(struct ls_str a, struct ls_str b); /* NULL equals NULL only */
 bool ls_str_is(struct ls_str a, const char *s);
 /* Decimal digits alone, at least one, that fit; anything else is false. */
 bool ls_str_digits(struct ls_str s, int64_t *ret);
+#define LS_DIGITS 20 /* of the longest number, with its sign */
+/* The number in decimal at `out`, which has LS_DIGITS bytes, no NUL; returns how many it takes. For
+ * what each row needs: printf takes longer than all else about a row's key. */
+size_t ls_digits_put(int64_t number, char *out);
 
 struct ls_buf {
     uint8_t *p;

@@ -253,25 +253,6 @@ ls_envelope_decode(const struct ls_table *table, struct ls_str value, struct ls_
 
 /* ---- the key */
 
-#define DIGITS 20 /* of the longest number, with its sign */
-
-static size_t
-key_number(int64_t number, char *out)
-{
-    uint64_t rest = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
-    char digits[DIGITS];
-    size_t n = 0;
-
-    do {
-        digits[DIGITS - ++n] = (char)('0' + rest % 10);
-        rest /= 10;
-    } while (rest);
-    if (number < 0)
-        digits[DIGITS - ++n] = '-';
-    memcpy(out, digits + DIGITS - n, n);
-    return n;
-}
-
 /* `out` has room for thrice the text, or for the digits of a number. */
 static size_t
 key_text(const struct ls_value *v, char *out)
@@ -280,7 +261,7 @@ key_text(const struct ls_value *v, char *out)
     size_t used = 0;
 
     if (v->kind == LS_V_INT)
-        return key_number(v->i, out);
+        return ls_digits_put(v->i, out);
     for (size_t i = 0; i < v->s.n; i++) {
         char c = v->s.p[i];
 
@@ -312,7 +293,7 @@ ls_envelope_key(const struct ls_envelope *envelope, struct ls_arena *arena, stru
             return ls_fail_cause(err, LS_ERR_POISON, EINVAL, "no-key",
                                  "a row of %s has no value in its key column %s", t->name,
                                  t->columns[i].name);
-        n += 1 + (row[i].kind == LS_V_INT ? DIGITS : 3 * row[i].s.n);
+        n += 1 + (row[i].kind == LS_V_INT ? LS_DIGITS : 3 * row[i].s.n);
     }
     key = ls_arena_alloc(arena, n);
     if (!key)

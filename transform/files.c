@@ -20,7 +20,6 @@
 #include "common/utf8.h"
 #include "transform/map.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 #define FOLDER_TYPE "httpd/unix-directory"
@@ -125,19 +124,28 @@ tf_file_asks(const struct tf_known *known, const struct ls_envelope *e)
 
 /* ---- checksums */
 
+/* A hex digit in lower case; 0 for what is none. */
+static const char hex_digits[256] = {
+    ['0'] = '0', ['1'] = '1', ['2'] = '2', ['3'] = '3', ['4'] = '4', ['5'] = '5',
+    ['6'] = '6', ['7'] = '7', ['8'] = '8', ['9'] = '9', ['a'] = 'a', ['b'] = 'b',
+    ['c'] = 'c', ['d'] = 'd', ['e'] = 'e', ['f'] = 'f', ['A'] = 'a', ['B'] = 'b',
+    ['C'] = 'c', ['D'] = 'd', ['E'] = 'e', ['F'] = 'f',
+};
+
 static bool
 hex_lower(struct ls_arena *arena, struct ls_str s, size_t digits, struct ls_str *ret)
 {
     char *out = s.n == digits ? ls_arena_strndup(arena, s.p, s.n) : NULL;
+    bool all = true;
 
     if (!out)
         return false;
     for (size_t i = 0; i < s.n; i++) {
-        if (out[i] >= 'A' && out[i] <= 'F')
-            out[i] = (char)(out[i] + ('a' - 'A'));
-        if (!((out[i] >= '0' && out[i] <= '9') || (out[i] >= 'a' && out[i] <= 'f')))
-            return false;
+        out[i] = hex_digits[(unsigned char)s.p[i]];
+        all = all && out[i];
     }
+    if (!all)
+        return false;
     /* Two different ones of a kind: neither can be trusted. */
     if (ret->p && !ls_str_eq(*ret, (struct ls_str){out, s.n})) {
         *ret = LS_STR("");
@@ -227,21 +235,33 @@ fill_times(const struct ls_envelope *e, struct cs3_resource *r, struct tf_result
         r->tree_mtime = r->mtime;
 }
 
+/* "<instance>$<storage>!<fileid>" */
+static int
+id_make(const char *instance, struct cs3_resource *r, struct ls_arena *arena, struct ls_err *err)
+{
+    size_t n = strlen(instance);
+    char *out = tf_alloc(arena, n + 2 + 2 * (size_t)LS_DIGITS + 1, err);
+
+    if (!out)
+        return -1;
+    memcpy(out, instance, n);
+    out[n++] = '$';
+    n += ls_digits_put(r->storage, out + n);
+    out[n++] = '!';
+    n += ls_digits_put(r->fileid, out + n);
+    r->id = (struct ls_str){out, n};
+    return 0;
+}
+
 static int
 emit(const struct tf_world *world, struct cs3_resource *r, struct ls_arena *arena,
      struct tf_result *ret, struct ls_err *err)
 {
     struct ls_str key;
-    const char *id;
 
     /* A delete may carry the key alone. */
-    if (r->storage != LS_NO_STORAGE) {
-        id = ls_arena_printf(arena, "%s$%" PRId64 "!%" PRId64, world->instance, r->storage,
-                             r->fileid);
-        if (!id)
-            return ls_fail_cause(err, LS_ERR_FATAL, 0, "memory", "the arena of one record is full");
-        r->id = ls_str_of(id);
-    }
+    if (r->storage != LS_NO_STORAGE && id_make(world->instance, r, arena, err) < 0)
+        return -1;
     if (tf_key_int(arena, "", r->fileid, &key, err) < 0)
         return -1;
     /* Equal partition counts: the row's own partition is the storage's. */

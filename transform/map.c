@@ -8,7 +8,6 @@
 #include "transform/map.h"
 
 #include <assert.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -120,11 +119,13 @@ int
 tf_key_int(struct ls_arena *arena, const char *prefix, int64_t number, struct ls_str *ret,
            struct ls_err *err)
 {
-    char *s = ls_arena_printf(arena, "%s%" PRId64, prefix, number);
+    size_t n = strlen(prefix);
+    char *out = tf_alloc(arena, n + LS_DIGITS + 1, err);
 
-    if (!s)
-        return ls_fail_cause(err, LS_ERR_FATAL, 0, "memory", "the arena of one record is full");
-    *ret = ls_str_of(s);
+    if (!out)
+        return -1;
+    memcpy(out, prefix, n);
+    *ret = (struct ls_str){out, n + ls_digits_put(number, out + n)};
     return 0;
 }
 

@@ -93,6 +93,7 @@ void *tf_alloc(struct ls_arena *arena, size_t size, struct ls_err *err);
 /* "<prefix><key>" with '/' and '%' of `key` as %2F and %25. */
 int tf_key(struct ls_arena *arena, const char *prefix, struct ls_str key, struct ls_str *ret,
            struct ls_err *err);
+/* "<prefix><number>", and a NUL behind it. */
 int tf_key_int(struct ls_arena *arena, const char *prefix, int64_t number, struct ls_str *ret,
                struct ls_err *err);
 /* Another word of warning; beyond TF_MAX_WARNINGS they are not counted. */

@@ -3,6 +3,7 @@
 
 #include "common/arena.h"
 #include "common/buf.h"
+#include <inttypes.h>
 
 static void
 an_arena_gives_zeroed_aligned_memory(void **state)
@@ -136,6 +137,23 @@ digits_are_digits_alone(void **state)
     assert_false(ls_str_digits(LS_STR("1\0002"), &n));
 }
 
+static void
+numbers_are_put_as_printf_would(void **state)
+{
+    static const int64_t numbers[] = {0,     7,         10,       -1,        -10,
+                                      99999, INT32_MAX, -1234567, INT64_MAX, INT64_MIN};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        char out[LS_DIGITS], wanted[LS_DIGITS + 1];
+        int n = snprintf(wanted, sizeof(wanted), "%" PRId64, numbers[i]);
+
+        assert_true(n > 0);
+        assert_int_equal(ls_digits_put(numbers[i], out), (size_t)n);
+        assert_memory_equal(out, wanted, (size_t)n);
+    }
+}
+
 int
 main(void)
 {
@@ -148,6 +166,7 @@ main(void)
         cmocka_unit_test(a_buffer_grows_to_its_cap),
         cmocka_unit_test(null_equals_null_only),
         cmocka_unit_test(digits_are_digits_alone),
+        cmocka_unit_test(numbers_are_put_as_printf_would),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -495,8 +495,12 @@ flow_setup(void **state)
     f->known = tf_known_new();
     f->reach = tf_reach_new(1);
     assert_true(f->arena && f->known && f->reach);
-    f->world = (struct tf_world){
-        .known = f->known, .zone = &f->zone, .reach = f->reach, .partitions = 1, .partition = 0};
+    f->world = (struct tf_world){.instance = "oc10",
+                                 .known = f->known,
+                                 .zone = &f->zone,
+                                 .reach = f->reach,
+                                 .partitions = 1,
+                                 .partition = 0};
     clock_hold();
     fake_init(&f->target);
     snprintf(f->path, sizeof(f->path), "%s/flow-%d-%d.db",

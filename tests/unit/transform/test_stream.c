@@ -48,8 +48,11 @@ reader_begin(struct reader *r)
     r->known = tf_known_new();
     r->reach = tf_reach_new(SOURCE_PARTITIONS);
     ls_buf_init(&r->buf, 1 << 20);
-    r->world = (struct tf_world){
-        .known = r->known, .zone = &r->zone, .reach = r->reach, .partitions = SOURCE_PARTITIONS};
+    r->world = (struct tf_world){.known = r->known,
+                                 .zone = &r->zone,
+                                 .reach = r->reach,
+                                 .instance = "oc10",
+                                 .partitions = SOURCE_PARTITIONS};
     ok(tf_known_feed(r->known, &end, &err)); /* the first snapshot is done */
 }
 
