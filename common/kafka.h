@@ -87,8 +87,10 @@ struct ls_message {
     struct ls_str key, value; /* value.p == NULL: tombstone */
     struct ls_header headers[LS_MAX_HEADERS];
     size_t n_headers;
+    bool packed;  /* the headers are librdkafka's yet: only ls_message_header unpacks them */
     void *opaque; /* librdkafka's message */
 };
+/* NULL: there is none. Of one thread at a time: the first call takes the headers out. */
 const struct ls_str *ls_message_header(const struct ls_message *message, const char *name);
 void ls_message_free(struct ls_message *message);
 

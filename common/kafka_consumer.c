@@ -337,7 +337,6 @@ static int
 message_take(rd_kafka_message_t *m, struct ls_message **ret, struct ls_err *err)
 {
     struct ls_message *message = calloc(1, sizeof(*message));
-    rd_kafka_headers_t *headers;
 
     if (!message) {
         rd_kafka_message_destroy(m);
@@ -352,26 +351,37 @@ message_take(rd_kafka_message_t *m, struct ls_message **ret, struct ls_err *err)
     message->opaque = m;
     atomic_fetch_add_explicit(&received_bytes, (int64_t)(m->key_len + m->len),
                               memory_order_relaxed);
-    if (rd_kafka_message_headers(m, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        struct ls_header *h = message->headers;
-        const void *p;
-        size_t n;
-
-        while (message->n_headers < LS_MAX_HEADERS &&
-               rd_kafka_header_get_all(headers, message->n_headers, &h->name, &p, &n) ==
-                   RD_KAFKA_RESP_ERR_NO_ERROR) {
-            h->value = (struct ls_str){p, n};
-            h++;
-            message->n_headers++;
-        }
-    }
+    message->packed = true;
     *ret = message;
     return 0;
+}
+
+/* Most records are never asked for theirs, and to look costs librdkafka as much as the record. */
+static void
+headers_take(struct ls_message *message)
+{
+    struct ls_header *h = message->headers;
+    rd_kafka_headers_t *headers;
+    const void *p;
+    size_t n;
+
+    message->packed = false;
+    if (rd_kafka_message_headers(message->opaque, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return;
+    while (message->n_headers < LS_MAX_HEADERS &&
+           rd_kafka_header_get_all(headers, message->n_headers, &h->name, &p, &n) ==
+               RD_KAFKA_RESP_ERR_NO_ERROR) {
+        h->value = (struct ls_str){p, n};
+        h++;
+        message->n_headers++;
+    }
 }
 
 const struct ls_str *
 ls_message_header(const struct ls_message *message, const char *name)
 {
+    if (message->packed) /* then it is one of ours, which is no constant */
+        headers_take((struct ls_message *)message);
     for (size_t i = 0; i < message->n_headers; i++) {
         if (strcmp(message->headers[i].name, name) == 0)
             return &message->headers[i].value;

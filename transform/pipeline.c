@@ -99,12 +99,23 @@ send_copies(struct tf_pipeline *p, const struct tf_emit *emit, struct ls_str val
     return 0;
 }
 
+/* Looked for only where one is due: a deletion without a record carries its place with it. */
+static const struct ls_str *
+seq_of(const struct tf_result *result, const struct ls_message *m)
+{
+    for (size_t i = 0; i < result->n; i++) {
+        if (!result->emits[i].record)
+            return ls_message_header(m, "seq");
+    }
+    return NULL;
+}
+
 /* `gtid`: of the row's transaction, so that a replay can choose by it; null: none. */
 static int
 send_result(struct tf_pipeline *p, const struct tf_result *result, const struct ls_message *m,
             struct ls_str gtid, struct ls_err *err)
 {
-    const struct ls_str *seq = ls_message_header(m, "seq");
+    const struct ls_str *seq = seq_of(result, m);
     const struct ls_header headers[] = {{"gtid", gtid}, {"seq", seq ? *seq : LS_STR_NULL}};
     const size_t first = gtid.n ? 0 : 1; /* of the headers that there are */
     struct ls_str values[TF_MAX_EMITS];
