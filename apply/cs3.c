@@ -231,7 +231,9 @@ authenticate_failed(const struct cs3_client *client, const char *as, const struc
                     struct ls_err *err)
 {
     if (strcmp(as, CS3_SERVICE_ACCOUNT) == 0)
-        ls_fail_cause(err, why->kind, why->code, why->cause,
+        /* "gone" is what was asked for, never who asks */
+        ls_fail_cause(err, why->kind, why->code,
+                      strcmp(why->cause, "gone") == 0 ? "no-user" : why->cause,
                       "the service account (target.service_account_id and "
                       "target.service_account_secret) is not signed in: %s",
                       why->msg);

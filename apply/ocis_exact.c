@@ -264,7 +264,8 @@ grant_drop(struct ap_ocis *ocis, const struct ap_space *space, const struct ap_s
         struct ls_err by_service = {0};
         r = cs3_remove_grant(ocis->cs3, CS3_SERVICE_ACCOUNT, &node, share->grantee_id, share->group,
                              &by_service);
-        if (r < 0 && by_service.kind != LS_ERR_FATAL) /* that: it is not configured */
+        /* Not configured, or not allowed: the owner may come back. */
+        if (r < 0 && by_service.kind == LS_ERR_RETRY)
             why = by_service;
     }
     pthread_mutex_unlock(lock);
@@ -295,7 +296,7 @@ lists_drop(struct ap_ocis *ocis, const struct ap_share_record *share, struct ls_
     places_fill(&at, share);
     all[0] = a_change(at.received, share->group ? drop_list : drop_received, &c[0]);
     all[1] = a_change(at.created, drop_list, &c[1]);
-    return ap_metadata_change_all(ocis->metadata, all, 2, err);
+    return ap_metadata_change_all(ocis->metadata, all, share->creator_id[0] ? 2 : 1, err);
 }
 
 static int
@@ -352,23 +353,30 @@ people_fill(struct ap_ocis *ocis, const struct ap_space *space, const char *shar
     return -1;
 }
 
+/* As far as nobody is asked. */
+static void
+record_of_ids(const struct ap_share_want *want, struct ap_share_record *ret)
+{
+    memset(ret, 0, sizeof(*ret));
+    snprintf(ret->storage_id, sizeof(ret->storage_id), "%s", want->space->storage_id);
+    snprintf(ret->space_id, sizeof(ret->space_id), "%s", want->space->space_id);
+    snprintf(ret->node_id, sizeof(ret->node_id), "%s", want->node_id);
+    snprintf(ret->grantee_id, sizeof(ret->grantee_id), "%s", want->grantee_id);
+    ret->group = want->group;
+}
+
 static int
 record_fill(struct ap_ocis *ocis, const struct ap_share_want *want, struct ap_share_record *ret,
             struct ls_err *err)
 {
     struct cs3_user owner, creator;
 
-    memset(ret, 0, sizeof(*ret));
+    record_of_ids(want, ret);
     if (people_fill(ocis, want->space, want->sharer, &owner, &creator, err) < 0)
         return -1;
-    snprintf(ret->storage_id, sizeof(ret->storage_id), "%s", want->space->storage_id);
-    snprintf(ret->space_id, sizeof(ret->space_id), "%s", want->space->space_id);
-    snprintf(ret->node_id, sizeof(ret->node_id), "%s", want->node_id);
-    snprintf(ret->grantee_id, sizeof(ret->grantee_id), "%s", want->grantee_id);
     memcpy(ret->owner_id, owner.id, sizeof(ret->owner_id));
     memcpy(ret->creator_id, creator.id, sizeof(ret->creator_id));
     memcpy(ret->idp, owner.idp, sizeof(ret->idp));
-    ret->group = want->group;
     ret->permissions = ap_share_possible(want->permissions, want->folder);
     ret->expires = want->expires;
     ret->ctime = want->ctime;
@@ -455,16 +463,25 @@ share_grant(struct ap_ocis *ocis, const struct ap_share_want *want,
 }
 
 /* Without an entry nothing says where it stands. Somebody's share of that node with that grantee
- * keeps the grant, as it is to be. */
+ * keeps the grant, as it is to be. Of an owner who cannot be acted for nobody tells who made it:
+ * the id in the list of what the maker has made, which names nothing any more, stays. */
 int
 ap_exact_share_clear(struct ap_writer *w, const struct ap_share_want *want, const char *share_id,
                      struct ls_err *err)
 {
     struct ap_ocis *ocis = ap_ocis_of(w);
     struct ap_share_record share, others;
+    struct ls_err why = {0};
 
-    if (record_fill(ocis, want, &share, err) < 0 ||
-        share_look(ocis, NULL, &share, &others, err) < 0)
+    if (record_fill(ocis, want, &share, &why) < 0) {
+        if (!ap_cause_is(&why, "no-user")) {
+            if (err)
+                *err = why;
+            return -1;
+        }
+        record_of_ids(want, &share);
+    }
+    if (share_look(ocis, NULL, &share, &others, err) < 0)
         return -1;
     if (others.id[0] ? share_grant(ocis, want, &others, GRANT_RIGHT_MAYBE, err) < 0
                      : grant_drop(ocis, want->space, &share, err) < 0)

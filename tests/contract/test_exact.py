@@ -111,21 +111,28 @@ def test_a_share_is_changed_and_removed(pair):
     assert pair.see.stat(node, space=pair.site.user_id).status.code == NOT_FOUND
 
 
+def matching(target, tmp_path, service):
+    """A writer in mode `match`."""
+    (tmp_path / "match").mkdir(exist_ok=True)
+    secret = tmp_path / "service_secret"
+    secret.write_text(target.service[1] + "\n")
+    secret.chmod(0o600)
+    options = {"target__service_account_id": target.service[0],
+               "target__service_account_secret_file": secret} if service else {}
+    match = Probe(target, tmp_path / "match", exact=True, people__mode="match", **options)
+    match("open")
+    return match
+
+
 def test_what_a_disabled_owner_shared_is_taken_away_by_the_service_account(pair, target, tmp_path):
     """In mode `match` nobody is enabled to be acted for."""
     site, node = pair.site, pair.site.folder("A")
     sid = share(pair, node, VIEWER, state="accepted", mount_point="Mine")
     site.probe("user_enable", user_id=site.user_id, enabled=False)
-    (tmp_path / "match").mkdir()
-    secret = tmp_path / "service_secret"
-    secret.write_text(target.service[1] + "\n")
-    secret.chmod(0o600)
     gone = {"space": site.space, "sharer": site.name, "share_id": sid}
-    for options in ({}, {"target__service_account_id": target.service[0],
-                         "target__service_account_secret_file": secret}):
-        match = Probe(target, tmp_path / "match", exact=True, people__mode="match", **options)
-        match("open")
-        if options:
+    for service in (False, True):
+        match = matching(target, tmp_path, service)
+        if service:
             match("share_remove", **gone)
             match("share_remove", **gone)
         else:
@@ -473,6 +480,32 @@ def test_a_grant_without_its_share_is_taken_away_when_nobody_wants_it_any_more(s
         pair.site.call("share_clear", **half)
     assert [g.permissions.delete for g in pair.site.see.grants(node)] == [False] * others
     assert len(pair.see.received()) == len(pair.site.see.my_shares()) == others
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_a_service_account_that_cannot_sign_in_has_taken_nothing_away(sim, sim_pair, tmp_path, half):
+    """Of an owner who is disabled; also a grant whose files were never written."""
+    pair, site, node = sim_pair, sim_pair.site, sim_pair.site.folder("A")
+    gone = {"space": site.space, "sharer": site.name, "node_id": node, "group": False,
+            "grantee_id": pair.uid, "share_id": "%(storage_id)s:%(space_id)s:17" % site.space}
+    if half:
+        sim.ask("/faults", "POST", {"call": "system-data.PUT", "effect": "http", "http": 400})
+        with pytest.raises(Failed):
+            share(pair, node, VIEWER)
+        sim.ask("/faults", "DELETE")
+    else:
+        gone["share_id"] = share(pair, node, VIEWER)
+    site.probe("user_enable", user_id=site.user_id, enabled=False)
+    match = matching(sim, tmp_path, True)
+    call = "share_clear" if half else "share_remove"
+    assert pair.see.stat(node, space=site.user_id).status.code == OK
+    sim.ask("/faults", "POST", {"call": "gateway.Authenticate", "effect": "code", "code": NOT_FOUND})
+    assert match.fails(call, **gone).kind == "retry"
+    sim.ask("/faults", "DELETE")
+    assert pair.see.stat(node, space=site.user_id).status.code == OK
+    match(call, **gone)
+    assert pair.see.stat(node, space=site.user_id).status.code == NOT_FOUND
+    match.stop()
 
 
 @pytest.mark.parametrize("before, after", [
