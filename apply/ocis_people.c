@@ -251,6 +251,10 @@ home_make(struct ap_ocis *ocis, const char *uid, struct ls_err *err)
                 ls_log(LS_INFO, "role-given", LS_S("user", uid));
             cs3_token_forget(ocis->cs3, id);
             r = cs3_create_home(ocis->cs3, uid, &why);
+            if (r < 0 && why.code == CS3_PERMISSION_DENIED) { /* it is not known everywhere yet */
+                why.kind = LS_ERR_RETRY;                      /* or gives no space */
+                snprintf(why.cause, sizeof(why.cause), "no-role");
+            }
         }
     }
     if (r < 0 && err)

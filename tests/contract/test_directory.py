@@ -84,7 +84,8 @@ def test_who_has_a_role_and_is_refused_all_the_same_is_given_no_other(sim, probe
     probe("space_ensure", uid=person[0])
     sim.ask("/counters/reset", "POST")
     sim.ask("/faults", "POST", {"call": "gateway.CreateHome", "times": 2, "effect": "code", "code": 8})
-    probe.fails("space_ensure", uid=person[0])
+    refused = probe.fails("space_ensure", uid=person[0])
+    assert (refused.kind, refused.cause) == ("retry", "no-role")
     assert roles_given(sim) == 0
     probe("space_ensure", uid=person[0])
 
