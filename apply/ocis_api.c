@@ -430,9 +430,8 @@ static const struct ap_writer_ops exact_ops = {
     .link_remove = ap_exact_link_remove,
 };
 
-/* apply.shares, or what the credentials allow; -1 for another word. */
-static int
-exact_wanted(const struct ls_config *config, bool *ret, struct ls_err *err)
+int
+ap_exact_wanted(const struct ls_config *config, bool *ret, struct ls_err *err)
 {
     const char *mode = ls_config_str(config, "apply", "shares");
     const char *id = ls_config_str(config, "target", "system_user_id");
@@ -486,7 +485,7 @@ ap_ocis_api_new(const struct ls_config *config, ap_call_fn *call_counter, void *
         ap_http_new(config, call_counter, arg, &ocis->http, err) < 0 ||
         ap_data_new(config, ocis->http, ocis->cs3, &ocis->data, err) < 0 ||
         ap_graph_new(config, ocis->http, ocis->cs3, &ocis->graph, err) < 0 ||
-        exact_wanted(config, &ocis->writer.exact, err) < 0)
+        ap_exact_wanted(config, &ocis->writer.exact, err) < 0)
         goto fail;
     if (ocis->writer.exact) {
         if (ap_metadata_new(config, ocis->http, &ocis->writer, call_counter, arg, &ocis->metadata,

@@ -299,6 +299,9 @@ int ap_ocis_api_new(const struct ls_config *config, ap_call_fn *call_counter, vo
                     struct ap_writer **ret, struct ls_err *err);
 int ap_null_new(const struct ls_config *config, ap_call_fn *call_counter, void *arg,
                 struct ap_writer **ret, struct ls_err *err);
+/* *ret: shares are written exactly, as apply.shares says, or where it says nothing as the
+ * credentials allow. FATAL target-config for another word. */
+int ap_exact_wanted(const struct ls_config *config, bool *ret, struct ls_err *err);
 void ap_writer_free(struct ap_writer *writer);
 
 #endif

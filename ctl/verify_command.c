@@ -42,16 +42,12 @@ marker_of(struct ctl_source *source)
     return ((here > there ? here : there) / 1000000 + 1) * 1000000;
 }
 
-/* As apply decides it (apply/ocis_api.c). */
 bool
 ctl_writes_exact(const struct ls_config *config)
 {
-    const char *mode = ls_config_str(config, "apply", "shares");
+    bool exact = false;
 
-    if (mode)
-        return strcmp(mode, "exact") == 0;
-    return ls_config_str(config, "target", "system_user_id") &&
-           ls_config_str(config, "target", "system_user_key");
+    return ap_exact_wanted(config, &exact, NULL) == 0 && exact;
 }
 
 /* Users of ownCloud's LDAP go by their mapping's id where apply does so, too. */
