@@ -245,7 +245,7 @@ ap_ledger_open(const char *path, struct ap_ledger **ret, struct ls_err *err)
     sqlite3_busy_timeout(ledger->db, 10000);
     if (ap_astray_register(ledger->db) != SQLITE_OK ||
         sqlite3_exec(ledger->db,
-                     "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-65536;"
+                     "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-16384;"
                      "PRAGMA temp_store=MEMORY; PRAGMA wal_autocheckpoint=4000;",
                      NULL, NULL, &msg) != SQLITE_OK ||
         sqlite3_exec(ledger->db, schema, NULL, NULL, &msg) != SQLITE_OK) {
