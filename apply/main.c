@@ -229,8 +229,8 @@ ledger_anew(struct apply *a, struct ls_err *err)
         return -1;
     if (from_target)
         return ap_rebuild_without_rows(a->ledger, a->mirror, err);
-    if (ap_rebuild_rows(a->config, a->ledger, err) < 0 || ap_ledger_begin(a->ledger, err) < 0 ||
-        ap_mirror_watch(a->ledger, err) < 0)
+    if (ap_rebuild_rows(a->config, a->ledger, a->mirror, err) < 0 ||
+        ap_ledger_begin(a->ledger, err) < 0 || ap_mirror_watch(a->ledger, err) < 0)
         return -1;
     return ap_ledger_commit(a->ledger, err);
 }
@@ -594,7 +594,8 @@ stop(struct apply *a, bool in_order)
     ls_consumer_free(a->consumer);
     if (a->core)
         ap_workers_stop(a->core);
-    ap_mirror_leave(a->mirror, in_order); /* which nudges the core */
+    if (!ap_mirror_leave(a->mirror, in_order)) /* which nudges the core, and reads the config */
+        return;
     ap_core_free(a->core);
     if (a->writer)
         ap_writer_free(a->writer);

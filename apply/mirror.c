@@ -336,6 +336,19 @@ decide(struct ap_mirror *m, struct ap_ledger *ledger, const struct ap_owner *las
     return 0;
 }
 
+/* Before the first sign: whoever dies before all has gone through finds his own sign at the next
+ * start, and a ledger that is still to be given. Not on a first day that somebody has declared: the
+ * signs may be of an earlier life, and to that this would be another's ledger. */
+static int
+name_early(struct ap_mirror *m, struct ap_ledger *ledger, struct ls_err *err)
+{
+    if (ap_ledger_begin(ledger, err) < 0)
+        return -1;
+    ap_mirror_name(m, ledger);
+    ap_exec(ledger, "INSERT OR REPLACE INTO meta(key, value) VALUES('mirror-off', '1')", NULL);
+    return ap_ledger_commit(ledger, err);
+}
+
 /* Another one may be at work: waits until it is not. *last: its last sign. */
 static int
 stand_by(struct ap_mirror *m, const char *lineage, struct ap_owner *last, void (*tell)(void *arg),
@@ -401,6 +414,9 @@ ap_mirror_enter(const struct ls_config *config, struct ap_ledger *ledger, enum a
             goto fail;
     }
     if (decide(m, ledger, &last, if_lost, ret_todo, err) < 0)
+        goto fail;
+    if (*ret_todo == AP_MIRROR_FILL && if_lost != AP_LOST_FIRST_DAY &&
+        name_early(m, ledger, err) < 0)
         goto fail;
     if (pthread_create(&m->thread, NULL, run, m) != 0) {
         ls_fail(err, LS_ERR_FATAL, 0, "cannot start a thread");
@@ -488,14 +504,14 @@ ap_mirror_is_fenced(const struct ap_mirror *m, struct ls_err *err)
     return true;
 }
 
-void
+bool
 ap_mirror_leave(struct ap_mirror *m, bool in_order)
 {
     int64_t until = ls_mono_ms() + LEAVE_MS;
     bool ended = true;
 
     if (!m)
-        return;
+        return true;
     if (m->running) {
         pthread_mutex_lock(&m->lock);
         m->stop = true;
@@ -506,8 +522,8 @@ ap_mirror_leave(struct ap_mirror *m, bool in_order)
         ended = m->ended;
         pthread_mutex_unlock(&m->lock);
     }
-    if (!ended) /* it waits for Kafka, and ends with the process */
-        return;
+    if (!ended)
+        return false;
     if (m->running)
         pthread_join(m->thread, NULL);
     ap_mirror_reader_free(m->reader);
@@ -515,4 +531,5 @@ ap_mirror_leave(struct ap_mirror *m, bool in_order)
     pthread_mutex_destroy(&m->lock);
     pthread_cond_destroy(&m->cond);
     free(m);
+    return true;
 }

@@ -47,11 +47,13 @@ void ap_mirror_changed(struct ap_mirror *mirror, int64_t last, bool urgent);
 int64_t ap_mirror_through(const struct ap_mirror *mirror);
 /* True: another one has taken over, nothing more may be sent; *err says so. */
 bool ap_mirror_is_fenced(const struct ap_mirror *mirror, struct ls_err *err);
-/* NULL is fine. In order: what is left goes through, and the next one need not wait. */
-void ap_mirror_leave(struct ap_mirror *mirror, bool in_order);
+/* NULL is fine. In order: what is left goes through, and the next one need not wait. False: Kafka
+ * hangs, and so does the mirror's thread: what it was given must stay until the process ends. */
+bool ap_mirror_leave(struct ap_mirror *mirror, bool in_order);
 
 /* ---- rebuild.c: a new ledger (empty, open) from the mirror, then all records of the topics. */
-int ap_rebuild_rows(const struct ls_config *config, struct ap_ledger *ledger, struct ls_err *err);
+int ap_rebuild_rows(const struct ls_config *config, struct ap_ledger *ledger,
+                    struct ap_mirror *mirror, struct ls_err *err);
 /* `sought`: of the target; all that is wanted is looked for there. */
 int ap_rebuild_records(const struct ls_config *config, struct ap_core *core,
                        const char *const *topics, size_t n, bool sought, struct ls_err *err);

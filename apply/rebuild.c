@@ -136,15 +136,27 @@ ap_ledger_lost(const struct ls_config *config, struct ap_ledger *ledger, bool si
 
 /* ---- from the mirror */
 
+/* It has a name from the first moment: the signs of who works with it are his own to the next who
+ * starts with it. */
+static int
+rebuild_begin(struct ap_ledger *ledger, struct ap_mirror *mirror, struct ls_err *err)
+{
+    if (ap_ledger_begin(ledger, err) < 0)
+        return -1;
+    ap_exec(ledger, "INSERT OR REPLACE INTO meta(key, value) VALUES('rebuilding', '1')", NULL);
+    ap_mirror_name(mirror, ledger);
+    return ap_ledger_commit(ledger, err);
+}
+
 int
-ap_rebuild_rows(const struct ls_config *config, struct ap_ledger *ledger, struct ls_err *err)
+ap_rebuild_rows(const struct ls_config *config, struct ap_ledger *ledger, struct ap_mirror *mirror,
+                struct ls_err *err)
 {
     struct rebuild r = {.ledger = ledger};
 
     ls_log(LS_WARN, "rebuild", LS_S("from", ls_config_topic(config, "ledger")));
-    if (ap_ledger_begin(ledger, err) < 0)
+    if (rebuild_begin(ledger, mirror, err) < 0 || ap_ledger_begin(ledger, err) < 0)
         return -1;
-    ap_exec(ledger, "INSERT OR REPLACE INTO meta(key, value) VALUES('rebuilding', '1')", NULL);
     if (ls_topic_read(config, ls_config_topic(config, "ledger"), each_row, &r, err) < 0)
         return -1;
     ap_mirror_restored(ledger);
@@ -159,11 +171,7 @@ int
 ap_rebuild_without_rows(struct ap_ledger *ledger, struct ap_mirror *mirror, struct ls_err *err)
 {
     ls_log(LS_WARN, "rebuild", LS_S("from", "the target"));
-    if (ap_ledger_begin(ledger, err) < 0)
-        return -1;
-    ap_exec(ledger, "INSERT OR REPLACE INTO meta(key, value) VALUES('rebuilding', '1')", NULL);
-    ap_mirror_name(mirror, ledger);
-    return ap_ledger_commit(ledger, err);
+    return rebuild_begin(ledger, mirror, err);
 }
 
 bool

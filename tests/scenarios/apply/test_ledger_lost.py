@@ -46,6 +46,7 @@ def ledger(world, sql):
         return []
 
 
+LINEAGE = "SELECT value FROM meta WHERE key = 'lineage'"
 NODES = """SELECT n.fileid, n.target, n.name, n.parent = -1, d.name, d.size FROM node n
            JOIN desired d ON d.fileid = n.fileid WHERE n.leftover = 0 ORDER BY n.fileid"""
 
@@ -185,6 +186,29 @@ def test_who_died_before_his_ledger_had_a_name_begins_again(new_world):
     first_sign(world)
     world.daemons.start()
     world.daemons.wait_snapshot()
+    world.drained()
+    world.assert_equal()
+    world.assert_balanced()
+
+
+def test_who_dies_at_his_first_sign_of_life_is_himself_when_he_starts_again(new_world):
+    """With a ledger that had no mirror so far, and where nobody may wait as standby."""
+    world = new_world(sets={**SETS, "apply.mirror": "false", "apply.standby": "false"})
+    world.work.populate(2, actions=5)
+    world.daemons.start()
+    world.daemons.wait_snapshot()
+    world.drained()
+    world.daemons.stop("apply")
+    assert ledger(world, LINEAGE) == []
+    topics.make(world.bed.kafka.bootstrap, *(f"{world.prefix}.{t}" for t in ("ledger", "applier")))
+    mirrored = ("--set", "apply.mirror=true")
+    process = world.daemons.spawn("apply", *mirrored)
+    signs = (world.bed.kafka.bootstrap, f"{world.prefix}.applier", "owner")
+    sign = wait_until(lambda: topics.last(*signs), 120, "a sign of life", every=0.01)
+    process.kill()
+    assert ledger(world, LINEAGE) == [(json.loads(sign)["lineage"],)]
+    world.work.run(actions=10)
+    world.daemons.start("apply", args=mirrored)
     world.drained()
     world.assert_equal()
     world.assert_balanced()
