@@ -7,6 +7,7 @@
  * (lockstep <fileid>)", or "lockstep <fileid>" for a long one; that is counted as a place not kept.
  *
  * Versions of what lies there are counted as not compared: the target keeps them, and lists none.
+ * Nor does it give the content of what lies there.
  *
  * What can go wrong: oCIS lists sizes of the top level as 0, they are asked one by one; a folder's
  * own size counts what was restored from it, so only what lies below is compared. Content is not
