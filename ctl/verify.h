@@ -51,6 +51,7 @@ enum verify_left {
     VL_VERSIONS_UNSEEN,
     VL_VERSIONS_GONE,
     VL_VERSIONS_TRASHED,
+    VL_TRASH_CONTENT,
     VL_LINK_PASSWORDS,
     VL_MAX
 };

@@ -10,7 +10,7 @@
  * Nor does it give the content of what lies there.
  *
  * What can go wrong: oCIS lists sizes of the top level as 0, they are asked one by one; a folder's
- * own size counts what was restored from it, so only what lies below is compared. Content is not
+ * own size counts what was restored from it, so only what lies below is compared. Content cannot be
  * read back: names, types and sizes are what trash is compared by.
  */
 #include "ctl/verify.h"
@@ -90,14 +90,15 @@ verify_trash_name(const char *name, int64_t *ret_time)
 
 /* ---- the source's items */
 
-/* The size of a file, from the disk where the row has none. */
+/* The size of a file, from the disk where the row has none; more of it is not compared. */
 static int64_t
-true_size(struct verify *verify, struct verify_user *user, const struct side_node *node)
+size_of_file(struct verify *verify, struct verify_user *user, const struct side_node *node)
 {
     const char *place = side_place(verify->side, node);
     int64_t size = node->size;
     struct ls_err err = {0};
 
+    verify_left(verify, user, VL_TRASH_CONTENT);
     if (size < 0 && verify_on_disk(verify, user, node, place, NULL, &size, &err) < 0)
         verify_differ(verify, user,
                       &(struct verify_difference){.kind = VD_TRASH,
@@ -119,7 +120,7 @@ sum_source(struct verify *verify, struct verify_user *user, const struct side_no
             continue;
         if (asprintf(&path, "%s%s%s", above, *above ? "/" : "", child->name) < 0)
             return -1;
-        sum_add(sum, path, child->folder, child->folder ? 0 : true_size(verify, user, child));
+        sum_add(sum, path, child->folder, child->folder ? 0 : size_of_file(verify, user, child));
         int r = child->folder ? sum_source(verify, user, child, path, sum) : 0;
         free(path);
         if (r < 0)
@@ -377,7 +378,7 @@ list_items(struct verify *verify, struct verify_user *user, struct item **ret, s
                                  (int)verify_trash_name(node->name, &item->time), node->name);
         item->sum.folder = node->folder;
         if (!node->folder)
-            item->sum.size = true_size(verify, user, node);
+            item->sum.size = size_of_file(verify, user, node);
         if (!item->base || (node->folder && sum_source(verify, user, node, "", &item->sum) < 0)) {
             free(items);
             items = NULL;

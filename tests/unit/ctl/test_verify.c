@@ -401,6 +401,7 @@ trash_is_matched_by_name_size_and_what_lies_below(void **state)
                            "alice|trash: content|files_trashbin/files/box.d200|folder, 1 below"));
     assert_string_equal(verify_difference(&run, 1), "alice|trash: extra|more||file");
     assert_int_equal(not_kept(&run, VK_TRASH_PLACES), 2); /* a free name; no row says where */
+    assert_int_equal(left(&run, VL_TRASH_CONTENT), 3);
     verify_end(&run);
 }
 
