@@ -30,7 +30,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Storages and people first, so that what depends on them finds them. */
+/* Storages and people first, so that what depends on them finds them. A step's number stands in
+ * the position topic: who is new comes last. */
 static const enum ls_table_id all_steps[LS_T_COUNT] = {
     LS_T_STORAGES,
     LS_T_MIMETYPES,
@@ -48,6 +49,7 @@ static const enum ls_table_id all_steps[LS_T_COUNT] = {
     LS_T_FILES_TRASH,
     LS_T_FILECACHE,
     LS_T_SHARE,
+    LS_T_LDAP_GROUP_MAPPING,
 };
 static const enum ls_table_id chosen_steps[] = {LS_T_FILES_TRASH, LS_T_FILECACHE, LS_T_SHARE};
 

@@ -78,7 +78,7 @@ const struct ls_option ls_options[] = {
     INT("target", "timeout_ms", "30000", 100, 600000, "Deadline of one call."),
 
     STR("people", "mode", "create", "create: users and groups are made through Graph where missing; match: found by name only."),
-    STR("people", "match_by", "name", "name: a user in oCIS is the one of the same name; ldap-uuid: users of ownCloud's LDAP are those whose id in oCIS (OCIS_LDAP_USER_SCHEMA_ID) is the directory_uuid of their mapping, however they are called; they are never made or changed. To be set before the first start."),
+    STR("people", "match_by", "name", "name: a user in oCIS is the one of the same name; ldap-uuid: users and groups of ownCloud's LDAP are those whose id in oCIS (OCIS_LDAP_USER_SCHEMA_ID, OCIS_LDAP_GROUP_SCHEMA_ID) is the directory_uuid of their mapping, however they are called; they are never made or changed. To be set before the first start."),
     STR("people", "mail_domain", "invalid.example", "Domain of the mail address of users who have none."),
     INT("people", "default_quota", "0", 0, INT64_MAX, "Bytes of room for users without a quota of their own, as ownCloud's files/default_quota says (check compares); they get it when their records come. 0: what oCIS gives."),
     STR("people", "on_delete", "disable", "A user deleted at the source: disable or keep in oCIS."),

@@ -28,7 +28,8 @@ static const struct rec_symbol space_types[] = {
     {"IGNORED", CS3_SPACE_IGNORED}};
 static const struct rec_symbol person_types[] = {
     {"USER", CS3_USER}, {"GROUP", CS3_GROUP}, {"MEMBER", CS3_MEMBER},
-    {"CREDENTIAL", CS3_CREDENTIAL}, {"LDAP", CS3_LDAP}, {"QUOTA", CS3_QUOTA}};
+    {"CREDENTIAL", CS3_CREDENTIAL}, {"LDAP", CS3_LDAP}, {"QUOTA", CS3_QUOTA},
+    {"LDAP_GROUP", CS3_LDAP_GROUP}};
 static const struct rec_symbol quotas[] = {
     {"UNSET", CS3_QUOTA_UNSET}, {"DEFAULT", CS3_QUOTA_DEFAULT}, {"NONE", CS3_QUOTA_NONE},
     {"BYTES", CS3_QUOTA_BYTES}};

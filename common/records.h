@@ -144,7 +144,8 @@ struct cs3_space {
 };
 
 /* schemas/cs3/person.avsc. Key: "u:<uid>", "g:<gid>", "m:<gid>/<uid>", "p:<uid>" (CREDENTIAL),
- * "l:<owncloud_name>", "q:<uid>" ('/' and '%' escaped). Each is one row of a table of its own. */
+ * "l:<owncloud_name>", "q:<uid>", "d:<owncloud_name>" (LDAP_GROUP) ('/' and '%' escaped). Each is
+ * one row of a table of its own. */
 enum cs3_person_type {
     CS3_USER,       /* oc_accounts */
     CS3_GROUP,      /* oc_groups */
@@ -152,6 +153,7 @@ enum cs3_person_type {
     CS3_CREDENTIAL, /* oc_users: a local account's name and password */
     CS3_LDAP,       /* oc_ldap_user_mapping; uid is owncloud_name */
     CS3_QUOTA,      /* oc_preferences files/quota */
+    CS3_LDAP_GROUP, /* oc_ldap_group_mapping; gid is owncloud_name */
 };
 enum cs3_quota {
     CS3_QUOTA_UNSET,   /* null, "", or a text that says nothing */
@@ -170,7 +172,7 @@ struct cs3_person {
     struct ls_str password_hash;      /* CREDENTIAL; only with capture.user_secrets */
     struct ls_str password_algorithm; /* "bcrypt", "argon2i", ...; null: not carried, or none */
     bool password_reset;              /* a form that only ownCloud can check */
-    struct ls_str dn, directory_uuid; /* LDAP */
+    struct ls_str dn, directory_uuid; /* LDAP, LDAP_GROUP */
 };
 
 /* schemas/cs3/annotation.avsc: what people wrote on files. Key: "c:<id>" (oc_vcategory),

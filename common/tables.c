@@ -50,6 +50,8 @@ const struct ls_table ls_tables[LS_T_COUNT] = {
           KEY_TEXT("gid"), KEY_TEXT("uid")),
     TABLE(LS_T_LDAP_USER_MAPPING, "ldap_user_mapping", true, false, LM_COUNT,
           KEY_TEXT("owncloud_name"), TEXT("ldap_dn"), TEXT("directory_uuid")),
+    TABLE(LS_T_LDAP_GROUP_MAPPING, "ldap_group_mapping", true, false, LM_COUNT,
+          KEY_TEXT("owncloud_name"), TEXT("ldap_dn"), TEXT("directory_uuid")),
     TABLE(LS_T_FILES_TRASH, "files_trash", true, false, FT_COUNT,
           KEY_INT("auto_id"), TEXT("id"), TEXT("user"), TEXT("timestamp"), TEXT("location")),
     TABLE(LS_T_PROPERTIES, "properties", true, false, PR_COUNT,

@@ -48,6 +48,7 @@ enum ls_table_id {
     LS_T_GROUPS,
     LS_T_GROUP_USER,
     LS_T_LDAP_USER_MAPPING,
+    LS_T_LDAP_GROUP_MAPPING,
     LS_T_FILES_TRASH,
     LS_T_PROPERTIES,
     LS_T_VCATEGORY,
@@ -130,10 +131,12 @@ enum {
     AC_STATE,
     AC_COUNT
 };
+/* SQL (MySQL's and SQLite's): does a backend of oc_accounts say that somebody is of LDAP? */
+#define LS_SQL_OF_LDAP(backend) "LOWER(" backend ") LIKE '%ldap%'"
 enum { US_UID, US_DISPLAYNAME, US_PASSWORD, US_COUNT };
 enum { GR_GID, GR_COUNT };
 enum { GU_GID, GU_UID, GU_COUNT };
-enum { LM_OWNCLOUD_NAME, LM_LDAP_DN, LM_DIRECTORY_UUID, LM_COUNT };
+enum { LM_OWNCLOUD_NAME, LM_LDAP_DN, LM_DIRECTORY_UUID, LM_COUNT }; /* of users and of groups */
 enum { FT_AUTO_ID, FT_ID, FT_USER, FT_TIMESTAMP, FT_LOCATION, FT_COUNT };
 enum { PR_ID, PR_FILEID, PR_PROPERTYNAME, PR_PROPERTYVALUE, PR_PROPERTYTYPE, PR_COUNT };
 enum { VC_ID, VC_UID, VC_TYPE, VC_CATEGORY, VC_COUNT };

@@ -79,7 +79,8 @@ sweep_of(const json_t *sweep)
                                          [CS3_MEMBER] = "members of groups",
                                          [CS3_CREDENTIAL] = "local accounts",
                                          [CS3_LDAP] = "LDAP mappings",
-                                         [CS3_QUOTA] = "quotas"};
+                                         [CS3_QUOTA] = "quotas",
+                                         [CS3_LDAP_GROUP] = "LDAP mappings of groups"};
     json_int_t type = json_integer_value(json_object_get(sweep, "partition"));
 
     if (strcmp(text_of(sweep, "topic"), "cs3.share") == 0)

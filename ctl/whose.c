@@ -112,8 +112,7 @@ whose_record(struct whose *w, const char *topic, struct ls_str key, struct ls_st
     letter_user(topic, record, out, size, &storage);
     json_decref(record);
     ls_arena_reset(w->arena);
-    if (!out[0] && strcmp(topic, "cs3.person") == 0 && key.n > 2 && key.p[0] != 'g' &&
-        key.p[0] != 'm')
+    if (!out[0] && strcmp(topic, "cs3.person") == 0 && key.n > 2 && !strchr("gmd", key.p[0]))
         snprintf(out, size, "%.*s", (int)key.n - 2, key.p + 2);
     if (!out[0])
         HASH_FIND(hh, w->owners, &storage, sizeof(storage), owner);

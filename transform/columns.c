@@ -125,6 +125,10 @@ const struct tf_column tf_columns[] = {
     {"ldap_user_mapping", "ldap_dn", "person", "dn", TF_LOSE, TF_LOSE, "kept in apply's ledger"},
     {"ldap_user_mapping", "directory_uuid", "person", "directory_uuid", TF_KEEP, TF_KEEP, "the user's id in oCIS, by which he is found with people.match_by = ldap-uuid; else kept in apply's ledger"},
 
+    {"ldap_group_mapping", "owncloud_name", "person", "gid", TF_KEEP, TF_KEEP, "the group of shares"},
+    {"ldap_group_mapping", "ldap_dn", "person", "dn", TF_LOSE, TF_LOSE, "kept in apply's ledger"},
+    {"ldap_group_mapping", "directory_uuid", "person", "directory_uuid", TF_KEEP, TF_KEEP, "the group's id in oCIS, as a user's"},
+
     {"preferences", "userid", "person", "uid", TF_KEEP, TF_KEEP, ""},
     LEFT("preferences", "appid", "only files/quota leaves the source"),
     LEFT("preferences", "configkey", "only files/quota leaves the source"),

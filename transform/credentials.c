@@ -1,6 +1,6 @@
 /*
- * oc_users -> cs3.person CREDENTIAL, oc_ldap_user_mapping -> LDAP, oc_preferences files/quota ->
- * QUOTA.
+ * oc_users -> cs3.person CREDENTIAL, oc_ldap_user_mapping -> LDAP, oc_ldap_group_mapping ->
+ * LDAP_GROUP, oc_preferences files/quota -> QUOTA.
  *
  * Each row is a record of its own: whether oc_accounts names the same user, before or after, is
  * not asked here. What can go wrong: a password whose hash nobody but this ownCloud can check (the
@@ -75,11 +75,11 @@ static int
 person_emit(struct cs3_person *p, const char *prefix, struct ls_arena *arena, struct tf_result *ret,
             struct ls_err *err)
 {
-    struct ls_str key;
+    struct ls_str key, name = p->type == CS3_LDAP_GROUP ? p->gid : p->uid;
 
-    if (p->uid.n == 0)
-        return ls_fail_cause(err, LS_ERR_POISON, 0, "uid", "a row of people without a user's name");
-    if (tf_key(arena, prefix, p->uid, &key, err) < 0)
+    if (name.n == 0)
+        return ls_fail_cause(err, LS_ERR_POISON, 0, "uid", "a row of people without a name");
+    if (tf_key(arena, prefix, name, &key, err) < 0)
         return -1;
     tf_emit(ret, TF_PERSON, 0, key, p);
     return 0;
@@ -111,17 +111,18 @@ int
 tf_ldap_map(const struct tf_world *world, const struct ls_envelope *e, struct ls_arena *arena,
             struct tf_result *ret, struct ls_err *err)
 {
-    struct cs3_person *p = person_new(e, CS3_LDAP, arena, err);
+    bool group = e->table->id == LS_T_LDAP_GROUP_MAPPING;
+    struct cs3_person *p = person_new(e, group ? CS3_LDAP_GROUP : CS3_LDAP, arena, err);
 
     (void)world;
     if (!p)
         return -1;
-    p->uid = tf_text(e, LM_OWNCLOUD_NAME);
+    *(group ? &p->gid : &p->uid) = tf_text(e, LM_OWNCLOUD_NAME);
     if (p->head.kind == CS3_UPSERT) {
         p->dn = tf_or_null(tf_text(e, LM_LDAP_DN));
         p->directory_uuid = tf_or_null(tf_text(e, LM_DIRECTORY_UUID));
     }
-    return person_emit(p, "l:", arena, ret, err);
+    return person_emit(p, group ? "d:" : "l:", arena, ret, err);
 }
 
 int

@@ -60,7 +60,7 @@ tf_map_fn tf_user_map;     /* oc_accounts, people.c; also spaces of which the ow
 tf_map_fn tf_group_map;    /* oc_groups, people.c */
 tf_map_fn tf_member_map;   /* oc_group_user, people.c */
 tf_map_fn tf_credential_map; /* oc_users, credentials.c */
-tf_map_fn tf_ldap_map;       /* oc_ldap_user_mapping, credentials.c */
+tf_map_fn tf_ldap_map;       /* oc_ldap_user_mapping, oc_ldap_group_mapping, credentials.c */
 tf_map_fn tf_quota_map;      /* oc_preferences, credentials.c */
 tf_map_fn tf_category_map;   /* oc_vcategory, annotations.c */
 tf_map_fn tf_tagged_map;     /* oc_vcategory_to_object, annotations.c */

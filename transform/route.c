@@ -2,7 +2,7 @@
  * One table says for each watched table: its mapping, the topic it ends in, its brackets.
  *
  * What can go wrong: a bracket that speaks for more than its table covers. The `end` of oc_groups
- * must not sweep users, and that of oc_files_trash must not sweep files: six tables share
+ * must not sweep users, and that of oc_files_trash must not sweep files: seven tables share
  * cs3.person, three each cs3.share and cs3.annotation, two cs3.resource. So brackets of the lesser
  * tables have keys of their own (the compacted topic keeps each) and the record's `type` or `what`
  * says what they cover. A snapshot of one storage has brackets that name it, in key and record.
@@ -36,6 +36,8 @@ static const struct route {
     [LS_T_USERS] = {tf_credential_map, NULL, NULL, TF_PERSON, ":users", CS3_CREDENTIAL, false,
                     "p:"},
     [LS_T_LDAP_USER_MAPPING] = {tf_ldap_map, NULL, NULL, TF_PERSON, ":ldap", CS3_LDAP, false, "l:"},
+    [LS_T_LDAP_GROUP_MAPPING] = {tf_ldap_map, NULL, NULL, TF_PERSON, ":ldap-groups", CS3_LDAP_GROUP,
+                                 false, "d:"},
     [LS_T_PREFERENCES] = {tf_quota_map, NULL, NULL, TF_PERSON, ":preferences", CS3_QUOTA, false,
                           "q:"},
     [LS_T_VCATEGORY] = {tf_category_map, NULL, NULL, TF_ANNOTATION, "", CS3_CATEGORY, true, "c:"},

@@ -26,8 +26,9 @@ STEERING = {4, 15, 16, 27, 33, 34, 35, 38, 41, 162, 163}
 ROWS = set(range(23, 26)) | {30, 31, 32, 39}
 PACKED = set(range(165, 172)) | {PAYLOAD}
 LS_TABLES = ["filecache", "share", "storages", "mimetypes", "share_external", "trusted_servers",
-             "accounts", "users", "groups", "group_user", "ldap_user_mapping", "files_trash",
-             "properties", "vcategory", "vcategory_to_object", "preferences"]
+             "accounts", "users", "groups", "group_user", "ldap_user_mapping",
+             "ldap_group_mapping", "files_trash", "properties",
+             "vcategory", "vcategory_to_object", "preferences"]
 CS3 = ["resource", "space", "person", "share", "annotation"]
 seen = set()
 

@@ -96,6 +96,10 @@ CREATE TABLE oc_ldap_user_mapping (
   ldap_dn VARCHAR(255) NOT NULL, owncloud_name VARCHAR(255) NOT NULL,
   directory_uuid VARCHAR(255) NOT NULL,
   PRIMARY KEY (owncloud_name), UNIQUE KEY ldap_dn_users (ldap_dn));
+CREATE TABLE oc_ldap_group_mapping (
+  ldap_dn VARCHAR(255) NOT NULL, owncloud_name VARCHAR(255) NOT NULL,
+  directory_uuid VARCHAR(255) NOT NULL,
+  PRIMARY KEY (owncloud_name), UNIQUE KEY ldap_dn_groups (ldap_dn));
 
 -- not watched: the noise
 CREATE TABLE oc_file_locks (

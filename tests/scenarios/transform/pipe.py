@@ -18,7 +18,8 @@ KINDS = ("resource", "space", "person", "share", "annotation")
 KEYS = {"filecache": ("fileid",), "share": ("id",), "storages": ("numeric_id",),
         "mimetypes": ("id",), "accounts": ("id",), "groups": ("gid",),
         "group_user": ("gid", "uid"), "files_trash": ("auto_id",), "users": ("uid",),
-        "ldap_user_mapping": ("owncloud_name",), "vcategory": ("id",), "properties": ("id",),
+        "ldap_user_mapping": ("owncloud_name",), "ldap_group_mapping": ("owncloud_name",),
+        "vcategory": ("id",), "properties": ("id",),
         "vcategory_to_object": ("objid", "categoryid", "type"),
         "preferences": ("userid", "appid", "configkey")}
 
@@ -26,8 +27,8 @@ KEYS = {"filecache": ("fileid",), "share": ("id",), "storages": ("numeric_id",),
 class Pipe:
     # what capture beats beside oc_filecache
     BEATING = ("share", "storages", "accounts", "groups", "group_user", "users", "ldap_user_mapping",
-               "preferences", "files_trash", "vcategory", "vcategory_to_object", "properties",
-               "share_external", "trusted_servers")
+               "ldap_group_mapping", "preferences", "files_trash", "vcategory", "vcategory_to_object",
+               "properties", "share_external", "trusted_servers")
 
     def __init__(self, bed, avro, prefix, folder, sets=None):
         self.sets, self.bed, self.prefix, self.folder = sets or {}, bed, prefix, folder

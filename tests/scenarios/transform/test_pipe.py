@@ -28,6 +28,8 @@ def test_rows_become_desired_states_and_every_row_is_counted(new_pipe):
         pipe.row("users", "c", {"uid": "alice", "password": "sha1-of-old"}),
         pipe.row("ldap_user_mapping", "c", {"owncloud_name": "alice", "ldap_dn": "uid=a",
                                             "directory_uuid": "6a5c"}),
+        pipe.row("ldap_group_mapping", "c", {"owncloud_name": "alice", "ldap_dn": "cn=a",
+                                             "directory_uuid": "7b6d"}),
         pipe.row("preferences", "c", {"userid": "alice", "appid": "files", "configkey": "quota",
                                       "configvalue": "5 GB"}),
         pipe.row("vcategory", "c", {"id": 7, "uid": "alice", "type": "files",
@@ -37,9 +39,9 @@ def test_rows_become_desired_states_and_every_row_is_counted(new_pipe):
                                      "propertyvalue": "b", "propertytype": 1}),
         pipe.row("files_trash", "c", {"auto_id": 9, "id": "a.txt", "user": "bob",
                                       "timestamp": "1700000000", "location": "."}))
-    status = pipe.wait_in(20)
+    status = pipe.wait_in(21)
     assert status["balance"] == 0
-    assert status["out"] == {"space": 3, "resource": 3, "share": 1, "person": 6, "annotation": 3}
+    assert status["out"] == {"space": 3, "resource": 3, "share": 1, "person": 7, "annotation": 3}
     assert status["filtered"] == {"lookup": 2, "storage-external": 1}
     assert status["dead"] == {"share-type": 1}
     assert status["warning"] == {"password-legacy": 1}
@@ -121,7 +123,8 @@ def test_brackets_and_heartbeats_reach_the_partitions_they_speak_for(new_pipe):
     people = pipe.folded("person")
     assert {k: r["type"] for (_, k), r in people.items() if r["kind"] == "END"} == {
         "!end": "USER", "!end:groups": "GROUP", "!end:group_user": "MEMBER",
-        "!end:users": "CREDENTIAL", "!end:ldap": "LDAP", "!end:preferences": "QUOTA"}
+        "!end:users": "CREDENTIAL", "!end:ldap": "LDAP", "!end:preferences": "QUOTA",
+        "!end:ldap-groups": "LDAP_GROUP"}
     groups = begins[tables.index("groups")][4]
     assert people[(0, "!end:groups")]["begin_counter"] == groups["seq_counter"]
     notes = pipe.folded("annotation")

@@ -455,10 +455,10 @@ lesser_row(struct source *s)
     static const enum ls_table_id tables[] = {
         LS_T_USERS,          LS_T_PREFERENCES,         LS_T_LDAP_USER_MAPPING,
         LS_T_VCATEGORY,      LS_T_VCATEGORY_TO_OBJECT, LS_T_PROPERTIES,
-        LS_T_SHARE_EXTERNAL, LS_T_TRUSTED_SERVERS};
+        LS_T_SHARE_EXTERNAL, LS_T_TRUSTED_SERVERS,     LS_T_LDAP_GROUP_MAPPING};
     static const char *const texts[] = {
         "files", "quota", "5 GB", "none", "_$!<Favorite>!$_", "https://other.example/", "a/b%c"};
-    const struct ls_table *t = &ls_tables[tables[chance(s, 8)]];
+    const struct ls_table *t = &ls_tables[tables[chance(s, 9)]];
     struct ls_value v[LS_MAX_COLUMNS] = {0};
 
     for (size_t i = 0; i < t->n_columns; i++)

@@ -354,6 +354,33 @@ ldap_mappings_are_told_by_the_name_in_owncloud(void **state)
     assert_poison(s, row(s, LS_T_LDAP_USER_MAPPING, LS_OP_CREATE), "uid");
 }
 
+static void
+a_mapping_of_a_group_is_another_record_than_that_of_a_user_or_group_of_that_name(void **state)
+{
+    struct site *s = *state;
+    struct ls_envelope *e = row(s, LS_T_LDAP_GROUP_MAPPING, LS_OP_CREATE);
+    const struct cs3_person *r;
+
+    text(e, LM_OWNCLOUD_NAME, "R&D/50%");
+    text(e, LM_LDAP_DN, "cn=rnd,ou=groups,dc=x");
+    text(e, LM_DIRECTORY_UUID, "7b02-9d50");
+    r = record(s, e);
+    assert_int_equal(r->type, CS3_LDAP_GROUP);
+    assert_str(r->gid, "R&D/50%");
+    assert_null(r->uid.p);
+    assert_str(r->dn, "cn=rnd,ou=groups,dc=x");
+    assert_str(r->directory_uuid, "7b02-9d50");
+    assert_str(s->result.emits[0].key, "d:R&D%2F50%25");
+    e = row(s, LS_T_LDAP_GROUP_MAPPING, LS_OP_DELETE);
+    text(e, LM_OWNCLOUD_NAME, "R&D/50%");
+    r = record(s, e);
+    assert_int_equal(r->head.kind, CS3_DELETE);
+    assert_str(r->gid, "R&D/50%");
+    assert_null(r->directory_uuid.p);
+    assert_str(tombstone(s, LS_T_LDAP_GROUP_MAPPING, "R&D%2F50%25"), "d:R&D%2F50%25");
+    assert_poison(s, row(s, LS_T_LDAP_GROUP_MAPPING, LS_OP_CREATE), "uid");
+}
+
 /* ---- annotations */
 
 static struct ls_envelope *
@@ -474,6 +501,7 @@ main(void)
         SITE_TEST(a_user_of_another_name_is_the_old_one_deleted_and_a_new_one),
         SITE_TEST(an_account_without_a_mail_address_has_none),
         SITE_TEST(ldap_mappings_are_told_by_the_name_in_owncloud),
+        SITE_TEST(a_mapping_of_a_group_is_another_record_than_that_of_a_user_or_group_of_that_name),
         SITE_TEST(the_category_of_favourites_is_told_by_name_and_type),
         SITE_TEST(a_file_in_a_category_is_told_by_all_three_columns_of_its_key),
         SITE_TEST(properties_keep_name_value_and_kind),

@@ -153,6 +153,8 @@ a_heartbeat_claims_no_more_than_was_read_of_the_lesser_tables(void **state)
     note(s, LS_T_GROUP_USER, LS_OP_CREATE, 0, 7000);
     note(s, LS_T_USERS, LS_OP_CREATE, 0, 7000);
     note(s, LS_T_LDAP_USER_MAPPING, LS_OP_HEARTBEAT, 0, 6000);
+    assert_int_equal(forwarded(s, LS_T_ACCOUNTS, 5001), 2000);
+    note(s, LS_T_LDAP_GROUP_MAPPING, LS_OP_HEARTBEAT, 0, 6000);
     note(s, LS_T_PREFERENCES, LS_OP_HEARTBEAT, 0, 6000);
     note(s, LS_T_PROPERTIES, LS_OP_HEARTBEAT, 0, 6000);
     assert_int_equal(forwarded(s, LS_T_VCATEGORY, 5001), 2000);
@@ -185,6 +187,7 @@ no_heartbeat_goes_on_before_the_lesser_tables_have_been_heard_of(void **state)
     assert_int_equal(s->result.n, 0);
     note(s, LS_T_USERS, LS_OP_HEARTBEAT, 0, 2500);
     note(s, LS_T_LDAP_USER_MAPPING, LS_OP_HEARTBEAT, 0, 2500);
+    note(s, LS_T_LDAP_GROUP_MAPPING, LS_OP_HEARTBEAT, 0, 2500);
     note(s, LS_T_PREFERENCES, LS_OP_HEARTBEAT, 0, 2500);
     assert_int_equal(forwarded(s, LS_T_ACCOUNTS, 3000), 2000);
 }

@@ -428,6 +428,7 @@ brackets_say_what_they_cover_and_are_not_counted(void **state)
         {LS_T_GROUP_USER, TF_PERSON, "!end:group_user", CS3_MEMBER, 0},
         {LS_T_USERS, TF_PERSON, "!end:users", CS3_CREDENTIAL, 0},
         {LS_T_LDAP_USER_MAPPING, TF_PERSON, "!end:ldap", CS3_LDAP, 0},
+        {LS_T_LDAP_GROUP_MAPPING, TF_PERSON, "!end:ldap-groups", CS3_LDAP_GROUP, 0},
         {LS_T_PREFERENCES, TF_PERSON, "!end:preferences", CS3_QUOTA, 0},
         {LS_T_VCATEGORY, TF_ANNOTATION, "!end", CS3_CATEGORY, 0},
         {LS_T_VCATEGORY_TO_OBJECT, TF_ANNOTATION, "!end:tagged", CS3_TAGGED, 0},
