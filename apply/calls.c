@@ -206,8 +206,9 @@ void
 ap_job_run(struct ap_writer *w, struct ap_job *job)
 {
     const struct ap_writer_ops *ops = w->ops;
-    struct cs3_person person = {.type = CS3_USER,
+    struct cs3_person person = {.type = job->call == AP_GROUP_ENSURE ? CS3_GROUP : CS3_USER,
                                 .uid = ls_str_of(job->uid),
+                                .gid = ls_str_of(job->gid),
                                 .display_name = ls_str_of(job->display_name),
                                 .mail = ls_str_of(job->mail),
                                 .home = ls_str_of(job->user_home),
@@ -226,7 +227,7 @@ ap_job_run(struct ap_writer *w, struct ap_job *job)
         job->result = ops->user_enable(w, job->person_id, job->enabled, &job->err);
         break;
     case AP_GROUP_ENSURE:
-        job->result = ops->group_ensure(w, job->gid, &job->person, &job->err);
+        job->result = ops->group_ensure(w, &person, &job->person, &job->err);
         break;
     case AP_GROUP_REMOVE:
         job->result = ops->group_remove(w, job->group_id, &job->err);

@@ -87,7 +87,7 @@ struct ap_job {
     char uid[256], gid[256], display_name[512], mail[512], user_home[4096], quota[64];
     char sharer[256], label[512], mount[2600];
     char person_id[AP_ID_SIZE], group_id[AP_ID_SIZE];
-    char directory_uuid[256]; /* of a user who is looked up by that; else "" */
+    char directory_uuid[256]; /* of a user or group looked up by that; else "" */
     bool enabled, group, folder, has_password;
     bool half;                          /* a share to be removed may be there in part only */
     bool received;                      /* SHARE_SET: and its recipient has his state of it */
@@ -283,8 +283,9 @@ void ap_person_next(struct ap_core *core, const struct ap_work *work, struct ap_
                     struct ap_job *job);
 void ap_space_next(struct ap_core *core, const struct ap_work *work, struct ap_next *next,
                    struct ap_job *job);
-/* A user of ownCloud's LDAP, who is to be found by the id that he has there. */
+/* A user or group of ownCloud's LDAP, to be found by the id that a mapping gives it; has it one? */
 bool ap_person_is_ldap(struct ap_core *core, int64_t id);
+bool ap_person_is_mapped(struct ap_core *core, int64_t id);
 /* Tells the writer who a user is at the target, as the ledger has it now; all of them. */
 void ap_person_match(struct ap_core *core, int64_t id);
 void ap_people_match(struct ap_core *core);

@@ -32,6 +32,7 @@ struct token {
     char id[AP_ID_SIZE]; /* of BY_ID */
     unsigned matched;    /* how often that has changed */
     struct cs3_user user;
+    char *groups; /* their ids, each with a newline before and behind it; NULL: none */
     int64_t got_ms;
     bool busy; /* somebody is signing in */
     struct token *chain;
@@ -247,9 +248,26 @@ authenticate_failed(const struct cs3_client *client, const char *as, const struc
         *err = *why;
 }
 
+static char *
+groups_joined(const Cs3__User *user)
+{
+    size_t room = 2, n = 1;
+    char *out;
+
+    for (size_t i = 0; i < user->n_groups; i++)
+        room += strlen(user->groups[i]) + 1;
+    out = malloc(room);
+    if (!out)
+        return NULL;
+    memcpy(out, "\n", 2);
+    for (size_t i = 0; i < user->n_groups; i++)
+        n += (size_t)snprintf(out + n, room - n, "%s\n", user->groups[i]);
+    return out;
+}
+
 static int
 authenticate_once(struct cs3_client *client, const char *as, const char *login, char **ret_token,
-                  struct cs3_user *ret_user, struct ls_err *err)
+                  struct cs3_user *ret_user, char **ret_groups, struct ls_err *err)
 {
     Cs3__AuthenticateRequest req = CS3__AUTHENTICATE_REQUEST__INIT;
     ProtobufCMessage *message = NULL;
@@ -271,7 +289,11 @@ authenticate_once(struct cs3_client *client, const char *as, const char *login, 
         goto out;
     }
     *ret_token = strdup(reply->token);
-    if (!*ret_token) {
+    *ret_groups = groups_joined(reply->user);
+    if (!*ret_token || !*ret_groups) {
+        free(*ret_token);
+        free(*ret_groups);
+        *ret_token = *ret_groups = NULL;
         ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
         goto out;
     }
@@ -300,7 +322,7 @@ login_make(const struct token *token, char *out, size_t size)
 
 static int
 authenticate(struct cs3_client *client, const char *as, const char *login, char **ret_token,
-             struct cs3_user *ret_user, struct ls_err *err)
+             struct cs3_user *ret_user, char **ret_groups, struct ls_err *err)
 {
     struct ls_err why = {0};
     int r;
@@ -308,10 +330,10 @@ authenticate(struct cs3_client *client, const char *as, const char *login, char 
     if (!*login)
         return ls_fail_cause(err, LS_ERR_RETRY, CS3_NOT_FOUND, "no-user",
                              "whom the target has for %s is not known", as);
-    r = authenticate_once(client, as, login, ret_token, ret_user, &why);
+    r = authenticate_once(client, as, login, ret_token, ret_user, ret_groups, &why);
     if (r < 0 && why.code == CS3_NOT_FOUND && client->no_user && strcmp(as, login) == 0 &&
         client->no_user(client->no_user_arg, as, true) == 0) {
-        r = authenticate_once(client, as, login, ret_token, ret_user, &why);
+        r = authenticate_once(client, as, login, ret_token, ret_user, ret_groups, &why);
         client->no_user(client->no_user_arg, as, false);
     }
     if (r < 0 && err)
@@ -362,14 +384,14 @@ static int
 token_renew(struct cs3_client *client, struct token *token, struct ls_err *err)
 {
     struct cs3_user user = {0};
-    char *fresh = NULL, login[LOGIN_SIZE];
+    char *fresh = NULL, *groups = NULL, login[LOGIN_SIZE];
     unsigned matched = token->matched;
     int r;
 
     login_make(token, login, sizeof(login));
     token->busy = true;
     pthread_mutex_unlock(&client->mutex);
-    r = authenticate(client, token->as, login, &fresh, &user, err);
+    r = authenticate(client, token->as, login, &fresh, &user, &groups, err);
     pthread_mutex_lock(&client->mutex);
     token->busy = false;
     pthread_cond_broadcast(&client->signed_in);
@@ -377,10 +399,13 @@ token_renew(struct cs3_client *client, struct token *token, struct ls_err *err)
         return -1;
     if (token->matched != matched) {
         free(fresh);
+        free(groups);
         return ls_fail_cause(err, LS_ERR_RETRY, 0, "sign-in", "%s is somebody else now", token->as);
     }
     free(token->text);
+    free(token->groups);
     token->text = fresh;
+    token->groups = groups;
     token->user = user;
     token->got_ms = ls_mono_ms();
     return 0;
@@ -430,6 +455,25 @@ cs3_user_of(struct cs3_client *client, const char *as, struct cs3_user *ret, str
 
     pthread_mutex_lock(&client->mutex);
     r = token_get(client, as, NULL, NULL, ret, err);
+    pthread_mutex_unlock(&client->mutex);
+    return r;
+}
+
+int
+cs3_groups_of(struct cs3_client *client, const char *as, char **ret, struct ls_err *err)
+{
+    struct cs3_user user;
+    struct token *token;
+    int r;
+
+    pthread_mutex_lock(&client->mutex);
+    r = token_get(client, as, NULL, NULL, &user, err);
+    if (r == 0) {
+        HASH_FIND_STR(client->tokens, as, token);
+        *ret = strdup(token && token->groups ? token->groups : "\n");
+        if (!*ret)
+            r = ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
+    }
     pthread_mutex_unlock(&client->mutex);
     return r;
 }
@@ -641,6 +685,7 @@ cs3_client_free(struct cs3_client *client)
         next = token->chain;
         free(token->as);
         free(token->text);
+        free(token->groups);
         free(token);
     }
     pthread_cond_destroy(&client->signed_in);

@@ -109,6 +109,9 @@ enum cs3_match cs3_match_of(struct cs3_client *client, const char *as, char ret_
  * disabled is RETRY no-user with code CS3_NOT_FOUND; a wrong machine key FATAL target-config. */
 int cs3_sign_in(struct cs3_client *client, const char *as, char ret_id[AP_ID_SIZE],
                 struct ls_err *err);
+/* The ids of the groups that `as` was in when he signed in, each with a newline before and behind
+ * it; free it. */
+int cs3_groups_of(struct cs3_client *client, const char *as, char **ret, struct ls_err *err);
 /* A copy (free it) of the token of `as`, for HTTP. `refused`: the token that was refused, so that
  * a new one is fetched unless somebody else has done so already; else NULL. */
 int cs3_token(struct cs3_client *client, const char *as, const char *refused, char **ret,

@@ -565,6 +565,20 @@ ap_graph_group_get(struct ap_graph *graph, const char *name, char ret_id[AP_ID_S
 }
 
 int
+ap_graph_group_by_id(struct ap_graph *graph, const char *id, char ret_id[AP_ID_SIZE],
+                     struct ls_err *err)
+{
+    char found[AP_ID_SIZE];
+
+    if (ap_graph_group_get(graph, id, found, err) < 0)
+        return -1;
+    if (strcasecmp(found, id) != 0)
+        return missing("group", id, err);
+    memcpy(ret_id, found, sizeof(found));
+    return 0;
+}
+
+int
 ap_graph_group_create(struct ap_graph *graph, const char *name, char ret_id[AP_ID_SIZE],
                       struct ls_err *err)
 {

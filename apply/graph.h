@@ -61,6 +61,9 @@ int ap_graph_member_get(struct ap_graph *graph, const char *group_id, const char
                         bool *ret, struct ls_err *err);
 int ap_graph_group_get(struct ap_graph *graph, const char *name, char ret_id[AP_ID_SIZE],
                        struct ls_err *err);
+/* By the id that a directory gives it; a group that is only called so is none. */
+int ap_graph_group_by_id(struct ap_graph *graph, const char *id, char ret_id[AP_ID_SIZE],
+                         struct ls_err *err);
 int ap_graph_group_create(struct ap_graph *graph, const char *name, char ret_id[AP_ID_SIZE],
                           struct ls_err *err);
 /* Already gone is fine; so is a member who is or is not one already. */

@@ -2,10 +2,10 @@
  * Records of cs3.person into the ledger.
  *
  * Users, groups, members and quotas are open entities: something is done for them. LDAP mappings
- * are kept to find users by (people.match_by), else counted as left, as local accounts are: no
- * interface of oCIS takes a password's hash. The hash itself is not kept, the topic has it. What
- * can go wrong: two rows of different tables that name one user must never be one row here, so each
- * type has keys or a table of its own; and a sweep must not reach beyond its table.
+ * are kept to find users and groups by (people.match_by), else counted as left, as local accounts
+ * are: no interface of oCIS takes a password's hash. The hash itself is not kept, the topic has it.
+ * What can go wrong: two rows of different tables that name one user must never be one row here, so
+ * each type has keys or a table of its own; and a sweep must not reach beyond its table.
  */
 #include "apply/core.h"
 #include "common/run.h"
@@ -57,33 +57,49 @@ take_credential(struct ap_core *core, const struct cs3_person *r)
     ap_count(core->ledger, "left:credential", 1);
 }
 
+/* The ledger's tables of mappings: of users and of groups, who may have the same names. */
+#define OF_GROUPS(type) ((type) == CS3_LDAP_GROUP)
+#define MAPPING_SQL(type, before, after)                                                           \
+    (OF_GROUPS(type) ? before " ldap_group" after : before " ldap" after)
+
 static void
 take_ldap(struct ap_core *core, const struct cs3_person *r)
 {
+    struct ls_str name = OF_GROUPS(r->type) ? r->gid : r->uid;
     struct ls_seq seq = r->head.seq;
     int64_t id;
 
-    if (ap_is_newer(core,
-                    ap_query(core->ledger, "SELECT epoch, counter, part FROM ldap WHERE name = ?",
-                             "t", &r->uid),
-                    seq)) {
+    if (ap_is_newer(
+            core,
+            ap_query(core->ledger,
+                     MAPPING_SQL(r->type, "SELECT epoch, counter, part FROM", " WHERE name = ?"),
+                     "t", &name),
+            seq)) {
         ap_superseded(core);
         return;
     }
+    /* a deletion names no id; what was found by the last one is known by it still */
     ap_exec(core->ledger,
-            "INSERT OR REPLACE INTO ldap(name, dn, directory_uuid, epoch, counter, part, deleted)"
-            " VALUES(?, ?, ?, ?, ?, ?, ?)",
-            "tttiiii", &r->uid, &r->dn, &r->directory_uuid, (int64_t)seq.epoch, seq.counter,
+            MAPPING_SQL(r->type, "INSERT INTO",
+                        "(name, dn, directory_uuid, epoch, counter, part, deleted)"
+                        " VALUES(?, ?, ?, ?, ?, ?, ?) ON CONFLICT(name) DO UPDATE SET"
+                        " dn = excluded.dn, epoch = excluded.epoch, counter = excluded.counter,"
+                        " part = excluded.part, deleted = excluded.deleted, directory_uuid ="
+                        " CASE excluded.deleted WHEN 0 THEN excluded.directory_uuid"
+                        " ELSE directory_uuid END"),
+            "tttiiii", &name, &r->dn, &r->directory_uuid, (int64_t)seq.epoch, seq.counter,
             (int64_t)seq.part, (int64_t)(r->head.kind == CS3_DELETE));
     ap_count(core->ledger, "in", 1);
     ap_count(core->ledger, core->options.match_ldap ? "applied" : "left:ldap", 1);
     id = core->options.match_ldap
-             ? ap_number(core->ledger, 0, "SELECT id FROM person WHERE key = 'u:' || ?", "t",
-                         &r->uid)
+             ? ap_number(core->ledger, 0, "SELECT id FROM person WHERE key = ? || ?", "st",
+                         OF_GROUPS(r->type) ? "g:" : "u:", &name)
              : 0;
-    if (id) /* he may have waited for it */
+    if (id) { /* somebody may have waited for it */
         ap_work_open(core->ledger, (struct ap_key){AP_PERSON, id}, AP_LANE_PEOPLE,
                      ls_now_us() / 1000);
+        ap_wake(core->ledger, (struct ap_key){AP_PERSON, id});
+    }
 }
 
 /* ---- people */
@@ -128,7 +144,7 @@ ap_take_person(struct ap_core *core, const struct ap_origin *at, const struct cs
         take_credential(core, r);
         return;
     }
-    if (r->type == CS3_LDAP) {
+    if (r->type == CS3_LDAP || r->type == CS3_LDAP_GROUP) {
         take_ldap(core, r);
         return;
     }
@@ -166,16 +182,21 @@ ap_take_person(struct ap_core *core, const struct ap_origin *at, const struct cs
 /* ---- sweeps */
 
 #define SWEPT " SET deleted = 1, epoch = ?1, counter = ?2, part = 0"
+#define TOO_MANY " WHERE gone > ?3 AND gone * 100 > total * ?4"
 #define OLDER " (epoch < ?1 OR (epoch = ?1 AND counter < ?2))"
 
 int64_t
 ap_people_excess(struct ap_core *core, enum cs3_person_type type, struct ls_seq begin)
 {
+    bool shares = OF_GROUPS(type) && core->options.match_ldap; /* hang on them */
+
     /* of those that are only kept nothing is at the target that could be lost */
     return ap_number(core->ledger, 0,
-                     "SELECT gone FROM (SELECT count(*) AS total, sum" OLDER
-                     " AS gone FROM person WHERE deleted = 0 AND epoch IS NOT NULL AND type = ?5)"
-                     " WHERE gone > ?3 AND gone * 100 > total * ?4",
+                     shares ? "SELECT gone FROM (SELECT count(*) AS total, sum" OLDER
+                              " AS gone FROM ldap_group WHERE deleted = 0 AND ?5 >= 0)" TOO_MANY
+                            : "SELECT gone FROM (SELECT count(*) AS total, sum" OLDER
+                              " AS gone FROM person WHERE deleted = 0 AND epoch IS NOT NULL"
+                              " AND type = ?5)" TOO_MANY,
                      "iiiii", (int64_t)begin.epoch, begin.counter, core->options.sweep_max_items,
                      (int64_t)core->options.sweep_max_percent, (int64_t)type);
 }
@@ -186,8 +207,16 @@ ap_people_sweep(struct ap_core *core, enum cs3_person_type type, struct ls_seq b
     if (type == CS3_CREDENTIAL)
         return ap_exec(core->ledger, "UPDATE credential" SWEPT " WHERE deleted = 0 AND" OLDER, "ii",
                        (int64_t)begin.epoch, begin.counter);
-    if (type == CS3_LDAP)
-        return ap_exec(core->ledger, "UPDATE ldap" SWEPT " WHERE deleted = 0 AND" OLDER, "ii",
+    if (OF_GROUPS(type) && core->options.match_ldap)
+        ap_exec(core->ledger,
+                AP_WORK_OPEN "4, id, ?4, 0, ?3, ?3 * 1000, 0, 0, 0 FROM person WHERE type = 1"
+                             " AND gid IN (SELECT name FROM ldap_group WHERE deleted = 0"
+                             " AND" OLDER ")" AP_WAITING_AGAIN,
+                "iiii", (int64_t)begin.epoch, begin.counter, ls_now_us() / 1000,
+                (int64_t)AP_LANE_PEOPLE);
+    if (type == CS3_LDAP || OF_GROUPS(type))
+        return ap_exec(core->ledger,
+                       MAPPING_SQL(type, "UPDATE", SWEPT " WHERE deleted = 0 AND" OLDER), "ii",
                        (int64_t)begin.epoch, begin.counter);
     ap_exec(core->ledger,
             AP_WORK_OPEN "4, id, ?4, 0, ?3, ?3 * 1000, 0, 0, 0 FROM person"

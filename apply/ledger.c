@@ -99,6 +99,8 @@ static const char *const schema =
     " reset INT, epoch INT, counter INT, part INT, deleted INT) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS ldap(name TEXT PRIMARY KEY, dn TEXT, directory_uuid TEXT,"
     " epoch INT, counter INT, part INT, deleted INT) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS ldap_group(name TEXT PRIMARY KEY, dn TEXT, directory_uuid TEXT,"
+    " epoch INT, counter INT, part INT, deleted INT) WITHOUT ROWID;"
     /* id: of the category or the property; counted: as what, and how many records of it */
     "CREATE TABLE IF NOT EXISTS annotation(key TEXT PRIMARY KEY, type INT, id INT, fileid INT,"
     " uid TEXT, object_type TEXT, name TEXT, favorite INT DEFAULT 0, value TEXT, value_type INT,"

@@ -148,11 +148,12 @@ user_enable(struct ap_writer *w, const char *user_id, bool enabled, struct ls_er
 }
 
 static int
-group_ensure(struct ap_writer *w, const char *gid, struct ap_person_id *ret, struct ls_err *err)
+group_ensure(struct ap_writer *w, const struct cs3_person *group, struct ap_person_id *ret,
+             struct ls_err *err)
 {
     (void)err;
     called(w, "group_ensure");
-    id_of_name('g', gid, strlen(gid), ret->id);
+    id_of_name('g', group->gid.p, group->gid.n, ret->id);
     return 0;
 }
 

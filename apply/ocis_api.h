@@ -143,8 +143,8 @@ int ap_ocis_user_ensure(struct ap_writer *w, const struct cs3_person *person,
                         struct ap_person_id *ret, struct ls_err *err);
 int ap_ocis_user_match(struct ap_writer *w, const char *uid, const char *id, struct ls_err *err);
 int ap_ocis_user_enable(struct ap_writer *w, const char *user_id, bool enabled, struct ls_err *err);
-int ap_ocis_group_ensure(struct ap_writer *w, const char *gid, struct ap_person_id *ret,
-                         struct ls_err *err);
+int ap_ocis_group_ensure(struct ap_writer *w, const struct cs3_person *group,
+                         struct ap_person_id *ret, struct ls_err *err);
 int ap_ocis_group_remove(struct ap_writer *w, const char *group_id, struct ls_err *err);
 int ap_ocis_member_set(struct ap_writer *w, const char *group_id, const char *user_id, bool member,
                        struct ls_err *err);

@@ -8,10 +8,10 @@
  * nothing is changed at Graph. The account that signs in there is never changed in any mode: it
  * may be in the source, too, and whoever disabled it would have locked us out.
  *
- * A user of a directory (people.match_by) is found by the id that it has there, in any mode, and is
- * the directory's: he is not made, renamed or enabled. oCIS gives a role to whoever signs in for
- * the first time, and a space to nobody without one; so that files can come before their owner
- * does, who has none gets that role here.
+ * A user or group of a directory (people.match_by) is found by the id that it has there, in any
+ * mode, and is the directory's: not made, renamed, enabled or given members. oCIS gives a role to
+ * whoever signs in for the first time, and a space to nobody without one; so that files can come
+ * before their owner does, who has none gets that role here.
  */
 #include "apply/ocis_api.h"
 #include "common/log.h"
@@ -64,7 +64,7 @@ user_make(struct ap_ocis *ocis, const char *uid, const char *display_name, const
 }
 
 static int
-directory_user(struct ap_ocis *ocis, const struct cs3_person *person, struct ap_person_id *ret,
+directory_find(struct ap_ocis *ocis, const struct cs3_person *person, struct ap_person_id *ret,
                struct ls_err *err)
 {
     char *id = text_of(person->directory_uuid);
@@ -73,7 +73,8 @@ directory_user(struct ap_ocis *ocis, const struct cs3_person *person, struct ap_
 
     if (!id)
         return ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
-    r = ap_graph_user_by_id(ocis->graph, id, &user, err);
+    r = person->type == CS3_GROUP ? ap_graph_group_by_id(ocis->graph, id, user.id, err)
+                                  : ap_graph_user_by_id(ocis->graph, id, &user, err);
     if (r == 0)
         memcpy(ret->id, user.id, sizeof(ret->id));
     free(id);
@@ -102,7 +103,7 @@ ap_ocis_user_ensure(struct ap_writer *w, const struct cs3_person *person, struct
     int r = -1;
 
     if (person->directory_uuid.p) {
-        r = directory_user(ocis, person, ret, err);
+        r = directory_find(ocis, person, ret, err);
         goto out;
     }
     if (!uid || !name || !mail) {
@@ -175,13 +176,19 @@ ap_ocis_no_user(void *arg, const char *as, bool begin)
 
 /* ---- groups */
 int
-ap_ocis_group_ensure(struct ap_writer *w, const char *gid, struct ap_person_id *ret,
+ap_ocis_group_ensure(struct ap_writer *w, const struct cs3_person *group, struct ap_person_id *ret,
                      struct ls_err *err)
 {
     struct ap_ocis *ocis = ap_ocis_of(w);
     struct ls_err why = {0};
-    char id[AP_ID_SIZE];
+    char id[AP_ID_SIZE], *gid;
+    int r = -1;
 
+    if (group->directory_uuid.p)
+        return directory_find(ocis, group, ret, err);
+    gid = text_of(group->gid);
+    if (!gid)
+        return ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
     if (ap_graph_group_get(ocis->graph, gid, id, &why) < 0) {
         if (!ap_cause_is(&why, "grantee-missing") || !ocis->create_people)
             goto fail;
@@ -189,16 +196,17 @@ ap_ocis_group_ensure(struct ap_writer *w, const char *gid, struct ap_person_id *
         if (ap_graph_group_create(ocis->graph, gid, id, &why) < 0) {
             if (!ap_cause_is(&why, "taken") && !ap_cause_is(&why, "timeout"))
                 goto fail;
-            if (ap_graph_group_get(ocis->graph, gid, id, err) < 0)
-                return -1;
+            if (ap_graph_group_get(ocis->graph, gid, id, &why) < 0)
+                goto fail;
         }
     }
     snprintf(ret->id, sizeof(ret->id), "%s", id);
-    return 0;
+    r = 0;
 fail:
-    if (err)
+    if (r < 0 && err)
         *err = why;
-    return -1;
+    free(gid);
+    return r;
 }
 
 int

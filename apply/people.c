@@ -9,7 +9,10 @@
  * With people.match_by = ldap-uuid a user of ownCloud's LDAP is looked for by the id that its
  * mapping gives him, however he is called, and is the directory's: he is never made, renamed,
  * enabled or disabled. Whoever's mapping has not come waits for it. Once found, he is known by the
- * target's id; the writer is told of each who he is.
+ * target's id; the writer is told of each who he is. A group with a mapping is found in the same
+ * way when something is shared with it, and is as little made, removed or given members. Where its
+ * mapping goes, or names another id, the group is another one or none: what was shared with it is
+ * taken away, and shared with the one that it is then.
  *
  * A quota is the space's, set with the user's calls. ownCloud lets stay what is beyond a quota, and
  * refuses only what comes; here all comes again, so where the target finds a space full the limit
@@ -27,8 +30,35 @@ struct person {
     enum cs3_person_type type;
     char uid[256], gid[256], target[AP_ID_SIZE], display_name[512], applied_name[512];
     char mail[512], home[4096], quota[64];
-    bool known, enabled, deleted, applied, applied_enabled, ldap;
+    char directory_uuid[256]; /* of a directory's, as the mapping has it */
+    bool known, enabled, deleted, applied, applied_enabled;
+    bool ldap;   /* the directory's: nothing of it is changed at the target */
+    bool mapped; /* ... and there is a mapping */
 };
+
+/* Whom the tables of groups do not name is the directory's as well: none such is made here, so none
+ * is removed. */
+static void
+mapping_get(struct ap_core *core, struct person *p)
+{
+    bool group = p->type == CS3_GROUP;
+    sqlite3_stmt *s =
+        group
+            ? ap_query(core->ledger,
+                       "SELECT directory_uuid, deleted FROM ldap_group WHERE name = ?", "s", p->gid)
+            : ap_query(core->ledger, "SELECT directory_uuid, deleted FROM ldap WHERE name = ?", "s",
+                       p->uid);
+
+    p->mapped = false;
+    if (ap_step(core->ledger, s)) {
+        ap_text(s, 0, p->directory_uuid, sizeof(p->directory_uuid));
+        p->mapped = sqlite3_column_int(s, 1) == 0;
+        ap_done(s);
+    }
+    if (group)
+        p->ldap = p->mapped || !p->known ||
+                  (p->target[0] && strcasecmp(p->target, p->directory_uuid) == 0);
+}
 
 static bool
 person_get(struct ap_core *core, int64_t id, struct person *ret)
@@ -37,7 +67,7 @@ person_get(struct ap_core *core, int64_t id, struct person *ret)
                                "SELECT type, uid, gid, target, display_name, applied_name,"
                                " epoch IS NOT NULL, enabled, coalesce(deleted, 1), applied,"
                                " applied_enabled, mail, home, quota,"
-                               " coalesce(backend, '') LIKE '%ldap%' FROM person WHERE id = ?",
+                               " " LS_SQL_OF_LDAP("backend") " FROM person WHERE id = ?",
                                "i", id);
     if (!ap_step(core->ledger, s))
         return false;
@@ -57,7 +87,11 @@ person_get(struct ap_core *core, int64_t id, struct person *ret)
     ap_text(s, 12, ret->home, sizeof(ret->home));
     ap_text(s, 13, ret->quota, sizeof(ret->quota));
     ret->ldap = core->options.match_ldap && ret->type == CS3_USER && sqlite3_column_int(s, 14) != 0;
+    ret->directory_uuid[0] = '\0';
+    ret->mapped = false;
     ap_done(s);
+    if (ret->ldap || (core->options.match_ldap && ret->type == CS3_GROUP))
+        mapping_get(core, ret);
     return true;
 }
 
@@ -96,7 +130,7 @@ static void
 wait_person(struct ap_next *next, const struct person *p)
 {
     next->verdict = AP_WAIT;
-    next->cause = p->known ? "person" : "grantee";
+    next->cause = p->known || p->mapped ? "person" : "grantee";
     next->on = (struct ap_key){AP_PERSON, p->id};
 }
 
@@ -255,6 +289,14 @@ ap_person_is_ldap(struct ap_core *core, int64_t id)
     return core->options.match_ldap && person_get(core, id, &p) && p.ldap;
 }
 
+bool
+ap_person_is_mapped(struct ap_core *core, int64_t id)
+{
+    struct person p;
+
+    return core->options.match_ldap && person_get(core, id, &p) && p.mapped;
+}
+
 void
 ap_person_match(struct ap_core *core, int64_t id)
 {
@@ -295,6 +337,19 @@ ap_people_match(struct ap_core *core)
     }
 }
 
+/* Found by the mapping's id, or waited for. */
+static void
+directory_look(const struct person *p, struct ap_next *next, struct ap_job *job)
+{
+    if (p->mapped && p->directory_uuid[0]) {
+        memcpy(job->directory_uuid, p->directory_uuid, sizeof(job->directory_uuid));
+        call(next, p->type == CS3_GROUP ? AP_GROUP_ENSURE : AP_USER_ENSURE);
+    } else {
+        next->verdict = AP_WAIT;
+        next->cause = "unmapped";
+    }
+}
+
 static void
 directory_user_next(struct ap_core *core, const struct person *p, struct ap_next *next,
                     struct ap_job *job)
@@ -304,21 +359,8 @@ directory_user_next(struct ap_core *core, const struct person *p, struct ap_next
             quota_given(core, job);
         return;
     }
-    if (p->deleted)
-        return;
-    sqlite3_stmt *s =
-        ap_query(core->ledger, "SELECT directory_uuid FROM ldap WHERE name = ? AND deleted = 0",
-                 "s", p->uid);
-    if (ap_step(core->ledger, s)) {
-        ap_text(s, 0, job->directory_uuid, sizeof(job->directory_uuid));
-        ap_done(s);
-    }
-    if (job->directory_uuid[0]) {
-        call(next, AP_USER_ENSURE);
-    } else {
-        next->verdict = AP_WAIT;
-        next->cause = "unmapped";
-    }
+    if (!p->deleted)
+        directory_look(p, next, job);
 }
 
 /* Which call it was that nobody saw the answer of, the ledger does not say. So the name and the
@@ -355,11 +397,51 @@ user_next(struct ap_core *core, const struct person *p, bool doubt, struct ap_ne
     }
 }
 
+/* Nobody is a member of it any more. What was shared with it stays on record, by the target's id
+ * of the share, to be removed with its rows or before it is shared anew. */
+static void
+group_gone(struct ap_core *core, const char *gid)
+{
+    ap_exec(core->ledger, "UPDATE person SET applied = 0 WHERE type = 2 AND gid = ?", "s", gid);
+    ap_exec(core->ledger, "UPDATE grants SET permissions = ? WHERE type = 1 AND grantee = ?", "is",
+            AP_OTHER_GRANTEE, gid);
+}
+
+/* What was shared with it is given anew, or taken away. */
+static void
+group_grants_open(struct ap_core *core, const char *gid)
+{
+    ap_exec(core->ledger,
+            AP_WORK_OPEN "6, id, storage, 0, ?2, ?2 * 1000, 0, 0, 0 FROM grants WHERE type = 1"
+                         " AND grantee = ?1 AND share_id <> ''" AP_UNLESS_OPEN,
+            "si", gid, ls_now_us() / 1000);
+}
+
+static void
+directory_group_next(struct ap_core *core, const struct person *p, struct ap_next *next,
+                     struct ap_job *job)
+{
+    bool there = p->target[0] != '\0';
+
+    if (there && (!p->mapped || strcasecmp(p->target, p->directory_uuid) != 0)) {
+        ap_exec(core->ledger, "UPDATE person SET target = NULL WHERE id = ?", "i", p->id);
+        group_gone(core, p->gid);
+        group_grants_open(core, p->gid);
+        job->group_id[0] = '\0';
+        there = false;
+    }
+    if (!there && p->mapped)
+        directory_look(p, next, job);
+}
+
 /* A group that may have been removed already is looked for, and made again. */
 static void
-group_next(const struct person *p, bool doubt, struct ap_next *next)
+group_next(struct ap_core *core, const struct person *p, bool doubt, struct ap_next *next,
+           struct ap_job *job)
 {
-    if (p->deleted && p->target[0])
+    if (p->ldap)
+        directory_group_next(core, p, next, job);
+    else if (p->deleted && p->target[0])
         call(next, AP_GROUP_REMOVE);
     else if (!p->deleted && (!p->target[0] || doubt))
         call(next, AP_GROUP_ENSURE);
@@ -373,7 +455,8 @@ member_next(struct ap_core *core, const struct person *p, bool doubt, struct ap_
 
     person_get(core, ap_person_find(core, CS3_USER, p->uid, ""), &user);
     person_get(core, ap_person_find(core, CS3_GROUP, "", p->gid), &group);
-    if (!doubt && p->deleted != p->applied) /* gone and not there, or wanted and there */
+    if (group.mapped ||                       /* who is in it, the directory says */
+        (!doubt && p->deleted != p->applied)) /* gone and not there, or wanted and there */
         return;
     if (p->deleted && (!user.target[0] || !group.target[0]))
         return;
@@ -403,7 +486,7 @@ ap_person_next(struct ap_core *core, const struct ap_work *work, struct ap_next 
     else if (p.type == CS3_QUOTA)
         preference_next(core, &p, next, job);
     else
-        group_next(&p, work->doubt, next);
+        group_next(core, &p, work->doubt, next, job);
 }
 
 void
@@ -433,16 +516,6 @@ ap_space_next(struct ap_core *core, const struct ap_work *work, struct ap_next *
     call(next, AP_SPACE_ENSURE);
 }
 
-/* Nobody is a member of it any more. What was shared with it stays on record, by the target's id
- * of the share, to be removed with its rows or before it is shared anew. */
-static void
-group_gone(struct ap_core *core, const char *gid)
-{
-    ap_exec(core->ledger, "UPDATE person SET applied = 0 WHERE type = 2 AND gid = ?", "s", gid);
-    ap_exec(core->ledger, "UPDATE grants SET permissions = ? WHERE type = 1 AND grantee = ?", "is",
-            AP_OTHER_GRANTEE, gid);
-}
-
 /* Another group than it was: it was removed, and its answer lost. */
 static void
 group_made(struct ap_core *core, const struct ap_job *job)
@@ -456,10 +529,7 @@ group_made(struct ap_core *core, const struct ap_job *job)
             AP_WORK_OPEN "4, id, ?2, 0, ?3, ?3 * 1000, 0, 0, 0 FROM person WHERE type = 2"
                          " AND gid = ?1 AND deleted = 0" AP_UNLESS_OPEN,
             "sii", job->gid, (int64_t)AP_LANE_PEOPLE, now);
-    ap_exec(core->ledger,
-            AP_WORK_OPEN "6, id, storage, 0, ?2, ?2 * 1000, 0, 0, 0 FROM grants WHERE type = 1"
-                         " AND grantee = ?1 AND share_id <> ''" AP_UNLESS_OPEN,
-            "si", job->gid, now);
+    group_grants_open(core, job->gid);
 }
 
 void

@@ -428,6 +428,8 @@ person_next(struct ap_core *core, struct ap_key key, struct ap_next *next, struc
     job->person_type = p.type;
     memcpy(job->uid, p.uid, sizeof(job->uid));
     memcpy(job->gid, p.gid, sizeof(job->gid));
+    if (p.type == CS3_GROUP && p.target[0] && ap_person_is_ldap(core, key.id))
+        snprintf(job->gid, sizeof(job->gid), "%s", p.target); /* whatever it is called there */
     memcpy(job->person_id, user.target, sizeof(job->person_id));
     memcpy(job->group_id, group.target, sizeof(job->group_id));
     next->verdict = AP_CALL;

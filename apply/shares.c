@@ -165,11 +165,18 @@ ap_member_touch(struct ap_core *core, const char *uid, const char *gid)
     } while (n == 256);
 }
 
-/* Everybody who receives this grant. */
+static bool
+group_is_mapped(struct ap_core *core, const char *gid)
+{
+    return ap_person_is_mapped(core, ap_person_find(core, CS3_GROUP, "", gid));
+}
+
+/* Everybody who receives this grant; of a directory's group those who have a row of their own. */
 static void
 receivers_open(struct ap_core *core, int64_t grant, int64_t type, const char *grantee)
 {
     char uids[64][256], last[256] = "";
+    bool mapped = type == CS3_SHARE_GROUP && group_is_mapped(core, grantee);
     int n;
 
     if (type == CS3_SHARE_USER) {
@@ -179,9 +186,10 @@ receivers_open(struct ap_core *core, int64_t grant, int64_t type, const char *gr
     }
     do {
         sqlite3_stmt *s = ap_query(core->ledger,
-                                   "SELECT uid FROM person WHERE type = 2 AND gid = ?"
-                                   " AND deleted = 0 AND uid > ? ORDER BY uid LIMIT 64",
-                                   "ss", grantee, last);
+                                   "SELECT uid FROM person WHERE type = 2 AND gid = ?1"
+                                   " AND deleted = 0 AND uid > ?2 UNION SELECT uid FROM received"
+                                   " WHERE ?4 AND grant_id = ?3 AND uid > ?2 ORDER BY 1 LIMIT 64",
+                                   "ssii", grantee, last, grant, (int64_t)mapped);
         for (n = 0; n < 64 && ap_step(core->ledger, s); n++)
             ap_text(s, 0, uids[n], sizeof(uids[n]));
         ap_done(s);
@@ -301,6 +309,7 @@ person_target(struct ap_core *core, enum cs3_person_type type, const char *name,
     }
     if (out[0])
         return true;
+    known = known || ap_person_is_mapped(core, id);
     wait_for(next, known ? "person" : "grantee", AP_PERSON, id);
     return false;
 }
@@ -438,11 +447,14 @@ ap_grant_next(struct ap_core *core, const struct ap_work *work, struct ap_next *
         grant_remove(core, work, &g, next, job); /* the owner has it anyway */
         return;
     }
+    if (g.share_id[0] && g.permissions == AP_OTHER_GRANTEE) {
+        grant_remove(core, work, &g, next, job);
+        return;
+    }
     if (!person_target(core, g.type == CS3_SHARE_USER ? CS3_USER : CS3_GROUP, g.grantee,
                        job->person_id, next))
         return;
-    if ((g.share_id[0] && g.permissions == AP_OTHER_GRANTEE) ||
-        intent_is_elsewhere(core, work->key, basis.node.storage)) {
+    if (intent_is_elsewhere(core, work->key, basis.node.storage)) {
         grant_remove(core, work, &g, next, job);
         return;
     }
@@ -514,7 +526,7 @@ ap_received_next(struct ap_core *core, const struct ap_work *work, struct ap_nex
     if (!g.share_id[0] ||
         (ap_space_get(core->ledger, g.storage, &space) && strcmp(space.owner, uid) == 0))
         return;
-    if (g.type == CS3_SHARE_GROUP) {
+    if (g.type == CS3_SHARE_GROUP && !group_is_mapped(core, g.grantee)) {
         person = ap_person_find(core, CS3_MEMBER, uid, g.grantee);
         sqlite3_stmt *m =
             ap_query(core->ledger, "SELECT deleted, applied FROM person WHERE id = ?", "i", person);

@@ -196,16 +196,16 @@ struct ap_writer_ops {
                       struct ls_err *err);
 
     /* ---- people. Found by name first; created when mode is `create`. In mode `match` nothing
-     * is changed (enabled, removed, made a member): 0 all the same. With a directory_uuid a user is
-     * looked up by that, and never made or changed. */
+     * is changed (enabled, removed, made a member): 0 all the same. With a directory_uuid a user or
+     * a group is looked up by that, and never made or changed. */
     int (*user_ensure)(struct ap_writer *w, const struct cs3_person *person,
                        struct ap_person_id *ret, struct ls_err *err);
     /* From now on whoever acts as `uid` is the target's user of that id; "": nobody, whatever the
      * target has by that name; NULL: the user of that name. Calls nothing. NULL: all go by name. */
     int (*user_match)(struct ap_writer *w, const char *uid, const char *id, struct ls_err *err);
     int (*user_enable)(struct ap_writer *w, const char *user_id, bool enabled, struct ls_err *err);
-    int (*group_ensure)(struct ap_writer *w, const char *gid, struct ap_person_id *ret,
-                        struct ls_err *err);
+    int (*group_ensure)(struct ap_writer *w, const struct cs3_person *group,
+                        struct ap_person_id *ret, struct ls_err *err);
     int (*group_remove)(struct ap_writer *w, const char *group_id, struct ls_err *err);
     int (*member_set)(struct ap_writer *w, const char *group_id, const char *user_id, bool member,
                       struct ls_err *err);

@@ -1,5 +1,5 @@
-"""Our own writer with users of a directory, which Graph may only read: found by the directory's id, acted for by
-it, never made; who has never signed in has no role at the target, and without one no home.
+"""Our own writer with users and groups of a directory, which Graph may only read: found by the directory's id, acted for
+by it, never made; who has never signed in has no role at the target, and without one no home.
 
 Only against the simulator: the real oCIS of these tests has no directory of its own.
 """
@@ -102,3 +102,38 @@ def test_of_whom_nothing_is_known_nobody_acts_whoever_has_his_name_there(sim, pr
     assert probe.fails("space_ensure", uid=name).kind == "retry"
     probe("user_match", uid=name)  # by his name, from now on
     assert writing(sim) == {}
+
+
+@pytest.fixture
+def group(sim, person):
+    """(name at the source, id): called otherwise at the target, where another group has that name; with `person` in it."""
+    n = next(_numbers)
+    name, ident = "R&D/%d" % n, "5f1c2a66-7b02-1041-9d50-%012x" % n
+    other = "00000000-7b02-1041-9d50-%012x" % n
+    sim.ask("/directory", "POST", {"groups": [{"name": "research%d" % n, "id": ident, "members": [person[1]]},
+                                              {"name": name, "id": other, "members": []}]})
+    return name, ident
+
+
+def test_a_group_is_found_by_the_directorys_id_in_any_case_and_nothing_of_it_is_written(sim, probe, group):
+    name, ident = group
+    assert probe("group_ensure", gid=name, directory_uuid=ident.upper())["id"] == ident
+    assert probe("group_ensure", gid="", directory_uuid=ident)["id"] == ident  # its name is not asked about
+    assert writing(sim) == {}
+
+
+def test_a_group_that_the_directory_does_not_have_is_waited_for_and_never_made(sim, probe, group):
+    refused = probe.fails("group_ensure", gid=group[0], directory_uuid="99999999-0000-0000-0000-000000000000")
+    assert (refused.kind, refused.cause) == ("retry", "grantee-missing")
+    # one that is called as the id is not it
+    sim.ask("/directory", "POST", {"groups": [{"name": "88888888-0000-0000-0000-000000000000", "members": [],
+                                               "id": "77777777-0000-0000-0000-%s" % group[1][-12:]}]})
+    refused = probe.fails("group_ensure", gid=group[0], directory_uuid="88888888-0000-0000-0000-000000000000")
+    assert (refused.kind, refused.cause) == ("retry", "grantee-missing")
+    assert writing(sim) == {}
+
+
+def test_who_asks_while_graph_is_away_asks_again(sim, probe, group):
+    sim.ask("/faults", "POST", {"call": "graph.GET /groups/{id}", "nth": 1, "effect": "http", "http": 500})
+    assert probe.fails("group_ensure", gid=group[0], directory_uuid=group[1]).kind == "retry"
+    assert probe("group_ensure", gid=group[0], directory_uuid=group[1])["id"] == group[1]

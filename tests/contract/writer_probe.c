@@ -11,7 +11,7 @@
  *   user_ensure     uid, display_name, mail [, directory_uuid]
  *   user_match      uid [, id]
  *   user_enable     user_id, enabled
- *   group_ensure    gid
+ *   group_ensure    gid [, directory_uuid]
  *   group_remove    group_id
  *   member_set      group_id, user_id, member
  *   space_ensure    uid
@@ -211,7 +211,10 @@ do_people(struct ap_writer *w, const char *name, const json_t *in, json_t *out, 
     } else if (!strcmp(name, "user_enable")) {
         return w->ops->user_enable(w, text_or_empty(in, "user_id"), flag(in, "enabled"), err);
     } else if (!strcmp(name, "group_ensure")) {
-        r = w->ops->group_ensure(w, text_or_empty(in, "gid"), &id, err);
+        person.type = CS3_GROUP;
+        person.gid = ls_str_of(text_or_empty(in, "gid"));
+        person.directory_uuid = ls_str_of(text(in, "directory_uuid"));
+        r = w->ops->group_ensure(w, &person, &id, err);
     } else if (!strcmp(name, "group_remove")) {
         return w->ops->group_remove(w, text_or_empty(in, "group_id"), err);
     } else if (!strcmp(name, "member_set")) {

@@ -12,8 +12,9 @@
     POST /settings            async, pace (files a second, 0 holds the backlog), window, limit,
                               landing, public_password, jitter, max_quota,
                               room (bytes left, null: not told)
-    POST /directory {"users": [{"name", "id", "display", "role"}]}   users of a directory, which
-                              Graph may only read from then on; role: he has signed in before
+    POST /directory {"users": [{"name", "id", "display", "role"}], "groups": [{"name", "id",
+                              "members"}]}   of a directory, which Graph may only read from then
+                              on; role: he has signed in before; members: by their ids
     POST /quota {"user", "bytes"}   of his personal space; null: none
     POST /backup              keeps everything as it is now, in place of an older backup
     POST /restore             puts that back; connections and counters go on
@@ -27,7 +28,7 @@ import time
 
 import backup
 import web
-from people import Person
+from people import Group, Person
 from faults import WRITING
 
 
@@ -87,9 +88,11 @@ class AdminHandler(web.Handler):
             people = site.people
             with people.lock:
                 people.read_only = True
-                for one in args["users"]:
+                for one in args.get("users", []):
                     people.add(Person(one["name"], one.get("display", one["name"]),
                                       uid=one["id"], role=one.get("role", False)))
+                for one in args.get("groups", []):
+                    people.groups[one["id"]] = Group(one["name"], one["id"], one["members"])
             return {}
         if what == "POST /backup":
             site.kept = backup.take(site)

@@ -242,7 +242,7 @@ class GraphHandler(web.Handler):
 
     def group(self, key):
         people = self.site.people
-        found = people.groups.get(key) or people.group_by_name(key)
+        found = people.group_by_id(key) or people.group_by_name(key)
         if found is None:
             raise Refused(404, "itemNotFound", "not found")
         return found

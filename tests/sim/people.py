@@ -29,8 +29,8 @@ class Person:
 
 
 class Group:
-    def __init__(self, name):
-        self.id, self.name, self.members = str(uuid.uuid4()), name, set()
+    def __init__(self, name, gid=None, members=()):
+        self.id, self.name, self.members = gid or str(uuid.uuid4()), name, set(members)
 
 
 class People:
@@ -56,6 +56,11 @@ class People:
         low = key.lower()
         return self.users.get(key) or next(
             (u for u in self.users.values() if u.id.lower() == low), None)
+
+    def group_by_id(self, key):
+        low = key.lower()
+        return self.groups.get(key) or next(
+            (g for g in self.groups.values() if g.id.lower() == low), None)
 
     def group_by_name(self, name):
         low = name.lower()

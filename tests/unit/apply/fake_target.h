@@ -88,7 +88,7 @@ struct fake_target {
     char trashed_in[300];     /* the name of the folder where the last item lay; "" the root */
     char removed[AP_ID_SIZE]; /* the last share or link */
     char named[64];           /* the last user's display name */
-    char sought[256];         /* the directory_uuid of the last user who was looked for */
+    char sought[256];         /* the directory_uuid of the last one who was looked for */
     char matched[512];        /* whom it was told of: "uid=id " of each */
 };
 
@@ -716,17 +716,21 @@ fake_user_enable(struct ap_writer *w, const char *user_id, bool enabled, struct 
 }
 
 static int
-fake_group_ensure(struct ap_writer *w, const char *gid, struct ap_person_id *ret,
+fake_group_ensure(struct ap_writer *w, const struct cs3_person *group, struct ap_person_id *ret,
                   struct ls_err *err)
 {
     struct fake_target *f = fake_of(w);
     bool happens;
     int r = fake_trouble(f, &happens, err);
 
-    if (r == 0 && f->groups_removed)
-        snprintf(ret->id, sizeof(ret->id), "G%.60s.%d", gid, f->groups_removed);
+    snprintf(f->sought, sizeof(f->sought), "%.*s", (int)group->directory_uuid.n,
+             group->directory_uuid.p ? group->directory_uuid.p : "");
+    if (r == 0 && group->directory_uuid.p)
+        snprintf(ret->id, sizeof(ret->id), "%.100s", f->sought);
+    else if (r == 0 && f->groups_removed)
+        snprintf(ret->id, sizeof(ret->id), "G%.60s.%d", group->gid.p, f->groups_removed);
     else if (r == 0)
-        snprintf(ret->id, sizeof(ret->id), "G%.60s", gid);
+        snprintf(ret->id, sizeof(ret->id), "G%.60s", group->gid.p);
     return r;
 }
 
