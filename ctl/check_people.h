@@ -1,5 +1,5 @@
 /*
- * check_people.c: whom oCIS has for users of ownCloud's LDAP.
+ * check_people.c: whom oCIS has for users and groups of ownCloud's LDAP.
  */
 #ifndef CTL_CHECK_PEOPLE_H
 #define CTL_CHECK_PEOPLE_H
@@ -7,8 +7,14 @@
 #include "apply/graph.h"
 #include "ctl/check.h"
 
+/* What is known of those who were looked up. */
+struct ctl_people {
+    bool groups; /* else users */
+    int n, by_name, by_id;
+    char missing[400]; /* some who were not found as apply looks for them, by name */
+};
+
 void check_people(struct check *check, struct ap_graph *graph);
-/* Of `n` that were looked up so many were found by each. */
-void ctl_people_line(int n, int by_name, int by_id, bool wanted_by_id, struct ctl_lines *lines);
+void ctl_people_line(const struct ctl_people *people, bool wanted_by_id, struct ctl_lines *lines);
 
 #endif

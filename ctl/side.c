@@ -132,6 +132,25 @@ take_mapping(void *arg, const struct ls_str *c, size_t n)
     return 0;
 }
 
+/* Comes behind the shares. */
+static int
+take_group(void *arg, const struct ls_str *c, size_t n)
+{
+    struct side_load *load = arg;
+    struct side *side = load->side;
+    struct side_group *group = ls_arena_alloc(side->arena, sizeof *group);
+
+    (void)n;
+    if (!group || (c[0].p && !(group->gid = keep(load, c[0]))) ||
+        (c[1].p && !(group->directory_uuid = keep(load, c[1]))))
+        return no_memory(load->err);
+    if (group->gid && group->directory_uuid && side_shares_of(side, 'g', group->gid)) {
+        group->next = side->groups;
+        side->groups = group;
+    }
+    return 0;
+}
+
 static bool
 md5_is(const char *prefix, const char *uid, const char *hex)
 {
@@ -360,8 +379,9 @@ const struct side_table side_tables[] = {
      "('file','folder') ORDER BY id",
      false, take_share},
     {"SELECT id, user, timestamp, location FROM {p}files_trash", true, take_trash},
-    {"SELECT user_id FROM {p}accounts WHERE LOWER(backend) LIKE '%ldap%'", true, take_ldap_user},
+    {"SELECT user_id FROM {p}accounts WHERE " LS_SQL_OF_LDAP("backend"), true, take_ldap_user},
     {"SELECT owncloud_name, directory_uuid FROM {p}ldap_user_mapping", true, take_mapping},
+    {"SELECT owncloud_name, directory_uuid FROM {p}ldap_group_mapping", true, take_group},
     {NULL, false, NULL},
 };
 

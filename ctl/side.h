@@ -69,6 +69,11 @@ struct side_trash {
     UT_hash_handle hh;
 };
 
+struct side_group { /* of ownCloud's LDAP */
+    const char *gid, *directory_uuid;
+    struct side_group *next;
+};
+
 struct side_list; /* what hangs at a name */
 
 struct side {
@@ -79,7 +84,8 @@ struct side {
     struct side_user *by_storage; /* the same by storage */
     struct side_share *shares, *entries;
     struct side_list *members, *recipients;
-    struct side_trash *trash; /* hash by "<user>/<timestamp>/<name>" */
+    struct side_group *groups; /* of LDAP that something is shared with */
+    struct side_trash *trash;  /* hash by "<user>/<timestamp>/<name>" */
     /* rows below no root; live rows of storages that are nobody's home; second rows of one place */
     size_t n_nodes, n_orphans, n_elsewhere, n_doubled;
 };

@@ -28,6 +28,7 @@ struct session {
     char id[AP_ID_SIZE];
     const char *as; /* uid, or CS3_SERVICE_ACCOUNT */
     struct ap_space space;
+    char *groups; /* as of cs3_groups_of; NULL: does not sign in */
     bool has_space, enabled;
     UT_hash_handle hh;
 };
@@ -99,6 +100,7 @@ target_close(struct target *target)
     for (; session; session = next) {
         next = session->hh.next;
         free(session->uid);
+        free(session->groups);
         free(session);
     }
     home = target->homes;
@@ -209,6 +211,9 @@ session_fill(struct target *target, struct session *session, struct ls_err *err)
         session->id[0] = 0;
         if (why.code == CS3_NOT_FOUND)
             return target->graph ? session_fill_service(target, session, err) : 0;
+    } else if (!session->groups &&
+               cs3_groups_of(target->cs3, session->uid, &session->groups, &why) < 0) {
+        session->groups = NULL;
     } else if (cs3_personal_space(target->cs3, session->uid, &session->space, &why) == 0) {
         session->has_space = true;
         return 0;
@@ -243,6 +248,7 @@ session_of(struct target *target, const char *uid, struct session **ret, struct 
     while (r < 0 && once_more(err, &tries));
     if (r < 0) {
         free(session->uid);
+        free(session->groups);
         free(session);
         return -1;
     }
@@ -273,6 +279,21 @@ target_user(struct target *target, const char *uid, struct target_who *ret, stru
     if (session)
         *ret = (struct target_who){true, session->as == session->uid, session->enabled};
     return 0;
+}
+
+bool
+target_in_group(struct target *target, const char *uid, const char *group_id)
+{
+    char wanted[AP_ID_SIZE + 2];
+    struct session *session = NULL;
+    struct ls_err err = {0};
+    size_t n = strlen(group_id);
+
+    if (n == 0 || n >= AP_ID_SIZE || session_of(target, uid, &session, &err) < 0 || !session ||
+        !session->groups)
+        return false;
+    snprintf(wanted, sizeof wanted, "\n%s\n", group_id);
+    return strcasestr(session->groups, wanted) != NULL;
 }
 
 bool

@@ -57,6 +57,8 @@ struct target_who {
 };
 /* How the user can be looked at. */
 int target_user(struct target *target, const char *uid, struct target_who *ret, struct ls_err *err);
+/* Is he in the target's group of that id? False also for one who does not sign in. */
+bool target_in_group(struct target *target, const char *uid, const char *group_id);
 /* Is there a service account to look at those who do not sign in? */
 bool target_has_service(const struct target *target);
 /* node_id NULL: the root of the user's personal space. */

@@ -27,6 +27,7 @@ enum verify_not_kept {
     VK_LINK_PASSWORDS,
     VK_LINK_RESETS,
     VK_EXPIRIES,
+    VK_GROUP_STATES,
     VK_MAX
 };
 

@@ -25,6 +25,8 @@ static const struct {
                         "ownCloud's hash is of a kind that oCIS cannot check"},
     [VK_EXPIRIES] = {"versions that ownCloud has not, or no longer",
                      "oCIS keeps what it was written over, and deletes no single one"},
+    [VK_GROUP_STATES] = {"states of shares with groups of a directory",
+                         "no row of the member's own says one, and oCIS has chosen"},
 };
 
 static const char *const left[VL_MAX] = {

@@ -12,6 +12,7 @@
  * when its node is not live in a home (trash: dormant), when it has expired, when the recipient
  * owns the node or is whom the row is from, or when it grants nothing (rows of before 10.0.9).
  */
+#include "apply/cs3.h"
 #include "common/records.h"
 #include "ctl/verify.h"
 #include <inttypes.h>
@@ -23,7 +24,8 @@ static const char *const state_names[STATES + 1] = {"accepted", "pending", "reje
 
 struct grant {
     int state;
-    int64_t row; /* the number of its row; of the target's, as its id tells; -1: it tells none */
+    bool any_state; /* his own row does not say it, and the directory that he is in the group */
+    int64_t row;    /* the number of its row; of the target's, as its id tells; -1: it tells none */
     int64_t permissions, expires;   /* CS3_PERM_*; INT64_MAX: never */
     const struct side_share *share; /* the source's row, which says its permissions; else NULL */
 };
@@ -205,8 +207,11 @@ view_add(struct view *view, int64_t row, int state, int64_t permissions, int64_t
         return -1;
     if (state < 0 || state >= STATES)
         state = CS3_SHARE_REJECTED;
-    grown[view->n++] =
-        (struct grant){state, row, permissions, expires ? expires : INT64_MAX, share};
+    grown[view->n++] = (struct grant){.state = state,
+                                      .row = row,
+                                      .permissions = permissions,
+                                      .expires = expires ? expires : INT64_MAX,
+                                      .share = share};
     view->grants = grown;
     return 0;
 }
@@ -307,7 +312,7 @@ differ_at(const struct effect *effect, int state)
 }
 
 static int
-expect(struct received *received, const struct side_share *share, int64_t accepted)
+expect(struct received *received, const struct side_share *share, int64_t accepted, bool any_state)
 {
     struct verify *verify = received->verify;
     struct side_node *node = share->node;
@@ -338,29 +343,51 @@ expect(struct received *received, const struct side_share *share, int64_t accept
     if (view_add(&effect->source, share->id, (int)accepted, 0, verify_expires(verify, share),
                  share) < 0)
         return ls_fail(received->err, LS_ERR_FATAL, 0, "out of memory");
+    effect->source.grants[effect->source.n - 1].any_state = any_state;
+    return 0;
+}
+
+/* Of one group that he is in. */
+static int
+expect_group(struct received *received, const char *gid, bool directory)
+{
+    const struct side *side = received->verify->side;
+    const char *uid = received->user->user->uid;
+    struct side_share *share;
+
+    for (share = side_shares_of(side, 'g', gid); share; share = share->also) {
+        const struct side_share *own = side_entry(side, share, uid);
+        int64_t accepted = !own                    ? share->accepted
+                           : own->permissions == 0 ? CS3_SHARE_REJECTED
+                                                   : own->accepted;
+        if (expect(received, share, accepted, directory && !own) < 0)
+            return -1;
+    }
     return 0;
 }
 
 static int
 expect_all(struct received *received)
 {
-    const struct side *side = received->verify->side;
+    struct verify *verify = received->verify;
+    const struct side *side = verify->side;
     const char *uid = received->user->user->uid;
-    const struct side_member *group;
+    const struct side_member *member;
     struct side_share *share;
 
     for (share = side_shares_of(side, 'u', uid); share; share = share->also)
-        if (expect(received, share, share->accepted) < 0)
+        if (expect(received, share, share->accepted, false) < 0)
             return -1;
-    for (group = side_groups_of(side, uid); group; group = group->next)
-        for (share = side_shares_of(side, 'g', group->gid); share; share = share->also) {
-            const struct side_share *own = side_entry(side, share, uid);
-            int64_t accepted = !own                    ? share->accepted
-                               : own->permissions == 0 ? CS3_SHARE_REJECTED
-                                                       : own->accepted;
-            if (expect(received, share, accepted) < 0)
-                return -1;
-        }
+    for (member = side_groups_of(side, uid); member; member = member->next)
+        if (expect_group(received, member->gid, false) < 0)
+            return -1;
+    /* who is in a directory's groups the source has in no table; the target has asked */
+    if (!cs3_match_wanted(verify->config))
+        return 0;
+    for (const struct side_group *group = side->groups; group; group = group->next)
+        if (target_in_group(verify->target, uid, group->directory_uuid) &&
+            expect_group(received, group->gid, true) < 0)
+            return -1;
     return 0;
 }
 
@@ -456,15 +483,31 @@ differ_permissions(struct received *received, struct verify_difference d, const 
     verify_differ(received->verify, received->user, &d);
 }
 
+/* The state of a directory's group's share is the target's where no row of his own says it. */
 static void
-compare_effect(struct received *received, const struct effect *effect)
+adopt_state(struct received *received, struct effect *effect, int have)
+{
+    bool adopted = false;
+
+    for (size_t i = 0; have != STATES && i < effect->source.n; i++) {
+        struct grant *grant = &effect->source.grants[i];
+        adopted |= grant->any_state && grant->state != have;
+        if (grant->any_state)
+            grant->state = have;
+    }
+    if (adopted)
+        verify_not_kept(received->verify, received->user, VK_GROUP_STATES);
+}
+
+static void
+compare_effect(struct received *received, struct effect *effect)
 {
     struct verify *verify = received->verify;
     struct verify_user *user = received->user;
     struct side_user *owner = side_owner(verify->side, effect->node, NULL);
     const char *place = side_printf(
         verify->side, "%s of %s", side_place(verify->side, effect->node), owner ? owner->uid : "?");
-    int state = view_state(&effect->source), have = view_state(&effect->target);
+    int have = view_state(&effect->target), state;
     int64_t source, target, at;
     struct verify_difference d = {.kind = VD_SHARE,
                                   .fileid = effect->node->fileid,
@@ -477,6 +520,8 @@ compare_effect(struct received *received, const struct effect *effect)
 
     user->count[VC_SHARES]++;
     compare_ids(received, d, effect);
+    adopt_state(received, effect, have);
+    state = view_state(&effect->source);
     if (state != have) {
         d.what = have == STATES ? "share: missing" : "share: state";
         d.source = state_names[state];

@@ -39,6 +39,17 @@ target_user(struct target *target, const char *uid, struct target_who *ret, stru
     return 0;
 }
 
+/* fake.grouped: "uid=id " of each membership */
+bool
+target_in_group(struct target *target, const char *uid, const char *group_id)
+{
+    char one[200];
+
+    (void)target;
+    snprintf(one, sizeof one, "%s=%s ", uid, group_id);
+    return fake.grouped && strstr(fake.grouped, one);
+}
+
 int
 target_match(struct target *target, const char *uid, const char *id, struct ls_err *err)
 {
@@ -216,7 +227,7 @@ verify_begin(struct verify_run *run, const struct fake_row *rows)
     if (ls_config_load(NULL, sets, 2, &run->config, &err) < 0 ||
         side_begin(run->config, &load, &err) < 0)
         fail_msg("%s", err.msg);
-    for (int table = T_FOLDER_TYPE; table <= T_MAPPING; table++)
+    for (int table = T_FOLDER_TYPE; table <= T_GROUPS; table++)
         for (const struct fake_row *row = rows; row->table >= 0; row++) {
             struct ls_str columns[13];
             for (size_t i = 0; i < 13; i++)

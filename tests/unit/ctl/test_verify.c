@@ -578,6 +578,66 @@ a_members_own_row_counts_before_the_groups(void **state)
     verify_end(&run);
 }
 
+/* Who is in a directory's group the target says; in which state it is to him, only a row of his. */
+static void
+shares_with_a_directorys_group_are_those_of_whom_the_target_has_in_it(void **state)
+{
+    static const struct {
+        const char *grouped, *own; /* at the target; `accepted` of his own row */
+        int have;                  /* at the target */
+        bool by_name;              /* apply goes by names */
+        const char *is;            /* the difference */
+        size_t states;
+    } cases[] = {
+        {"bob=5f1c ", NULL, CS3_SHARE_ACCEPTED, false, "", 0},
+        {"bob=5f1c ", NULL, CS3_SHARE_PENDING, false, "", 1},
+        {"bob=5f1c ", "0", CS3_SHARE_PENDING, false,
+         "bob|share: state|files/b.txt of alice|accepted|pending", 0},
+        {"bob=5f1c ", NULL, -1, false, "bob|share: missing|files/b.txt of alice|accepted|", 0},
+        {"bob=77 ", NULL, -1, false, "", 0}, /* of another id: not in it */
+        {"", NULL, CS3_SHARE_ACCEPTED, false, "bob|share: extra|files/b.txt||accepted", 0},
+        {"bob=5f1c ", NULL, CS3_SHARE_ACCEPTED, true, "bob|share: extra|files/b.txt||accepted", 0},
+    };
+    char root[] = "data.root=/nonexistent", by[] = "people.match_by=ldap-uuid";
+    char *sets[] = {root, by};
+    struct ls_config *config = NULL;
+    struct ls_err err = {0};
+
+    (void)state;
+    assert_int_equal(ls_config_load(NULL, sets, 2, &config, &err), 0);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct fake_row own = {
+            T_SHARE,
+            {"2", "2", "bob", "alice", "alice", "1", "13", "1", "1", cases[i].own, NULL, NULL}};
+        const struct fake_row rows[] = {ALICE,
+                                        BOB,
+                                        SHARE("1", "1", "R&D", "13", "1", "0", NULL),
+                                        {T_GROUPS, {"R&D", "5f1c"}},
+                                        {T_GROUPS, {"nothing shared", "77"}},
+                                        {T_GROUPS, {"no id", NULL}},
+                                        cases[i].own ? own : (struct fake_row)END,
+                                        END};
+        struct fake_share shares[] = {{"bob", "n-b", 0, 0, cases[i].have, NULL}, {0}};
+        struct verify_run run;
+
+        shares[0].permissions = reading();
+        fake = (struct fake){.nodes = alice_nodes,
+                             .trash = alice_trash,
+                             .grouped = cases[i].grouped,
+                             .shares = cases[i].have < 0 ? &shares[1] : shares};
+        verify_begin(&run, rows);
+        if (!cases[i].by_name)
+            run.verify.config = config;
+        verify_all(&run);
+        assert_string_equal(verify_difference(&run, 0), cases[i].is);
+        assert_int_equal(not_kept(&run, VK_GROUP_STATES), cases[i].states);
+        run.verify.config = run.config;
+        verify_end(&run);
+    }
+    ls_config_free(config);
+    fake = (struct fake){0};
+}
+
 /* Two rows of docs (11) for bob, the second one himself or through his group; what oCIS gives him
  * by one share or two, and what verify makes of it. */
 #define DENIED "[[\"permissions\",\"download\",false]]"
@@ -846,6 +906,7 @@ main(void)
         cmocka_unit_test(
             trash_that_ownclouds_disk_has_lost_is_counted_apart_but_not_without_a_home),
         cmocka_unit_test(users_of_ldap_are_looked_at_by_their_mappings_id_where_apply_does_so),
+        cmocka_unit_test(shares_with_a_directorys_group_are_those_of_whom_the_target_has_in_it),
         cmocka_unit_test(a_trash_name_ends_with_its_time_and_nothing_else_does),
         cmocka_unit_test(a_share_is_compared_by_recipient_state_and_permissions),
         cmocka_unit_test(a_members_own_row_counts_before_the_groups),
