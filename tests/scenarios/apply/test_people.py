@@ -77,6 +77,14 @@ def test_users_of_ldap_get_what_is_theirs_however_the_target_calls_them(new_worl
         site.upload(site.files(uid), "mine.txt", uid.encode())
         world.work.shares.to_user(node, uid, 3)
     world.work.shares.link(node, 1, False, None, "For you")
+    # a group: members' names are the directory's matter; here it is called as ownCloud calls another one
+    gid, named = "5f1c2a66-7b02-1041-9d50-4d11b56096fc", "R&D/50%"
+    world.target.ask("/directory", "POST", {"groups": [
+        {"name": "research", "id": gid, "members": [ids["bob"]]},
+        {"name": named, "id": "22222222-7b02-1041-9d50-4d11b56096fc", "members": [ids["ann"]]}]})
+    site.sql("INSERT INTO oc_ldap_group_mapping VALUES ('cn=research,dc=x', %s, %s)", named, gid.upper())
+    plans = site.upload(site.files(ann), "plans.txt", b"plans")
+    world.work.shares.to_group(plans, named, 17)
     world.daemons.start()
     world.daemons.wait_snapshot()
     # eve is not there yet: what is hers waits, and nothing else does
@@ -85,7 +93,10 @@ def test_users_of_ldap_get_what_is_theirs_however_the_target_calls_them(new_worl
     wait_until(lambda: "mine.txt" in world.cs3.walk(bob), 60, "bob's file", 0.3)
     wait_until(lambda: world.cs3.received(bob), 60, "what bob received", 0.3)
     _, text = world.daemons.lockstep("check", "--target")
-    assert "of 3 users of ownCloud's LDAP oCIS knows 0 by name, 2 by their directory_uuid" in text, text
+    text = " ".join(text.split())  # lines are folded
+    assert "of 3 users of ownCloud's LDAP oCIS knows 0 by name, 2 by their directory_uuid; not: eve" in text, text
+    assert ("of 1 groups of ownCloud's LDAP that something is shared with oCIS knows 0 by name, 1 by their"
+            " directory_uuid") in text, text
     status, text = world.verify()
     assert status != 0 and "user missing or disabled" in text and eve in text
     world.target.ask("/directory", "POST", {"users": [{"name": "evelyn", "id": ids["eve"]}]})
@@ -93,7 +104,9 @@ def test_users_of_ldap_get_what_is_theirs_however_the_target_calls_them(new_worl
     world.assert_equal()
     world.assert_balanced()
     assert world.dead_letters() == []
-    assert [len(world.cs3.received(u)) for u in (bob, eve, "carol")] == [1, 1, 1]
+    assert [len(world.cs3.received(u)) for u in (bob, eve, "carol")] == [2, 1, 1]
+    through = [r.share.grantee.group_id.opaque_id for r in world.cs3.received(bob)]
+    assert sorted(through) == ["", gid]
     assert len(world.cs3.versions(ann, world.cs3.walk(ann)["report.txt"])) == 1
     assert [i.ref.path.rsplit("/", 1)[-1] for i in world.cs3.trash(ann)] == ["old.txt"]
     world.cs3.names["another"] = "username:bsmith"
@@ -102,6 +115,9 @@ def test_users_of_ldap_get_what_is_theirs_however_the_target_calls_them(new_worl
     world.daemons.stop("apply")
     world.daemons.start("apply")
     site.upload(site.files(bob), "later.txt", b"later")
+    # the mapping goes: for ownCloud nobody is in that group any more
+    site.sql("DELETE FROM oc_ldap_group_mapping")
+    wait_until(lambda: len(world.cs3.received(bob)) == 1, 60, "what is taken away", 0.3)
     world.drained()
     world.assert_equal()
     refused = [c for c in world.target.ask("/calls")["calls"] if "/users" in c or "/groups" in c]
