@@ -126,10 +126,15 @@ class Kafka:
 
     def begin(self, *java_options):
         """Formats the log folder when it is new and starts; ready() waits for the answer."""
+        patience = []
         if not (self.folder / "data" / "meta.properties").is_file():
             self._format()
-        self.process = Process("kafka", self._java(self.heap, *java_options, "kafka.Kafka",
-                                                   self.config), self.folder / "server.log")
+            if "broker.session.timeout.ms" not in self.config.read_text():
+                # one that is starved for 9 s would be fenced by itself, and lead nothing for a while; when it
+                # is started again after a crash, it waits until its session of before has ended
+                patience = ["--override", "broker.session.timeout.ms=120000"]
+        self.process = Process("kafka", self._java(self.heap, *java_options, "kafka.Kafka", self.config,
+                                                   *patience), self.folder / "server.log")
 
     def ready(self):
         self.process.wait_ready(self.answers, 90)
