@@ -203,8 +203,8 @@ super.users=User:ANONYMOUS
                                        None, admin.AclOperation.ANY, admin.AclPermissionType.ANY)
         client = admin.AdminClient({"bootstrap.servers": self.bootstrap})
         for done in client.create_acls(list(wanted)).values():
-            done.result(30)
-        wait_until(lambda: wanted <= set(client.describe_acls(every).result(30)), 30, "the rules to hold")
+            done.result(120)
+        wait_until(lambda: wanted <= set(client.describe_acls(every).result(120)), 30, "the rules to hold")
 
 
 class Cluster:

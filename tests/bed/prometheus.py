@@ -64,7 +64,7 @@ class Prometheus:
         if args:
             url += "?" + urllib.parse.urlencode(args)
         try:
-            with urllib.request.urlopen(url, timeout=10) as answer:
+            with urllib.request.urlopen(url, timeout=60) as answer:
                 return answer.read().decode()
         except urllib.error.HTTPError as e:
             if e.code == 503:

@@ -109,7 +109,7 @@ class S3:
 
     def _send(self, method, place, body, headers):
         context = ssl.create_default_context(cafile=self.certificates.ca)
-        line = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=20, context=context)
+        line = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=60, context=context)
         try:
             line.request(method, place, body, headers)
             answer = line.getresponse()

@@ -73,7 +73,7 @@ class Simulator(Target):
         finally:
             os.close(w)
         with os.fdopen(r, "rb") as out:
-            self.ready = json.loads(self._first_line(out, 60))
+            self.ready = json.loads(self._first_line(out, 150))
         at = {name: f"127.0.0.1:{port}" for name, port in self.ready["ports"].items()}
         self.gateway, self.provider, self.data = at["gateway"], at["storage-users"], at["data"]
         self.sharing, self.system = at["sharing"], at["storage-system"]
@@ -89,7 +89,7 @@ class Simulator(Target):
         request = urllib.request.Request(
             self.admin + path, method=method,
             data=None if body is None else json.dumps(body).encode())
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)
 
     def counts(self):

@@ -27,7 +27,7 @@ SECTIONS = ["What it means", "How to look", "What to do"]
 
 def promtool(*args, cwd=RULES):
     done = subprocess.run(["promtool", *args], cwd=cwd, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, timeout=60)
+                          stderr=subprocess.STDOUT, text=True, timeout=300)
     assert done.returncode == 0, done.stdout
 
 

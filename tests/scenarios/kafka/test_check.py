@@ -43,14 +43,14 @@ def alter(capture, topic, **settings):
                               incremental_configs=entries)
     admin = AdminClient({"bootstrap.servers": capture.bootstrap})
     for done in admin.incremental_alter_configs([resource]).values():
-        done.result(30)
+        done.result(120)
 
 
 def make(capture, **partitions):
     admin = AdminClient({"bootstrap.servers": capture.bootstrap})
     for done in admin.create_topics([NewTopic(f"{capture.prefix}.{name.replace('__', '.')}", n, 1)
                                      for name, n in partitions.items()]).values():
-        done.result(30)
+        done.result(120)
 
 
 def test_topics_that_the_daemons_made_are_as_they_must_be_but_for_their_one_copy(new_capture):
@@ -135,7 +135,7 @@ def test_rights_are_told_by_the_rules_or_by_trying(guarded, tmp_path):
     admin = AdminClient({"bootstrap.servers": guarded.bootstrap})
     for done in admin.create_topics([NewTopic("p.cs3.share", 1, 1), NewTopic("p.status", 1, 1)]
                                     ).values():
-        done.result(30)
+        done.result(120)
     # nobody has granted anything yet: not even that the topics may be seen
     found = found_as(site, guarded, "blind", "rights to write were not told: ")
     refused = [t for t, level in found.items() if level == "fail"]

@@ -34,7 +34,7 @@ def test_a_topic_with_a_smaller_limit_takes_all_that_fits(new_capture):
     topic = NewTopic(f"{capture.prefix}.oc10.oc_share", 1, 1,
                      config={"max.message.bytes": str(LIMIT), "cleanup.policy": "compact"})
     for future in client.create_topics([topic]).values():
-        future.result(30)
+        future.result(120)
     capture.start()
     # together in one batch they would be too large, alone they are not
     share(capture, 1, 12, LIMIT // 3)
@@ -54,7 +54,7 @@ def test_a_limit_that_is_lowered_while_capture_runs_ends_in_a_dead_letter(new_ca
             ConfigEntry("max.message.bytes", str(LIMIT),
                         incremental_operation=AlterConfigOpType.SET)])
     for future in client.incremental_alter_configs([resource]).values():
-        future.result(30)
+        future.result(120)
     share(capture, 4, 4, LIMIT + 5000)
     share(capture, 5, 12, LIMIT // 3)
     check(capture, [4], [1, 2, 3, *range(5, 13)])

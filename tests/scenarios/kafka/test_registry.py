@@ -33,7 +33,7 @@ def registry(tmp_path_factory):
 def ask(url, method="GET", body=None):
     request = urllib.request.Request(url, method=method, headers={"Content-Type": TYPE},
                                      data=json.dumps(body).encode() if body else None)
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=120) as answer:
         return json.load(answer)
 
 
@@ -144,7 +144,7 @@ class Door(http.server.BaseHTTPRequestHandler):
         request = urllib.request.Request(self.target + self.path, method="POST", data=body,
                                          headers={"Content-Type": TYPE})
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=120) as answer:
                 status, text = answer.status, answer.read()
         except urllib.error.HTTPError as e:
             status, text = e.code, e.read()
