@@ -28,6 +28,7 @@ struct ap_options {
     int workers;
     int64_t window_ms, retry_first_ms, retry_max_ms;
     int content_tries;
+    int64_t probe_ms;          /* 0: never */
     int64_t content_margin_us; /* how far the heartbeat must be past the last try */
     int sweep_max_percent;
     int64_t sweep_max_items;
@@ -127,6 +128,17 @@ struct ap_pause {
     struct ap_job *ping;
 };
 
+/* Whether the target still has what was made: see probe.h. */
+struct ap_probe {
+    struct ap_job *job; /* NULL: none is out */
+    int64_t next_ms;    /* ls_mono_ms; 0: not begun */
+    int turn;           /* how far back the next one lies */
+    /* nodes: whom the next look is for, 0: to be chosen; whose absence it is to explain; the last
+     * that was counted */
+    int64_t asked, missed, counted;
+    int misses;
+};
+
 struct ap_queue;
 struct ap_core {
     struct ap_ledger *ledger;
@@ -143,6 +155,7 @@ struct ap_core {
     bool skipped;             /* a lane, because it is stuck */
     bool seeking;             /* something is to be looked for at the target, see apply/sought.h */
     struct ap_pause target;
+    struct ap_probe probe;
     /* ownCloud's bucket; NULL: there is none. What reads from it waits while it is paused. */
     struct ap_objects *objects;
     struct ap_pause bucket;

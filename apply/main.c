@@ -148,6 +148,7 @@ options_read(const struct ls_config *config, struct ap_options *ret)
         .retry_first_ms = 200,
         .retry_max_ms = ls_config_int(config, "apply", "retry_max_ms"),
         .content_tries = (int)ls_config_int(config, "apply", "content_tries"),
+        .probe_ms = ls_config_int(config, "apply", "probe_ms"),
         .versions = ls_config_bool(config, "apply", "versions"),
         .content_margin_us = 2000000,
         .sweep_max_percent = (int)ls_config_int(config, "apply", "sweep_max_percent"),

@@ -89,6 +89,7 @@ ap_core_free(struct ap_core *core)
         free(core->queue->threads);
     }
     free(core->target.ping);
+    free(core->probe.job);
     free(core->bucket.ping);
     free(core->queue);
     free(core->jobs);
@@ -306,6 +307,8 @@ ap_send(struct ap_core *core)
         enqueue(core, core->bucket.ping);
     if (core->target.paused)
         return;
+    if (core->probe.job && !core->probe.job->queued)
+        enqueue(core, core->probe.job);
     for (int i = 0; i < core->n_jobs; i++) {
         struct ap_job *job = core->jobs[i];
         if (job->logged == 0)

@@ -8,6 +8,7 @@
  */
 #include "apply/schedule.h"
 #include "apply/core.h"
+#include "apply/probe.h"
 #include "apply/reconcile.h"
 #include "apply/sought.h"
 #include "common/log.h"
@@ -399,7 +400,7 @@ has_room(const struct ap_core *core)
             out += core->jobs[i]->queued || core->jobs[i]->resend_at <= now;
     }
     out -= ap_waiting(core);
-    return out < limit * 2 && out + held < limit * 3 && core->n_jobs < core->n_jobs_max - 2;
+    return out < limit * 2 && out + held < limit * 3 && core->n_jobs < core->n_jobs_max - 3;
 }
 
 static bool
@@ -472,6 +473,7 @@ ap_plan(struct ap_core *core)
     ping_when_due(&core->bucket, core->objects);
     if (core->target.paused)
         return;
+    ap_probe_plan(core);
     core->skipped = false;
     half_moves(core);
     expired(core);
@@ -556,7 +558,7 @@ ap_recover(struct ap_core *core)
         "SELECT id, kind, entity, call, storage, fileid, node, parent, top, name, relative,"
         " blob, size, mtime, etag, sha1, md5, adler32 FROM op",
         NULL);
-    while (core->n_jobs < core->n_jobs_max - 2 && ap_step(core->ledger, s)) {
+    while (core->n_jobs < core->n_jobs_max - 3 && ap_step(core->ledger, s)) {
         struct ap_job *job = calloc(1, sizeof(*job));
         if (!job)
             break;

@@ -10,6 +10,7 @@
  */
 #include "apply/core.h"
 #include "apply/drift.h"
+#include "apply/probe.h"
 #include "apply/reconcile.h"
 #include "apply/sought.h"
 #include "common/log.h"
@@ -611,6 +612,9 @@ ap_settle(struct ap_core *core)
             else
                 ping_done(core, job);
             ap_job_forget(core, job); /* not in the list: only freed */
+        } else if (job == core->probe.job) {
+            ap_probe_settled(core, job);
+            ap_job_forget(core, job); /* nor this one */
         } else if (job->call == AP_LOOK) {
             look_done(core, job);
         } else {

@@ -94,7 +94,8 @@ const struct ls_metric ap_metrics[] = {
                    "Calls that failed and are made again, by cause."},
     [M_LOST] = {"lockstep_apply_lost_total", LS_COUNTER, NULL,
                 "Nodes that were made and are not at the target any more, although not deleted "
-                "from here: counted when they are touched, since the start."},
+                "from here: counted when they are touched or looked for ([apply] probe_ms), since "
+                "the start."},
     [M_RECEIVED_BYTES] = {"lockstep_apply_received_bytes_total", LS_COUNTER, NULL,
                           "Keys and values read from Kafka since the start."},
     [M_CONTENT_BYTES] = {"lockstep_apply_content_bytes_total", LS_COUNTER, NULL,

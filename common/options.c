@@ -96,6 +96,7 @@ const struct ls_option ls_options[] = {
     INT("apply", "batch_records", "5000", 1, 1000000, "Records taken into the ledger in one transaction."),
     INT("apply", "retry_max_ms", "30000", 10, 3600000, "Longest pause between two tries."),
     INT("apply", "content_tries", "5", 1, 1000, "Tries before content that never matches its row is a dead letter."),
+    INT("apply", "probe_ms", "60000", 0, 86400000, "How often oCIS is asked whether it still has one of the last things that were made there, so that a restored backup is noticed; nothing is written. 0: never."),
     BOOL("apply", "versions", "true", "Old versions of files are uploaded, oldest first, before the content that follows them; false: they are left, and counted."),
     INT("apply", "sweep_max_percent", "5", 0, 100, "A sweep that would delete more of a space waits for a word."),
     INT("apply", "sweep_max_items", "20", 0, 1000000, "... but this many may always go."),

@@ -6,6 +6,7 @@ through signed records on <p>.replay.
 import hashlib
 import json
 import os
+import re
 
 import pytest
 from bed import topics, wait_until
@@ -163,12 +164,17 @@ def reconcile(world):
     world.drained(120)
 
 
+def lost(world):
+    page = world.daemons.get("apply", "/metrics")[1]
+    return float(re.search(r"^lockstep_apply_lost_total (\S+)", page, re.M)[1])
+
+
 @pytest.mark.skipif("__import__('os').environ.get('LOCKSTEP_TEST_TARGET', 'sim') != 'sim'",
                     reason="the simulator's state is saved and put back")
 @pytest.mark.parametrize("shares", ["exact", "api"])
 def test_a_target_restored_from_a_backup_is_brought_up_to_date(new_world, shares):
     world = new_world(sets={**SETS, "apply.shares": shares, "people.mode": "create",
-                            "capture.link_secrets": "true"})
+                            "capture.link_secrets": "true", "apply.probe_ms": 200})
     world.work.populate(3, actions=30)
     world.daemons.start()
     world.daemons.wait_snapshot()
@@ -183,7 +189,11 @@ def test_a_target_restored_from_a_backup_is_brought_up_to_date(new_world, shares
     world.site.empty_trash(uid)
     world.drained()
     world.assert_equal()
+    assert lost(world) == 0
+    before = world.target.counts()
     world.target.ask("/restore", "POST")
+    wait_until(lambda: lost(world) > 0, 60, "apply to miss what it made")
+    assert world.target.writes_since(before) == {}
     status, _ = world.verify()
     assert status == 3
     reconcile(world)
