@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SAMPLE = 20, GROUPS = 200, NO_SUCH_TABLE = 1146 };
+enum { GROUPS = 200, TABLE_DENIED = 1142, COLUMN_DENIED = 1143, NO_SUCH_TABLE = 1146 };
 
 struct sampled {
     char name[256], uuid[256];
@@ -138,20 +138,17 @@ look_at_all(struct ap_graph *graph, const struct sample *sample, bool by_id,
     return true;
 }
 
-/* Who may read neither the mappings nor whether there is LDAP at all is told so, too. */
-static void
-tell_denied(struct check *check, const struct kind *kind, const struct ls_err *why)
+void
+ctl_people_denied(bool groups, const struct ls_err *why, const char *users, struct ctl_lines *lines)
 {
-    char users[32] = "";
-    struct ls_err err = {0};
+    bool denied = why->code == TABLE_DENIED || why->code == COLUMN_DENIED;
 
-    if (why->code == NO_SUCH_TABLE || /* the app was never there */
-        (ctl_source_text(check->source, kinds[0].count, users, sizeof users, &err) == 0 &&
-         strcmp(users, "0") == 0))
+    /* the app was never there; to who has few rights a server denies also what is not there */
+    if (why->code == NO_SUCH_TABLE || strcmp(users, "0") == 0)
         return;
-    ctl_line(check->lines, CTL_WARN, "target",
-             "grant SELECT on ownCloud's tables; without the mappings capture brings none",
-             "%s of ownCloud's LDAP cannot be looked up: %s", kind->groups ? "groups" : "users",
+    ctl_line(lines, CTL_WARN, "target",
+             denied ? "grant SELECT on it: without the mappings capture brings none" : NULL,
+             "%s of ownCloud's LDAP cannot be looked up: %s", groups ? "groups" : "users",
              why->msg);
 }
 
@@ -168,7 +165,10 @@ check_people(struct check *check, struct ap_graph *graph)
 
         if (ctl_source_each(check->source, kinds[i].rows, take_one, &sample, &err) < 0 ||
             ctl_source_text(check->source, kinds[i].count, all, sizeof all, &err) < 0) {
-            tell_denied(check, &kinds[i], &err);
+            struct ls_err ignored = {0};
+
+            (void)ctl_source_text(check->source, kinds[0].count, all, sizeof all, &ignored);
+            ctl_people_denied(people.groups, &err, all, check->lines);
             continue;
         }
         if (people.groups && strcmp(all, "0") != 0)

@@ -15,6 +15,9 @@ struct ctl_people {
 };
 
 void check_people(struct check *check, struct ap_graph *graph);
+/* The source does not tell; `users`: how many of LDAP it has, as text, "" for not known. */
+void ctl_people_denied(bool groups, const struct ls_err *why, const char *users,
+                       struct ctl_lines *lines);
 void ctl_people_line(const struct ctl_people *people, bool wanted_by_id, struct ctl_lines *lines);
 
 #endif

@@ -3,6 +3,7 @@
  */
 #include "common/kafka_rights.h"
 #include "ctl/check.h"
+#include "ctl/check_people.h"
 #include <librdkafka/rdkafka.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -140,6 +141,67 @@ another_version_that_runs_is_told_and_one_that_is_gone_is_not(void **state)
     ctl_lines_free(lines);
 }
 
+/* What is told of people of LDAP; and what of them when the source does not tell who they are. */
+static void
+people_of_ldap_are_told_with_what_to_do_and_whom_nobody_may_read_are_not_kept_quiet(void **state)
+{
+    static const struct {
+        struct ctl_people people;
+        bool by_id;
+        const char *is, *todo;
+    } cases[] = {
+        {{.n = 3, .by_name = 1, .by_id = 3}, true, "3 users", NULL},
+        {{.n = 3, .by_id = 2, .missing = "eve"},
+         true,
+         "3 users of ownCloud's LDAP oCIS knows 0 by name, "
+         "2 by their directory_uuid; not: eve",
+         "OCIS_LDAP_USER_SCHEMA_ID"},
+        {{.groups = true, .n = 2, .by_id = 1, .missing = "R&D"},
+         true,
+         "2 groups of ownCloud's LDAP that something is shared with",
+         "OCIS_LDAP_GROUP_SCHEMA_ID"},
+        {{.groups = true, .n = 2, .by_name = 2, .by_id = 2},
+         false,
+         "knows",
+         "match_by = ldap-uuid"},
+        {{.n = 2, .by_name = 2}, false, "2 users", NULL},
+        {{.n = 2, .by_id = 2}, false, "knows", "match_by = ldap-uuid"},
+    };
+    static const struct {
+        int code;
+        const char *users, *is;
+    } refusals[] = {
+        {1146, "7", NULL}, /* no such table */
+        {1142, "0", NULL},          {1142, "7", "grant SELECT"},
+        {1142, "", "grant SELECT"}, {2013, "7", "cannot be looked up: why"},
+    };
+    char text[4096];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct ctl_lines *lines = ctl_lines_new();
+        ctl_people_line(&cases[i].people, cases[i].by_id, lines);
+        printed(lines, text, sizeof text);
+        assert_non_null(strstr(text, cases[i].is));
+        if (cases[i].todo)
+            assert_non_null(strstr(text, cases[i].todo));
+        else
+            assert_null(strstr(text, "todo"));
+        ctl_lines_free(lines);
+    }
+    for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
+        struct ctl_lines *lines = ctl_lines_new();
+        struct ls_err why = {.code = refusals[i].code, .msg = "why"};
+        ctl_people_denied(i % 2 == 0, &why, refusals[i].users, lines);
+        printed(lines, text, sizeof text);
+        if (refusals[i].is)
+            assert_non_null(strstr(text, refusals[i].is));
+        else
+            assert_null(strstr(text, "LDAP"));
+        ctl_lines_free(lines);
+    }
+}
+
 int
 main(void)
 {
@@ -148,6 +210,8 @@ main(void)
         cmocka_unit_test(who_signs_in_is_told_where_the_configuration_knows_it),
         cmocka_unit_test(times_and_sizes_are_said_in_words),
         cmocka_unit_test(another_version_that_runs_is_told_and_one_that_is_gone_is_not),
+        cmocka_unit_test(
+            people_of_ldap_are_told_with_what_to_do_and_whom_nobody_may_read_are_not_kept_quiet),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
