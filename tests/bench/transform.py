@@ -161,6 +161,15 @@ class Bench:
         for i, (name, run_of) in enumerate(itertools.product(PROGRAMS, (ACTION, 1))):
             said = name if run_of > 1 else f"{name}, scattered"
             self.keep("latency", said, self.paced(name, f"latency{i}", run_of))
+        self.commits()
+
+    def commits(self):
+        """What the broker takes for a transaction of so many partitions, with nothing else to do."""
+        self.topics(("commits", PARTITIONS))
+        for n in (1, 8, 32):
+            said = run([TOOLS / "commits", self.bed.kafka.bootstrap, "commits", n, 200, COMMIT_MS],
+                       "commits")
+            self.keep("commits", f"{n} partitions", json.loads(said.splitlines()[-1]))
 
     def paced(self, name, prefix, run_of):
         times, stages = BENCH / "run" / f"{prefix}.times", BENCH / "run" / f"{prefix}.stages"
@@ -282,6 +291,13 @@ def table(out):
                   "|---|" + "---:|" * len(stages)]
         lines += [f"| {s} | " + " | ".join(f"{f[s]['p50_ms']}, {f[s]['p99_ms']}"
                                            for _, f in stages) + " |" for s in STAGES]
+    commits = out.get("commits", {})
+    if commits:
+        lines += ["", "| transactions alone, p50 and p99 ms | " + " | ".join(commits) + " |",
+                  "|---|" + "---:|" * len(commits)]
+        lines += [f"| {s} | " + " | ".join(f"{f[s]['p50_ms']}, {f[s]['p99_ms']}"
+                                           for f in commits.values()) + " |"
+                  for s in next(iter(commits.values()))]
     lines += ["", "| ratio | |", "|---|---:|"]
     lines += [f"| {name} | {value} |" for name, value in out["ratios"].items()]
     return "\n".join(lines)
