@@ -57,9 +57,10 @@ def test_rows_become_desired_states_and_every_row_is_counted(new_pipe):
     assert gtids["46"] == "0-1-17" and gtids["44"] is None  # of a row without one
     assert pipe.folded("share")[(0, "1")]["grantee"] == "bob"
     people = pipe.folded("person")
-    assert set(people) == {(0, "u:alice"), (0, "g:R&D%2F50%25"), (0, "m:R&D%2F50%25/alice"),
+    assert set(people) == {(0, "u:alice"), (0, "g:R&D%2F50%25"), (0, "m:R&D%2F50%25/alice"), (0, "d:alice"),
                            (0, "p:alice"), (0, "l:alice"), (0, "q:alice")}
     assert people[(0, "q:alice")]["quota_bytes"] == 5 << 30
+    assert people[(0, "d:alice")]["gid"] == "alice" and people[(0, "l:alice")]["uid"] == "alice"
     notes = pipe.folded("annotation")
     assert set(notes) == {(0, "c:7"), (0, "t:44/7/files"), (0, "p:3")}
     assert notes[(0, "c:7")]["favorite"] and notes[(0, "t:44/7/files")]["fileid"] == 44
