@@ -20,6 +20,7 @@
  */
 #include "apply/core.h"
 #include "apply/reconcile.h"
+#include "common/log.h"
 #include "common/run.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -337,6 +338,14 @@ ap_people_match(struct ap_core *core)
     }
 }
 
+/* Found by another id than the mapping has now. (The target may write the same one otherwise.) */
+static bool
+is_mapped_anew(const struct person *p)
+{
+    return p->target[0] && p->mapped && strcasecmp(p->target, p->directory_uuid) != 0 &&
+           strcasecmp(p->applied_name, p->directory_uuid) != 0;
+}
+
 /* Found by the mapping's id, or waited for. */
 static void
 directory_look(const struct person *p, struct ap_next *next, struct ap_job *job)
@@ -354,13 +363,18 @@ static void
 directory_user_next(struct ap_core *core, const struct person *p, struct ap_next *next,
                     struct ap_job *job)
 {
-    if (p->target[0]) {
-        if (!p->deleted && quota_next(core, p, next, job) && next->verdict == AP_CALL)
-            quota_given(core, job);
+    if (p->deleted)
         return;
-    }
-    if (!p->deleted)
+    if (is_mapped_anew(p)) {
+        ls_log(LS_WARN, "user-mapped-anew", LS_S("user", p->uid), LS_S("was", p->target),
+               LS_S("is", p->directory_uuid));
+        ap_user_forget(core, p->id, p->uid);
         directory_look(p, next, job);
+    } else if (!p->target[0]) {
+        directory_look(p, next, job);
+    } else if (quota_next(core, p, next, job) && next->verdict == AP_CALL) {
+        quota_given(core, job);
+    }
 }
 
 /* Which call it was that nobody saw the answer of, the ledger does not say. So the name and the
@@ -423,7 +437,7 @@ directory_group_next(struct ap_core *core, const struct person *p, struct ap_nex
 {
     bool there = p->target[0] != '\0';
 
-    if (there && (!p->mapped || strcasecmp(p->target, p->directory_uuid) != 0)) {
+    if (there && (!p->mapped || is_mapped_anew(p))) {
         ap_exec(core->ledger, "UPDATE person SET target = NULL WHERE id = ?", "i", p->id);
         group_gone(core, p->gid);
         group_grants_open(core, p->gid);
@@ -541,7 +555,8 @@ ap_people_settled(struct ap_core *core, const struct ap_job *job)
         if (job->call == AP_GROUP_ENSURE)
             group_made(core, job);
         ap_exec(core->ledger, "UPDATE person SET target = ?, applied_name = ? WHERE id = ?", "ssi",
-                job->person.id, job->display_name, job->who.id);
+                job->person.id, job->directory_uuid[0] ? job->directory_uuid : job->display_name,
+                job->who.id);
         if (job->call == AP_USER_ENSURE)
             ap_person_match(core, job->who.id);
         break;

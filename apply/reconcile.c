@@ -745,34 +745,34 @@ space_found(struct ap_core *core, const struct ap_job *job)
 
 /* He, or it, is not there, or another one of that name is: what he had at the target is nobody's.
  */
-static void
-user_forget(struct ap_core *core, int64_t id, const struct who *p)
+void
+ap_user_forget(struct ap_core *core, int64_t person, const char *uid)
 {
     ap_exec(core->ledger,
             "UPDATE person SET target = NULL, applied_name = NULL, applied_enabled = 1"
             " WHERE id = ?",
-            "i", id);
-    ap_person_match(core, id);
+            "i", person);
+    ap_person_match(core, person);
     mark_each(core, AP_SPACE,
               "SELECT storage FROM space WHERE owner = ? AND ready = 1 AND"
               " storage > ? ORDER BY storage LIMIT 64",
-              p->uid);
-    ap_exec(core->ledger, "UPDATE person SET applied = 0 WHERE type = 2 AND uid = ?", "s", p->uid);
+              uid);
+    ap_exec(core->ledger, "UPDATE person SET applied = 0 WHERE type = 2 AND uid = ?", "s", uid);
     mark_each(core, AP_PERSON,
               "SELECT id FROM person WHERE type = 2 AND uid = ? AND deleted = 0"
               " AND id > ? ORDER BY id LIMIT 64",
-              p->uid);
+              uid);
     ap_exec(core->ledger,
             "UPDATE grants SET permissions = ? WHERE type = 0 AND grantee = ? AND share_id <> ''",
-            "is", AP_OTHER_GRANTEE, p->uid);
+            "is", AP_OTHER_GRANTEE, uid);
     mark_each(core, AP_GRANT,
               "SELECT id FROM grants WHERE type = 0 AND grantee = ? AND id > ?"
               " ORDER BY id LIMIT 64",
-              p->uid);
+              uid);
     mark_each(core, AP_RECEIVED,
               "SELECT id FROM received WHERE uid = ? AND id > ? ORDER BY id"
               " LIMIT 64",
-              p->uid);
+              uid);
 }
 
 static void
@@ -816,7 +816,7 @@ person_found(struct ap_core *core, const struct ap_job *job)
     }
     if (!found->found || strcmp(found->id, p.target) != 0) {
         if (p.type == CS3_USER)
-            user_forget(core, job->who.id, &p);
+            ap_user_forget(core, job->who.id, p.uid);
         else
             group_forget(core, job->who.id, &p);
         return true;

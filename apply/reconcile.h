@@ -23,6 +23,10 @@ bool ap_look_before_delete(struct ap_core *core, const struct ap_next *next, str
 void ap_look_settled(struct ap_core *core, const struct ap_job *job);
 void ap_look_failed(struct ap_core *core, const struct ap_job *job);
 
+/* A user is nobody's at the target any more, or somebody else there: who he is, his spaces and what
+ * he shares in are looked at anew. */
+void ap_user_forget(struct ap_core *core, int64_t person, const char *uid);
+
 /* Places in the applied tree without a name, and nothing in them. */
 void ap_places_drop(struct ap_core *core);
 

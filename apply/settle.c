@@ -428,8 +428,10 @@ not_twice(struct ap_core *core, struct ap_job *job)
         job->result = ls_fail_cause(&job->err, LS_ERR_POISON, 0, "space-taken",
                                     "the space of %s is another storage's", job->uid);
     else if (job->call == AP_USER_ENSURE &&
-             ap_number(l, 0, "SELECT 1 FROM person WHERE target = ? AND id <> ? AND type = 0", "si",
-                       job->person.id, job->who.id) == 1)
+             ap_number(l, 0,
+                       "SELECT 1 FROM person WHERE target = ? AND id <> ? AND type = 0"
+                       " AND coalesce(deleted, 1) = 0",
+                       "si", job->person.id, job->who.id) == 1)
         job->result = ls_fail_cause(&job->err, LS_ERR_POISON, 0, "user-taken",
                                     "the user found for %s is another one's", job->uid);
 }

@@ -192,7 +192,7 @@ a_user_of_ldap_is_found_by_the_id_of_his_mapping_and_never_made_or_changed(void 
     struct cs3_person ann = ldap_user("ann"), mapping = {.type = CS3_LDAP,
                                                          .uid = LS_STR("ann"),
                                                          .dn = LS_STR("uid=ann,dc=x"),
-                                                         .directory_uuid = LS_STR("6a5c")};
+                                                         .directory_uuid = LS_STR("UANN")};
 
     w->core->options.match_ldap = true;
     give(w, user("bob"));
@@ -205,7 +205,7 @@ a_user_of_ldap_is_found_by_the_id_of_his_mapping_and_never_made_or_changed(void 
         1);
     give(w, mapping);
     run(w);
-    assert_string_equal(w->target.sought, "6a5c");
+    assert_string_equal(w->target.sought, "UANN");
     assert_string_equal(w->target.matched, "bob=by name ann= bob=by name ann=Uann ");
     assert_int_equal(ap_number(w->ledger, 0, "SELECT count(*) FROM work", NULL), 0);
     assert_int_equal(counted(w, "applied"), 3);
@@ -226,6 +226,47 @@ a_user_of_ldap_is_found_by_the_id_of_his_mapping_and_never_made_or_changed(void 
     assert_int_equal(w->target.users_off, 0);
     assert_int_equal(ap_number(w->ledger, 0, "SELECT count(*) FROM work", NULL), 0);
     assert_int_equal(ap_balance(w->ledger), 0);
+}
+
+/* He is found as "Uann" again, which the fake target makes of his name. */
+static void
+a_user_whose_mapping_names_another_id_is_nobody_until_that_one_is_found(void **state)
+{
+    struct world *w = *state;
+    struct cs3_person ann = ldap_user("ann"), mapping = {.type = CS3_LDAP,
+                                                         .uid = LS_STR("ann"),
+                                                         .directory_uuid = LS_STR("uANN")};
+
+    w->core->options.match_ldap = true;
+    give(w, mapping);
+    give(w, ann);
+    run(w);
+    mapping.directory_uuid = LS_STR("6b7d");
+    mapping.head.seq = ann.head.seq = (struct ls_seq){0};
+    w->target.matched[0] = '\0';
+    give(w, mapping);
+    run(w);
+    assert_string_equal(w->target.sought, "6b7d");
+    assert_string_equal(w->target.matched, "ann= ann=Uann ");
+    assert_int_equal(ap_number(w->ledger, 0, "SELECT count(*) FROM work", NULL), 0);
+    assert_int_equal(ap_balance(w->ledger), 0);
+}
+
+/* He has been deleted, and comes back under another name. */
+static void
+who_is_nobody_any_more_at_the_source_takes_nobodys_place(void **state)
+{
+    struct world *w = *state;
+    struct cs3_person ann = user("ann");
+
+    give(w, ann);
+    run(w);
+    ap_exec(w->ledger, "UPDATE person SET uid = 'old', key = 'u:old', deleted = 1", NULL);
+    give(w, ann);
+    run(w);
+    assert_int_equal(
+        ap_number(w->ledger, 0, "SELECT count(*) FROM person WHERE target = 'Uann'", NULL), 2);
+    assert_int_equal(ap_number(w->ledger, 0, "SELECT count(*) FROM dead", NULL), 0);
 }
 
 static void
@@ -755,6 +796,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         T(local_accounts_and_mappings_are_kept_and_counted_as_left),
         T(a_user_of_ldap_is_found_by_the_id_of_his_mapping_and_never_made_or_changed),
+        T(a_user_whose_mapping_names_another_id_is_nobody_until_that_one_is_found),
+        T(who_is_nobody_any_more_at_the_source_takes_nobodys_place),
         T(after_a_start_the_writer_is_told_of_everybody),
         T(by_name_nobody_is_told_of_and_a_mapping_changes_nothing),
         T(no_password_hash_is_in_the_ledger),
