@@ -9,7 +9,7 @@ Only against the simulator.
 import pytest
 from client import NOT_FOUND, OK, VIEWER
 from probe import bits
-from test_writer_faults import fault, one_file, site  # noqa: F401 (a fixture)
+from test_writer_faults import fault, new_site, one_file, site  # noqa: F401 (fixtures)
 
 TROUBLES = pytest.mark.parametrize("trouble", [
     {"effect": "grpc", "status": "UNKNOWN"}, {"effect": "code", "code": 15}],

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from bed import BedError
+from bed import BedError, process
 from bed.dashboards import queries, wait_for_data
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -170,7 +170,8 @@ class Answers:
         return [] if expr in self.without else [({}, 1.0)]
 
 
-def test_a_panel_without_data_is_named():
+def test_a_panel_without_data_is_named(monkeypatch):
+    monkeypatch.setattr(process, "PATIENCE", 0)
     asked = list(queries())
     assert wait_for_data(Answers(), 0) == len(asked) == sum(len(p["targets"]) for _, p in panels())
     board, title, expr = asked[-1]

@@ -28,7 +28,8 @@ UNIT_LIBS_actions   := apply transform common
 # what is tested with a clock that the test drives
 UNIT_CLOCK := apply flow actions
 
-# helper files of a folder's tests (not test_*.c) are linked into each of its programs
+# helper files of a folder's tests (not test_*.c) are linked into each of its programs; the test is
+# compiled last, since -MMD writes what the last one includes
 define unit_folder
 UNIT_HELP_$(1) := $$(filter-out tests/unit/$(1)/test_%.c,$$(wildcard tests/unit/$(1)/*.c)) \
                   $(if $(filter $(1),$(UNIT_CLOCK)),tests/unit/clock.c)
@@ -36,7 +37,7 @@ $(B)/unit/$(1)/%: tests/unit/$(1)/%.c $$(UNIT_HELP_$(1)) $(foreach l,$(UNIT_LIBS
 	@mkdir -p $$(@D)
 	$$(call say,UNIT)
 	$$(Q)$$(CC) $$(CFLAGS_ALL) -Wno-missing-prototypes $$(shell pkg-config --cflags cmocka) -MMD -MP -o $$@ \
-	  $$(filter %.c,$$^) $$(filter %.a,$$^) $$(LIBS_ALL) $$(shell pkg-config --libs cmocka)
+	  $$(filter-out $$<,$$(filter %.c,$$^)) $$< $$(filter %.a,$$^) $$(LIBS_ALL) $$(shell pkg-config --libs cmocka)
 endef
 $(foreach f,common capture transform apply ctl flow actions,$(eval $(call unit_folder,$(f))))
 .PHONY: unit unit-build unit-all unit-build-all

@@ -35,7 +35,8 @@ class Host:
         return self.daemons.status("apply").get("standby") is True
 
     def active(self):
-        return self.daemons.status("apply").get("standby") is None and self.daemons.ready("apply")
+        status = self.daemons.status("apply")  # of one moment: who is just becoming standby is ready, too
+        return status.get("ready") is True and status.get("standby") is None
 
     def words(self):
         return [line.get("event") for line in self.daemons.log_lines("apply")]
