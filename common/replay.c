@@ -62,7 +62,7 @@ mac_of(struct ls_str key, struct ls_str prefix, const struct ls_replay *r, struc
     if (!HMAC(EVP_sha256(), key.p, (int)key.n, text, sizeof(text), mac, &n) ||
         n * 2 + 1 != LS_CONTROL_HEX)
         return -1;
-    for (unsigned i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++)
         snprintf(out + 2 * i, 3, "%02x", mac[i]);
     return 0;
 }

@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 #define LS_REPLAY_TOPIC "replay"
-#define LS_REPLAY_MAX_AGE_S (14 * 86400) /* as long as the topic keeps them */
+#define LS_REPLAY_MAX_AGE_S (INT64_C(14) * 86400) /* as long as the topic keeps them */
 
 /* Texts are borrowed; null or "" where there is nothing to say. */
 struct ls_replay {

@@ -60,11 +60,13 @@ tf_once_free(struct tf_once *once)
 
     if (!once)
         return;
+    /* NOLINTBEGIN(clang-analyzer-unix.Malloc) */
     HASH_ITER(hh, once->seen, s, next)
     {
         HASH_DEL(once->seen, s);
         free(s);
     }
+    /* NOLINTEND(clang-analyzer-unix.Malloc) */
     free(once->partitions);
     free(once);
 }
@@ -98,20 +100,19 @@ tf_once_note(struct tf_once *once, const struct ls_message *message)
     return true;
 }
 
-static int
-partition_of(struct tf_once *once, int32_t number, struct partition **ret, struct ls_err *err)
+static struct partition *
+partition_of(struct tf_once *once, int32_t number)
 {
     if (number >= once->n) {
         struct partition *more = realloc(once->partitions, (size_t)(number + 1) * sizeof(*more));
 
         if (!more)
-            return ls_fail(err, LS_ERR_FATAL, 0, "out of memory");
+            return NULL;
         memset(more + once->n, 0, (size_t)(number + 1 - once->n) * sizeof(*more));
         once->partitions = more;
         once->n = number + 1;
     }
-    *ret = &once->partitions[number];
-    return 0;
+    return &once->partitions[number];
 }
 
 static void
@@ -177,11 +178,12 @@ out:
 int
 tf_once_check(struct tf_once *once, const struct ls_message *message, struct ls_err *err)
 {
-    struct partition *p = NULL;
+    struct partition *p = partition_of(once, message->partition);
     bool first;
 
-    if (partition_of(once, message->partition, &p, err) < 0 ||
-        (!p->followed && read_up_to(once, p, message->partition, message->offset, err) < 0))
+    if (!p)
+        return ls_fail(err, LS_ERR_FATAL, 0, "out of memory");
+    if (!p->followed && read_up_to(once, p, message->partition, message->offset, err) < 0)
         return -1;
     p->followed = true;
     first = tf_once_note(once, message);
