@@ -353,33 +353,27 @@ people_fill(struct ap_ocis *ocis, const struct ap_space *space, const char *shar
     return -1;
 }
 
-/* As far as nobody is asked. */
-static void
-record_of_ids(const struct ap_share_want *want, struct ap_share_record *ret)
-{
-    memset(ret, 0, sizeof(*ret));
-    snprintf(ret->storage_id, sizeof(ret->storage_id), "%s", want->space->storage_id);
-    snprintf(ret->space_id, sizeof(ret->space_id), "%s", want->space->space_id);
-    snprintf(ret->node_id, sizeof(ret->node_id), "%s", want->node_id);
-    snprintf(ret->grantee_id, sizeof(ret->grantee_id), "%s", want->grantee_id);
-    ret->group = want->group;
-}
-
+/* -1: *ret has all but who made it. */
 static int
 record_fill(struct ap_ocis *ocis, const struct ap_share_want *want, struct ap_share_record *ret,
             struct ls_err *err)
 {
     struct cs3_user owner, creator;
 
-    record_of_ids(want, ret);
+    memset(ret, 0, sizeof(*ret));
+    snprintf(ret->storage_id, sizeof(ret->storage_id), "%s", want->space->storage_id);
+    snprintf(ret->space_id, sizeof(ret->space_id), "%s", want->space->space_id);
+    snprintf(ret->node_id, sizeof(ret->node_id), "%s", want->node_id);
+    snprintf(ret->grantee_id, sizeof(ret->grantee_id), "%s", want->grantee_id);
+    ret->group = want->group;
+    ret->permissions = ap_share_possible(want->permissions, want->folder);
+    ret->expires = want->expires;
+    ret->ctime = want->ctime;
     if (people_fill(ocis, want->space, want->sharer, &owner, &creator, err) < 0)
         return -1;
     memcpy(ret->owner_id, owner.id, sizeof(ret->owner_id));
     memcpy(ret->creator_id, creator.id, sizeof(ret->creator_id));
     memcpy(ret->idp, owner.idp, sizeof(ret->idp));
-    ret->permissions = ap_share_possible(want->permissions, want->folder);
-    ret->expires = want->expires;
-    ret->ctime = want->ctime;
     return 0;
 }
 
@@ -473,13 +467,10 @@ ap_exact_share_clear(struct ap_writer *w, const struct ap_share_want *want, cons
     struct ap_share_record share, others;
     struct ls_err why = {0};
 
-    if (record_fill(ocis, want, &share, &why) < 0) {
-        if (!ap_cause_is(&why, "no-user")) {
-            if (err)
-                *err = why;
-            return -1;
-        }
-        record_of_ids(want, &share);
+    if (record_fill(ocis, want, &share, &why) < 0 && !ap_cause_is(&why, "no-user")) {
+        if (err)
+            *err = why;
+        return -1;
     }
     if (share_look(ocis, NULL, &share, &others, err) < 0)
         return -1;

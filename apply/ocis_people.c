@@ -191,18 +191,18 @@ ap_ocis_group_ensure(struct ap_writer *w, const struct cs3_person *group, struct
         return ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
     if (ap_graph_group_get(ocis->graph, gid, id, &why) < 0) {
         if (!ap_cause_is(&why, "grantee-missing") || !ocis->create_people)
-            goto fail;
+            goto out;
         why = (struct ls_err){0};
         if (ap_graph_group_create(ocis->graph, gid, id, &why) < 0) {
             if (!ap_cause_is(&why, "taken") && !ap_cause_is(&why, "timeout"))
-                goto fail;
+                goto out;
             if (ap_graph_group_get(ocis->graph, gid, id, &why) < 0)
-                goto fail;
+                goto out;
         }
     }
     snprintf(ret->id, sizeof(ret->id), "%s", id);
     r = 0;
-fail:
+out:
     if (r < 0 && err)
         *err = why;
     free(gid);

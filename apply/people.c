@@ -9,7 +9,8 @@
  * With people.match_by = ldap-uuid a user of ownCloud's LDAP is looked for by the id that its
  * mapping gives him, however he is called, and is the directory's: he is never made, renamed,
  * enabled or disabled. Whoever's mapping has not come waits for it. Once found, he is known by the
- * target's id; the writer is told of each who he is. A group with a mapping is found in the same
+ * target's id; the writer is told of each who he is. When his mapping names another id he is that
+ * one: all of his is looked at anew (reconcile.c). A group with a mapping is found in the same
  * way when something is shared with it, and is as little made, removed or given members. Where its
  * mapping goes, or names another id, the group is another one or none: what was shared with it is
  * taken away, and shared with the one that it is then.

@@ -17,8 +17,7 @@ struct ap_replay_guard {
  * A record that is newer than what is known is taken as any other. Otherwise its entity is opened
  * in the state that is known, alive again if it was dead, with its tries set back; never an older
  * state. Each is taken once: a copy at another offset, and what is unsigned, wrong or stale, is
- * refused, counted and logged. The offset moves on. In a
- * transaction; 0, or -1 FATAL.
+ * refused, counted and logged. The offset moves on. In a transaction; 0, or -1 FATAL.
  */
 int ap_take_replay(struct ap_core *core, const struct ap_replay_guard *guard,
                    const struct ls_message *message, struct ls_arena *arena, struct ls_err *err);

@@ -234,10 +234,7 @@ causes_reset(struct ap_status *status)
 static int64_t
 lag_us(const struct ap_status *status, struct ap_core *core, int64_t now)
 {
-    int64_t oldest = ap_number(core->ledger, 0,
-                               "SELECT min(since_us) FROM work WHERE counted = 1 AND trouble = 0"
-                               " AND since_us > 0",
-                               NULL);
+    int64_t oldest = ap_open_since_us(core);
     int64_t read =
         ap_number(core->ledger, 0, "SELECT min(read_us) FROM offset WHERE read_us > 0", NULL);
 

@@ -59,6 +59,8 @@ void ap_status_standby(struct ap_status *status, bool standby);
  */
 bool ap_open_count(struct ap_core *core, struct ap_open *open, bool at_once);
 void ap_open_free(struct ap_open *open);
+/* Since when the oldest record is open that is in no trouble; 0: none is. */
+int64_t ap_open_since_us(struct ap_core *core);
 /* The moment of the source up to which all is done that is not in trouble: what is open stands for
  * records, and each partition was read that far. 0: of some partition nothing is known yet. */
 int64_t ap_reached_us(struct ap_core *core);

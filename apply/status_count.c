@@ -240,6 +240,15 @@ count(struct ap_core *core, struct ap_open *open)
 }
 
 int64_t
+ap_open_since_us(struct ap_core *core)
+{
+    return ap_number(core->ledger, 0,
+                     "SELECT min(since_us) FROM work WHERE counted = 1 AND trouble = 0"
+                     " AND since_us > 0",
+                     NULL);
+}
+
+int64_t
 ap_reached_us(struct ap_core *core)
 {
     /* cs3.resource has as many as it has, the other four one each */
@@ -249,10 +258,7 @@ ap_reached_us(struct ap_core *core)
                              "SELECT CASE WHEN count(*) >= ? THEN min(read_us) ELSE 0 END"
                              " FROM offset WHERE read_us > 0",
                              "i", partitions);
-    int64_t open = ap_number(core->ledger, 0,
-                             "SELECT min(since_us) FROM work WHERE counted = 1 AND trouble = 0"
-                             " AND since_us > 0",
-                             NULL);
+    int64_t open = ap_open_since_us(core);
 
     return open != 0 && open < read ? open : read;
 }
