@@ -17,8 +17,7 @@
  * since the start). A silent capture's `lag_records` and `lag_bytes` become null: not known. */
 void ctl_status_enrich(json_t *stages, int64_t now_us);
 /* For lag, after enrich: `lag_records` of transform and apply become what their groups have not
- * read
- * (-1: not known), of apply with what is open, and `lag_bytes` by it. */
+ * read (-1: not known), of apply with what is open, and `lag_bytes` by it. */
 void ctl_lag_enrich(json_t *stages, int64_t transform, int64_t apply);
 /* The documents of <p>.status, enriched. */
 int ctl_status_load(const struct ls_config *config, json_t **ret_stages, struct ls_err *err);

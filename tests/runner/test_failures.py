@@ -175,11 +175,11 @@ def test_a_suite_over_its_budget_says_so_with_its_last_words():
 
 
 def test_a_suite_that_does_not_heed_its_end_is_not_waited_for():
-    deaf = "trap '' INT; echo deaf; setsid sleep 20 & while :; do sleep 1; done"
+    deaf = "trap '' INT; echo deaf; setsid sleep 200 & while :; do sleep 1; done"
     code = ("import run, sys; run.PATIENCE = 1; sys.argv = ['run.py']\n"
             f"run.SUITES = {{'deaf': (1, ['sh', '-c', {deaf!r}])}}; sys.exit(run.main())")
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT / "tests", capture_output=True,
-                          text=True, timeout=15)
+                          text=True, timeout=120)
     assert done.returncode == 1
     assert "over its budget of 1 s" in done.stdout and "  deaf\n" in done.stdout
 
