@@ -6,6 +6,7 @@ B       := build
 PKGS    := libmariadb rdkafka avro-c libcurl jansson sqlite3 libmicrohttpd inih libprotobuf-c \
            libnghttp2 libsystemd zlib libdeflate libzstd libcrypto
 VERSION := 0.1.0
+FOLDERS := common capture transform apply ctl
 
 WARN    := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
            -Wpointer-arith -Wwrite-strings -Werror
@@ -45,13 +46,8 @@ $(B)/gen/schemas.c: schemas/embed.sh $(AVSC)
 	@mkdir -p $(@D)
 	sh schemas/embed.sh $(AVSC) > $@
 
-# ---- objects: one static library a folder, main.c left out
-FOLDERS  := common capture transform apply ctl
-SRC_common    := $(filter-out %/main.c,$(wildcard common/*.c))
-SRC_capture   := $(filter-out %/main.c,$(wildcard capture/*.c))
-SRC_transform := $(filter-out %/main.c,$(wildcard transform/*.c))
-SRC_apply     := $(filter-out %/main.c,$(wildcard apply/*.c))
-SRC_ctl       := $(filter-out %/main.c,$(wildcard ctl/*.c))
+# ---- objects: one static library a folder, its rooms with it, main.c left out
+$(foreach f,$(FOLDERS),$(eval SRC_$(f) := $(filter-out %/main.c,$(wildcard $(f)/*.c $(f)/*/*.c))))
 GENERATED     := $(PB_H) $(B)/gen/schemas.c
 
 $(B)/obj/%.o: %.c | $(GENERATED)

@@ -9,10 +9,10 @@
 #ifndef AP_CORE_H
 #define AP_CORE_H
 
-#include "apply/converge.h"
 #include "apply/latency.h"
-#include "apply/ledger.h"
-#include "apply/pace.h"
+#include "apply/ledger/ledger.h"
+#include "apply/plan/converge.h"
+#include "apply/run/pace.h"
 #include "common/config.h"
 
 #define AP_LANE_PEOPLE (-10) /* lanes of what is not about a storage */
@@ -40,7 +40,7 @@ struct ap_options {
     int64_t default_quota;
 };
 
-/* What the node of a call is taken to be, see apply/drift.h. */
+/* What the node of a call is taken to be, see apply/plan/drift.h. */
 struct ap_was {
     bool expected, below_known;
     char parent_id[AP_ID_SIZE], name[AP_NAME_SIZE], sha1[41];
@@ -51,7 +51,7 @@ struct ap_was {
     char trashed[AP_ID_SIZE]; /* answer: who is in the trash */
 };
 
-/* How something is looked for that the ledger does not know, see apply/sought.h. */
+/* How something is looked for that the ledger does not know, see apply/plan/sought.h. */
 enum ap_seek_how { AP_SEEK_NONE = 0, AP_SEEK_PLACE, AP_SEEK_TRASH, AP_SEEK_BELOW, AP_SEEK_LINK };
 #define AP_SEEK_KNOWN 64
 struct ap_seek {
@@ -153,7 +153,7 @@ struct ap_core {
     int64_t lane, trash_lane; /* where the round robins are */
     int64_t half_moves_at;    /* ms: when they are looked for again */
     bool skipped;             /* a lane, because it is stuck */
-    bool seeking;             /* something is to be looked for at the target, see apply/sought.h */
+    bool seeking; /* something is to be looked for at the target, see apply/plan/sought.h */
     struct ap_pause target;
     struct ap_probe probe;
     /* ownCloud's bucket; NULL: there is none. What reads from it waits while it is paused. */

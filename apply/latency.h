@@ -8,7 +8,7 @@
 #ifndef AP_LATENCY_H
 #define AP_LATENCY_H
 
-#include "apply/ledger.h"
+#include "apply/ledger/ledger.h"
 #include "common/records.h"
 
 enum ap_clock { AP_CLOCK_SOURCE, AP_CLOCK_CAPTURE };

@@ -7,12 +7,12 @@
  * (everything pauses, records are still taken in); a ledger older than what the topics keep (FATAL,
  * a new snapshot is needed); the ledger not writable (FATAL before anything is sent).
  */
-#include "apply/cs3.h"
+#include "apply/cs3/cs3.h"
+#include "apply/intake/replay.h"
 #include "apply/lease.h"
-#include "apply/mirror.h"
-#include "apply/mirror_rows.h"
-#include "apply/replay.h"
-#include "apply/sought.h"
+#include "apply/ledger/mirror.h"
+#include "apply/ledger/mirror_rows.h"
+#include "apply/plan/sought.h"
 #include "apply/status.h"
 #include "common/kafka.h"
 #include "common/log.h"

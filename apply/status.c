@@ -7,8 +7,8 @@
  * that the record is not published.
  */
 #include "apply/status.h"
-#include "apply/reconcile.h"
-#include "apply/sought.h"
+#include "apply/plan/reconcile.h"
+#include "apply/plan/sought.h"
 #include "common/estimate.h"
 #include "common/log.h"
 #include "common/run.h"

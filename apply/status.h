@@ -5,7 +5,7 @@
 #define AP_STATUS_H
 
 #include "apply/core.h"
-#include "apply/mirror.h"
+#include "apply/ledger/mirror.h"
 #include "common/kafka.h"
 #include "common/metrics.h"
 #include <jansson.h>

@@ -37,7 +37,7 @@
 #ifndef AP_WRITER_H
 #define AP_WRITER_H
 
-#include "apply/blobs.h"
+#include "apply/content/blobs.h"
 #include "common/config.h"
 #include "common/records.h"
 #include <stdbool.h>

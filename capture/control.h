@@ -4,7 +4,7 @@
 #ifndef CAP_CONTROL_H
 #define CAP_CONTROL_H
 
-#include "capture/position.h"
+#include "capture/publish/position.h"
 #include "common/config.h"
 #include "common/control.h"
 #include "common/err.h"

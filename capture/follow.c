@@ -6,10 +6,10 @@
  * up to one behind which there is something to do. Any failure ends it: loop.c says what becomes of
  * it.
  */
-#include "capture/columns.h"
-#include "capture/connect.h"
-#include "capture/hosts.h"
 #include "capture/loop_parts.h"
+#include "capture/source/connect.h"
+#include "capture/source/hosts.h"
+#include "capture/stream/columns.h"
 #include "common/log.h"
 #include <inttypes.h>
 #include <string.h>

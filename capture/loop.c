@@ -14,11 +14,11 @@
  * prepare.c makes ready, follow.c follows.
  */
 #include "capture/loop.h"
-#include "capture/columns.h"
-#include "capture/connect.h"
-#include "capture/hosts.h"
 #include "capture/loop_parts.h"
-#include "capture/place.h"
+#include "capture/source/connect.h"
+#include "capture/source/hosts.h"
+#include "capture/stream/columns.h"
+#include "capture/stream/place.h"
 #include "common/log.h"
 #include <string.h>
 

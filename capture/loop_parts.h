@@ -5,14 +5,14 @@
 #define CAP_LOOP_PARTS_H
 
 #include "capture/control.h"
-#include "capture/headroom.h"
-#include "capture/publish.h"
-#include "capture/schema.h"
-#include "capture/session.h"
-#include "capture/snapshot.h"
+#include "capture/publish/publish.h"
+#include "capture/snapshot/snapshot.h"
+#include "capture/source/session.h"
 #include "capture/standby.h"
 #include "capture/status.h"
-#include "capture/stream.h"
+#include "capture/stream/headroom.h"
+#include "capture/stream/schema.h"
+#include "capture/stream/stream.h"
 #include "common/run.h"
 
 struct capture {

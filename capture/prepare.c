@@ -6,10 +6,10 @@
  * position, for only then nobody else moves it. What can go wrong is sorted by those who are asked;
  * what becomes of it is loop.c's.
  */
-#include "capture/columns.h"
-#include "capture/connect.h"
 #include "capture/loop_parts.h"
-#include "capture/place.h"
+#include "capture/source/connect.h"
+#include "capture/stream/columns.h"
+#include "capture/stream/place.h"
 #include "common/kafka.h"
 #include "common/log.h"
 #include "common/records.h"

@@ -16,7 +16,7 @@
  * A source that only the active one cannot reach is a reason to take over: that is the second host.
  */
 #include "capture/standby.h"
-#include "capture/connect.h"
+#include "capture/source/connect.h"
 #include "common/kafka.h"
 #include "common/log.h"
 #include "common/run.h"

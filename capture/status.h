@@ -5,8 +5,8 @@
 #define CAP_STATUS_H
 
 #include "capture/control.h"
-#include "capture/headroom.h"
-#include "capture/position.h"
+#include "capture/publish/position.h"
+#include "capture/stream/headroom.h"
 #include "common/config.h"
 #include "common/err.h"
 #include "common/metrics.h"

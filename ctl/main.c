@@ -7,14 +7,14 @@
  */
 #include "common/log.h"
 #include "ctl/ctl.h"
-#include "ctl/dlq.h"
 #include "ctl/id.h"
 #include "ctl/reference.h"
-#include "ctl/repair.h"
-#include "ctl/replay.h"
+#include "ctl/replay/dlq.h"
+#include "ctl/replay/repair.h"
+#include "ctl/replay/replay.h"
 #include "ctl/snapshot.h"
 #include "ctl/usage.h"
-#include "ctl/verify_command.h"
+#include "ctl/verify/verify_command.h"
 #include <stdlib.h>
 #include <string.h>
 

@@ -6,8 +6,8 @@
  * Results are streamed (mysql_use_result): a filecache of millions of rows is not held twice.
  */
 #include "ctl/source.h"
-#include "capture/connect.h"
-#include "capture/hosts.h"
+#include "capture/source/connect.h"
+#include "capture/source/hosts.h"
 #include <mysql.h>
 #include <stdbool.h>
 #include <stdio.h>

@@ -6,8 +6,8 @@
 ## soak          the tests of capture's and transform's edges with their full counts (tests/soak); hours
 ## demo          the main job on throwaway servers; demo-stop cleans up
 PYTHON    ?= /usr/bin/python3
-OUR_C     := $(wildcard $(foreach f,common capture transform apply ctl,$(f)/*.c))
-OUR_H     := $(wildcard $(foreach f,common capture transform apply ctl,$(f)/*.h))
+OUR_C     := $(wildcard $(foreach f,$(FOLDERS),$(f)/*.c $(f)/*/*.c))
+OUR_H     := $(wildcard $(foreach f,$(FOLDERS),$(f)/*.h $(f)/*/*.h))
 TEST_C    := $(wildcard tests/unit/*/*.[ch] tests/fuzz/*.[ch])
 TIDY      ?= $(OUR_C)
 

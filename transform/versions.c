@@ -5,7 +5,7 @@
  * what files/Docs/a.txt was then; of what lies in the trash they are below files_trashbin/versions,
  * the topmost element with the time of its deletion: "a.txt.v1700000000.d1700000009". Since 10.9.0
  * a second file may say who wrote a version: "a.txt.v1700000000.json". Which file it is a version
- * of is said by the tree alone (apply/version.c); the path is a hint here as everywhere.
+ * of is said by the tree alone (apply/plan/version.c); the path is a hint here as everywhere.
  *
  * What can go wrong: people name their files like that too ("minutes.v2"), so outside of these
  * folders a name says nothing.

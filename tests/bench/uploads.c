@@ -10,8 +10,8 @@
  * nothing looked at afterwards. It has apply's own gRPC and HTTP under it, so that what is compared
  * is what stands above them. Prints {"count", "seconds", "failed"}; a call that fails is counted.
  */
-#include "apply/cs3.h"
-#include "apply/data.h"
+#include "apply/cs3/cs3.h"
+#include "apply/cs3/data.h"
 #include "common/config.h"
 #include "common/run.h"
 

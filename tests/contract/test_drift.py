@@ -11,7 +11,7 @@ CHANGED, MOVED, DELETED = "changed-at-target", "moved-at-target", "deleted-at-ta
 
 
 def mark(*texts):
-    """ap_drift_mark() of apply/drift.c: FNV-1a over the texts, each with its NUL."""
+    """ap_drift_mark() of apply/plan/drift.c: FNV-1a over the texts, each with its NUL."""
     value = 14695981039346656037
     for text in texts:
         for byte in text.encode() + b"\0":

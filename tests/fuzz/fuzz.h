@@ -5,8 +5,8 @@
 #ifndef FUZZ_H
 #define FUZZ_H
 
-#include "capture/cursor.h"
-#include "capture/decode.h"
+#include "capture/binlog/cursor.h"
+#include "capture/binlog/decode.h"
 #include "common/err.h"
 #include <stdbool.h>
 #include <stddef.h>

@@ -7,7 +7,7 @@
  */
 #include "tests/fuzz/fuzz.h"
 
-#include "capture/xa.h"
+#include "capture/binlog/xa.h"
 
 static void
 decode(const struct cap_event *event)

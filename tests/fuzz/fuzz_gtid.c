@@ -6,7 +6,7 @@
  */
 #include "tests/fuzz/fuzz.h"
 
-#include "capture/gtid.h"
+#include "capture/binlog/gtid.h"
 
 static bool
 same(const struct cap_gtid_set *a, const struct cap_gtid_set *b)

@@ -5,8 +5,8 @@
  */
 #include "tests/fuzz/fuzz.h"
 
-#include "capture/payload.h"
-#include "capture/types.h"
+#include "capture/binlog/payload.h"
+#include "capture/binlog/types.h"
 
 #define CAP ((size_t)1 << 20)
 

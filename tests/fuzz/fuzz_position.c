@@ -5,7 +5,7 @@
  */
 #include "tests/fuzz/fuzz.h"
 
-#include "capture/position.h"
+#include "capture/publish/position.h"
 
 /* Large ones, so not on the stack. */
 static struct cap_position first, second;

@@ -9,7 +9,7 @@
  */
 #include "tests/fuzz/fuzz.h"
 
-#include "capture/xa.h"
+#include "capture/binlog/xa.h"
 #include <ctype.h>
 
 #define TEXT_MAX 4096

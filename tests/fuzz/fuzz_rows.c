@@ -8,7 +8,7 @@
  */
 #include "tests/fuzz/fuzz.h"
 
-#include "capture/types.h"
+#include "capture/binlog/types.h"
 
 struct reader {
     struct ls_table table;

@@ -6,7 +6,7 @@
  */
 #include "tests/fuzz/fuzz.h"
 
-#include "capture/schema.h"
+#include "capture/stream/schema.h"
 
 static struct cap_schema *
 schema_get(void)

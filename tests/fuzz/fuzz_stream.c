@@ -8,8 +8,8 @@
  */
 #include "tests/fuzz/fuzz.h"
 
-#include "capture/publish.h"
-#include "capture/stream.h"
+#include "capture/publish/publish.h"
+#include "capture/stream/stream.h"
 #include "common/log.h"
 
 #define EVENTS_MAX 64

@@ -5,7 +5,7 @@
  */
 #include "tests/fuzz/fuzz.h"
 
-#include "capture/types.h"
+#include "capture/binlog/types.h"
 
 static bool
 lies_in(struct ls_str s, const struct cap_event *event)

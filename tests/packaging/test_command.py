@@ -69,7 +69,7 @@ def test_each_option_in_the_help_is_one_that_the_command_takes(commands, lockste
 
 def test_each_option_in_the_sources_is_in_the_help(commands):
     known = {o for _, options in commands.values() for o, _ in options}
-    for source in ROOT.glob("ctl/*.c"):
+    for source in ROOT.glob("ctl/**/*.c"):
         if source.name in ("usage.c", "manual.c"):
             continue
         for option in re.findall(r'"(--[a-z][a-z-]+)=?"', source.read_text()):

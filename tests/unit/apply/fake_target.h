@@ -6,7 +6,7 @@
 #ifndef FAKE_TARGET_H
 #define FAKE_TARGET_H
 
-#include "apply/drift.h"
+#include "apply/plan/drift.h"
 #include "apply/writer.h"
 #include <stdio.h>
 #include <stdlib.h>

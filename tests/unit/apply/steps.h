@@ -5,7 +5,7 @@
 #ifndef LOCKSTEP_TESTS_APPLY_STEPS_H
 #define LOCKSTEP_TESTS_APPLY_STEPS_H
 
-#include "apply/ledger.h"
+#include "apply/ledger/ledger.h"
 
 static inline void
 ledger_begin(struct ap_ledger *ledger)

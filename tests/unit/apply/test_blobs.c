@@ -3,7 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 
-#include "apply/blobs.h"
+#include "apply/content/blobs.h"
 #include <cmocka.h>
 #include <fcntl.h>
 #include <stdio.h>

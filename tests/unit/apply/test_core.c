@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 // clang-format on
-#include "apply/mirror_rows.h"
+#include "apply/ledger/mirror_rows.h"
 #include "apply/status.h"
 #include "common/run.h"
 #include "tests/unit/clock.h"

@@ -3,7 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 
-#include "apply/cs3_call.h"
+#include "apply/cs3/cs3_call.h"
 #include <cmocka.h>
 #include <string.h>
 

@@ -3,7 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 
-#include "apply/grpc.h"
+#include "apply/cs3/grpc.h"
 #include "common/run.h"
 #include "h2_server.h"
 #include <cmocka.h>

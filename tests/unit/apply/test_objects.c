@@ -4,8 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "apply/blobs.h"
-#include "apply/objects.h"
+#include "apply/content/blobs.h"
+#include "apply/content/objects.h"
 #include "common/log.h"
 #include <cmocka.h>
 #include <openssl/evp.h>

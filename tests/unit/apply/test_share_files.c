@@ -3,7 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 
-#include "apply/share_files.h"
+#include "apply/ocis/share_files.h"
 #include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>

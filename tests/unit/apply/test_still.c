@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 // clang-format on
-#include "apply/still.h"
+#include "apply/ocis/still.h"
 #include <stdio.h>
 
 #define FILE_A "space/users/a/received.json"

@@ -14,7 +14,7 @@
 #include "steps.h"
 
 #include "apply/core.h"
-#include "apply/mirror_rows.h"
+#include "apply/ledger/mirror_rows.h"
 #include "common/run.h"
 #include "tests/unit/clock.h"
 #include <unistd.h>

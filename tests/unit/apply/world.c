@@ -7,7 +7,7 @@
 #include <cmocka.h>
 // clang-format on
 #include "world.h"
-#include "apply/mirror_rows.h"
+#include "apply/ledger/mirror_rows.h"
 #include "common/run.h"
 #include "tests/unit/clock.h"
 #include <unistd.h>

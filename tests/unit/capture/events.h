@@ -11,9 +11,9 @@
 
 #include <cmocka.h>
 
-#include "capture/cursor.h"
-#include "capture/decode.h"
-#include "capture/schema.h"
+#include "capture/binlog/cursor.h"
+#include "capture/binlog/decode.h"
+#include "capture/stream/schema.h"
 #include "common/config.h"
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /* Chunks: their SQL, and the rows that the stream takes back. The source is acted. */
 #include "tests/unit/capture/events.h"
 
-#include "capture/chunk.h"
-#include "capture/connect.h"
+#include "capture/snapshot/chunk.h"
+#include "capture/source/connect.h"
 
 /* ---- the source: group_user with three rows, and any other table without columns */
 static char *rows[][2] = {

@@ -1,8 +1,8 @@
 /* Events recorded from MariaDB and MySQL, whole, cut at every byte, and bent. */
 #include "tests/unit/capture/events.h"
 
-#include "capture/payload.h"
-#include "capture/xa.h"
+#include "capture/binlog/payload.h"
+#include "capture/binlog/xa.h"
 
 static const char *const recordings[] = {"types",
                                          "mixed",

@@ -1,7 +1,7 @@
 /* GTIDs and the state of several domains, as text and back. */
 #include "tests/unit/capture/events.h"
 
-#include "capture/gtid.h"
+#include "capture/binlog/gtid.h"
 
 #define A "3e11fa47-71ca-11e1-9e33-c80aa9429562"
 #define B "3e11fa47-71ca-11e1-9e33-c80aa9429563"

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "capture/hosts.h"
+#include "capture/source/hosts.h"
 #include <string.h>
 
 static void

@@ -1,7 +1,7 @@
 /* MySQL's transaction payloads: recorded ones, and forged ones. */
 #include "tests/unit/capture/events.h"
 
-#include "capture/payload.h"
+#include "capture/binlog/payload.h"
 #include <zstd.h>
 
 /* The first payload of the recording, as an event whose bytes end where the allocation ends. */

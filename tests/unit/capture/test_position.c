@@ -1,8 +1,8 @@
 /* The position record, and the questions about row images. */
 #include "tests/unit/capture/events.h"
 
-#include "capture/images.h"
-#include "capture/position.h"
+#include "capture/publish/images.h"
+#include "capture/publish/position.h"
 
 static void
 a_position_survives_print_and_parse(void **state)

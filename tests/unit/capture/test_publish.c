@@ -1,7 +1,7 @@
 /* What the publisher sends, and what it believes after a failure; Kafka is a list of records. */
 #include "tests/unit/capture/events.h"
 
-#include "capture/publish.h"
+#include "capture/publish/publish.h"
 #include "common/kafka.h"
 #include "common/records.h"
 #include "common/run.h"

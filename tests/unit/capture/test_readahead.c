@@ -5,7 +5,7 @@
  * libmariadb is acted: its reading is from a socket whose other end is the test's, through a cache
  * as its own one.
  */
-#include "capture/readahead.h"
+#include "capture/source/readahead.h"
 #include "common/run.h"
 #include <errmsg.h>
 #include <ma_pvio.h>

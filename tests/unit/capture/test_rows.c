@@ -4,7 +4,7 @@
  */
 #include "tests/unit/capture/events.h"
 
-#include "capture/types.h"
+#include "capture/binlog/types.h"
 
 #define VALUES_MAX (1 << 16)
 

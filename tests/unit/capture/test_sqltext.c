@@ -1,7 +1,7 @@
 /* Which statements name a watched table, however they are written. */
 #include "tests/unit/capture/events.h"
 
-#include "capture/sqltext.h"
+#include "capture/binlog/sqltext.h"
 
 static const struct cap_sql_names names = {"owncloud", "oc_"};
 

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "capture/connect.h"
+#include "capture/source/connect.h"
 #include "capture/standby.h"
 #include "common/kafka.h"
 #include "common/log.h"

@@ -2,9 +2,9 @@
  */
 #include "tests/unit/capture/events.h"
 
-#include "capture/publish.h"
-#include "capture/snapshot.h"
-#include "capture/stream.h"
+#include "capture/publish/publish.h"
+#include "capture/snapshot/snapshot.h"
+#include "capture/stream/stream.h"
 #include "common/run.h"
 
 /* ---- the publisher: counts */

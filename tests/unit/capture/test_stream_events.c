@@ -4,8 +4,8 @@
  */
 #include "tests/unit/capture/events.h"
 
-#include "capture/publish.h"
-#include "capture/stream.h"
+#include "capture/publish/publish.h"
+#include "capture/stream/stream.h"
 #include <zstd.h>
 
 #define A "3e11fa47-71ca-11e1-9e33-c80aa9429562"

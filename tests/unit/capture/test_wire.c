@@ -2,7 +2,7 @@
  * Packets off a socket: whole, in pieces, of any length; what the source says instead of them; and
  * what silence means.
  */
-#include "capture/wire.h"
+#include "capture/source/wire.h"
 #include "common/run.h"
 #include <errmsg.h>
 #include <setjmp.h>

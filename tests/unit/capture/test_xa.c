@@ -1,7 +1,7 @@
 /* XA's xids in statements and events, and the list of what is prepared. */
 #include "tests/unit/capture/events.h"
 
-#include "capture/xa.h"
+#include "capture/binlog/xa.h"
 
 static struct cap_xid
 xid_of(int i)

@@ -1,14 +1,14 @@
 /*
  * For the tests of verify: a source made of rows, and a target that answers from tables.
  *
- * fake_target.c defines the functions of ctl/target.h itself, so that ctl's own target.o is not
- * linked: verify compares against what a test put here.
+ * fake_target.c defines the functions of ctl/verify/target.h itself, so that ctl's own target.o is
+ * not linked: verify compares against what a test put here.
  */
 #ifndef FAKE_TARGET_H
 #define FAKE_TARGET_H
 
-#include "ctl/target.h"
-#include "ctl/verify.h"
+#include "ctl/verify/target.h"
+#include "ctl/verify/verify.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

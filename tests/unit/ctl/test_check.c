@@ -2,8 +2,8 @@
  * check: what rules allow, and what is said in which words.
  */
 #include "common/kafka_rights.h"
-#include "ctl/check.h"
-#include "ctl/check_people.h"
+#include "ctl/check/check.h"
+#include "ctl/check/check_people.h"
 #include <librdkafka/rdkafka.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -3,8 +3,8 @@
  */
 #include "common/err.h"
 #include "common/records.h"
-#include "ctl/dlq.h"
-#include "ctl/replay.h"
+#include "ctl/replay/dlq.h"
+#include "ctl/replay/replay.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

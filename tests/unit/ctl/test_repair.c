@@ -1,5 +1,5 @@
 /* repair: what of verify's differences is sent again, and which words it takes. */
-#include "ctl/repair.h"
+#include "ctl/replay/repair.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

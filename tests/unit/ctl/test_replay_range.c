@@ -1,7 +1,7 @@
 /*
  * A replay's range by GTID: what is in it, and what is said of a GTID that the topic does not have.
  */
-#include "ctl/replay.h"
+#include "ctl/replay/replay.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>

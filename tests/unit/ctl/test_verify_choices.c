@@ -2,7 +2,7 @@
  * verify: whom it looks at, content that is read, a run that goes on, what the stream still
  * carries, and the page for people.
  */
-#include "ctl/verify_command.h"
+#include "ctl/verify/verify_command.h"
 #include "fake_target.h"
 #include "transform/map.h"
 #include <stdio.h>

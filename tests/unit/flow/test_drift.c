@@ -2,7 +2,7 @@
  * Somebody changes at the target what apply had left there: with apply.drift = stop nothing of it
  * is overwritten, moved or destroyed, and a retried letter lets the source win once.
  */
-#include "apply/replay.h"
+#include "apply/intake/replay.h"
 #include "tests/unit/flow/flow.h"
 
 #define KEY LS_STR("0123456789abcdef0123456789abcdef")

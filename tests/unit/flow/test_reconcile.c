@@ -1,6 +1,6 @@
 /* A target that is otherwise than the ledger believes: looked at, and brought into step. */
-#include "apply/reconcile.h"
-#include "apply/replay.h"
+#include "apply/intake/replay.h"
+#include "apply/plan/reconcile.h"
 #include "tests/unit/flow/flow.h"
 
 #define KEY LS_STR("0123456789abcdef0123456789abcdef")

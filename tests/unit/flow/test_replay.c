@@ -1,7 +1,7 @@
 /* Records of <p>.replay: what is dead comes alive, what is known is not gone back behind. */
-#include "apply/letters.h"
-#include "apply/mirror_rows.h"
-#include "apply/replay.h"
+#include "apply/intake/replay.h"
+#include "apply/ledger/letters.h"
+#include "apply/ledger/mirror_rows.h"
 #include "tests/unit/flow/flow.h"
 
 #define KEY LS_STR("0123456789abcdef0123456789abcdef")

@@ -1,5 +1,5 @@
 /* The ledger is lost, and its mirror: a new one is made of what is at the target. */
-#include "apply/sought.h"
+#include "apply/plan/sought.h"
 #include "tests/unit/flow/flow.h"
 
 static int64_t

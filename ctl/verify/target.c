@@ -1,0 +1,638 @@
+/*
+ * oCIS's side of verify, over the same CS3 client as apply but with none of its state.
+ *
+ * Every user is looked at as himself (impersonated), so what is compared is what he will see. A
+ * space is found by listing, not from the ledger. A user who is disabled there does not sign in:
+ * with a service account his id is asked from Graph and his space is read by that account, which
+ * sees tree and trash of everybody, but neither his links nor what he received. Otherwise, and when
+ * the target does not know him, he cannot be looked at: target_user says so and the caller decides.
+ */
+#include "ctl/verify/target.h"
+#include "apply/cs3/cs3.h"
+#include "apply/cs3/data.h"
+#include "apply/cs3/graph.h"
+#include "apply/cs3/http.h"
+#include "apply/ocis/metadata_space.h"
+#include "common/run.h"
+#include <openssl/evp.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#define TRIES 4
+
+struct session {
+    char *uid;
+    char id[AP_ID_SIZE];
+    const char *as; /* uid, or CS3_SERVICE_ACCOUNT */
+    struct ap_space space;
+    char *groups; /* as of cs3_groups_of; NULL: does not sign in */
+    bool has_space, enabled;
+    UT_hash_handle hh;
+};
+
+struct home { /* a personal space, as the service account lists them */
+    char owner_id[AP_ID_SIZE];
+    struct ap_space space;
+    UT_hash_handle hh;
+};
+
+struct target {
+    const struct ls_config *config;
+    struct cs3_client *cs3;
+    struct ap_http *http;
+    struct ap_data *data;
+    struct ap_graph *graph; /* NULL: no service account */
+    pthread_mutex_t lock;   /* of sessions */
+    struct session *sessions;
+    pthread_mutex_t homes_lock; /* of those below */
+    struct home *homes;
+    bool homes_listed;
+};
+
+static int
+open_service(struct target *target, const struct ls_config *config, struct ls_err *err)
+{
+    const char *id = ls_config_str(config, "target", "service_account_id");
+    const char *secret = ls_config_str(config, "target", "service_account_secret");
+
+    if (!id && !secret)
+        return 0;
+    if (ap_graph_new(config, target->http, target->cs3, &target->graph, err) < 0)
+        return -1;
+    /* a wrong secret is said now, not by the first disabled user */
+    return cs3_sign_in(target->cs3, CS3_SERVICE_ACCOUNT, NULL, err);
+}
+
+int
+target_open(const struct ls_config *config, struct target **ret, struct ls_err *err)
+{
+    struct target *target = calloc(1, sizeof *target);
+
+    if (!target)
+        return ls_fail(err, LS_ERR_FATAL, 0, "out of memory");
+    target->config = config;
+    pthread_mutex_init(&target->lock, NULL);
+    pthread_mutex_init(&target->homes_lock, NULL);
+    if (cs3_client_new(config, NULL, NULL, &target->cs3, err) < 0 ||
+        ap_http_new(config, NULL, NULL, &target->http, err) < 0 ||
+        ap_data_new(config, target->http, target->cs3, &target->data, err) < 0 ||
+        cs3_ping(target->cs3, err) < 0 || open_service(target, config, err) < 0) {
+        target_close(target);
+        return -1;
+    }
+    *ret = target;
+    return 0;
+}
+
+void
+target_close(struct target *target)
+{
+    struct session *session, *next;
+    struct home *home, *after;
+
+    if (!target)
+        return;
+    session = target->sessions;
+    HASH_CLEAR(hh, target->sessions);
+    for (; session; session = next) {
+        next = session->hh.next;
+        free(session->uid);
+        free(session->groups);
+        free(session);
+    }
+    home = target->homes;
+    HASH_CLEAR(hh, target->homes);
+    for (; home; home = after) {
+        after = home->hh.next;
+        free(home);
+    }
+    ap_graph_free(target->graph);
+    ap_data_free(target->data);
+    ap_http_free(target->http);
+    cs3_client_free(target->cs3);
+    pthread_mutex_destroy(&target->homes_lock);
+    pthread_mutex_destroy(&target->lock);
+    free(target);
+}
+
+/* After a failure: is another try of use? Waits before it says yes. Replies are handed on only when
+ * they are whole, so a call may be repeated. */
+static bool
+once_more(const struct ls_err *err, int *tries)
+{
+    if (err->kind != LS_ERR_RETRY || ++*tries > TRIES || strcmp(err->cause, "gone") == 0 ||
+        strcmp(err->cause, "sign-in") == 0 || strcmp(err->cause, "no-user") == 0)
+        return false;
+    ls_run_sleep_ms(100LL << *tries);
+    return !ls_run_stopping();
+}
+
+/* ---- the service account's look */
+
+static int
+take_home(void *arg, const struct cs3_space_info *info)
+{
+    struct target *target = arg;
+    struct home *home = NULL;
+
+    if (!*info->owner_id || strlen(info->owner_id) >= AP_ID_SIZE ||
+        strlen(info->storage_id) >= AP_ID_SIZE || strlen(info->space_id) >= AP_ID_SIZE ||
+        strlen(info->root_id) >= AP_ID_SIZE)
+        return 0;
+    HASH_FIND_STR(target->homes, info->owner_id, home);
+    if (home)
+        return 0;
+    home = calloc(1, sizeof *home);
+    if (!home)
+        return -1;
+    snprintf(home->owner_id, AP_ID_SIZE, "%s", info->owner_id);
+    snprintf(home->space.storage_id, AP_ID_SIZE, "%s", info->storage_id);
+    snprintf(home->space.space_id, AP_ID_SIZE, "%s", info->space_id);
+    snprintf(home->space.root_id, AP_ID_SIZE, "%s", info->root_id);
+    HASH_ADD_STR(target->homes, owner_id, home);
+    return 0;
+}
+
+/* All homes are listed once: a list for each disabled user would grow with their square. */
+static int
+find_home(struct target *target, struct session *session, struct ls_err *err)
+{
+    struct home *home = NULL;
+    int r = 0;
+
+    pthread_mutex_lock(&target->homes_lock);
+    if (!target->homes_listed) {
+        r = cs3_list_spaces(target->cs3, CS3_SERVICE_ACCOUNT, "personal", take_home, target, err);
+        target->homes_listed = r == 0;
+    }
+    if (r == 0)
+        HASH_FIND_STR(target->homes, session->id, home);
+    pthread_mutex_unlock(&target->homes_lock);
+    if (home) {
+        session->space = home->space;
+        session->has_space = true;
+    }
+    return r;
+}
+
+/* The id stays empty for one whom Graph does not know either. */
+static int
+session_fill_service(struct target *target, struct session *session, struct ls_err *err)
+{
+    struct ap_graph_user user;
+    struct ls_err why = {0};
+
+    if (ap_graph_user_of(target->graph, session->uid, &user, &why) < 0) {
+        if (strcmp(why.cause, "grantee-missing") == 0)
+            return 0;
+        *err = why;
+        return -1;
+    }
+    session->as = CS3_SERVICE_ACCOUNT;
+    session->enabled = user.enabled;
+    snprintf(session->id, sizeof session->id, "%s", user.id);
+    return find_home(target, session, err);
+}
+
+/* ---- sessions */
+
+/* Signs in and finds the home. A user who cannot be looked at has an empty id then. */
+static int
+session_fill(struct target *target, struct session *session, struct ls_err *err)
+{
+    struct ls_err why = {0};
+
+    session->as = session->uid;
+    session->enabled = true;
+    if (cs3_sign_in(target->cs3, session->uid, session->id, &why) < 0) {
+        session->id[0] = 0;
+        if (why.code == CS3_NOT_FOUND)
+            return target->graph ? session_fill_service(target, session, err) : 0;
+    } else if (!session->groups &&
+               cs3_groups_of(target->cs3, session->uid, &session->groups, &why) < 0) {
+        session->groups = NULL;
+    } else if (cs3_personal_space(target->cs3, session->uid, &session->space, &why) == 0) {
+        session->has_space = true;
+        return 0;
+    } else if (strcmp(why.cause, "gone") == 0) {
+        return 0;
+    }
+    *err = why;
+    return -1;
+}
+
+/* The user's session; *ret is NULL when he cannot be looked at. */
+static int
+session_of(struct target *target, const char *uid, struct session **ret, struct ls_err *err)
+{
+    struct session *session;
+    int tries = 0, r;
+
+    pthread_mutex_lock(&target->lock);
+    HASH_FIND_STR(target->sessions, uid, session);
+    pthread_mutex_unlock(&target->lock);
+    if (session) {
+        *ret = session->id[0] ? session : NULL;
+        return 0;
+    }
+    session = calloc(1, sizeof *session);
+    if (!session || !(session->uid = strdup(uid))) {
+        free(session);
+        return ls_fail(err, LS_ERR_FATAL, 0, "out of memory");
+    }
+    do
+        r = session_fill(target, session, err);
+    while (r < 0 && once_more(err, &tries));
+    if (r < 0) {
+        free(session->uid);
+        free(session->groups);
+        free(session);
+        return -1;
+    }
+    /* one thread a user: nobody else has made it in between */
+    pthread_mutex_lock(&target->lock);
+    HASH_ADD_KEYPTR(hh, target->sessions, session->uid, strlen(session->uid), session);
+    pthread_mutex_unlock(&target->lock);
+    *ret = session->id[0] ? session : NULL;
+    return 0;
+}
+
+int
+target_match(struct target *target, const char *uid, const char *id, struct ls_err *err)
+{
+    bool known = *id && strlen(id) < AP_ID_SIZE;
+
+    return cs3_match_set(target->cs3, uid, known ? CS3_BY_ID : CS3_NOBODY, id, err);
+}
+
+int
+target_user(struct target *target, const char *uid, struct target_who *ret, struct ls_err *err)
+{
+    struct session *session = NULL;
+
+    if (session_of(target, uid, &session, err) < 0)
+        return -1;
+    *ret = (struct target_who){0};
+    if (session)
+        *ret = (struct target_who){true, session->as == session->uid, session->enabled};
+    return 0;
+}
+
+bool
+target_in_group(struct target *target, const char *uid, const char *group_id)
+{
+    char wanted[AP_ID_SIZE + 2];
+    struct session *session = NULL;
+    struct ls_err err = {0};
+    size_t n = strlen(group_id);
+
+    if (n == 0 || n >= AP_ID_SIZE || session_of(target, uid, &session, &err) < 0 || !session ||
+        !session->groups)
+        return false;
+    snprintf(wanted, sizeof wanted, "\n%s\n", group_id);
+    return strcasestr(session->groups, wanted) != NULL;
+}
+
+bool
+target_has_service(const struct target *target)
+{
+    return target->graph != NULL;
+}
+
+struct item_arg {
+    int (*each)(void *arg, const struct target_item *item);
+    void *arg;
+};
+
+static int
+give_info(void *arg, const struct cs3_info *info)
+{
+    struct item_arg *item = arg;
+
+    return item->each(item->arg, &(struct target_item){.id = info->id,
+                                                       .name = info->name,
+                                                       .folder = info->folder,
+                                                       .processing = info->processing,
+                                                       .size = info->size,
+                                                       .mtime = info->mtime,
+                                                       .sha1 = info->sha1});
+}
+
+int
+target_list(struct target *target, const char *uid, const char *node_id,
+            int (*each)(void *arg, const struct target_item *item), void *arg, struct ls_err *err)
+{
+    struct session *session = NULL;
+    struct item_arg item = {each, arg};
+    struct cs3_place place;
+    int tries = 0, r;
+
+    if (session_of(target, uid, &session, err) < 0)
+        return -1;
+    if (!session || !session->has_space)
+        return 0; /* no space: nothing in it */
+    place = cs3_place_of(&session->space, node_id ? node_id : session->space.root_id, NULL);
+    do
+        r = cs3_list(target->cs3, session->as, &place, give_info, &item, err);
+    while (r < 0 && once_more(err, &tries));
+    return r;
+}
+
+struct version_arg {
+    int (*each)(void *arg, int64_t mtime, int64_t size);
+    void *arg;
+};
+
+static int
+give_version(void *arg, const struct cs3_version_info *info)
+{
+    struct version_arg *version = arg;
+
+    return version->each(version->arg, info->mtime, info->size);
+}
+
+int
+target_versions(struct target *target, const char *uid, const char *node_id,
+                int (*each)(void *arg, int64_t mtime, int64_t size), void *arg, struct ls_err *err)
+{
+    struct session *session = NULL;
+    struct version_arg version = {each, arg};
+    struct cs3_place place;
+    int tries = 0, r;
+
+    if (session_of(target, uid, &session, err) < 0)
+        return -1;
+    if (!session || !session->has_space || session->as != session->uid)
+        return 0;
+    place = cs3_place_of(&session->space, node_id, NULL);
+    do
+        r = cs3_list_versions(target->cs3, session->as, &place, give_version, &version, err);
+    while (r < 0 && once_more(err, &tries));
+    return r;
+}
+
+struct content {
+    EVP_MD_CTX *sum;
+    int64_t size;
+};
+
+static int
+take_piece(void *arg, const void *p, size_t n, struct ls_err *err)
+{
+    struct content *content = arg;
+
+    content->size += (int64_t)n;
+    if (EVP_DigestUpdate(content->sum, p, n) != 1)
+        return ls_fail(err, LS_ERR_FATAL, 0, "SHA1 cannot be computed");
+    return 0;
+}
+
+static int
+read_once(struct target *target, const char *as, const struct cs3_place *place,
+          struct content *content, struct ls_err *err)
+{
+    char *url = NULL;
+    int r;
+
+    content->size = 0;
+    if (EVP_DigestInit_ex(content->sum, EVP_sha1(), NULL) != 1)
+        return ls_fail(err, LS_ERR_FATAL, 0, "SHA1 cannot be computed");
+    if (cs3_download_begin(target->cs3, as, place, &url, err) < 0)
+        return -1;
+    r = ap_data_get(target->data, as, url, take_piece, content, err);
+    free(url);
+    return r;
+}
+
+int
+target_content(struct target *target, const char *uid, const char *node_id, char sha1[41],
+               int64_t *ret_size, struct ls_err *err)
+{
+    struct content content = {.sum = EVP_MD_CTX_new()};
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    struct session *session = NULL;
+    struct cs3_place place;
+    unsigned int n = 0;
+    int tries = 0, r = -1;
+
+    if (!content.sum) {
+        ls_fail(err, LS_ERR_FATAL, 0, "out of memory");
+        goto out;
+    }
+    if (session_of(target, uid, &session, err) < 0)
+        goto out;
+    if (!session || !session->has_space) {
+        ls_fail_cause(err, LS_ERR_RETRY, 0, "gone", "the user has no space any more");
+        goto out;
+    }
+    place = cs3_place_of(&session->space, node_id, NULL);
+    do
+        r = read_once(target, session->as, &place, &content, err);
+    while (r < 0 && once_more(err, &tries));
+    if (r < 0)
+        goto out;
+    if (EVP_DigestFinal_ex(content.sum, digest, &n) != 1 || n != 20) {
+        r = ls_fail(err, LS_ERR_FATAL, 0, "SHA1 cannot be computed");
+        goto out;
+    }
+    for (size_t i = 0; i < n; i++)
+        snprintf(sha1 + 2 * i, 3, "%02x", digest[i]);
+    *ret_size = content.size;
+out:
+    EVP_MD_CTX_free(content.sum);
+    return r;
+}
+
+struct trashed_arg {
+    int (*each)(void *arg, const struct target_trashed *item);
+    void *arg;
+    bool top;
+};
+
+static int
+give_trashed(void *arg, const struct cs3_recycle_info *info)
+{
+    struct trashed_arg *trashed = arg;
+    const char *of = trashed->top ? info->path : info->key, *slash = strrchr(of, '/');
+    char where[8192] = "";
+
+    if (trashed->top && slash)
+        snprintf(where, sizeof where, "%.*s", (int)(slash - of), of);
+    return trashed->each(trashed->arg,
+                         &(struct target_trashed){.key = info->key,
+                                                  .name = slash ? slash + 1 : of,
+                                                  .where = where,
+                                                  .folder = info->folder,
+                                                  .size = trashed->top ? -1 : info->size,
+                                                  .deleted_at = info->deleted_at});
+}
+
+int
+target_trash(struct target *target, const char *uid, const char *key,
+             int (*each)(void *arg, const struct target_trashed *item), void *arg,
+             struct ls_err *err)
+{
+    struct session *session = NULL;
+    struct trashed_arg trashed = {each, arg, key == NULL};
+    int tries = 0, r;
+
+    if (session_of(target, uid, &session, err) < 0)
+        return -1;
+    if (!session || !session->has_space)
+        return 0;
+    do
+        r = cs3_list_recycle(target->cs3, session->as, &session->space, key, give_trashed, &trashed,
+                             err);
+    while (r < 0 && once_more(err, &tries));
+    return r;
+}
+
+static int
+take_size(void *arg, const struct cs3_recycle_info *info)
+{
+    *(int64_t *)arg = info->size;
+    return 0;
+}
+
+int
+target_trashed_size(struct target *target, const char *uid, const char *key, int64_t *ret,
+                    struct ls_err *err)
+{
+    struct session *session = NULL;
+    int tries = 0, r;
+
+    if (session_of(target, uid, &session, err) < 0)
+        return -1;
+    *ret = -1;
+    if (!session || !session->has_space)
+        return 0;
+    do
+        r = cs3_recycle_item(target->cs3, session->as, &session->space, key, take_size, ret, err);
+    while (r < 0 && once_more(err, &tries));
+    return r;
+}
+
+struct share_arg {
+    int (*each)(void *arg, const struct target_share *share);
+    void *arg;
+};
+
+static int
+give_received(void *arg, const struct cs3_received_info *received)
+{
+    struct share_arg *share = arg;
+
+    return share->each(share->arg,
+                       &(struct target_share){.share_id = received->share.id,
+                                              .node_id = received->share.node_id,
+                                              .permissions = received->share.permissions,
+                                              .expires = received->share.expires,
+                                              .state = (int)received->state});
+}
+
+int
+target_received(struct target *target, const char *uid,
+                int (*each)(void *arg, const struct target_share *share), void *arg,
+                struct ls_err *err)
+{
+    struct session *session = NULL;
+    struct share_arg share = {each, arg};
+    int tries = 0, r;
+
+    if (session_of(target, uid, &session, err) < 0)
+        return -1;
+    if (!session || session->as != session->uid)
+        return 0;
+    do
+        r = cs3_list_received(target->cs3, uid, give_received, &share, err);
+    while (r < 0 && once_more(err, &tries));
+    return r;
+}
+
+struct link_arg {
+    int (*each)(void *arg, const struct target_link *link);
+    void *arg;
+};
+
+static int
+give_link(void *arg, const struct cs3_link_info *info)
+{
+    struct link_arg *link = arg;
+
+    return link->each(link->arg, &(struct target_link){.link_id = info->id,
+                                                       .node_id = info->node_id,
+                                                       .label = info->label,
+                                                       .token = info->token,
+                                                       .permissions = info->permissions,
+                                                       .expires = info->expires,
+                                                       .has_password = info->has_password});
+}
+
+int
+target_links(struct target *target, const char *uid,
+             int (*each)(void *arg, const struct target_link *link), void *arg, struct ls_err *err)
+{
+    struct session *session = NULL;
+    struct link_arg link = {each, arg};
+    int tries = 0, r;
+
+    if (session_of(target, uid, &session, err) < 0)
+        return -1;
+    if (!session || session->as != session->uid)
+        return 0;
+    do
+        r = cs3_list_links(target->cs3, uid, NULL, give_link, &link, err);
+    while (r < 0 && once_more(err, &tries));
+    return r;
+}
+
+struct hash_arg {
+    int (*each)(void *arg, const char *link_id, const char *hash);
+    void *arg;
+};
+
+/* Reads only: a change of nothing. */
+static int
+give_hashes(void *arg, json_t *doc, struct ls_err *err)
+{
+    struct hash_arg *hashes = arg;
+    const char *id;
+    json_t *entry;
+
+    json_object_foreach(doc, id, entry)
+    {
+        const char *hash = json_string_value(json_object_get(entry, "password"));
+        if (hashes->each(hashes->arg, id, hash ? hash : "") != 0)
+            return ls_fail(err, LS_ERR_FATAL, 0, "out of memory");
+    }
+    return 0;
+}
+
+int
+target_link_hashes(struct target *target,
+                   int (*each)(void *arg, const char *link_id, const char *hash), void *arg,
+                   struct ls_err *err)
+{
+    struct ap_metadata *metadata = NULL;
+    struct hash_arg hashes = {each, arg};
+    int tries = 0, r;
+
+    const char *id = ls_config_str(target->config, "target", "system_user_id");
+    const char *key = ls_config_str(target->config, "target", "system_user_key");
+
+    if (!id || !*id || !key || !*key)
+        return 0;
+    r = ap_metadata_new(target->config, target->http, NULL, NULL, NULL, &metadata, err);
+    if (r == 0)
+        do
+            r = ap_metadata_open(metadata, err) < 0
+                    ? -1
+                    : ap_metadata_change(metadata, AP_SPACE_LINKS, AP_LINKS_FILE, false,
+                                         give_hashes, &hashes, err);
+        while (r < 0 && once_more(err, &tries));
+    ap_metadata_free(metadata);
+    return r < 0 ? -1 : 1;
+}

@@ -1,0 +1,60 @@
+/*
+ * verify --deep: reads a file on both sides and compares what was read.
+ *
+ * The checksums that both sides tell were found equal before; here neither is believed. What was
+ * read from ownCloud's disk is compared with what oCIS's data server hands out. What can go wrong:
+ * a file that is written while it is read (it differs, and is looked at again); content that either
+ * side has lost, although its row or its node is there: that is a difference, and never the end of
+ * a comparison of millions. Only when the target cannot be asked at all the command ends.
+ */
+#include "ctl/verify/verify.h"
+#include <string.h>
+
+static bool
+ends_all(const struct ls_err *err)
+{
+    return err->kind == LS_ERR_FATAL || strcmp(err->cause, "target-down") == 0 ||
+           strcmp(err->cause, "sign-in") == 0;
+}
+
+int
+verify_content(struct verify *verify, struct verify_user *user, const struct side_node *node,
+               const char *place, struct ls_err *err)
+{
+    struct verify_difference d = {
+        .kind = VD_NODE, .fileid = node->fileid, .target_id = node->target_id, .place = place};
+    char here[41] = "", there[41] = "", text[160];
+    int64_t size_here = 0, size_there = 0;
+    struct ls_err why = {0};
+
+    if (verify_on_disk(verify, user, node, place, here, &size_here, &why) < 0) {
+        d.what = "unreadable";
+        d.source = why.msg;
+        verify_differ(verify, user, &d);
+        return 0;
+    }
+    if (target_content(verify->target, user->user->uid, node->target_id, there, &size_there, &why) <
+        0) {
+        if (ends_all(&why)) {
+            *err = why;
+            return -1;
+        }
+        d.what = "content unreadable at the target";
+        d.source = here;
+        d.target = why.msg;
+        verify_differ(verify, user, &d);
+        return 0;
+    }
+    user->n_read++;
+    user->read_bytes += size_here;
+    if (size_here == size_there && strcmp(here, there) == 0)
+        return 0;
+    snprintf(text, sizeof text, "%s%s%s", here,
+             node->sha1 && strcmp(node->sha1, here) != 0 ? " on disk; its row says " : "",
+             node->sha1 && strcmp(node->sha1, here) != 0 ? node->sha1 : "");
+    d.what = "content as read";
+    d.source = text;
+    d.target = there;
+    verify_differ(verify, user, &d);
+    return 0;
+}

@@ -1,0 +1,137 @@
+/*
+ * Compares the versions of one file.
+ *
+ * ownCloud keeps them in files_versions, in folders of the names of those around the file, as
+ * "<name>.v<time>". The target has each as a revision of that second and size; of two contents of
+ * one second the newest may be what the file holds now. It lists no checksum, and mostly ownCloud
+ * has none of a version either. A file without versions in ownCloud is not asked for.
+ *
+ * What can go wrong: a version that ownCloud has a row of but no file (its own jobs erase files);
+ * what the target has beyond ownCloud's, because versions expire there and not here: counted.
+ */
+#include "ctl/verify/verify.h"
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST = 1024 }; /* revisions of a file; of more the oldest are not compared */
+
+struct revisions {
+    struct {
+        int64_t mtime, size;
+        bool used;
+    } each[MOST];
+    size_t n;
+};
+
+static int
+take_revision(void *arg, int64_t mtime, int64_t size)
+{
+    struct revisions *r = arg;
+
+    if (r->n < MOST) {
+        r->each[r->n].mtime = mtime;
+        r->each[r->n].size = size;
+        r->each[r->n++].used = false;
+    }
+    return 0;
+}
+
+/* Where the versions of what lies in `folder` are. */
+static const struct side_node *
+versions_of(const struct side_node *folder)
+{
+    const struct side_node *up;
+
+    if (!folder || !folder->up)
+        return NULL;
+    if (!folder->up->up) /* `files` */
+        return strcmp(folder->name, "files") == 0 ? side_child(folder->up, "files_versions") : NULL;
+    up = versions_of(folder->up);
+    return up ? side_child(up, folder->name) : NULL;
+}
+
+/* "a.txt.v1700000000" of "a.txt" -> 1700000000; -1: it is none of its versions. */
+static int64_t
+version_time(const char *name, const char *of)
+{
+    size_t n = strlen(of);
+
+    if (strncmp(name, of, n) != 0 || name[n] != '.' || name[n + 1] != 'v' || !name[n + 2] ||
+        strlen(name + n + 2) > 18 || strspn(name + n + 2, "0123456789") != strlen(name + n + 2))
+        return -1;
+    return strtoll(name + n + 2, NULL, 10);
+}
+
+static bool
+find(struct revisions *revisions, int64_t mtime, int64_t size)
+{
+    for (size_t i = 0; i < revisions->n; i++)
+        if (!revisions->each[i].used && revisions->each[i].mtime == mtime &&
+            (size < 0 || revisions->each[i].size == size))
+            return revisions->each[i].used = true;
+    return false;
+}
+
+static void
+missing(struct verify *verify, struct verify_user *user, const struct side_node *version,
+        const char *place, int64_t mtime)
+{
+    char what[64];
+    int64_t size;
+    struct ls_err err = {0};
+
+    if (verify_on_disk(verify, user, version, side_place(verify->side, version), NULL, &size,
+                       &err) < 0 &&
+        strcmp(err.cause, "content-missing") == 0) {
+        verify_left(verify, user, VL_VERSIONS_GONE);
+        return;
+    }
+    snprintf(what, sizeof what, "of %" PRId64 ", %" PRId64 " bytes", mtime, version->size);
+    verify_differ(verify, user,
+                  &(struct verify_difference){.kind = VD_NODE,
+                                              .fileid = version->fileid,
+                                              .what = "version missing",
+                                              .place = place,
+                                              .source = what});
+}
+
+int
+verify_versions(struct verify *verify, struct verify_user *user, const struct side_node *file,
+                const char *place, int64_t mtime, int64_t size, struct ls_err *err)
+{
+    const struct side_node *folder = versions_of(file->up), *version;
+    struct revisions *revisions = NULL;
+    bool on = ls_config_bool(verify->config, "apply", "versions");
+    struct ls_err why = {0};
+    int64_t time;
+    int r = 0;
+
+    for (version = folder ? folder->first : NULL; version && r == 0; version = version->next) {
+        if (version->folder || version->doubled ||
+            (time = version_time(version->name, file->name)) < 0)
+            continue;
+        if (!on || !user->signs_in) {
+            verify_left(verify, user, on ? VL_VERSIONS_UNSEEN : VL_VERSIONS_OFF);
+            continue;
+        }
+        if (!revisions) {
+            if (!(revisions = calloc(1, sizeof *revisions)))
+                return ls_fail(err, LS_ERR_FATAL, 0, "out of memory");
+            r = target_versions(verify->target, user->user->uid, file->target_id, take_revision,
+                                revisions, &why);
+        }
+        if (r == 0 && !find(revisions, verify_mtime(time), version->size) &&
+            !(mtime == verify_mtime(time) && (version->size < 0 || size == version->size)))
+            missing(verify, user, version, place, time);
+    }
+    for (size_t i = 0; revisions && r == 0 && i < revisions->n; i++)
+        if (!revisions->each[i].used)
+            verify_not_kept(verify, user, VK_EXPIRIES);
+    free(revisions);
+    if (r < 0 && strcmp(why.cause, "gone") == 0)
+        return 0; /* it went away while it was read; the next run says so */
+    if (r < 0)
+        *err = why;
+    return r;
+}
