@@ -7,10 +7,17 @@ topic, partition, offset, key (text), value (bytes or None) and headers (name ->
 
 import time
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from .process import BedError, wait_until
+
+# a partition that was made a moment ago has no leader yet, or one that does not know of it
+NO_LEADER_YET = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE,
+                 KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_PARTITION)
+# no more to come: all was read, or somebody has deleted the topic
+AT_ITS_END = (KafkaError._PARTITION_EOF, KafkaError.UNKNOWN_TOPIC_OR_PART,
+              KafkaError._UNKNOWN_PARTITION, KafkaError._UNKNOWN_TOPIC)
 
 
 def _consumer(bootstrap, reset="latest"):
@@ -25,6 +32,18 @@ def names(bootstrap):
     """The topics there are: name -> number of partitions."""
     found = AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=60).topics
     return {name: len(topic.partitions) for name, topic in found.items()}
+
+
+def ends(consumer, topic, partition=0):
+    """The first offset of a partition and the one behind its last; waits for its leader."""
+    def ask():
+        try:
+            return consumer.get_watermark_offsets(TopicPartition(topic, partition), 60)
+        except KafkaException as e:
+            if e.args[0].code() in NO_LEADER_YET:
+                return None
+            raise
+    return wait_until(ask, 60, f"the leader of {topic}")
 
 
 def read(bootstrap, topic, seconds=120):
@@ -48,7 +67,8 @@ def read(bootstrap, topic, seconds=120):
                 continue
             end = time.monotonic() + seconds
             if message.error():
-                left.discard(message.partition())
+                if message.error().code() in AT_ITS_END:
+                    left.discard(message.partition())
                 continue
             out.append({
                 "topic": topic, "partition": message.partition(), "offset": message.offset(),
@@ -81,14 +101,16 @@ def last(bootstrap, topic, key):
     """The newest value under a key of a topic with one partition, read from the end backwards."""
     consumer = _consumer(bootstrap)
     try:
-        first, end = consumer.get_watermark_offsets(TopicPartition(topic, 0), 60)
+        first, end = ends(consumer, topic)
         step, found = 16, None
         while found is None:
             at = max(first, end - step)
             consumer.assign([TopicPartition(topic, 0, at)])
             for message in iter(lambda: consumer.poll(60), None):
                 if message.error():
-                    break
+                    if message.error().code() in AT_ITS_END:
+                        break
+                    continue
                 if message.key() == key.encode():
                     found = message.value()
             if at == first:

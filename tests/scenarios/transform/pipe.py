@@ -11,7 +11,7 @@ import time
 from bed import topics
 from bed.daemons import Daemons
 from bed.process import wait_until
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, Producer
 
 PARTITIONS = 8
 KINDS = ("resource", "space", "person", "share", "annotation")
@@ -168,8 +168,7 @@ class Pipe:
         consumer = Consumer({"bootstrap.servers": self.bed.kafka.bootstrap, "group.id": "ends",
                              "isolation.level": isolation})
         try:
-            return [consumer.get_watermark_offsets(
-                        TopicPartition(f"{self.prefix}.{topic}", p), timeout=60)[1]
+            return [topics.ends(consumer, f"{self.prefix}.{topic}", p)[1]
                     for topic, n in [("cs3.resource", PARTITIONS), ("dlq", 1)]
                     + [(f"cs3.{kind}", 1) for kind in KINDS[1:]]
                     for p in range(n)]
