@@ -42,6 +42,9 @@ $(B)/gen/cs3/%.pb-c.c $(B)/gen/cs3/%.pb-c.h: schemas/cs3/%.proto
 	@mkdir -p $(@D)
 	protoc-c --proto_path=schemas/cs3 --c_out=$(B)/gen/cs3 $<
 
+# make would take the headers for intermediate files, delete them, and build all that includes them again
+.SECONDARY: $(PB_H) $(PB_C)
+
 $(B)/gen/schemas.c: schemas/embed.sh $(AVSC)
 	@mkdir -p $(@D)
 	sh schemas/embed.sh $(AVSC) > $@
