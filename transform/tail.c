@@ -13,7 +13,9 @@
  * committed part ends there.
  *
  * What can go wrong: a capture that died inside a transaction holds the end back until the broker
- * gives its transaction up. That is RETRY here: the stage waits and does not guess.
+ * gives its transaction up. That is RETRY here: the stage waits and does not guess. A start reads
+ * the heartbeats of two weeks, one a second and topic, which may take longer than any such wait: so
+ * time counts from the last record that came, for a start that began anew would never end.
  */
 #include "transform/tail.h"
 
@@ -25,7 +27,7 @@
 #include <string.h>
 
 #define QUERY_MS 5000
-#define CATCH_UP_MS 15000
+#define STALL_MS 15000 /* without a record that brings the end nearer */
 #define ARENA_CAP (16u << 20)
 
 static const struct {
@@ -220,28 +222,50 @@ tf_tail_poll(struct tf_tail *tail, struct ls_err *err)
     return 0;
 }
 
+static int64_t
+left_of(const struct tf_tail *tail, const int64_t ends[SMALL], size_t *ret_which)
+{
+    int64_t left = 0;
+
+    for (size_t i = 0; i < SMALL; i++) {
+        if (tail->next[i] >= ends[i])
+            continue;
+        left += ends[i] - tail->next[i];
+        *ret_which = i;
+    }
+    return left;
+}
+
 int
 tf_tail_catch_up(struct tf_tail *tail, struct ls_err *err)
 {
     struct ls_seq certain = tail->highest;
-    int64_t deadline = ls_mono_ms() + CATCH_UP_MS;
+    int64_t ends[SMALL], least = INT64_MAX, left, deadline = 0;
+    size_t which = 0;
+    bool any;
 
     for (size_t i = 0; i < SMALL; i++) {
-        int64_t low, high;
+        int64_t low;
         rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(tail->asker, tail->topics[i], 0,
-                                                                    &low, &high, QUERY_MS);
-        bool any;
+                                                                    &low, &ends[i], QUERY_MS);
 
         if (code)
             return kafka_fail(err, code, "asking for the end of a small topic");
-        while (tail->next[i] < high) {
-            if (ls_run_stopping() || ls_mono_ms() > deadline)
-                return ls_fail_cause(err, LS_ERR_RETRY, 0, "tables-behind",
-                                     "%s: at %lld, its end is %lld", small[i].topic,
-                                     (long long)tail->next[i], (long long)high);
-            if (poll_one(tail, 50, &any, err) < 0)
-                return -1;
+    }
+    while ((left = left_of(tail, ends, &which)) > 0) {
+        int64_t now = ls_mono_ms();
+
+        if (left < least) {
+            least = left;
+            deadline = now + STALL_MS;
+            ls_run_notify_alive();
         }
+        if (ls_run_stopping() || now > deadline)
+            return ls_fail_cause(err, LS_ERR_RETRY, 0, "tables-behind",
+                                 "%s: at %lld, its end is %lld", tail->topics[which],
+                                 (long long)tail->next[which], (long long)ends[which]);
+        if (poll_one(tail, 50, &any, err) < 0)
+            return -1;
     }
     tf_known_set_certain(tail->known, certain);
     return 0;

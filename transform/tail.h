@@ -22,7 +22,7 @@ int tf_tail_poll(struct tf_tail *tail, struct ls_err *err);
 
 /* The barrier: reads on until everything that is in the topics now has been taken in, also what is
  * not committed yet but will be. Then all rows up to the highest seq ever noted are certain.
- * RETRY when that takes too long. */
+ * RETRY when nothing of it comes for too long. */
 int tf_tail_catch_up(struct tf_tail *tail, struct ls_err *err);
 
 /* Any record with this seq has been seen, in whatever topic. */
