@@ -116,8 +116,9 @@ tf_file_asks(const struct tf_known *known, const struct ls_envelope *e)
 {
     int64_t mimetype = tf_int(e, FC_MIMETYPE, 0);
 
-    if (storage_unknown(known, tf_int(e, FC_STORAGE, LS_NO_STORAGE)) ||
-        storage_unknown(known, e->moved_from) || storage_unknown(known, e->moved_to))
+    if (!tf_known_passed(known, e->seq) &&
+        (storage_unknown(known, tf_int(e, FC_STORAGE, LS_NO_STORAGE)) ||
+         storage_unknown(known, e->moved_from) || storage_unknown(known, e->moved_to)))
         return true;
     return e->op != LS_OP_DELETE && mimetype > 0 && !tf_known_mimetype(known, mimetype).p;
 }

@@ -65,6 +65,7 @@ struct tf_known {
     const struct tf_projects *projects;
     bool storages_complete;
     struct ls_seq certain;
+    struct ls_seq storages_fed, accounts_fed; /* the last ones of their topics */
 };
 
 static const struct {
@@ -368,6 +369,12 @@ tf_known_certain(const struct tf_known *known, struct ls_seq seq)
     return ls_seq_cmp(seq, known->certain) <= 0;
 }
 
+bool
+tf_known_passed(const struct tf_known *known, struct ls_seq seq)
+{
+    return ls_seq_cmp(seq, known->storages_fed) < 0 && ls_seq_cmp(seq, known->accounts_fed) < 0;
+}
+
 /* ---- feeding */
 
 static int
@@ -565,8 +572,19 @@ feed_account(struct tf_known *known, const struct ls_envelope *e, struct ls_err 
     return resolve_account(known, row[AC_USER_ID].s, home, err);
 }
 
-int
-tf_known_feed(struct tf_known *known, const struct ls_envelope *e, struct ls_err *err)
+static void
+note_fed(struct tf_known *known, const struct ls_envelope *e)
+{
+    struct ls_seq *fed = e->table->id == LS_T_STORAGES   ? &known->storages_fed
+                         : e->table->id == LS_T_ACCOUNTS ? &known->accounts_fed
+                                                         : NULL;
+
+    if (fed && ls_seq_cmp(e->seq, *fed) > 0)
+        *fed = e->seq;
+}
+
+static int
+feed(struct tf_known *known, const struct ls_envelope *e, struct ls_err *err)
 {
     if (e->op == LS_OP_END && e->table->id == LS_T_STORAGES)
         known->storages_complete = true;
@@ -586,4 +604,13 @@ tf_known_feed(struct tf_known *known, const struct ls_envelope *e, struct ls_err
     default:
         return 0;
     }
+}
+
+int
+tf_known_feed(struct tf_known *known, const struct ls_envelope *e, struct ls_err *err)
+{
+    if (feed(known, e, err) < 0)
+        return -1;
+    note_fed(known, e);
+    return 0;
 }

@@ -69,5 +69,10 @@ struct ls_str tf_known_uid(const struct tf_known *known, int64_t account_id);
  */
 void tf_known_set_certain(struct tf_known *known, struct ls_seq seq);
 bool tf_known_certain(const struct tf_known *known, struct ls_seq seq);
+/*
+ * The same without having asked, for storages and accounts (not mimetypes): of both topics
+ * something later than `seq` has been fed, as a heartbeat, and each is in order.
+ */
+bool tf_known_passed(const struct tf_known *known, struct ls_seq seq);
 
 #endif

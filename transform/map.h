@@ -66,8 +66,9 @@ tf_map_fn tf_category_map;   /* oc_vcategory, annotations.c */
 tf_map_fn tf_tagged_map;     /* oc_vcategory_to_object, annotations.c */
 tf_map_fn tf_property_map;   /* oc_properties, annotations.c */
 
-/* True when the row refers to something that `known` does not have (and so the small topics should
- * be read to their end before it is mapped). */
+/* True when the row refers to something that `known` does not have, and may have yet (and so the
+ * small topics should be read to their end before it is mapped: each such row costs three questions
+ * to the broker, so where the topics have been read past the row anyway nobody asks). */
 typedef bool tf_asks_fn(const struct tf_known *known, const struct ls_envelope *envelope);
 tf_asks_fn tf_file_asks, tf_trash_asks, tf_space_asks, tf_user_asks;
 

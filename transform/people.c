@@ -34,6 +34,8 @@ tf_user_asks(const struct tf_known *known, const struct ls_envelope *e)
 {
     struct ls_str home = tf_text(e, AC_HOME), uid = tf_text(e, AC_USER_ID);
 
+    if (tf_known_passed(known, e->seq))
+        return false;
     if (e->op == LS_OP_DELETE)
         return !uid_of(known, e).p;
     /* Only then can there be an md5 storage that waits for this account. */

@@ -12,7 +12,8 @@
 bool
 tf_space_asks(const struct tf_known *known, const struct ls_envelope *e)
 {
-    return tf_known_classify(known, tf_text(e, ST_ID)).class == TF_STORAGE_UNRESOLVED;
+    return !tf_known_passed(known, e->seq) &&
+           tf_known_classify(known, tf_text(e, ST_ID)).class == TF_STORAGE_UNRESOLVED;
 }
 
 int

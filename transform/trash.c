@@ -16,7 +16,7 @@ tf_trash_asks(const struct tf_known *known, const struct ls_envelope *e)
 {
     struct ls_str user = tf_text(e, FT_USER);
 
-    return user.p && tf_known_home(known, user) == LS_NO_STORAGE;
+    return !tf_known_passed(known, e->seq) && user.p && tf_known_home(known, user) == LS_NO_STORAGE;
 }
 
 static int

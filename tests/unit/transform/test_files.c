@@ -546,6 +546,40 @@ an_unknown_storage_or_mimetype_asks_for_the_barrier_once(void **state)
     assert_false(tf_route_asks(s->known, row(s, LS_T_FILECACHE, LS_OP_HEARTBEAT)));
 }
 
+/* Rows of a storage that will never be known are many, and each question takes its time. */
+static void
+what_the_small_tables_were_read_past_asks_for_no_barrier(void **state)
+{
+    struct site *s = *state;
+    struct ls_envelope *file = file_row(s, LS_OP_CREATE, 44, "a.txt"),
+                       *entry = row(s, LS_T_FILES_TRASH, LS_OP_CREATE),
+                       *space =
+                           storage_row(s, LS_OP_CREATE, 12, "0123456789abcdef0123456789abcdef"),
+                       *account =
+                           account_row(s, LS_OP_CREATE, 3, "carol",
+                                       "/srv/a/path/that/makes/its/ids/longer/than/64/bytes/carol"),
+                       *gone = row(s, LS_T_ACCOUNTS, LS_OP_DELETE), *picture;
+    const struct ls_envelope *all[] = {file, entry, space, account, gone};
+
+    number(file, FC_STORAGE, 777);
+    text(entry, FT_USER, "dave");
+    number(gone, AC_ID, 4);
+    picture = file_row(s, LS_OP_CREATE, 45, "b.png");
+    number(picture, FC_MIMETYPE, 999);
+    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+        assert_true(tf_route_asks(s->known, all[i]));
+    feed(s, row(s, LS_T_STORAGES, LS_OP_HEARTBEAT));
+    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) /* the accounts may tell yet */
+        assert_true(tf_route_asks(s->known, all[i]));
+    feed(s, row(s, LS_T_ACCOUNTS, LS_OP_HEARTBEAT));
+    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+        assert_false(tf_route_asks(s->known, all[i]));
+    assert_true(tf_route_asks(s->known, picture)); /* of mimetypes no heartbeat tells */
+    file = file_row(s, LS_OP_CREATE, 46, "c.txt");
+    number(file, FC_STORAGE, 777);
+    assert_true(tf_route_asks(s->known, file)); /* a later one */
+}
+
 /* ---- trash */
 
 static struct ls_envelope *
@@ -677,6 +711,7 @@ main(void)
         SITE_TEST(rows_of_a_deleted_storage_still_pass),
         SITE_TEST(rows_without_fileid_or_storage_are_dead_letters),
         SITE_TEST(an_unknown_storage_or_mimetype_asks_for_the_barrier_once),
+        SITE_TEST(what_the_small_tables_were_read_past_asks_for_no_barrier),
         SITE_TEST(a_trash_entry_goes_to_the_partition_of_its_users_home),
         SITE_TEST(home_is_preferred_over_object_store_unless_it_was_deleted),
         SITE_TEST(the_tombstone_of_a_trash_entry_follows_its_delete),
