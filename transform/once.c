@@ -9,7 +9,7 @@
  * took too long goes on where it stopped); Kafka away in the middle (RETRY).
  *
  * The topic keeps a record for as long as its signature is good: one whose original is not there
- * any more is stale.
+ * any more is stale. So what is stale need not be known any longer, and is forgotten.
  */
 #include "transform/once.h"
 
@@ -20,10 +20,15 @@
 #include <uthash.h>
 
 #define STALL_MS 60000
+#define SECOND_US INT64_C(1000000)
+#define KNOWN_US ((LS_REPLAY_MAX_AGE_S + 86400) * SECOND_US) /* a clock may be set back by a day   \
+                                                              */
+#define SWEEP_US (3600 * SECOND_US)
 
 struct seen {
     char mac[LS_CONTROL_HEX - 1];
     int64_t offset;
+    int64_t time_us; /* when it was signed */
     UT_hash_handle hh;
 };
 
@@ -36,6 +41,7 @@ struct tf_once {
     const struct ls_config *config;
     const struct tf_replay_guard *guard;
     struct seen *seen;
+    int64_t swept_us;
     struct partition *partitions;
     int n;
     bool failed; /* out of memory */
@@ -78,14 +84,37 @@ tf_once_rebalanced(struct tf_once *once)
         once->partitions[i].followed = false;
 }
 
+/* A copy of one so old is refused for its age. */
+static void
+forget_stale(struct tf_once *once, int64_t now_us)
+{
+    struct seen *s, *next;
+
+    if (now_us - once->swept_us < SWEEP_US)
+        return;
+    once->swept_us = now_us;
+    /* NOLINTBEGIN(clang-analyzer-unix.Malloc) */
+    HASH_ITER(hh, once->seen, s, next)
+    {
+        if (s->time_us + KNOWN_US < now_us) {
+            HASH_DEL(once->seen, s);
+            free(s);
+        }
+    }
+    /* NOLINTEND(clang-analyzer-unix.Malloc) */
+}
+
 bool
 tf_once_note(struct tf_once *once, const struct ls_message *message)
 {
-    const struct ls_str *mac = ls_message_header(message, "mac");
+    const struct ls_str *mac = ls_message_header(message, "mac"),
+                        *time = ls_message_header(message, "time");
     struct seen *s = NULL;
+    int64_t time_us;
 
-    if (!mac || mac->n != sizeof(s->mac))
+    if (!mac || mac->n != sizeof(s->mac) || !time || !ls_str_digits(*time, &time_us))
         return true;
+    forget_stale(once, ls_now_us());
     HASH_FIND(hh, once->seen, mac->p, sizeof(s->mac), s);
     if (s)
         return s->offset == message->offset;
@@ -96,6 +125,7 @@ tf_once_note(struct tf_once *once, const struct ls_message *message)
     }
     memcpy(s->mac, mac->p, sizeof(s->mac));
     s->offset = message->offset;
+    s->time_us = time_us;
     HASH_ADD(hh, once->seen, mac, sizeof(s->mac), s);
     return true;
 }

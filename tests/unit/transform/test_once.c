@@ -17,6 +17,27 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+static int64_t ahead_us; /* our clock */
+
+int64_t
+ls_now_us(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_REALTIME, &ts);
+    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000 + ahead_us;
+}
+
+int64_t
+ls_mono_ms(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
 
 #define TOPIC "t.replay"
 #define KEY LS_STR("0123456789abcdef0123456789abcdef")
@@ -183,6 +204,44 @@ after_a_kill_what_stands_before_a_row_is_read_again(void **state)
     tf_once_free(once);
 }
 
+static bool
+is_stale(const struct record *r)
+{
+    struct ls_replay read;
+    struct ls_err err = {0};
+
+    return ls_replay_read(KEY, guard.prefix, &r->m, ls_now_us(), guard.max_ahead_s, &read, &err) <
+               0 &&
+           !strcmp(err.cause, "stale");
+}
+
+/* Else the memory would grow with every row that is retried, until a restart. */
+static void
+what_a_signature_no_longer_lets_in_is_forgotten(void **state)
+{
+    struct tf_once *once = tf_once_new(NULL, &guard);
+    struct record old, recent, now;
+
+    (void)state;
+    make(&old, "oc10.oc_share", 1, 0);
+    assert_true(tf_once_note(once, &old.m));
+    ahead_us += 2 * 3600 * INT64_C(1000000);
+    make(&recent, "oc10.oc_share", 2, 0);
+    recent.m.offset = 1;
+    assert_true(tf_once_note(once, &recent.m));
+    ahead_us += LS_REPLAY_MAX_AGE_S * INT64_C(1000000);
+    old.m.offset = recent.m.offset = 10;      /* copies */
+    assert_true(is_stale(&old));              /* refused by its age ... */
+    assert_false(tf_once_note(once, &old.m)); /* ... and known still: a clock may be set back */
+    ahead_us += 23 * 3600 * INT64_C(1000000);
+    make(&now, "oc10.oc_share", 3, 0);
+    assert_true(tf_once_note(once, &now.m));
+    assert_true(tf_once_note(once, &old.m)); /* not known any more */
+    assert_false(tf_once_note(once, &recent.m));
+    ahead_us = 0;
+    tf_once_free(once);
+}
+
 static void
 a_topic_that_cannot_be_read_is_tried_again(void **state)
 {
@@ -209,6 +268,7 @@ main(void)
             a_copy_is_refused_and_the_record_itself_is_taken_whenever_it_comes, setup, teardown),
         cmocka_unit_test_setup_teardown(after_a_kill_what_stands_before_a_row_is_read_again, setup,
                                         teardown),
+        cmocka_unit_test(what_a_signature_no_longer_lets_in_is_forgotten),
         /* the last: whoever was asked to stop stays so */
         cmocka_unit_test_setup_teardown(a_topic_that_cannot_be_read_is_tried_again, setup,
                                         teardown),
