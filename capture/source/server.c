@@ -226,6 +226,59 @@ check_grants(MYSQL *mysql, const struct cap_server *server, const struct ls_conf
     return 0;
 }
 
+/* In a list with commas, letter by letter, as the server compares. */
+static bool
+is_listed(const char *list, const char *name)
+{
+    size_t n = strlen(name);
+
+    while (*list) {
+        size_t length = strcspn(list, ",");
+        if (length == n && !memcmp(list, name, n))
+            return true;
+        list += length + (list[length] == ',');
+    }
+    return false;
+}
+
+bool
+cap_server_logs(const char *only, const char *without, const char *database)
+{
+    return *only ? is_listed(only, database) : !is_listed(without, database);
+}
+
+/* Rows of a database that the server keeps out of its binlog would be missed without a word. */
+static int
+check_filters(MYSQL *mysql, const struct cap_server *server, const struct ls_config *config,
+              struct ls_err *err)
+{
+    const char *database = ls_config_str(config, "source", "database");
+    MYSQL_RES *rows = NULL;
+    MYSQL_ROW row;
+    int r = 0;
+
+    if (cap_query_rows(mysql, place_statement(server), &rows, err) < 0)
+        return -1;
+    row = mysql_num_fields(rows) > 3 ? mysql_fetch_row(rows) : NULL;
+    if (row) {
+        const char *only = row[2] ? row[2] : "", *without = row[3] ? row[3] : "";
+        if (!cap_server_logs(only, without, database))
+            r = ls_fail_cause(err, LS_ERR_FATAL, 0, "source-settings",
+                              "the source keeps %.60s out of its binlog (%s=%.80s): take that out "
+                              "of the server's configuration and restart it, then take a new "
+                              "snapshot",
+                              database, *only ? "binlog-do-db" : "binlog-ignore-db",
+                              *only ? only : without);
+        else if (*only || *without)
+            ls_log(LS_WARN, "source-filters", LS_S("binlog_do_db", only),
+                   LS_S("binlog_ignore_db", without),
+                   LS_S("do", "take them out: a statement such as ALTER or TRUNCATE that is given "
+                              "in another database is not in the binlog then"));
+    }
+    mysql_free_result(rows);
+    return r;
+}
+
 void
 cap_server_our_name(const struct ls_config *config, char ret[60])
 {
@@ -278,7 +331,8 @@ cap_server_check(MYSQL *mysql, const struct cap_server *server, const struct ls_
                  struct ls_err *err)
 {
     if (check_settings(mysql, server, err) < 0 || check_updates(mysql, server, config, err) < 0 ||
-        check_grants(mysql, server, config, err) < 0)
+        check_grants(mysql, server, config, err) < 0 ||
+        check_filters(mysql, server, config, err) < 0)
         return -1;
     return check_server_id(mysql, server, config, err);
 }

@@ -28,12 +28,15 @@ int cap_server_look(MYSQL *mysql, struct cap_server *ret, struct ls_err *err);
 bool cap_server_is(const struct cap_server *server, uint32_t server_id, const char *uuid);
 /*
  * Whether it can be followed: its kind, log_bin, ROW or MIXED, FULL images, a replica's
- * log_slave_updates, the grants, and that nobody else replicates under our server id. FATAL cause
- * "source-settings", "source-grants" or "source-server-id" with what to do. Metadata that is not
- * FULL is a warning in the log.
+ * log_slave_updates, the grants, that no filter keeps the database out of the binlog, and that
+ * nobody else replicates under our server id. FATAL cause "source-settings", "source-grants" or
+ * "source-server-id" with what to do. Metadata that is not FULL is a warning in the log.
  */
 int cap_server_check(MYSQL *mysql, const struct cap_server *server, const struct ls_config *config,
                      struct ls_err *err);
+/* Whether rows of the database come into the binlog, by binlog-do-db and binlog-ignore-db as SHOW
+ * MASTER STATUS lists them. */
+bool cap_server_logs(const char *only, const char *without, const char *database);
 /*
  * The end of its binlog now, and all GTIDs up to there (none: the server has none). A transaction
  * that other connections cannot see yet may be in front of it.

@@ -3,6 +3,8 @@ Which server capture follows: failover by GTID, servers that lack what was read 
 that are gone, and how near that is.
 """
 
+import json
+
 import pytest
 import work
 from bed import DATABASE, Databases, wait_until
@@ -396,6 +398,31 @@ def test_a_replica_that_does_not_log_what_it_is_sent_is_refused(kind, bed, new_c
         status, error, _ = run_to_refusal(capture, "--set",
                                           f"source.host=127.0.0.1,127.0.0.1:{server.port}")
         assert status == 4 and "where several hosts are configured" in error["message"]
+    finally:
+        made.stop()
+
+
+@pytest.mark.parametrize("kind", ("mariadb-10.11", "mysql-8.0"))
+@pytest.mark.parametrize("option", ("binlog-ignore-db=owncloud", "binlog-do-db=other",
+                                    "binlog-do-db=owncloud"))
+def test_a_server_that_keeps_the_database_out_of_its_binlog_is_refused(kind, option, bed,
+                                                                       new_capture):
+    made = Databases(bed.folder / f"filter-{kind}-{option}")
+    try:
+        capture = new_capture({}, made(kind, option))
+        status, text = capture.site.lockstep("check", "--source", "--json")
+        line, = (x for x in json.loads(text)["lines"] if "binlog-do-db" in x["found"])
+        if option.endswith("do-db=owncloud"):  # it is in there, statements from elsewhere are not
+            assert line["level"] == "warn"
+            capture.start()
+            assert any(x.get("event") == "source-filters"
+                       for x in capture.site.log_lines("capture"))
+            return
+        assert line["level"] == "fail" and status == 3
+        status, error, _ = run_to_refusal(capture)
+        assert (status, error["cause"]) == (4, "source-settings")
+        assert "keeps owncloud out of its binlog" in error["message"]
+        assert option.split("=")[0] in error["message"]
     finally:
         made.stop()
 
