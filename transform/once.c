@@ -21,8 +21,7 @@
 
 #define STALL_MS 60000
 #define SECOND_US INT64_C(1000000)
-#define KNOWN_US ((LS_REPLAY_MAX_AGE_S + 86400) * SECOND_US) /* a clock may be set back by a day   \
-                                                              */
+#define KNOWN_US ((LS_REPLAY_MAX_AGE_S + 86400) * SECOND_US) /* clocks are set back, too */
 #define SWEEP_US (3600 * SECOND_US)
 
 struct seen {
