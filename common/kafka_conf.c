@@ -65,8 +65,9 @@ on_log(const rd_kafka_t *rk, int severity, const char *facility, const char *tex
                                               : LS_DEBUG;
 
     /* [kafka] is one section for producers and consumers; that each leaves out the other's options
-     * is what we want. */
-    if (strcmp(facility, "CONFWARN") == 0)
+     * is what we want. Of rules of a kind that it does not know it complains one by one
+     * (common/kafka_rights.c). */
+    if (strcmp(facility, "CONFWARN") == 0 || strcmp(facility, "DESCRIBEACLSRESPONSE") == 0)
         level = LS_DEBUG;
     ls_log(level, "librdkafka", LS_S("client", rd_kafka_name(rk)), LS_S("facility", facility),
            LS_S("text", text));

@@ -1,11 +1,13 @@
 /*
- * Rules about topics and groups, and fetches that are refused or not.
+ * Rules about topics, groups and transactional ids, and fetches that are refused or not.
  *
- * Rules about transactional ids are not asked for: librdkafka 2.0.2 does not know that kind of
- * resource. Rules count as Kafka's own authorizer reads them: whatever denies wins, a literal "*"
- * is any name, "User:*" is anybody. A rule for one host counts for all: which host the broker sees
- * is not known here. What cannot be known either is who is a super user; the broker's configuration
- * says that, to those who may read it.
+ * librdkafka 2.0.2 does not know transactional ids as a kind of resource: they can be asked for
+ * only among all rules, and come as UNKNOWN. So do delegation tokens and users, but of their
+ * operations only All is one that a transactional id needs, too: such a rule is taken for one about
+ * a transactional id of that name. Rules count as Kafka's own authorizer reads them: whatever
+ * denies wins, a literal "*" is any name, "User:*" is anybody. A rule for one host counts for all:
+ * which host the broker sees is not known here. What cannot be known either is who is a super user;
+ * the broker's configuration says that, to those who may read it.
  */
 #include "common/kafka_rights.h"
 #include "common/kafka_parts.h"
@@ -18,6 +20,26 @@
 
 #define ASK_MS 10000
 #define TRY_MS 10000
+#define TRANSACTIONAL_ID 5 /* as Kafka numbers it, and librdkafka once it knows it */
+
+/* -1: it is about something else. */
+static int
+about_of(const rd_kafka_AclBinding_t *acl)
+{
+    switch ((int)rd_kafka_AclBinding_restype(acl)) {
+    case RD_KAFKA_RESOURCE_TOPIC:
+        return LS_ABOUT_TOPIC;
+    case RD_KAFKA_RESOURCE_GROUP:
+        return LS_ABOUT_GROUP;
+    case RD_KAFKA_RESOURCE_BROKER: /* librdkafka's word for the cluster */
+        return LS_ABOUT_CLUSTER;
+    case RD_KAFKA_RESOURCE_UNKNOWN:
+    case TRANSACTIONAL_ID:
+        return LS_ABOUT_TRANSACTIONAL_ID;
+    default:
+        return -1;
+    }
+}
 
 static void
 take_rule(struct ls_rule *rule, const rd_kafka_AclBinding_t *acl, enum ls_about about)
@@ -33,8 +55,7 @@ take_rule(struct ls_rule *rule, const rd_kafka_AclBinding_t *acl, enum ls_about 
 }
 
 static int
-take_rules(struct ls_rights *rights, rd_kafka_event_t *event, enum ls_about about,
-           struct ls_err *err)
+take_rules(struct ls_rights *rights, rd_kafka_event_t *event, struct ls_err *err)
 {
     size_t n;
     const rd_kafka_AclBinding_t **acls =
@@ -44,22 +65,25 @@ take_rules(struct ls_rights *rights, rd_kafka_event_t *event, enum ls_about abou
     if (!rules)
         return ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
     rights->rules = rules;
-    for (size_t i = 0; i < n; i++)
-        take_rule(&rules[rights->n++], acls[i], about);
+    for (size_t i = 0; i < n; i++) {
+        int about = about_of(acls[i]);
+
+        if (about >= 0)
+            take_rule(&rules[rights->n++], acls[i], (enum ls_about)about);
+    }
     return 0;
 }
 
 static int
-ask_rules(rd_kafka_t *rk, enum ls_about about, struct ls_rights *rights, struct ls_err *err)
+ask_rules(rd_kafka_t *rk, struct ls_rights *rights, struct ls_err *err)
 {
     char text[160];
     rd_kafka_AdminOptions_t *options =
         rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_DESCRIBEACLS);
     rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
     rd_kafka_AclBindingFilter_t *filter = rd_kafka_AclBindingFilter_new(
-        about == LS_ABOUT_TOPIC ? RD_KAFKA_RESOURCE_TOPIC : RD_KAFKA_RESOURCE_GROUP, NULL,
-        RD_KAFKA_RESOURCE_PATTERN_ANY, NULL, NULL, RD_KAFKA_ACL_OPERATION_ANY,
-        RD_KAFKA_ACL_PERMISSION_TYPE_ANY, text, sizeof(text));
+        RD_KAFKA_RESOURCE_ANY, NULL, RD_KAFKA_RESOURCE_PATTERN_ANY, NULL, NULL,
+        RD_KAFKA_ACL_OPERATION_ANY, RD_KAFKA_ACL_PERMISSION_TYPE_ANY, text, sizeof(text));
     rd_kafka_event_t *event = NULL;
     rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__TIMED_OUT;
     int r;
@@ -76,7 +100,7 @@ ask_rules(rd_kafka_t *rk, enum ls_about about, struct ls_rights *rights, struct 
     else if (code)
         r = kafka_fail(err, code, "access control lists");
     else
-        r = take_rules(rights, event, about, err);
+        r = take_rules(rights, event, err);
     if (event)
         rd_kafka_event_destroy(event);
     if (filter)
@@ -96,8 +120,7 @@ ls_rights_read(const struct ls_config *config, struct ls_rights *ret, struct ls_
 
     if (kafka_conf_new(config, NULL, &conf, err) == 0 &&
         kafka_client_new(RD_KAFKA_PRODUCER, conf, &rk, err) == 0 &&
-        ask_rules(rk, LS_ABOUT_TOPIC, &rights, err) == 0 &&
-        ask_rules(rk, LS_ABOUT_GROUP, &rights, err) == 0)
+        ask_rules(rk, &rights, err) == 0)
         r = 0;
     if (rk)
         rd_kafka_destroy(rk);
@@ -141,6 +164,7 @@ covers(const struct ls_rule *rule, enum ls_right right)
         [LS_RIGHT_WRITE] = RD_KAFKA_ACL_OPERATION_WRITE,
         [LS_RIGHT_DESCRIBE] = RD_KAFKA_ACL_OPERATION_DESCRIBE,
         [LS_RIGHT_DESCRIBE_CONFIGS] = RD_KAFKA_ACL_OPERATION_DESCRIBE_CONFIGS,
+        [LS_RIGHT_CREATE] = RD_KAFKA_ACL_OPERATION_CREATE,
     };
     unsigned op = rule->operation;
 

@@ -1,6 +1,6 @@
 /*
- * Who may do what with topics and groups: the brokers' rules, read for `lockstep check`; and what
- * can be tried without them.
+ * Who may do what with topics, groups and transactional ids: the brokers' rules, read for `lockstep
+ * check`; and what can be tried without them.
  */
 #ifndef LS_KAFKA_RIGHTS_H
 #define LS_KAFKA_RIGHTS_H
@@ -10,8 +10,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum ls_right { LS_RIGHT_READ, LS_RIGHT_WRITE, LS_RIGHT_DESCRIBE, LS_RIGHT_DESCRIBE_CONFIGS };
-enum ls_about { LS_ABOUT_TOPIC, LS_ABOUT_GROUP };
+enum ls_right {
+    LS_RIGHT_READ,
+    LS_RIGHT_WRITE,
+    LS_RIGHT_DESCRIBE,
+    LS_RIGHT_DESCRIBE_CONFIGS,
+    LS_RIGHT_CREATE
+};
+enum ls_about { LS_ABOUT_TOPIC, LS_ABOUT_GROUP, LS_ABOUT_TRANSACTIONAL_ID, LS_ABOUT_CLUSTER };
+#define LS_CLUSTER "kafka-cluster" /* as rules name it */
 
 struct ls_rule {
     enum ls_about about;
@@ -25,9 +32,9 @@ struct ls_rights {
     size_t n;
 };
 
-/* All rules about topics and groups. cause "no-authorizer": the brokers ask nobody for rights;
- * "kafka-authorization": this principal may not read them (Describe on the cluster).
- * librdkafka 2.0.2 tells neither, but that there are no rules at all. */
+/* All rules about topics, groups, transactional ids and the cluster. cause "no-authorizer": the
+ * brokers ask nobody for rights; "kafka-authorization": this principal may not read them (Describe
+ * on the cluster). librdkafka 2.0.2 tells neither, but that there are no rules at all. */
 int ls_rights_read(const struct ls_config *config, struct ls_rights *ret, struct ls_err *err);
 void ls_rights_free(struct ls_rights *rights);
 /* By the rules alone, hosts disregarded: a rule that denies wins, Read and Write imply Describe. */

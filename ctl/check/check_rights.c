@@ -4,7 +4,8 @@
  * Two ways to know. The brokers' rules, where this principal may read them: then each program's
  * needs (docs/security.md) are compared with what he has, for one principal may be all programs' or
  * only the command's. And trying, which shows what he may read and describe; a right to write can
- * only be tried by writing, so without the rules it is not known, and said to be so.
+ * only be tried by writing, and one to a transactional id by fencing the stage that has it, so
+ * without the rules they are not known, and said to be so.
  */
 #include "common/kafka_rights.h"
 #include "ctl/check/check.h"
@@ -16,15 +17,17 @@
 enum { CAPTURE = 1, TRANSFORM = 2, APPLY = 4, COMMAND = 8 };
 
 static const struct {
-    int program;
     const char *name;
     const char *group; /* "-transform": of which it needs `group_right` */
+    const char *id;    /* its transactional id */
+    int program;
     enum ls_right group_right;
+    bool by_instance; /* that is one for each instance */
 } programs[] = {
-    {CAPTURE, "capture", NULL, LS_RIGHT_READ},
-    {TRANSFORM, "transform", "-transform", LS_RIGHT_READ},
-    {APPLY, "apply", "-apply", LS_RIGHT_READ},
-    {COMMAND, "the command", NULL, LS_RIGHT_DESCRIBE},
+    {"capture", NULL, "-capture", CAPTURE, LS_RIGHT_READ, false},
+    {"transform", "-transform", "-transform-", TRANSFORM, LS_RIGHT_READ, true},
+    {"apply", "-apply", "-apply", APPLY, LS_RIGHT_READ, false},
+    {"the command", NULL, NULL, COMMAND, LS_RIGHT_DESCRIBE, false},
 };
 
 /* By the beginning of what follows the prefix; docs/security.md says the same. */
@@ -54,13 +57,15 @@ static void
 want(struct lack *lack, const struct ls_rights *rights, const char *principal, enum ls_right right,
      enum ls_about about, const char *name)
 {
-    static const char *const rights_names[] = {"Read", "Write", "Describe", "DescribeConfigs"};
+    static const char *const rights_names[] = {"Read", "Write", "Describe", "DescribeConfigs",
+                                               "Create"};
+    static const char *const abouts[] = {"topic", "group", "transactional id", "cluster"};
 
     lack->wanted++;
     if (ls_rights_allow(rights, principal, right, about, name) || lack->n++ > 0)
         return;
-    snprintf(lack->first, sizeof lack->first, "%s on %s %s", rights_names[right],
-             about == LS_ABOUT_TOPIC ? "topic" : "group", name);
+    snprintf(lack->first, sizeof lack->first, "%s on %s %s", rights_names[right], abouts[about],
+             name);
 }
 
 static void
@@ -83,13 +88,57 @@ want_topic(struct check *check, struct lack *lack, const struct ls_rights *right
     }
 }
 
+/* Without one a program still begins, and ends at its first transaction. apply has one for its
+ * mirror. */
+static void
+want_id(struct check *check, struct lack *lack, const struct ls_rights *rights,
+        const char *principal, size_t p)
+{
+    const struct ls_config *config = check->config;
+    char id[300];
+
+    if (!programs[p].id ||
+        (programs[p].program == APPLY && !ls_config_bool(config, "apply", "mirror")))
+        return;
+    snprintf(id, sizeof id, "%s%s%s", ls_config_str(config, "lockstep", "prefix"), programs[p].id,
+             programs[p].by_instance ? ls_config_str(config, "lockstep", "instance") : "");
+    want(lack, rights, principal, LS_RIGHT_WRITE, LS_ABOUT_TRANSACTIONAL_ID, id);
+}
+
+static void
+tell_program(struct check *check, const char *principal, size_t p, const struct lack *lack,
+             const struct lack *id)
+{
+    bool command = programs[p].program == COMMAND;
+    size_t n = lack->n + id->n;
+    char more[64] = "";
+
+    if (n > 1)
+        snprintf(more, sizeof more, " (and %zu more)", n - 1);
+    if (n == 0)
+        ctl_line(check->lines, CTL_PASS, "kafka", NULL, "%s may do with %s what %s does", principal,
+                 id->wanted ? "topics, groups and its transactional id" : "topics and groups",
+                 programs[p].name);
+    else if (lack->n == 0)
+        ctl_line(check->lines, CTL_WARN, "kafka",
+                 "grant it, or it ends with status 7 at its first transaction; fine where it has "
+                 "another principal that may (docs/security.md)",
+                 "%s lacks for %s nothing but %s", principal, programs[p].name, id->first);
+    else
+        ctl_line(check->lines, command ? CTL_WARN : CTL_NOTE, "kafka",
+                 command ? "grant it (docs/security.md has the rights of each program)"
+                         : "fine where that has a principal of its own, else grant it "
+                           "(docs/security.md)",
+                 "%s lacks for %s: %s%s", principal, programs[p].name, lack->first, more);
+}
+
 static void
 check_program(struct check *check, const struct ls_rights *rights, const char *principal, size_t p,
               const struct kafka_topic *topics, size_t n)
 {
     bool command = programs[p].program == COMMAND;
-    struct lack lack = {0};
-    char group[300], more[64] = "";
+    struct lack lack = {0}, id = {0};
+    char group[300];
 
     for (size_t i = 0; i < n; i++)
         want_topic(check, &lack, rights, principal, programs[p].program, topics[i].look.name);
@@ -101,17 +150,29 @@ check_program(struct check *check, const struct ls_rights *rights, const char *p
                  programs[g].group);
         want(&lack, rights, principal, programs[p].group_right, LS_ABOUT_GROUP, group);
     }
-    if (lack.n > 1)
-        snprintf(more, sizeof more, " (and %zu more)", lack.n - 1);
-    if (lack.n == 0)
-        ctl_line(check->lines, CTL_PASS, "kafka", NULL,
-                 "%s may do with topics and groups what %s does", principal, programs[p].name);
-    else
-        ctl_line(check->lines, command ? CTL_WARN : CTL_NOTE, "kafka",
-                 command ? "grant it (docs/security.md has the rights of each program)"
-                         : "fine where that has a principal of its own, else grant it "
-                           "(docs/security.md)",
-                 "%s lacks for %s: %s%s", principal, programs[p].name, lack.first, more);
+    want_id(check, &id, rights, principal, p);
+    tell_program(check, principal, p, &lack, &id);
+}
+
+/* Topics that are not there are made by whoever needs one first. */
+static void
+check_making(struct check *check, const struct ls_rights *rights, const char *principal,
+             const struct kafka_topic *topics, size_t n)
+{
+    struct lack lack = {0};
+
+    if (!ls_config_bool(check->config, "lockstep", "create_topics") ||
+        ls_rights_allow(rights, principal, LS_RIGHT_CREATE, LS_ABOUT_CLUSTER, LS_CLUSTER))
+        return;
+    for (size_t i = 0; i < n; i++)
+        if (topics[i].look.partitions == 0)
+            want(&lack, rights, principal, LS_RIGHT_CREATE, LS_ABOUT_TOPIC, topics[i].look.name);
+    if (lack.n > 0)
+        ctl_line(check->lines, CTL_NOTE, "kafka",
+                 "fine where the daemons' principals may; else grant it, or make the topics "
+                 "yourself and set [lockstep] create_topics = false",
+                 "%s may not make %zu topics that are not there: no %s", principal, lack.n,
+                 lack.first);
 }
 
 /* User:a;User:b */
@@ -150,9 +211,11 @@ check_rules(struct check *check, const struct ls_cluster_look *cluster,
         ctl_line(check->lines, CTL_NOTE, "kafka",
                  "is it a super user, or named otherwise by the broker?",
                  "no rule is about %s, of %zu", principal, rights->n);
-    else
+    else {
         for (size_t p = 0; p < sizeof programs / sizeof programs[0]; p++)
             check_program(check, rights, principal, p, topics, n);
+        check_making(check, rights, principal, topics, n);
+    }
 }
 
 /* What can be seen without rules: fetches, and the groups' offsets. */
@@ -218,12 +281,12 @@ check_rights(struct check *check, const struct ls_cluster_look *cluster,
             "Kafka asks nobody for rights: everybody who reaches it may read and write all");
         return;
     } else {
-        ctl_line(
-            check->lines, CTL_NOTE, "kafka",
-            "Describe on the cluster would tell; a right to write can only be tried by writing, "
-            "so it is not",
-            "rights to write were not told: %s",
-            r < 0 ? err.msg : "there are no rules, or they may not be read");
+        ctl_line(check->lines, CTL_NOTE, "kafka",
+                 "Describe on the cluster would tell; a right to write can only be tried by "
+                 "writing, and "
+                 "one to a transactional id by taking it from its stage, so it is not",
+                 "rights to write were not told: %s",
+                 r < 0 ? err.msg : "there are no rules, or they may not be read");
     }
     ls_rights_free(&rights);
     check_reading(check, topics, n);

@@ -110,7 +110,7 @@ def test_what_is_wrong_in_many_topics_is_one_line(new_capture):
     assert any(" are to be made with 3 replicas, there are 1 brokers" in text for text in found)
 
 
-def found_as(site, kafka, user, *wanted):
+def found_as(site, kafka, user, *wanted, more=()):
     """What check finds, once all of these are among it (a broker hears of rules some moments after the
     controller has them): what was found -> its level."""
     sets = [arg for key, value in kafka.options(user).items()
@@ -118,7 +118,7 @@ def found_as(site, kafka, user, *wanted):
     last = [{}]
 
     def there():
-        _, text = site.lockstep("check", "--kafka", "--json", "--log-level", "error", *sets)
+        _, text = site.lockstep("check", "--kafka", "--json", "--log-level", "error", *sets, *more)
         last[0] = {line["found"]: line["level"] for line in document(text)["lines"]}
         return all(any(t.startswith(w) for t in last[0]) for w in wanted)
     try:
@@ -153,9 +153,29 @@ def test_rights_are_told_by_the_rules_or_by_trying(guarded, tmp_path):
         guarded.grant("one", "TOPIC", "p.", operation)
     guarded.grant("one", "GROUP", "p-", "READ")
     guarded.grant("one", "BROKER", "kafka-cluster", "DESCRIBE", prefixed=False)
+    own = {"capture": "p-capture", "transform": "p-transform-7", "apply": "p-apply"}
+    instance = "--set", "lockstep.instance=7"
     found = found_as(site, guarded, "one", "all 2 topics may be read",
-                     *(f"User:one may do with topics and groups what {program} does"
-                       for program in ("capture", "transform", "apply", "the command")))
+                     "User:one may do with topics and groups what the command does", *(
+                         f"User:one lacks for {program} nothing but Write on transactional id {name}"
+                         for program, name in own.items()), more=instance)
+    assert {found[t] for t in found if " nothing but " in t} == {"warn"}
+    assert [level for text, level in found.items() if text.startswith("User:one may not make ")] == ["note"]
+    # by name and by its beginning
+    guarded.grant("one", "TRANSACTIONAL_ID", "p-capture", "WRITE", prefixed=False)
+    guarded.grant("one", "TRANSACTIONAL_ID", "p-transform-", "ALL")
+    guarded.grant("one", "TRANSACTIONAL_ID", "p-apply", "DESCRIBE")
+    guarded.grant("one", "TOPIC", "p.", "CREATE")
+    found = found_as(site, guarded, "one", "User:one lacks for apply nothing but ", *(
+        f"User:one may do with topics, groups and its transactional id what {program} does"
+        for program in ("capture", "transform")), more=instance)
+    assert not any(text.startswith("User:one may not make ") for text in found), found
+    guarded.grant("one", "TRANSACTIONAL_ID", "p-apply", "WRITE", prefixed=False)
+    found = found_as(site, guarded, "one",
+                     "User:one may do with topics, groups and its transactional id what apply does")
+    sets = [arg for key, value in guarded.options("one").items() for arg in ("--set", f"kafka.{key}={value}")]
+    # a kind of rule that librdkafka does not know is nothing to complain of
+    assert "resource type" not in site.lockstep("check", "--kafka", *sets)[1]
     assert any(t.startswith("1 brokers; their version was not told: ") for t in found)
     # one for the command alone
     guarded.grant("asks", "TOPIC", "p.", "READ")

@@ -56,6 +56,11 @@ rules_count_as_kafka_reads_them(void **state)
     assert_true(may(rules, n, LS_RIGHT_WRITE, "anything"));
     rules[3].about = LS_ABOUT_GROUP;
     assert_false(may(rules, n, LS_RIGHT_WRITE, "anything"));
+    assert_false(may(rules, n, LS_RIGHT_CREATE, "p.cs3.share"));
+    rules[0].operation = RD_KAFKA_ACL_OPERATION_CREATE;
+    assert_true(may(rules, n, LS_RIGHT_CREATE, "p.cs3.share"));
+    rules[0].about = LS_ABOUT_TRANSACTIONAL_ID; /* of the same name */
+    assert_false(may(rules, n, LS_RIGHT_CREATE, "p.cs3.share"));
     assert_int_equal(ls_rights_count(&(struct ls_rights){rules, n}, "User:b"), 1);
 }
 
