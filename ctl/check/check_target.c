@@ -24,6 +24,7 @@ struct at {
     size_t n_spaces, n_other; /* of the storage id that is configured, and of others */
     char storage_id[AP_ID_SIZE];
     char drive[2 * AP_ID_SIZE + 2]; /* his own space; "" when he has none */
+    bool answers;                   /* Graph */
     int64_t max_quota;              /* of any space; 0: no limit, -1: not told */
 };
 
@@ -83,6 +84,8 @@ check_graph(struct at *at)
                      : "check [target] graph and tls_verify",
                  "Graph at %s: %s", base, err.msg);
     else
+        at->answers = true;
+    if (at->answers)
         ctl_line(lines, CTL_PASS, "target", NULL, "Graph at %s knows %s", base, at->user);
 }
 
@@ -279,8 +282,7 @@ check_target(struct check *check)
     }
     if (at.cs3)
         check_graph(&at);
-    if (at.graph)
-        check_people(check, at.graph);
+    check_people(check, at.answers ? at.graph : NULL);
     check_settings(&at);
     check_room(check, at.max_quota, room(&at));
     ap_graph_free(at.graph);

@@ -130,3 +130,15 @@ def test_users_of_ldap_get_what_is_theirs_however_the_target_calls_them(new_worl
     world.assert_equal()
     refused = [c for c in world.target.ask("/calls")["calls"] if "/users" in c or "/groups" in c]
     assert not [c for c in refused if "405" in c], refused
+    # whom ownCloud has not mapped is counted by check, and not among those whom oCIS should know; nor is
+    # an answer that says nothing of somebody one that he is there
+    world.daemons.stop("apply")
+    site.create_user("unmapped")
+    site.sql("UPDATE oc_accounts SET backend = %s WHERE user_id = 'unmapped'", "OCA\\User_LDAP\\User_Proxy")
+    world.target.ask("/faults", "POST", {"call": "graph.GET /users/{id}", "effect": "http", "http": 500,
+                                         "nth": 6, "times": 1})
+    _, text = world.daemons.lockstep("check", "--target")
+    text = " ".join(text.split())
+    assert "1 users of ownCloud's LDAP have no id in oc_ldap_user_mapping: unmapped" in text, text
+    assert "1 of 3 users of ownCloud's LDAP could not be looked up in oCIS, eve first: " in text, text
+    assert "of 2 users of ownCloud's LDAP oCIS knows 0 by name, 2 by their directory_uuid" in text, text

@@ -176,9 +176,14 @@ people_of_ldap_are_told_with_what_to_do_and_whom_nobody_may_read_are_not_kept_qu
         int code;
         const char *users, *is;
     } refusals[] = {
-        {1146, "7", NULL}, /* no such table */
-        {1142, "0", NULL},          {1142, "7", "grant SELECT"},
-        {1142, "", "grant SELECT"}, {2013, "7", "cannot be looked up: why"},
+        {1146, "", NULL}, /* no such table */
+        {1142, "0", NULL},
+        {1142, "7", "grant SELECT"},
+        {1142, "", "grant SELECT"},
+        {2013, "7", "cannot be looked up: why"},
+        {1146, "7", NULL}, /* groups */
+        {1146, "7", "LDAP app still there?"},
+        {1146, "0", NULL},
     };
     char text[4096];
 
@@ -197,7 +202,7 @@ people_of_ldap_are_told_with_what_to_do_and_whom_nobody_may_read_are_not_kept_qu
     for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
         struct ctl_lines *lines = ctl_lines_new();
         struct ls_err why = {.code = refusals[i].code, .msg = "why"};
-        ctl_people_denied(i % 2 == 0, &why, refusals[i].users, lines);
+        ctl_people_denied(i % 2 == 1, &why, refusals[i].users, lines);
         printed(lines, text, sizeof text);
         if (refusals[i].is)
             assert_non_null(strstr(text, refusals[i].is));
@@ -205,6 +210,39 @@ people_of_ldap_are_told_with_what_to_do_and_whom_nobody_may_read_are_not_kept_qu
             assert_null(strstr(text, "LDAP"));
         ctl_lines_free(lines);
     }
+}
+
+static void
+whom_a_mapping_gives_no_id_and_whom_ocis_gives_no_answer_about_are_told(void **state)
+{
+    struct ctl_lines *lines = ctl_lines_new();
+    struct ctl_unmapped them = {.n = 11, .names = "ann, bob"};
+    struct ctl_people people = {.n = 17, .not_asked = 3, .troubled = "eve"};
+    char text[4096];
+
+    (void)state;
+    ctl_people_unmapped(&(struct ctl_unmapped){.groups = true}, lines);
+    ctl_people_trouble(&(struct ctl_people){.n = 20}, lines);
+    assert_null(strstr(printed(lines, text, sizeof text), "found"));
+    ctl_people_unmapped(&them, lines);
+    them = (struct ctl_unmapped){.groups = true, .n = 1, .names = "R&D"};
+    ctl_people_unmapped(&them, lines);
+    (void)ls_fail(&people.trouble, LS_ERR_RETRY, 500, "HTTP 500");
+    ctl_people_trouble(&people, lines);
+    people.groups = true;
+    people.trouble.code = 403;
+    ctl_people_trouble(&people, lines);
+    printed(lines, text, sizeof text);
+    assert_int_equal(ctl_lines_count(lines, CTL_WARN), 4);
+    assert_non_null(strstr(text,
+                           "11 users of ownCloud's LDAP have no id in oc_ldap_user_mapping: ann, "
+                           "bob, ...\""));
+    assert_non_null(strstr(text, "1 groups of ownCloud's LDAP have no id in oc_ldap_group_mapping: "
+                                 "R&D\""));
+    assert_non_null(strstr(text, "3 of 20 users of ownCloud's LDAP could not be looked up in oCIS, "
+                                 "eve first: HTTP 500\""));
+    assert_non_null(strstr(text, "graph_user the role"));
+    ctl_lines_free(lines);
 }
 
 int
@@ -217,6 +255,7 @@ main(void)
         cmocka_unit_test(another_version_that_runs_is_told_and_one_that_is_gone_is_not),
         cmocka_unit_test(
             people_of_ldap_are_told_with_what_to_do_and_whom_nobody_may_read_are_not_kept_quiet),
+        cmocka_unit_test(whom_a_mapping_gives_no_id_and_whom_ocis_gives_no_answer_about_are_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
