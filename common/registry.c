@@ -2,13 +2,14 @@
  * The schema registry, over HTTP.
  *
  * Three calls are used: is this schema known under its subject, register it, give the schema of an
- * id; and each goes to the first URL that answers. What can go wrong: a registry that is away, or a
- * proxy in front of it that answers in its place (5xx, text that is no JSON, no id): the next URL,
- * then RETRY. So is "no such id" from somebody who is no registry, and it counts only when all URLs
- * say it: a follower may not have read yet what its leader was told. A schema that the subject's
- * compatibility rule refuses is FATAL with the registry's own words: writing on would lock out the
- * readers that the rule protects. An answer may be long or never end: there is a cap and a
- * deadline. Passwords stay out of messages and logs, also those that somebody wrote into the URL.
+ * id (and a fourth by `lockstep check`: would it be taken); and each goes to the first URL that
+ * answers. What can go wrong: a registry that is away, or a proxy in front of it that answers in
+ * its place (5xx, text that is no JSON, no id): the next URL, then RETRY. So is "no such id" from
+ * somebody who is no registry, and it counts only when all URLs say it: a follower may not have
+ * read yet what its leader was told. A schema that the subject's compatibility rule refuses is
+ * FATAL with the registry's own words: writing on would lock out the readers that the rule
+ * protects. An answer may be long or never end: there is a cap and a deadline. Passwords stay out
+ * of messages and logs, also those that somebody wrote into the URL.
  */
 #include "common/registry.h"
 #include "common/log.h"
@@ -255,20 +256,30 @@ refused(const struct call *c, const char *subject, struct ls_err *err)
                          "the registry answers %ld about %s: %.120s", c->status, subject, words(c));
 }
 
+/* What is asked about a schema; NULL with err. */
+static char *
+question_of(const char *schema, struct ls_err *err)
+{
+    json_t *question = json_pack("{s:s}", "schema", schema);
+    char *body = question ? json_dumps(question, JSON_COMPACT) : NULL;
+
+    json_decref(question);
+    if (!body)
+        (void)ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
+    return body;
+}
+
 /* Known under this subject, or made known there. */
 static int
 find_or_register(struct call *c, const char *subject, const char *schema, uint32_t *ret,
                  struct ls_err *err)
 {
-    json_t *question = json_pack("{s:s}", "schema", schema);
-    char *body = question ? json_dumps(question, JSON_COMPACT) : NULL;
+    char *body = question_of(schema, err);
     char path[400];
     int r = -1;
 
-    if (!body) {
-        (void)ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
-        goto out;
-    }
+    if (!body)
+        return -1;
     (void)snprintf(path, sizeof(path), "/subjects/%s", subject);
     if (call_all(c, path, body, err) < 0)
         goto out;
@@ -280,7 +291,46 @@ find_or_register(struct call *c, const char *subject, const char *schema, uint32
     r = c->status / 100 == 2 ? take_id(c, subject, ret, err) : refused(c, subject, err);
 out:
     free(body);
-    json_decref(question);
+    return r;
+}
+
+/* Known under this subject, or such that it would be taken there. */
+static int
+find_or_ask(struct call *c, const char *subject, const char *schema, bool *ret_known,
+            struct ls_err *err)
+{
+    char *body = question_of(schema, err);
+    const json_t *verdict;
+    char path[400];
+    int r = -1;
+
+    *ret_known = false;
+    if (!body)
+        return -1;
+    (void)snprintf(path, sizeof(path), "/subjects/%s", subject);
+    if (call_all(c, path, body, err) < 0)
+        goto out;
+    if (c->status / 100 == 2) {
+        *ret_known = true;
+        r = 0;
+        goto out;
+    }
+    if (c->status == 404) {
+        (void)snprintf(path, sizeof(path), "/compatibility/subjects/%s/versions/latest", subject);
+        if (call_all(c, path, body, err) < 0)
+            goto out;
+    }
+    verdict = json_object_get(c->json, "is_compatible");
+    if (c->status / 100 == 2 && json_is_false(verdict))
+        r = ls_fail_cause(err, LS_ERR_FATAL, 0, "registry-incompatible",
+                          "the registry would refuse our schema for %s: its rule does not allow it",
+                          subject);
+    else if (c->status / 100 == 2 || c->status == 404) /* 404: a subject that is still to come */
+        r = 0;
+    else
+        r = refused(c, subject, err);
+out:
+    free(body);
     return r;
 }
 
@@ -325,6 +375,39 @@ ls_registry_register(const struct ls_config *config, const char *names, struct l
     r = 0;
 out:
     call_close(&call);
+    return r;
+}
+
+int
+ls_registry_check(const struct ls_config *config, size_t *ret_all, size_t *ret_known,
+                  struct ls_err *err)
+{
+    size_t n_all, n = 0, known = 0;
+    const struct ls_schema *all = ls_schema_all(&n_all);
+    struct call call;
+    int r = 0;
+
+    *ret_all = *ret_known = 0;
+    if (!is_wanted(config))
+        return 0;
+    if (call_open(&call, config, err) < 0)
+        return -1;
+    for (size_t i = 0; r == 0 && i < n_all; i++) {
+        char subject[300];
+        bool there = false;
+
+        if (strncmp(all[i].name, "oc10/", 5) != 0 && strncmp(all[i].name, "cs3/", 4) != 0)
+            continue;
+        subject_of(config, all[i].name, subject, sizeof(subject));
+        r = find_or_ask(&call, subject, all[i].json, &there, err);
+        known += there;
+        n++;
+    }
+    call_close(&call);
+    if (r == 0) {
+        *ret_all = n;
+        *ret_known = known;
+    }
     return r;
 }
 

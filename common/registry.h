@@ -19,6 +19,14 @@
  */
 int ls_registry_register(const struct ls_config *config, const char *names, struct ls_err *err);
 
+/*
+ * What that would meet, of all our schemas; nothing is registered. How many there are, and how many
+ * of them the registry knows; *ret_all 0: none is wanted. Of the others the subject's rule is
+ * asked: "registry-incompatible" as above.
+ */
+int ls_registry_check(const struct ls_config *config, size_t *ret_all, size_t *ret_known,
+                      struct ls_err *err);
+
 /* Decoding asks the registry for the ids that it does not know, each once; while it is away that is
  * RETRY after a minute. The config is borrowed for the process's life. */
 void ls_registry_attach(const struct ls_config *config);

@@ -10,6 +10,7 @@
 #include "ctl/check/check_kafka.h"
 #include "common/control.h"
 #include "common/kafka.h"
+#include "common/registry.h"
 #include "common/replay.h"
 #include "common/tables.h"
 #include "ctl/check/check.h"
@@ -350,6 +351,32 @@ check_cluster(struct check *check, const struct ls_cluster_look *cluster,
                  replication, cluster->brokers);
 }
 
+/* Whatever keeps capture and transform from starting; nothing is registered. */
+static void
+check_registry(struct check *check)
+{
+    static const struct {
+        const char *cause, *todo;
+    } todos[] = {
+        {"registry-auth", "check [registry] user and password: they may read and write subjects"},
+        {"registry-incompatible",
+         "loosen the subject's rule (its compatibility), or use another [lockstep] prefix"},
+        {"registry", "check [registry] url and ca: capture and transform do not start without it"},
+    };
+    size_t all, known, i = 0;
+    struct ls_err err = {0};
+
+    if (ls_registry_check(check->config, &all, &known, &err) < 0) {
+        while (i < 2 && strcmp(todos[i].cause, err.cause) != 0)
+            i++;
+        ctl_line(check->lines, CTL_FAIL, "kafka", todos[i].todo, "%s", err.msg);
+    } else if (all > 0) {
+        ctl_line(check->lines, CTL_PASS, "kafka", NULL,
+                 "the schema registry knows %zu of %zu schemas%s", known, all,
+                 known < all ? ", and would take the others" : "");
+    }
+}
+
 void
 check_kafka(struct check *check)
 {
@@ -379,6 +406,7 @@ check_kafka(struct check *check)
         check_shape(check, &topics[i]);
     check_kept(check, topics, n);
     check_rights(check, &cluster, topics, n);
+    check_registry(check);
 out:
     free(looks);
     free(topics);

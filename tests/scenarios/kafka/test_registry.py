@@ -5,6 +5,7 @@ refuses or does not answer never costs a row.
 
 import http.server
 import json
+import re
 import ssl
 import threading
 import urllib.error
@@ -115,6 +116,8 @@ def test_a_schema_that_the_rule_refuses_ends_capture_with_the_registry_s_words(n
     set_rule(registry, f"{capture.prefix}.oc10.oc_share-value", {
         "type": "record", "name": "ShareEnvelope", "namespace": "org.lockstep.oc10",
         "fields": [{"name": "other", "type": "string"}]})
+    status, text = capture.site.lockstep("check", "--kafka")
+    assert status == 3 and "the registry would refuse our schema" in " ".join(text.split()), text
     status, lines = capture.run()
     assert status == KAFKA_REFUSES
     error = [line for line in lines if line.get("level") == "error"][-1]
@@ -130,8 +133,19 @@ def test_a_schema_that_can_read_the_older_one_is_registered_beside_it(new_captur
     older = {**schema, "fields": [f for f in schema["fields"] if f["name"] != "moved_from"]}
     assert len(older["fields"]) == len(schema["fields"]) - 1
     set_rule(registry, subject, older)
+
+    def checked(*args):
+        status, text = capture.site.lockstep("check", "--kafka", *args)
+        return status, " ".join(text.split())
+    text = checked()[1]
+    assert "the schema registry knows 0 of " in text and ", and would take the others" in text, text
+    assert ask(f"{registry.url}/subjects/{subject}/versions") == [1]
     capture.start()
     assert ask(f"{registry.url}/subjects/{subject}/versions") == [1, 2]
+    known, every = map(int, re.search(r"the schema registry knows (\d+) of (\d+) schemas", checked()[1]).groups())
+    assert 0 < known < every  # transform's are still to come
+    status, text = checked("--set", f"registry.url=http://127.0.0.1:{free_port()}")
+    assert status == 3 and "cannot be asked" in text and "check [registry] url and ca" in text, text
 
 
 class Door(http.server.BaseHTTPRequestHandler):

@@ -20,6 +20,7 @@ static struct MHD_Daemon *server;
 static int port;
 static struct answer lookup, registered, fetched; /* what is answered to which question */
 static struct answer fetched_from_a;              /* below /a */
+static struct answer compatible;
 static int n_lookups, n_registered, n_fetched;
 static char authorization[100], last_path[300];
 
@@ -48,6 +49,8 @@ on_request(void *arg, struct MHD_Connection *connection, const char *url, const 
     if (strcmp(method, "GET") == 0) {
         answer = strncmp(url, "/a/", 3) == 0 ? &fetched_from_a : &fetched;
         n_fetched++;
+    } else if (strncmp(url, "/compatibility/", 15) == 0) {
+        answer = &compatible;
     } else if (strstr(url, "/versions")) {
         answer = &registered;
         n_registered++;
@@ -155,6 +158,55 @@ what_the_registry_refuses_is_fatal_with_its_own_words(void **state)
     fails(unknown, (struct answer){403, "{\"message\":\"read only\"}"}, LS_ERR_FATAL,
           "registry-auth", "read only");
     fails(unknown, (struct answer){404, "nothing here"}, LS_ERR_FATAL, "registry", "answers 404");
+}
+
+/* Asked whether it would take our schemas; *ret_known as ls_registry_check says, -1: it fails. */
+static const char *
+checked(struct answer first, struct answer second, int *ret_known)
+{
+    struct ls_config *config = config_with("http://127.0.0.1:%d");
+    static struct ls_err err;
+    size_t all, known;
+
+    lookup = first;
+    compatible = second;
+    err = (struct ls_err){0};
+    *ret_known = ls_registry_check(config, &all, &known, &err) < 0 ? -1 : (int)known;
+    assert_int_equal(n_registered, 0);
+    assert_true(*ret_known < 0 ? all == 0 && err.msg[0] : all > 10 && known <= all);
+    ls_config_free(config);
+    return err.cause;
+}
+
+static void
+what_the_registry_would_take_is_asked_without_registering(void **state)
+{
+    static const struct answer known = {200, "{\"id\":1}"};
+    struct ls_config *config = config_with("");
+    struct ls_err err = {0};
+    size_t all = 7, n = 7;
+    int got;
+
+    (void)state;
+    ok(ls_registry_check(config, &all, &n, &err)); /* none is wanted */
+    assert_int_equal(all + n, 0);
+    ls_config_free(config);
+    (void)checked(known, unknown, &got);
+    assert_true(got > 10);
+    (void)checked(unknown, (struct answer){200, "{\"is_compatible\":true}"}, &got);
+    assert_int_equal(got, 0);
+    (void)checked(unknown, unknown, &got); /* no such subject yet */
+    assert_int_equal(got, 0);
+    assert_string_equal(checked(unknown, (struct answer){200, "{\"is_compatible\":false}"}, &got),
+                        "registry-incompatible");
+    assert_int_equal(got, -1);
+    assert_string_equal(checked(unknown, (struct answer){422, "{\"message\":\"bad\"}"}, &got),
+                        "registry-incompatible");
+    assert_string_equal(checked((struct answer){401, ""}, unknown, &got), "registry-auth");
+    assert_string_equal(checked(unknown, (struct answer){403, ""}, &got), "registry-auth");
+    assert_string_equal(checked((struct answer){503, "<html>"}, unknown, &got), "registry");
+    assert_int_equal(got, -1);
+    assert_int_equal(schema_head_of("cs3/share")->n, 10); /* nothing is taken over */
 }
 
 static void
@@ -358,6 +410,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_that_are_none_are_clear_and_tried_again),
+        cmocka_unit_test(what_the_registry_would_take_is_asked_without_registering),
         cmocka_unit_test(what_the_registry_refuses_is_fatal_with_its_own_words),
         cmocka_unit_test(an_answer_without_end_is_cut),
         cmocka_unit_test(a_registry_that_is_away_is_tried_again_and_its_password_stays_hidden),
