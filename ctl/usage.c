@@ -76,8 +76,8 @@ const struct ctl_command_help ctl_commands[] = {
     {"dlq", "list show retry drop export", "[LETTER]...",
      "what can never be applied, and why; once more, or given up",
      "Dead letters of all stages, by their numbers or filtered by the options. Secrets are masked. retry sends them once "
-     "more through the replay topic, in their order, and drop gives them up for a reason that is kept; both ask, and "
-     "need [control] key.\n"
+     "more through the replay topic, in their order, and drop gives them up for a reason that is kept; drop asks, and retry of "
+     "those about what somebody has changed in oCIS, where the source then wins. Both need [control] key.\n"
      " lockstep dlq retry --cause content-missing",
      {{"--cause", "C", "letters of this cause"},
       {"--stage", "S", "letters of this stage"},
@@ -91,7 +91,8 @@ const struct ctl_command_help ctl_commands[] = {
     {"replay", NULL, NULL, "entities of a topic once more, in their latest state",
      "Those with a record in the range go through the replay topic, signed, in their latest state: the parked are tried "
      "at once, the dead come alive, what is as it shall be costs no call. With --reconcile each is looked up at the target, too, and brought into step "
-     "where that is otherwise: after it was restored from a backup. Nobody's offsets move; needs [control] key.\n"
+     "where that is otherwise: after it was restored from a backup. That overwrites what somebody has changed in oCIS, so it "
+     "asks. Nobody's offsets move; needs [control] key.\n"
      "A range by GTID (MariaDB's 0-1-100, MySQL's uuid:100) is of the transactions of that domain, or that uuid, by their "
      "numbers; rows of snapshots have none. A GTID that the topic does not have is told of, and status 3 says that nothing "
      "was in the range. What looks like a day is one: write gtid:2026-11-22.\n"
@@ -103,7 +104,8 @@ const struct ctl_command_help ctl_commands[] = {
       {"--entity", "KEY", "the records of this key"},
       {"--rate", "N", "at most so many records a second"},
       {"--reconcile", NULL, "compare each with the target itself"},
-      {"--dry-run", NULL, "say what would be sent"}}},
+      {"--dry-run", NULL, "say what would be sent"},
+      {"--yes", NULL, "do not ask"}}},
     {"repair", NULL, NULL, "what verify finds of some users, brought into step",
      "Compares as verify does, leaves what the stream still carries to it, and sends the rest through the replay topic to be "
      "compared with the target itself: what is missing or otherwise there is made as ownCloud has it, whatever somebody has "

@@ -90,16 +90,40 @@ send_one(void *arg, const struct letter *l, struct ls_err *err)
     return 0;
 }
 
+/* Those whose cause ends so. */
 static size_t
-chosen(const struct letters *letters, const struct dlq_args *args)
+chosen(const struct letters *letters, const struct dlq_args *args, const char *cause)
 {
-    size_t n = 0;
+    size_t n = 0, end = strlen(cause);
 
-    for (size_t i = 0; i < letters->n; i++)
-        n += letter_matches(&args->filter, &letters->letter[i]) &&
-             letters->letter[i].state != LETTER_DROPPED &&
-             (args->all || args->filter.n_ids > 0 || letters->letter[i].state <= LETTER_RETRIED);
+    for (size_t i = 0; i < letters->n; i++) {
+        const struct letter *l = &letters->letter[i];
+        size_t len = l->cause ? strlen(l->cause) : 0;
+
+        n += letter_matches(&args->filter, l) && l->state != LETTER_DROPPED &&
+             (args->all || args->filter.n_ids > 0 || l->state <= LETTER_RETRIED) && len >= end &&
+             (end == 0 || strcmp(l->cause + len - end, cause) == 0);
+    }
     return n;
+}
+
+/* A letter that is dropped is given up; one about what somebody has changed in oCIS lets the source
+ * win over him. */
+static bool
+may_send(const struct letters *letters, const struct dlq_args *args, bool drop)
+{
+    size_t n = chosen(letters, args, drop ? "" : "-at-target");
+    char question[160];
+
+    if (n == 0)
+        return true;
+    if (drop)
+        snprintf(question, sizeof question, "Drop %zu letters for good?", n);
+    else
+        snprintf(question, sizeof question,
+                 "%zu of them are about what somebody has changed in oCIS: shall the source win?",
+                 n);
+    return ctl_confirm(question, args->yes);
 }
 
 static void
@@ -128,14 +152,12 @@ dlq_send(const struct ls_config *config, const struct letters *letters, const st
          const struct ctl_flags *flags, FILE *out)
 {
     struct sending s = {.args = args, .drop = !strcmp(args->action, "drop")};
-    char question[128];
     struct ls_err err = {0};
     int status = LS_EXIT_KAFKA;
 
-    snprintf(question, sizeof question, "Drop %zu letters for good?", chosen(letters, args));
     if (resend_open(config, &s.resend, &err) < 0)
         return resend_refused(&err);
-    if (s.drop && chosen(letters, args) > 0 && !ctl_confirm(question, args->yes)) {
+    if (!may_send(letters, args, s.drop)) {
         status = LS_EXIT_USAGE;
         goto out;
     }

@@ -60,6 +60,8 @@ ctl_replay_arguments(int argc, char **argv, struct replay_args *ret, const char 
             a.dry_run = true;
         else if (!strcmp(argv[i], "--reconcile"))
             a.reconcile = true;
+        else if (!strcmp(argv[i], "--yes"))
+            a.yes = true;
         else
             argv[n++] = argv[i];
     }
@@ -240,6 +242,31 @@ say(const struct replay_args *args, const struct replay_done *done, const struct
         fprintf(out, "%zu left: too large to be sent again\n", done->left);
 }
 
+/* To compare with the target is to write over what somebody has changed there: so it asks, for
+ * which the topic is read once more. An exit status. */
+static int
+may_reconcile(const struct ls_config *config, const struct replay_choice *choice,
+              struct range *range)
+{
+    const struct replay_args *args = range->args;
+    struct replay_done counted = {0};
+    char question[200];
+    struct ls_err err = {0};
+
+    if (!args->reconcile || args->dry_run || args->yes)
+        return LS_EXIT_OK;
+    if (replay_again(config, choice, NULL, &counted, &err) < 0) {
+        ls_log_err(LS_ERROR, "replay", &err);
+        return LS_EXIT_KAFKA;
+    }
+    range->seen = (struct replay_seen){0};
+    snprintf(question, sizeof question,
+             "Compare %zu of %s with oCIS, and make them as ownCloud has them, whatever somebody "
+             "has changed there?",
+             counted.entities, args->topic);
+    return counted.entities == 0 || ctl_confirm(question, false) ? LS_EXIT_OK : LS_EXIT_USAGE;
+}
+
 int
 ctl_replay(const struct ls_config *config, const struct replay_args *args,
            const struct ctl_flags *flags, FILE *out)
@@ -256,8 +283,15 @@ ctl_replay(const struct ls_config *config, const struct replay_args *args,
         return resend_refused(&err);
     if (resend)
         resend_rate(resend, args->rate);
-    if ((args->user && whose_new(config, &range.whose, &err) < 0) ||
-        replay_again(config, &choice, resend, &done, &err) < 0 ||
+    if (args->user && whose_new(config, &range.whose, &err) < 0) {
+        ls_log_err(LS_ERROR, "replay", &err);
+        status = LS_EXIT_KAFKA;
+        goto out;
+    }
+    status = may_reconcile(config, &choice, &range);
+    if (status != LS_EXIT_OK)
+        goto out;
+    if (replay_again(config, &choice, resend, &done, &err) < 0 ||
         (resend && resend_flush(resend, &err) < 0)) {
         ls_log_err(LS_ERROR, "replay", &err);
         status = LS_EXIT_KAFKA;
@@ -268,6 +302,7 @@ ctl_replay(const struct ls_config *config, const struct replay_args *args,
         if (done.left > 0 || (done.records == 0 && (args->from.by_gtid || args->to.by_gtid)))
             status = LS_EXIT_DIFFERENT;
     }
+out:
     whose_free(range.whose);
     resend_free(resend);
     return status;

@@ -20,7 +20,7 @@ struct replay_args {
     const char *topic, *user, *entity;
     struct replay_bound from, to; /* `to` is the first that is out */
     int64_t rate;                 /* records a second; 0: no limit */
-    bool dry_run, reconcile;      /* reconcile: compared with the target itself */
+    bool dry_run, reconcile, yes; /* reconcile: compared with the target itself */
 };
 
 struct resend;

@@ -5,16 +5,21 @@ An admin at night: the commands of a runbook, as they stand in docs/runbooks, an
     admin.follow("down", STAGE="transform")     # the block behind <!-- repair -->
     admin.follow("dead-letters", "drop", LETTER=3, TEXT="a reason")   # behind <!-- repair: drop -->
 
+    admin.say("lockstep repair --user USER", USER="alice")   # a line of any page
     admin.look_around(FILEID=7, LETTER=3)   # every command of the manual that changes nothing
+    admin.unsaid()                          # the lines of the manual that were not run
 
 Words in capitals are filled in. `lockstep` is this build's, with the site's configuration in place of
-/etc/lockstep/lockstep.conf. `systemctl` is played, because no systemd runs here: a unit's words come
+/etc/lockstep/lockstep.conf, at a terminal where somebody says yes to what is asked.
+`systemctl` is played, because no systemd runs here: a unit's words come
 from packaging/systemd, its environment from `systemctl set-environment`, and it starts when somebody
 says so. Each command must end with status 0.
 """
 
+import os
 import re
 import shlex
+import signal
 import subprocess
 
 from .daemons import BIN, STAGES
@@ -44,6 +49,12 @@ def commands(text):
             yield words, whole
 
 
+def lines_of_blocks(text):
+    """Every line for a shell of a page."""
+    found = re.findall(r"^(?: *|\d+\. )```sh\n(.*?)^ *```", text, re.M | re.S)
+    return {line.strip() for block in found for line in block.splitlines() if line.strip()}
+
+
 def blocks(page):
     """name -> command lines of the marked blocks of a page; the name of a bare mark is ""."""
     text = (PAGES / f"{page}.md").read_text()
@@ -66,22 +77,54 @@ class Admin:
         self.site = site
         self.environment = {}  # systemd's
         self.did = []  # (command, what it printed)
+        self.said = set()  # the same, as they stand in the manual
 
     def follow(self, page, name="", **words):
         """Runs a block of a page; returns what its commands printed."""
-        lines = blocks(page)[name]
-        return [self.run(filled(line, words)) for line in lines]
+        return [self.say(line, **words) for line in blocks(page)[name]]
+
+    def say(self, line, **words):
+        """Runs a line of the manual; what it printed."""
+        self.said.add(line)
+        return self.run(filled(line, words))
+
+    def unsaid(self):
+        """Lines of the manual that were not run."""
+        return {line for page in MANUAL for line in lines_of_blocks(page.read_text())
+                if line.split(" ")[0] in (*PROGRAMS, "systemctl")} - self.said
 
     def look_around(self, **words):
         """Each whole command of the manual that only looks, once; returns them."""
         lines = {line for page in MANUAL for line, whole in commands(page.read_text())
                  if whole and HARMLESS.match(line)}
+        self.said |= lines
         for line in sorted(lines):
             if re.match(r"lockstep (status|lag)\b", line):  # one that is starved is silent for a moment
                 wait_until(lambda: self.try_one(filled(line, words))[0] == 0, 150, f"`{line}` to end with 0")
             else:
-                self.run(filled(line, words))
+                assert "[y/N]" not in self.run(filled(line, words)), line
         return lines
+
+    def watch(self, line):
+        """A command that goes on until it is interrupted: what it showed, twice and more."""
+        self.said.add(line)
+        program, *args = shlex.split(line)
+        child = subprocess.Popen([BIN / program, args[0], "--config", self.site.config, *args[1:]],
+                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                 # who runs the tests in the background may have it ignored
+                                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+        text = b""
+        try:
+            while text.count(b"STAGE ") < 2:
+                more = os.read(child.stdout.fileno(), 4096)
+                if not more:
+                    raise BedError(f"`{line}` ended: {text}")
+                text += more
+        finally:
+            child.send_signal(signal.SIGINT)
+            child.wait(30)
+            child.stdout.close()
+        return text.decode()
 
     def run(self, line, status=0):
         """One command; what it printed. BedError when it ends otherwise."""
@@ -98,9 +141,14 @@ class Admin:
         return code, text
 
     def _program(self, program, *args):
-        done = subprocess.run([BIN / program, args[0], "--config", self.site.config, *args[1:]],
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, timeout=120)
+        here, there = os.openpty()
+        try:
+            os.write(here, b"y\n")
+            done = subprocess.run([BIN / program, args[0], "--config", self.site.config, *args[1:]],
+                                  stdin=there, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120)
+        finally:
+            os.close(here)
+            os.close(there)
         return done.returncode, done.stdout.decode(errors="replace")
 
     # ---- systemd's part

@@ -155,7 +155,7 @@ TOPICS = ("cs3.person", "cs3.space", "cs3.resource", "cs3.share")
 def reconcile(world):
     """Every entity compared with the target itself; returns when that is done."""
     taken = world.daemons.status("apply")["counters"].get("replayed", 0)
-    sent = sum(ask(world, "replay", "--topic", topic, "--reconcile")["sent"] for topic in TOPICS)
+    sent = sum(ask(world, "replay", "--topic", topic, "--reconcile", "--yes")["sent"] for topic in TOPICS)
 
     def done():
         status = world.daemons.status("apply")
@@ -180,6 +180,9 @@ def test_a_target_restored_from_a_backup_is_brought_up_to_date(new_world, shares
     world.daemons.wait_snapshot()
     world.drained()
     before = world.target.counts()
+    code, text = world.daemons.lockstep("replay", "--topic", "cs3.resource", "--reconcile")
+    assert code == 2 and "whatever somebody has changed there? Say --yes" in text, text
+    assert world.read("replay") == []
     reconcile(world)
     assert world.target.writes_since(before) == {}
 

@@ -80,6 +80,8 @@ def test_nothing_is_lost_of_what_somebody_writes_in_ocis_beside_the_stream(new_w
     assert world.daemons.status("apply")["dead"] == {"changed-at-target": 5, "moved-at-target": 1,
                                                      "deleted-at-target": 1}
 
+    code, text = world.daemons.lockstep("dlq", "retry", "--all")
+    assert code == 2 and "of them are about what somebody has changed in oCIS" in text, text
     code, text = world.daemons.lockstep("dlq", "retry", "--all", "--yes")
     assert code == 0, text
     wait_until(lambda: world.daemons.status("apply")["dead"] == {}, 60, "the source to have won")
