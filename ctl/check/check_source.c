@@ -315,6 +315,10 @@ static const struct {
     {"SELECT COUNT(*) FROM {p}share s LEFT JOIN {p}accounts a ON a.user_id=s.share_with WHERE "
      "s.share_type=0 AND a.id IS NULL",
      "shares with users who do not exist", "they stay parked", CTL_WARN},
+    {"SELECT COUNT(*) FROM {p}share s LEFT JOIN {p}groups g ON g.gid=s.share_with WHERE "
+     "s.share_type=1 AND g.gid IS NULL AND s.share_with LIKE 'customgroup\\_%'",
+     "shares with groups of the app customgroups",
+     "they are not carried: share with groups of ownCloud's own, or with the people", CTL_WARN},
 };
 
 static void

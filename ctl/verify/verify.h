@@ -39,6 +39,7 @@ enum verify_left {
     VL_LINK_DISABLED,
     VL_TRASH_GONE,
     VL_NO_RECIPIENT,
+    VL_CUSTOM_GROUP,
     VL_NO_NODE,
     VL_ELSEWHERE,
     VL_DORMANT,

@@ -35,6 +35,7 @@ static const char *const left[VL_MAX] = {
     [VL_LINK_DISABLED] = "links of users who cannot sign in",
     [VL_TRASH_GONE] = "trash items whose content ownCloud itself has erased",
     [VL_NO_RECIPIENT] = "shares with somebody who does not exist",
+    [VL_CUSTOM_GROUP] = "shares with groups of the app customgroups (not carried)",
     [VL_NO_NODE] = "shares of files that do not exist",
     [VL_ELSEWHERE] = "shares on external, federated and other storages",
     [VL_DORMANT] = "shares of trashed files (dormant in ownCloud)",

@@ -115,6 +115,10 @@ verify_effective(struct verify *verify)
         if (share->type == SIDE_MEMBER)
             continue; /* counts with its group share */
         why = effect_of(verify, share, &share->node);
+        /* their members are in tables of the app's own */
+        if (why == VL_MAX && share->type == SIDE_GROUP && share->with &&
+            strncmp(share->with, "customgroup_", 12) == 0)
+            why = VL_CUSTOM_GROUP;
         if (why != VL_MAX && !verify->some)
             verify_left(verify, NULL, why);
     }

@@ -14,7 +14,10 @@ INSERT INTO oc_filecache(fileid, storage, path, path_hash, parent, name, encrypt
     (16, 1, 'files/sub', MD5('files/sub'), 11, 'sub ', 0),
     (17, 1, 'files/orphan', MD5('files/orphan'), 4711, 'orphan', 0),
     (18, 1, 'files/e', MD5('files/e'), 11, 'e', 7),
-    (19, 1, 'files/o''brien 😀', MD5('e'), 11, 'o''brien 😀', 0)"""
+    (19, 1, 'files/o''brien 😀', MD5('e'), 11, 'o''brien 😀', 0);
+INSERT INTO oc_groups(gid) VALUES('customgroup_real');
+INSERT INTO oc_share(id, share_type, share_with, file_source) VALUES
+    (1, 1, 'customgroup_friends', 12), (2, 1, 'customgroupsx', 12), (3, 1, 'customgroup_real', 12)"""
 
 
 def check(capture, *args):
@@ -41,6 +44,7 @@ def test_rows_are_named_by_number_with_what_becomes_of_them(new_capture):
         "storage 3: smb::fs@host//m/: the project space Marketing of ann",
         "storage 4: webdav::a@host/x/: left out"]
     assert "3 rows whose path or storage disagrees with their parent" in texts
+    assert "1 shares with groups of the app customgroups" in texts
 
 
 def test_of_many_rows_the_first_are_named(new_capture):

@@ -771,9 +771,11 @@ rows_without_an_effect_are_counted_apart(void **state)
         SHARE("5", "0", "bob", "13", "1", "0", "1970-01-02 00:00:00"), /* expired */
         SHARE("6", "6", "bob@far", "13", "1", "0", NULL),              /* federated */
         SHARE("7", "9", "bob", "13", "1", "0", NULL),                  /* unknown */
+        SHARE("8", "1", "customgroup_friends", "13", "1", "0", NULL),  /* an app's group */
         END};
-    static const enum verify_left want[] = {VL_DORMANT, VL_NO_NODE,   VL_NO_RECIPIENT, VL_ELSEWHERE,
-                                            VL_EXPIRED, VL_FEDERATED, VL_SHARE_TYPE};
+    static const enum verify_left want[] = {VL_DORMANT,    VL_NO_NODE,     VL_NO_RECIPIENT,
+                                            VL_ELSEWHERE,  VL_EXPIRED,     VL_FEDERATED,
+                                            VL_SHARE_TYPE, VL_CUSTOM_GROUP};
     struct verify_run run;
 
     (void)state;
