@@ -31,7 +31,8 @@ def _file_differences(what, file, info):
     content = file.read_bytes()
     wanted = {"size": len(content), "SHA1": hashlib.sha1(content).hexdigest(),
               "mtime": int(file.stat().st_mtime)}
-    seen = {"size": info.size, "SHA1": info.checksum.sum, "mtime": info.mtime.seconds}
+    before_1970 = info.mtime.seconds >> 63 << 64  # the field has no sign, the time has one
+    seen = {"size": info.size, "SHA1": info.checksum.sum, "mtime": info.mtime.seconds - before_1970}
     return [f"{what} has {k} {seen[k]}, not {wanted[k]}" for k in wanted if wanted[k] != seen[k]]
 
 

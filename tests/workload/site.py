@@ -55,10 +55,10 @@ class Site:
         numbers = {i: n for n, i in self.sql("SELECT numeric_id, id FROM oc_storages").fetchall()}
         self.users = [u for u, in self.sql("SELECT user_id FROM oc_accounts ORDER BY id")]
         for uid in self.users:
-            home, uploads = _storage_id(f"home::{uid}"), f"local::{self.home}/{uid}/uploads/"
+            home, uploads = storage_id(f"home::{uid}"), f"local::{self.home}/{uid}/uploads/"
             if home in numbers:
                 self.storages[uid] = numbers[home]
-                self.uploads[uid] = numbers[_storage_id(uploads)]
+                self.uploads[uid] = numbers[storage_id(uploads)]
         self.groups = {g: set() for g, in self.sql("SELECT gid FROM oc_groups ORDER BY gid")}
         for gid, uid in self.sql("SELECT gid, uid FROM oc_group_user").fetchall():
             self.groups[gid].add(uid)
@@ -106,7 +106,7 @@ class Site:
         c = self.cache
         for name, numbers in ((f"local::{self.home}/{uid}/uploads/", self.uploads),
                               (f"home::{uid}", self.storages)):
-            self.sql("INSERT INTO oc_storages (id) VALUES (%s)", _storage_id(name))
+            self.sql("INSERT INTO oc_storages (id) VALUES (%s)", storage_id(name))
             numbers[uid] = c.cursor.lastrowid
         for folder in ("files", "cache"):
             (self.data / uid / folder).mkdir(parents=True, exist_ok=True)
@@ -391,14 +391,17 @@ class Site:
         files = bin_.children.get("files") if bin_ else None
         rows = self.sql("SELECT auto_id, id, timestamp, location FROM oc_files_trash"
                         " WHERE user = %s ORDER BY auto_id", uid).fetchall()
-        return [(files.children[f"{name}.d{when}"], auto_id, name, when, location)
-                for auto_id, name, when, location in rows
-                if files and f"{name}.d{when}" in files.children]
+        items = {}  # of two entries of one name and second the first counts
+        for auto_id, name, when, location in rows:
+            node = files and files.children.get(f"{name}.d{when}")
+            if node:
+                items.setdefault(node.id, (node, auto_id, name, when, location))
+        return list(items.values())
 
     def restore(self, uid, item):
         """Back to its place (the home's top, when that is gone); the checksum is cleared."""
         c = self.cache
-        node, auto_id, name, when, location = item
+        node, _, name, when, location = item
         place = self.files(uid)
         for part in location.strip("/").split("/"):
             if part in (".", ""):
@@ -424,14 +427,18 @@ class Site:
                 for n in files:
                     n.checksum = ""
         c.propagate(node)
-        self.sql("DELETE FROM oc_files_trash WHERE auto_id = %s", auto_id)
+        self._drop_entries(uid, name, when)
         return node
+
+    def _drop_entries(self, uid, name, when):
+        self.sql("DELETE FROM oc_files_trash WHERE user = %s AND id = %s AND timestamp = %s", uid,
+                 name, str(when))
 
     def purge(self, uid, item):
         """One item of the trash, for good: oc_files_trash first."""
         c = self.cache
-        node, auto_id, name, when, _ = item
-        self.sql("DELETE FROM oc_files_trash WHERE auto_id = %s", auto_id)
+        node, _, name, when, _ = item
+        self._drop_entries(uid, name, when)
         versions = self.root(uid).children["files_trashbin"].children["versions"]
         for version in [v for v in versions.children.values()
                         if v.name.endswith(f".d{when}") and v.name.startswith(name)]:
@@ -506,6 +513,6 @@ class Site:
         return folder
 
 
-def _storage_id(name):
+def storage_id(name):
     """Ids of more than 64 bytes are stored as their md5."""
     return name if len(name.encode()) <= 64 else hashlib.md5(name.encode()).hexdigest()
