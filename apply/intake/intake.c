@@ -512,6 +512,12 @@ sweep(struct ap_core *core, const char *topic, int32_t part, struct ls_seq begin
 {
     bool people = strcmp(topic, "cs3.person") == 0, shares = strcmp(topic, "cs3.share") == 0;
     int64_t gone = 0, excess = 0;
+    /* An older end once more: nobody knows whether it had its word, and the bracket is the newer
+     * one's, which may wait for one. */
+    bool older = ap_number(core->ledger, 0,
+                           "SELECT 1 FROM bracket WHERE topic = ? AND partition = ?"
+                           " AND (epoch, counter) > (?, ?)",
+                           "siii", topic, (int64_t)part, (int64_t)begin.epoch, begin.counter) == 1;
     /* The same end once more (its records come again): it had its word, or needed none. */
     bool again = ap_number(core->ledger, 0,
                            "SELECT 1 FROM bracket WHERE topic = ? AND partition = ? AND state = 2"
@@ -526,6 +532,8 @@ sweep(struct ap_core *core, const char *topic, int32_t part, struct ls_seq begin
         excess = ap_people_excess(core, (enum cs3_person_type)part, begin);
     else if (shares)
         excess = sweep_excess_shares(core, begin);
+    if (excess > 0 && older)
+        return; /* the newer end takes them, too */
     if (excess > 0) {
         ap_exec(core->ledger,
                 "UPDATE bracket SET state = 3, items = ?, epoch = ?, counter = ? WHERE topic = ?"
@@ -555,9 +563,11 @@ sweep(struct ap_core *core, const char *topic, int32_t part, struct ls_seq begin
             core->ledger,
             "UPDATE space SET deleted = 1 WHERE deleted = 0 AND epoch IS NOT NULL AND" OLDER, "ii",
             (int64_t)begin.epoch, begin.counter);
-    ap_exec(core->ledger,
-            "UPDATE bracket SET state = 2, ended = 1, items = 0 WHERE topic = ? AND partition = ?",
-            "si", topic, (int64_t)part);
+    if (!older)
+        ap_exec(core->ledger,
+                "UPDATE bracket SET state = 2, ended = 1, items = 0 WHERE topic = ?"
+                " AND partition = ?",
+                "si", topic, (int64_t)part);
     ap_count(core->ledger, "swept", gone);
     if (gone > 0)
         ls_log(LS_INFO, "sweep", LS_S("topic", topic), LS_I("partition", part),

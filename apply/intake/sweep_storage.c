@@ -23,8 +23,13 @@ sweep(struct ap_core *core, int64_t storage, int64_t partition, struct ls_seq be
         partition, storage);
     int64_t gone = ap_number(core->ledger, 0, "SELECT count(*) FROM desired WHERE" GONE, "iiii",
                              (int64_t)begin.epoch, begin.counter, storage, partition);
+    /* The same end once more (its records come again): it had its word, or needed none. */
+    bool again = ap_number(core->ledger, 0,
+                           "SELECT 1 FROM bracket_storage WHERE storage = ? AND state = 2"
+                           " AND epoch = ? AND counter = ?",
+                           "iii", storage, (int64_t)begin.epoch, begin.counter) == 1;
 
-    if (gone > core->options.sweep_max_items &&
+    if (!again && gone > core->options.sweep_max_items &&
         gone * 100 > total * (int64_t)core->options.sweep_max_percent) {
         ap_exec(core->ledger, "UPDATE bracket_storage SET state = 3, items = ? WHERE storage = ?",
                 "ii", gone, storage);

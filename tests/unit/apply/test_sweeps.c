@@ -101,6 +101,74 @@ a_sweep_above_the_limit_waits_for_a_word(void **state)
     stop_world(&w);
 }
 
+/* All brackets that the topic keeps come again when it is read from its start. */
+static void
+an_older_end_that_is_read_once_more_does_not_speak_for_a_sweep_that_waits(void **state)
+{
+    struct ls_seq first, second, none = {0};
+    static struct world w;
+    char name[16];
+
+    (void)state;
+    start_world(&w);
+    w.core->options.sweep_max_percent = 5;
+    w.core->options.sweep_max_items = 20;
+    first = (struct ls_seq){1, ++w.model.counter, 0};
+    ledger_begin(w.ledger);
+    give_mark(&w, 1, CS3_BEGIN, first, none);
+    give_mark(&w, 1, CS3_END, (struct ls_seq){1, ++w.model.counter, 0}, first);
+    ledger_commit(w.ledger);
+    for (int i = 0; i < 40; i++) {
+        snprintf(name, sizeof(name), "f%d", i);
+        add_file(&w, 1, w.model.files[1], name);
+    }
+    finish(&w, 0);
+    second = (struct ls_seq){1, ++w.model.counter, 0};
+    for (int n = 0; n < 2; n++) {
+        ledger_begin(w.ledger);
+        if (n == 1) {
+            give_mark(&w, 1, CS3_BEGIN, first, none);
+            give_mark(&w, 1, CS3_END, first, first);
+        }
+        give_mark(&w, 1, CS3_BEGIN, second, none);
+        give_mark(&w, 1, CS3_END, (struct ls_seq){1, second.counter + 1, 0}, second);
+        ledger_commit(w.ledger);
+        assert_int_equal(ap_number(w.ledger, 0,
+                                   "SELECT counter FROM bracket WHERE state = 3 AND items > 0",
+                                   NULL),
+                         second.counter);
+    }
+    finish(&w, 0);
+    assert_int_equal(w.target.trashes, 0);
+    stop_world(&w);
+}
+
+static void
+what_an_older_end_says_is_done_in_a_ledger_made_anew(void **state)
+{
+    struct ls_seq first, second, none = {0};
+    static struct world w;
+
+    (void)state;
+    start_world(&w);
+    give_first_snapshot(&w);
+    finish(&w, 0);
+    add_file(&w, 1, w.model.files[1], "a");
+    finish(&w, 0);
+    first = (struct ls_seq){1, ++w.model.counter, 0};
+    second = (struct ls_seq){1, ++w.model.counter, 0};
+    ledger_begin(w.ledger);
+    give_mark(&w, 1, CS3_BEGIN, second, none); /* of the mirror */
+    give_mark(&w, 1, CS3_END, first, first);
+    ledger_commit(w.ledger);
+    finish(&w, 0);
+    assert_int_equal(w.target.trashes, 1);
+    assert_int_equal(
+        ap_number(w.ledger, 0, "SELECT state FROM bracket WHERE counter = ?", "i", second.counter),
+        1);
+    stop_world(&w);
+}
+
 static void
 give_file(struct world *w, int64_t storage, int64_t fileid)
 {
@@ -247,6 +315,17 @@ the_sweep_of_a_storage_above_the_limit_waits_for_a_word(void **state)
     ap_sweep_waiting(w.core);
     ledger_commit(w.ledger);
     assert_int_equal(alive(&w, 101), 8);
+    /* a ledger made anew, from the start of the topic: it had its word */
+    w.core->options.sweep_max_items = 1;
+    ledger_begin(w.ledger);
+    ap_exec(w.ledger,
+            "UPDATE desired SET deleted = 0, counter = 1 WHERE fileid < 90002"
+            " AND storage = 101",
+            NULL);
+    assert_int_equal(alive(&w, 101), 10);
+    give_storage_mark(&w, 101, CS3_END, first);
+    ledger_commit(w.ledger);
+    assert_int_equal(alive(&w, 101), 8);
     stop_world(&w);
 }
 
@@ -279,6 +358,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_a_later_snapshot_does_not_name_is_swept),
         cmocka_unit_test(a_sweep_above_the_limit_waits_for_a_word),
+        cmocka_unit_test(an_older_end_that_is_read_once_more_does_not_speak_for_a_sweep_that_waits),
+        cmocka_unit_test(what_an_older_end_says_is_done_in_a_ledger_made_anew),
         cmocka_unit_test(the_snapshot_of_a_storage_sweeps_that_storage_alone),
         cmocka_unit_test(a_begin_without_an_end_sweeps_nothing_and_the_next_one_counts),
         cmocka_unit_test(the_sweep_of_a_storage_above_the_limit_waits_for_a_word),
