@@ -71,17 +71,18 @@ struct ap_job {
     enum ap_call call;
     int64_t op_id; /* row of `op`, for calls on the tree */
     bool doubtful, queued, done;
-    bool version;  /* PUT_FILE: of an old content; `who` is the version's row, op.fileid its file */
-    bool there;    /* ... and the target had it already */
-    bool anew;     /* PUT_FILE: see blobs.h */
-    bool revert;   /* PUT_FILE: the target may have that content, as an old one */
-    bool reverted; /* ... and it is the content again */
     int attempt;
     int64_t lane;      /* whose turn it is of */
     int64_t logged;    /* held until the mirror has come as far; 0: not committed yet */
     int64_t resend_at; /* ms; outcome unknown: sent again then */
     struct ap_tree_op op;
+    /* each look at an entity begins with all from here to `chain` empty */
     struct ap_space space;
+    bool version;  /* PUT_FILE: of an old content; `who` is the version's row, op.fileid its file */
+    bool there;    /* ... and the target had it already */
+    bool anew;     /* PUT_FILE: see blobs.h */
+    bool revert;   /* PUT_FILE: the target may have that content, as an old one */
+    bool reverted; /* ... and it is the content again */
     char node_id[AP_ID_SIZE], parent_id[AP_ID_SIZE], top_id[AP_ID_SIZE], home[4200];
     struct ap_was was;
     /* people and shares */

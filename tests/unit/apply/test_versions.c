@@ -809,6 +809,48 @@ random_life_with_kills_keeps_every_version_once(void **state)
     assert_int_equal(counted(w, "left:version-late"), 0);
 }
 
+/* Its call is planned in the same round as one that had to wait, a version's. */
+static void
+the_drift_of_a_node_that_is_left_over_is_its_own_and_no_versions(void **state)
+{
+    struct world *w = *state;
+    struct fake_target *f = &w->target;
+
+    folder(w, 50, FILES, "d");
+    folder(w, 51, VERSIONS, "d");
+    give_file(w, FIRST, 50, "x", 2, 4000);
+    give_file(w, FIRST + 1, FILES, "old", 3, 4000);
+    run(w);
+    for (int i = 1; i < f->n_nodes; i++)
+        if (f->nodes[i].used && strcmp(f->nodes[i].name, "old") == 0)
+            snprintf(f->nodes[i].sha1, sizeof(f->nodes[i].sha1), "%s", sha1_of(99));
+    folder(w, 50, FILES, "e");
+    folder(w, 51, VERSIONS, "e");
+    f->lost_answers = 1000;
+    round_once(w, 1000);
+    f->lost_answers = 0;
+    round_once(w, 0); /* of the move nobody knows */
+    assert_int_equal(w->core->n_jobs, 1);
+    w->core->jobs[0]->resend_at = INT64_MAX;
+    give_gone(w, FIRST + 1);
+    give_file(w, FIRST + 1, FILES, "new", 4, 5000); /* the number once more, for another file */
+    round_once(w, 1000);
+    give_version(w, FIRST + 2, 51, "x", 1000, 1, 0); /* waits for the move */
+    round_once(w, 1000);
+    for (int i = 0; i < w->core->n_jobs; i++)
+        w->core->jobs[i]->resend_at = 0;
+    run(w);
+    assert_string_equal(seen(w, "x"), "1@1000 = 2@4000");
+    assert_string_equal(seen(w, "new"), "= 4@5000");
+    assert_string_equal(seen(w, "old"), "= 99@4000");
+    assert_int_equal(ap_number(w->ledger, 0, "SELECT count(*) FROM dead WHERE kind = 1", NULL), 0);
+    assert_int_equal(ap_number(w->ledger, 0,
+                               "SELECT count(*) FROM dead WHERE kind = 2 AND cause ="
+                               " 'changed-at-target'",
+                               NULL),
+                     1);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 int
 main(void)
@@ -836,6 +878,7 @@ main(void)
         T(a_version_whose_file_is_missing_becomes_a_dead_letter_and_holds_up_nothing),
         T(what_the_target_has_though_the_ledger_does_not_know_is_not_doubled),
         T(what_somebody_deleted_at_the_target_is_not_made_again_for_a_version),
+        T(the_drift_of_a_node_that_is_left_over_is_its_own_and_no_versions),
         T(random_life_with_kills_keeps_every_version_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
