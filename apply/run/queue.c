@@ -48,7 +48,9 @@ ap_core_new(struct ap_ledger *ledger, struct ap_writer *writer, const struct ls_
             const struct ap_options *options, struct ap_core **ret, struct ls_err *err)
 {
     struct ap_core *core = calloc(1, sizeof(*core));
-    int size = options->workers * 4 + 1100; /* what was in flight under other settings fits too */
+    /* what was in flight under other settings fits too */
+    int size =
+        options->workers * 4 + 1100 + (int)ap_number(ledger, 0, "SELECT count(*) FROM op", NULL);
 
     if (!core || !(core->queue = calloc(1, sizeof(*core->queue))) ||
         !(core->jobs = calloc((size_t)size, sizeof(struct ap_job *))) ||

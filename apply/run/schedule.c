@@ -542,6 +542,19 @@ ap_idle_ms(struct ap_core *core, int64_t most)
 
 /* ---- after a stop */
 
+/* What the call was about, or its folder, was given up while it was out (the target has it no
+ * more): there is nothing to send. Its entity is looked at again. */
+static void
+op_drop(struct ap_core *core, struct ap_job *job)
+{
+    ap_exec(core->ledger, "DELETE FROM op WHERE id = ?", "i", job->op_id);
+    ap_exec(core->ledger,
+            "UPDATE work SET state = 0, ready_at = ? WHERE kind = ? AND id = ? AND state = 2",
+            "iii", now_ms(), (int64_t)job->who.kind, job->who.id);
+    ap_wake(core->ledger, job->who);
+    ap_job_forget(core, job);
+}
+
 void
 ap_recover(struct ap_core *core)
 {
@@ -584,9 +597,11 @@ ap_recover(struct ap_core *core)
         core->jobs[core->n_jobs++] = job;
     }
     ap_done(s);
-    for (int i = 0; i < core->n_jobs; i++) {
+    for (int i = core->n_jobs - 1; i >= 0; i--) { /* whoever takes a place that is free was seen */
         struct ls_err ignored = {0};
         (void)ap_job_fill(core, core->jobs[i], &ignored);
+        if (!ap_job_has_ids(core->jobs[i]))
+            op_drop(core, core->jobs[i]);
     }
     if (core->n_jobs > 0)
         ls_log(LS_INFO, "doubtful-calls", LS_I("calls", core->n_jobs));

@@ -272,6 +272,10 @@ fake_parent(struct fake_target *f, const struct ap_space *space, const char *id,
 
     if (strcmp(id, space->root_id) == 0)
         return 0;
+    if (!*id) { /* oCIS takes that for the root of the space */
+        fake_broken(f, "parent", "no id");
+        return ls_fail_cause(err, LS_ERR_POISON, 0, "refused", "a parent without an id");
+    }
     if (i == 0)
         return ls_fail_cause(err, LS_ERR_RETRY, 0, "parent-gone", "no parent %s", id);
     if (fake_in_trash(f, i) && fake_drift_gone(f, 0, expect, err) < 0)

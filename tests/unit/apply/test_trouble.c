@@ -445,10 +445,66 @@ what_was_made_is_not_forgotten_while_its_owner_cannot_sign_in(void **state)
     stop_world(&w);
 }
 
+/* oCIS takes a parent without an id for the root of the space. */
+static void
+a_call_below_what_was_forgotten_is_not_sent_again_after_a_kill(void **state)
+{
+    static struct world w;
+    struct model_row *folder;
+
+    (void)state;
+    start_world(&w);
+    folder = model_add(&w.model, 1, w.model.files[1], "d", true);
+    model_changed(&w.model, folder);
+    finish(&w, 0);
+    for (int i = 1; i < w.target.n_nodes; i++)
+        w.target.nodes[i].used = w.target.nodes[i].used && strcmp(w.target.nodes[i].name, "d") != 0;
+    w.target.lost_calls = 1000;
+    add_file(&w, 1, folder->fileid, "a");
+    round_once(&w, 50);
+    run_some(&w, 1);
+    w.target.lost_calls = 0;
+    round_once(&w, 0); /* nobody knows what became of it */
+    assert_int_equal(ap_number(w.ledger, 0, "SELECT count(*) FROM op", NULL), 1);
+    w.core->jobs[0]->resend_at = INT64_MAX;
+    add_file(&w, 1, folder->fileid, "b");
+    for (int i = 0; w.core->lost == 0 && i < 100; i++)
+        rounds(&w, 1);
+    assert_int_equal(w.core->lost, 1);
+    close_world(&w);
+    open_world(&w);
+    finish(&w, 0);
+    assert_equal_trees(&w);
+    stop_world(&w);
+}
+
+static void
+more_calls_than_there_is_room_for_by_the_settings_are_found_again(void **state)
+{
+    static struct world w;
+
+    (void)state;
+    start_world(&w);
+    finish(&w, 0);
+    ledger_begin(w.ledger);
+    ap_exec(w.ledger,
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500)"
+            " INSERT INTO op(kind, entity, call, storage, fileid, node, parent, top, name) SELECT"
+            " 1, 100000 + i, ?, 1, 100000 + i, 0, 0, 0, 'f' || i FROM n",
+            "i", (int64_t)AP_MAKE_FOLDER);
+    ledger_commit(w.ledger);
+    close_world(&w);
+    open_world(&w);
+    assert_int_equal(w.core->n_jobs, 2500);
+    stop_world(&w);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_call_below_what_was_forgotten_is_not_sent_again_after_a_kill),
+        cmocka_unit_test(more_calls_than_there_is_room_for_by_the_settings_are_found_again),
         cmocka_unit_test(the_old_copy_goes_only_when_the_new_one_is_there),
         cmocka_unit_test(a_name_held_by_a_dead_letter_is_given_to_who_shall_have_it),
         cmocka_unit_test(calls_that_are_made_again_are_counted_by_cause),
