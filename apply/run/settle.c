@@ -448,6 +448,7 @@ waits_for_folder(struct ap_core *core, const struct ap_job *job, struct ap_work 
         now_ms() + (work->attempts > 1 ? ap_backoff(&core->options, work->attempts) : 0);
     snprintf(work->cause, sizeof(work->cause), "%s", job->err.cause);
     ap_work_save(core->ledger, work);
+    ap_wake(core->ledger, work->key); /* they waited for the call, not for the folder */
 }
 
 /* Nothing was changed, whatever the answer: what is not known is asked again. */
@@ -559,6 +560,7 @@ job_done(struct ap_core *core, struct ap_job *job)
         work.state = AP_READY;
         work.ready_at = now_ms();
         ap_work_save(core->ledger, &work);
+        ap_wake(core->ledger, work.key);
         ap_job_forget(core, job);
         return;
     }

@@ -499,12 +499,40 @@ more_calls_than_there_is_room_for_by_the_settings_are_found_again(void **state)
     stop_world(&w);
 }
 
+static void
+who_waits_for_a_call_that_met_a_trashed_folder_goes_on(void **state)
+{
+    static struct world w;
+    struct model_row *folder, *trashed, *file;
+
+    (void)state;
+    start_world(&w);
+    folder = model_add(&w.model, 1, w.model.files[1], "d", true);
+    model_changed(&w.model, folder);
+    trashed = model_add(&w.model, 1, w.model.files[1], "t", true);
+    model_changed(&w.model, trashed);
+    file = add_file(&w, 1, folder->fileid, "a");
+    finish(&w, 0);
+    for (int i = 1; i < w.target.n_nodes; i++)
+        if (strcmp(w.target.nodes[i].name, "t") == 0)
+            w.target.nodes[i].trashed = true; /* by somebody at the target */
+    model_move(&w.model, folder, 1, trashed->fileid, "d");
+    model_content(&w.model, file);
+    model_changed(&w.model, file);
+    rounds(&w, 30);
+    assert_true(ap_is_dead(w.ledger, (struct ap_key){AP_NODE, trashed->fileid}));
+    assert_int_equal(w.target.puts, 2);
+    assert_int_equal(ap_number(w.ledger, 0, "SELECT count(*) FROM work", NULL), 1);
+    stop_world(&w);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_call_below_what_was_forgotten_is_not_sent_again_after_a_kill),
         cmocka_unit_test(more_calls_than_there_is_room_for_by_the_settings_are_found_again),
+        cmocka_unit_test(who_waits_for_a_call_that_met_a_trashed_folder_goes_on),
         cmocka_unit_test(the_old_copy_goes_only_when_the_new_one_is_there),
         cmocka_unit_test(a_name_held_by_a_dead_letter_is_given_to_who_shall_have_it),
         cmocka_unit_test(calls_that_are_made_again_are_counted_by_cause),
