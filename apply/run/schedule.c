@@ -305,6 +305,7 @@ look_at(struct ap_core *core, struct ap_key key, struct ap_job *job)
     if (!ap_work_get(core->ledger, key, &work) || work.state != AP_READY)
         return 0;
     memset(&job->space, 0, offsetof(struct ap_job, chain) - offsetof(struct ap_job, space));
+    job->op.storage = LS_NO_STORAGE;
     if (!ap_look_next(core, &work, &next, job)) {
         entity_next(core, &work, &next, job);
         if (next.verdict == AP_CALL && ap_look_before_delete(core, &next, &next.on)) {

@@ -337,11 +337,25 @@ refused_in_part(struct ap_job *job)
     snprintf(job->err.cause, sizeof(job->err.cause), "in-part");
 }
 
-/* The answer does not say that nothing was done; the next call is told so, whatever it is. */
+/* Answers that came after a look at the target. */
+static bool
+is_settled(const struct ap_job *job)
+{
+    static const char *const settled[] = {"gone", "parent-gone", "taken", "quota"};
+
+    for (size_t i = 0; i < sizeof(settled) / sizeof(settled[0]); i++)
+        if (is_cause(job, settled[i]))
+            return true;
+    return false;
+}
+
+/* The answer does not say that nothing was done, by this try or an earlier one; the next call is
+ * told so, whatever it is. */
 static bool
 leaves_doubt(const struct ap_job *job)
 {
-    return !on_tree(job) && (is_cause(job, "in-part") || is_cause(job, "internal"));
+    return !on_tree(job) && (is_cause(job, "in-part") || is_cause(job, "internal") ||
+                             (job->doubtful && !is_settled(job)));
 }
 
 static void
@@ -377,14 +391,24 @@ entity_trouble(struct ap_core *core, const struct ap_job *job, struct ap_work *w
     ap_wake(core->ledger, work->key); /* they see that it is in trouble */
 }
 
+/* A link was made, and nobody but this call has its id: the repeat is to get it. */
+static bool
+holds_new_link(struct ap_core *core, const struct ap_job *job)
+{
+    return job->call == AP_LINK_SET && job->share_id[0] &&
+           ap_number(core->ledger, 0, "SELECT 1 FROM link WHERE id = ? AND link_id = ?", "is",
+                     job->who.id, job->share_id) == 0;
+}
+
 /* Whether it happened is not known. Once it is not, only an answer that came after a look at the
  * target settles it: "busy" may be said of the very thing that an earlier try has made, and who
- * cannot sign in cannot even look. */
+ * cannot sign in cannot even look. Of what is not on the tree the entity itself keeps the doubt, so
+ * only what is the whole target's trouble is sent again as it was: else those that cannot be told
+ * for long (shares of somebody who has left) would take the place of all others. */
 static bool
-outcome_unknown(const struct ap_job *job)
+outcome_unknown(struct ap_core *core, const struct ap_job *job)
 {
     static const char *const unknown[] = {"timeout", "target-down", "slow-down", "sign-in"};
-    static const char *const settled[] = {"gone", "parent-gone", "taken", "quota"};
 
     if (job->err.kind != LS_ERR_RETRY)
         return false;
@@ -393,13 +417,9 @@ outcome_unknown(const struct ap_job *job)
     for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++)
         if (is_cause(job, unknown[i]))
             return true;
-    if (!job->doubtful || strncmp(job->err.cause, "content-", 8) == 0 ||
-        ap_is_bucket_cause(job->err.cause))
-        return false;
-    for (size_t i = 0; i < sizeof(settled) / sizeof(settled[0]); i++)
-        if (is_cause(job, settled[i]))
-            return false;
-    return true;
+    return (on_tree(job) || holds_new_link(core, job)) && job->doubtful &&
+           strncmp(job->err.cause, "content-", 8) != 0 && !ap_is_bucket_cause(job->err.cause) &&
+           !is_settled(job);
 }
 
 /* An answer may name something that the ledger holds as another entity's already (found by its name
@@ -529,7 +549,7 @@ job_done(struct ap_core *core, struct ap_job *job)
         core->fatal = job->err; /* stays in flight in the ledger */
         return;
     }
-    if (job->result != 0 && outcome_unknown(job)) {
+    if (job->result != 0 && outcome_unknown(core, job)) {
         if (is_cause(job, "target-down") || is_cause(job, "slow-down") || is_cause(job, "sign-in"))
             pause_all(core, job);
         count_retry(core, job->err.cause);

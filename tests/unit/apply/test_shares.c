@@ -11,6 +11,7 @@
 #include <cmocka.h>
 // clang-format on
 #include "apply/core.h"
+#include "apply/reconcile.h"
 #include "common/run.h"
 #include "fake_target.h"
 #include "steps.h"
@@ -772,10 +773,68 @@ a_link_that_is_swept_leaves_no_secrets(void **state)
     stop_world(&w);
 }
 
+static const char *nobody; /* shares of his answer "no-user" */
+
+static int
+share_set_of_nobody(struct ap_writer *w, const struct ap_share_want *want,
+                    char share_id[AP_ID_SIZE], bool doubtful, struct ls_err *err)
+{
+    if (nobody && strcmp(want->space->owner, nobody) == 0)
+        return ls_fail_cause(err, LS_ERR_RETRY, 0, "no-user", "nobody of that name");
+    return fake_share_set(w, want, share_id, doubtful, err);
+}
+
+/* All shares are looked at again, and those of somebody who has left cannot be. */
+static void
+shares_that_cannot_be_told_take_nobodys_place(void **state)
+{
+    static struct ap_writer_ops ops;
+    static struct world w;
+    char uid[16];
+
+    (void)state;
+    start_world(&w, true);
+    ops = *w.target.writer.ops;
+    ops.share_set = share_set_of_nobody;
+    w.target.writer.ops = &ops;
+    for (int i = 10; i < 30; i++) {
+        snprintf(uid, sizeof(uid), "u%d", i);
+        give_account(&w, uid, true, 0);
+        give_share(&w, i, CS3_SHARE_USER, 0, uid, 1, CS3_SHARE_ACCEPTED, CS3_UPSERT);
+    }
+    finish(&w, 0);
+    nobody = "u1";
+    w.core->n_jobs_max = 12;
+    ledger_begin(w.ledger);
+    for (int i = 10; i < 30; i++)
+        ap_reconcile_mark(w.core, (struct ap_key){AP_SHARE, i});
+    ledger_commit(w.ledger);
+    for (int i = 0; i < 100; i++) {
+        round_once(&w);
+        run_some(&w, 100);
+    }
+    give_node(&w, 2, FILE_ID + 1, 21, "hers");
+    for (int i = 0; i < 100; i++) {
+        round_once(&w);
+        run_some(&w, 100);
+    }
+    assert_int_equal(w.target.makes, 2);
+    assert_int_equal(ap_number(w.ledger, 0,
+                               "SELECT count(*) FROM work WHERE kind = 6 AND doubt = 1 AND"
+                               " cause = 'no-user' AND trouble = 1",
+                               NULL),
+                     20);
+    nobody = NULL;
+    finish(&w, 0);
+    assert_int_equal(w.target.n_shares, 20);
+    stop_world(&w);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(shares_that_cannot_be_told_take_nobodys_place),
         cmocka_unit_test(permissions_given_in_doubt_are_taken_back),
         cmocka_unit_test(a_share_refused_in_part_is_not_forgotten),
         cmocka_unit_test(the_letter_of_a_refused_share_has_the_words_of_the_target),
