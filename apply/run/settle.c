@@ -422,6 +422,25 @@ outcome_unknown(struct ap_core *core, const struct ap_job *job)
            !is_settled(job);
 }
 
+/* oCIS takes "Staff" and "staff" for one name, ownCloud for two: the members of one must not see
+ * what is shared with the other. One that is on its way out is waited for. */
+static void
+group_not_twice(struct ap_core *core, struct ap_job *job)
+{
+    int64_t deleted = ap_number(core->ledger, -1,
+                                "SELECT min(coalesce(deleted, 1)) FROM person WHERE target = ?"
+                                " AND id <> ? AND type = 1",
+                                "si", job->person.id, job->who.id);
+
+    if (deleted == 0)
+        job->result = ls_fail_cause(&job->err, LS_ERR_POISON, 0, "group-taken",
+                                    "the group found for %s is another one's", job->gid);
+    else if (deleted == 1)
+        job->result =
+            ls_fail_cause(&job->err, LS_ERR_RETRY, 0, "busy",
+                          "the group found for %s is another one's, which goes", job->gid);
+}
+
 /* An answer may name something that the ledger holds as another entity's already (found by its name
  * where one was made, or two names that are one there): then it is not this one's. */
 static void
@@ -454,6 +473,8 @@ not_twice(struct ap_core *core, struct ap_job *job)
                        "si", job->person.id, job->who.id) == 1)
         job->result = ls_fail_cause(&job->err, LS_ERR_POISON, 0, "user-taken",
                                     "the user found for %s is another one's", job->uid);
+    else if (job->call == AP_GROUP_ENSURE && !job->directory_uuid[0])
+        group_not_twice(core, job);
 }
 
 /* A folder around it is in the trash, and a dead letter: by the next look it is waited for. */

@@ -788,6 +788,56 @@ the_end_of_the_trash_entries_sweeps_no_file(void **state)
                      1);
 }
 
+static int
+group_of_any_case(struct ap_writer *w, const struct cs3_person *group, struct ap_person_id *ret,
+                  struct ls_err *err)
+{
+    int r = fake_group_ensure(w, group, ret, err);
+
+    for (char *p = ret->id; r == 0 && *p; p++)
+        *p = (char)(*p >= 'A' && *p <= 'Z' ? *p - 'A' + 'a' : *p);
+    return r;
+}
+
+/* oCIS compares names without case. */
+static void
+two_groups_that_are_one_at_the_target_do_not_become_one(void **state)
+{
+    static struct ap_writer_ops ops;
+    struct world *w = *state;
+    struct cs3_person upper = {.type = CS3_GROUP, .gid = LS_STR("Staff")};
+    struct cs3_person lower = {.type = CS3_GROUP, .gid = LS_STR("staff")};
+    struct cs3_person member = {.type = CS3_MEMBER, .gid = LS_STR("staff"), .uid = LS_STR("ann")};
+
+    ops = *w->target.writer.ops;
+    ops.group_ensure = group_of_any_case;
+    w->target.writer.ops = &ops;
+    give(w, upper);
+    run(w);
+    give(w, lower);
+    give(w, user("ann"));
+    give(w, member);
+    run(w);
+    assert_int_equal(ap_number(w->ledger, 0,
+                               "SELECT count(*) FROM person p JOIN dead d ON d.kind = 4 AND"
+                               " d.id = p.id WHERE p.key = 'g:staff' AND d.cause = 'group-taken'"
+                               " AND p.target IS NULL",
+                               NULL),
+                     1);
+    assert_false(fake_said(&w->target, "member gstaff Uann", false));
+    upper.head.kind = CS3_DELETE;
+    give(w, upper);
+    give(w, lower); /* while that one is still there */
+    run(w);
+    assert_int_equal(w->target.groups_removed, 1);
+    assert_int_equal(ap_number(w->ledger, 0, "SELECT count(*) FROM dead", NULL), 0);
+    assert_int_equal(ap_number(w->ledger, 0,
+                               "SELECT count(*) FROM person WHERE key = 'g:staff' AND target IS NOT"
+                               " NULL",
+                               NULL),
+                     1);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -810,6 +860,7 @@ main(void)
         T(a_user_who_is_deleted_loses_his_rows_in_any_order_without_a_quota_call),
         T(who_is_over_his_quota_gets_all_his_files_and_then_his_quota_back),
         T(names_that_differ_in_anything_are_different_people),
+        T(two_groups_that_are_one_at_the_target_do_not_become_one),
         T(the_end_of_one_table_sweeps_nothing_of_another),
         T(annotations_are_swept_table_by_table),
         T(the_end_of_the_trash_entries_sweeps_no_file),
