@@ -283,10 +283,8 @@ static bool
 waits_for_person(struct ap_core *core, enum cs3_person_type type, const char *name,
                  struct ap_next *next)
 {
-    int64_t id = ap_number(core->ledger, 0,
-                           "SELECT id FROM person WHERE type = ? AND"
-                           " CASE type WHEN 0 THEN uid ELSE gid END = ?",
-                           "is", (int64_t)type, name);
+    int64_t id = ap_number(core->ledger, 0, "SELECT id FROM person WHERE key = ? || ?", "ss",
+                           type == CS3_USER ? "u:" : "g:", name);
 
     return waits_for(core, (struct ap_key){AP_PERSON, id}, next);
 }
