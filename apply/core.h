@@ -237,6 +237,8 @@ void ap_sweep_waiting(struct ap_core *core);
 bool ap_take_storage_mark(struct ap_core *core, const struct ap_origin *at,
                           const struct cs3_resource *record);
 void ap_sweep_storages_waiting(struct ap_core *core);
+/* A snapshot of everything begins: those of storages that are under way were cancelled. */
+void ap_storage_marks_end(struct ap_core *core, int32_t partition, struct ls_seq begin);
 /* A value of at->topic, decoded and taken; and what it begins with. POISON: it cannot be read. */
 int ap_take_value(struct ap_core *core, const struct ap_origin *at, struct ls_arena *arena,
                   struct ls_err *err);

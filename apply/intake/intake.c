@@ -639,6 +639,8 @@ ap_take_mark(struct ap_core *core, const struct ap_origin *at, const struct cs3_
                 " VALUES(?1, ?2, 1, ?3, ?4) ON CONFLICT(topic, partition) DO UPDATE SET"
                 " state = 1, epoch = ?3, counter = ?4 WHERE (epoch, counter) < (?3, ?4)",
                 "siii", topic, (int64_t)part, (int64_t)head->seq.epoch, head->seq.counter);
+        if (strcmp(topic, RESOURCE) == 0)
+            ap_storage_marks_end(core, at->partition, head->seq);
         return true;
     case CS3_END:
         /* Read once more from the start it finds nothing older that is still there. */

@@ -3,8 +3,10 @@
  *
  * What such a snapshot did not find in its storage is gone there. What can go wrong: a file that is
  * half moved away (the delete is here, the other half still on its way in another partition): its
- * new storage was not read, so only that half tells where it is, and it is left alone. The limit of
- * a sweep holds for the storage as it does for all of them.
+ * new storage was not read, so only that half tells where it is, and it is left alone. One that was
+ * cancelled has no end: a later one of everything takes its place (state 0), else what that brings
+ * would wait for the end of the other. The limit of a sweep holds for the storage as it does for
+ * all of them.
  */
 #include "apply/core.h"
 #include "common/log.h"
@@ -51,6 +53,19 @@ sweep(struct ap_core *core, int64_t storage, int64_t partition, struct ls_seq be
     ap_count(core->ledger, "swept", gone);
     if (gone > 0)
         ls_log(LS_INFO, "sweep", LS_I("storage", storage), LS_I("items", gone));
+}
+
+void
+ap_storage_marks_end(struct ap_core *core, int32_t partition, struct ls_seq begin)
+{
+#define CANCELLED " partition = ?1 AND state = 1 AND (epoch, counter) < (?2, ?3)"
+    ap_exec(core->ledger,
+            "UPDATE work SET on_kind = 9, on_id = ?1 WHERE state = 1 AND on_kind = 12"
+            " AND on_id IN (SELECT storage FROM bracket_storage WHERE" CANCELLED ")",
+            "iii", (int64_t)partition, (int64_t)begin.epoch, begin.counter);
+    ap_exec(core->ledger, "UPDATE bracket_storage SET state = 0 WHERE" CANCELLED, "iii",
+            (int64_t)partition, (int64_t)begin.epoch, begin.counter);
+#undef CANCELLED
 }
 
 bool

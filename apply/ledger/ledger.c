@@ -42,7 +42,7 @@ static const char *const schema =
     "CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS offset(topic TEXT, partition INT, next INT, read_us INT DEFAULT 0,"
     " PRIMARY KEY(topic, partition)) WITHOUT ROWID;"
-    /* state: 1 begun, 2 ended, 3 its sweep waits for a word */
+    /* state: 1 begun, 2 ended, 3 its sweep waits for a word; of a storage 0: cancelled */
     "CREATE TABLE IF NOT EXISTS bracket(topic TEXT, partition INT, state INT, ended INT DEFAULT 0,"
     " epoch INT, counter INT, items INT DEFAULT 0, PRIMARY KEY(topic, partition)) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS bracket_storage(storage INTEGER PRIMARY KEY, partition INT,"

@@ -564,6 +564,18 @@ read_file(struct world *w, int64_t fileid, const char *name, int64_t c, int64_t 
     ap_take_resource(w->core, &files, &r);
 }
 
+/* All there is of folders, read again by a snapshot. */
+static void
+read_folders(struct world *w)
+{
+    folder(w, ROOT, -1, "");
+    folder(w, FILES, ROOT, "files");
+    folder(w, VERSIONS, ROOT, "files_versions");
+    folder(w, TRASH, ROOT, "files_trashbin");
+    folder(w, TRASH_FILES, TRASH, "files");
+    folder(w, TRASH_VERSIONS, TRASH, "versions");
+}
+
 static void
 what_a_snapshot_of_a_storage_brings_waits_for_its_end_and_the_stream_does_not(void **state)
 {
@@ -579,16 +591,41 @@ what_a_snapshot_of_a_storage_brings_waits_for_its_end_and_the_stream_does_not(vo
     assert_string_equal(seen(w, "a"), "none");
     assert_string_equal(seen(w, "live"), "= 5@5000");
     give_version(w, FIRST + 1, VERSIONS, "a", 1000, 1, 0);
-    folder(w, ROOT, -1, ""); /* read again, as all there is */
-    folder(w, FILES, ROOT, "files");
-    folder(w, VERSIONS, ROOT, "files_versions");
-    folder(w, TRASH, ROOT, "files_trashbin");
-    folder(w, TRASH_FILES, TRASH, "files");
-    folder(w, TRASH_VERSIONS, TRASH, "versions");
+    read_folders(w);
     mark(w, CS3_END, from, 1);
     run(w);
     assert_string_equal(seen(w, "a"), "1@1000 = 4@4000");
     assert_int_equal(w->target.reverts, 0);
+}
+
+/* Nothing ends the snapshot of a storage that was cancelled but a later one. */
+static void
+what_a_snapshot_brings_does_not_wait_for_one_that_was_cancelled(void **state)
+{
+    struct world *w = *state;
+    struct ls_seq from;
+
+    for (int n = 0; n < 2; n++) {
+        if (n == 1) {
+            mark(w, CS3_BEGIN, (struct ls_seq){0}, 1);
+            read_file(w, FIRST, "a", 4, 4000);
+        }
+        mark(w, CS3_BEGIN, (struct ls_seq){0}, LS_NO_STORAGE);
+        from = (struct ls_seq){1, w->seq, 0};
+        read_folders(w);
+        if (n == 1) {
+            read_file(w, FIRST, "a", 4, 4000);
+            read_file(w, FIRST + 1, "b", 5, 5000);
+            for (int i = 0; i < 50; i++)
+                round_once(w, 10);
+            assert_string_equal(seen(w, "b"), "none");
+        }
+        mark(w, CS3_END, from, LS_NO_STORAGE);
+        run(w);
+    }
+    assert_string_equal(seen(w, "a"), "= 4@4000");
+    assert_string_equal(seen(w, "b"), "= 5@5000");
+    assert_int_equal(ap_number(w->ledger, -1, "SELECT count(*) FROM work", NULL), 0);
 }
 
 /* ---- the mirror */
@@ -871,6 +908,7 @@ main(void)
         T(a_version_restored_at_the_source_is_a_new_content),
         T(an_expired_version_takes_nothing_with_it),
         T(what_a_snapshot_of_a_storage_brings_waits_for_its_end_and_the_stream_does_not),
+        T(what_a_snapshot_brings_does_not_wait_for_one_that_was_cancelled),
         T(what_became_a_revision_is_mirrored),
         T(a_renamed_file_keeps_its_versions_without_a_call),
         T(a_trash_item_gets_its_versions_and_takes_them_back),
