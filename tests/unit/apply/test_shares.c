@@ -11,7 +11,7 @@
 #include <cmocka.h>
 // clang-format on
 #include "apply/core.h"
-#include "apply/reconcile.h"
+#include "apply/plan/reconcile.h"
 #include "common/run.h"
 #include "fake_target.h"
 #include "steps.h"
