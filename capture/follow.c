@@ -136,14 +136,11 @@ take_commands(struct capture *c, struct ls_err *err)
 static int
 take_packet(struct capture *c, const struct cap_packet *packet, struct ls_err *err)
 {
-    struct ls_err why = {0};
-
-    if (cap_stream_take(c->stream, packet, &why) == 0)
+    if (cap_stream_take(c->stream, packet, err) == 0)
         return 0;
-    if (strcmp(why.cause, CAP_COLUMNS_WANTED) != 0) {
-        *err = why;
+    if (strcmp(err->cause, CAP_COLUMNS_WANTED) != 0)
         return -1;
-    }
+    *err = (struct ls_err){0};
     if (cap_learn_columns(c, cap_stream_at(c->stream), cap_stream_wants(c->stream), err) < 0)
         return -1;
     return cap_stream_take(c->stream, packet, err);

@@ -33,12 +33,17 @@ broken(struct ls_err *err, const struct cap_event *event, const char *what)
 enum cap_event_class
 cap_event_classify(uint8_t type, uint16_t flags)
 {
-    static const uint8_t known[] = {
-        CAP_EV_QUERY,        CAP_EV_ROTATE,           CAP_EV_FORMAT,     CAP_EV_XID,
-        CAP_EV_TABLE_MAP,    CAP_EV_INCIDENT,         CAP_EV_HEARTBEAT,  CAP_EV_GTID,
-        CAP_EV_XA_PREPARE,   CAP_EV_QUERY_COMPRESSED, CAP_EV_GTID_MYSQL, CAP_EV_GTID_ANONYMOUS,
-        CAP_EV_HEARTBEAT_V2, CAP_EV_EXECUTE_LOAD,     CAP_EV_PAYLOAD,    CAP_EV_PREVIOUS_GTIDS,
-        CAP_EV_GTID_TAGGED};
+    /* by number, for every event is asked about */
+    static const bool known[UINT8_MAX + 1] = {
+        [CAP_EV_QUERY] = true,        [CAP_EV_ROTATE] = true,
+        [CAP_EV_FORMAT] = true,       [CAP_EV_XID] = true,
+        [CAP_EV_TABLE_MAP] = true,    [CAP_EV_INCIDENT] = true,
+        [CAP_EV_HEARTBEAT] = true,    [CAP_EV_GTID] = true,
+        [CAP_EV_XA_PREPARE] = true,   [CAP_EV_QUERY_COMPRESSED] = true,
+        [CAP_EV_GTID_MYSQL] = true,   [CAP_EV_GTID_ANONYMOUS] = true,
+        [CAP_EV_HEARTBEAT_V2] = true, [CAP_EV_EXECUTE_LOAD] = true,
+        [CAP_EV_PAYLOAD] = true,      [CAP_EV_PREVIOUS_GTIDS] = true,
+        [CAP_EV_GTID_TAGGED] = true};
     static const uint8_t ignorable[] = {CAP_EV_STOP,
                                         CAP_EV_IGNORABLE,
                                         CAP_EV_ROWS_QUERY,
@@ -55,7 +60,7 @@ cap_event_classify(uint8_t type, uint16_t flags)
                                         13 /* rand */,
                                         14 /* user var */};
 
-    if (cap_event_is_rows(type) || memchr(known, type, sizeof(known)))
+    if (known[type] || cap_event_is_rows(type))
         return CAP_CLASS_KNOWN;
     if (memchr(ignorable, type, sizeof(ignorable)) || (flags & CAP_FLAG_IGNORABLE))
         return CAP_CLASS_IGNORABLE;

@@ -82,8 +82,12 @@ cap_stream_pass(struct cap_stream *s, uint64_t until)
 int
 cap_stream_fail(const struct cap_stream *s, struct ls_err *err, const char *cause, const char *what)
 {
+    char gtid[CAP_GTID_TEXT] = "none";
+
+    if (s->has_gtid)
+        cap_gtid_print(&s->gtid, gtid);
     return ls_fail_cause(err, LS_ERR_FATAL, 0, cause, "%s (%.100s:%" PRIu64 ", GTID %s)", what,
-                         s->at.file, s->at.pos, s->has_gtid ? s->gtid_text : "none");
+                         s->at.file, s->at.pos, gtid);
 }
 
 /* Files may be larger than the 32 bits of a position. */

@@ -88,7 +88,7 @@ find_part(struct cap_stream *s)
     for (size_t i = 0; s->has_gtid && i < position->n_parts; i++) {
         const struct cap_part *part = &position->parts[i];
         struct cap_gtid gtid;
-        if (!strcmp(part->gtid, s->gtid_text)) {
+        if (!strcmp(part->gtid, cap_group_gtid_text(s))) {
             s->skip = position->row = part->row;
             memcpy(position->row_gtid, part->gtid, CAP_GTID_TEXT);
             remove_part(position, i);
@@ -109,6 +109,14 @@ cap_group_begin(struct cap_stream *s, const struct cap_event *event)
     s->group_rows = 0;
     s->group_ts_us = (int64_t)event->timestamp * 1000000;
     s->n_seen = 0;
+}
+
+const char *
+cap_group_gtid_text(struct cap_stream *s)
+{
+    if (s->has_gtid && !s->gtid_text[0])
+        cap_gtid_print(&s->gtid, s->gtid_text);
+    return s->has_gtid ? s->gtid_text : "";
 }
 
 /* Nothing of it counts any more. */
@@ -167,7 +175,7 @@ cap_group_gtid(struct cap_stream *s, const struct cap_event *event, struct ls_er
     s->has_gtid = !e.anonymous;
     s->anonymous = e.anonymous;
     s->gtid = e.gtid;
-    cap_gtid_print(&s->gtid, s->gtid_text);
+    s->gtid_text[0] = '\0';
     if (e.commit_us > 0)
         s->group_ts_us = e.commit_us;
     s->standalone = e.standalone || e.gtid.flavour == CAP_MYSQL;
@@ -237,7 +245,7 @@ add_gtid(struct cap_stream *s, struct cap_position *position, struct ls_err *err
         return -1;
     position->whole = false; /* said of the empty set only */
     if (gap)
-        note_gap(s, s->gtid_text);
+        note_gap(s, cap_group_gtid_text(s));
     return 0;
 }
 

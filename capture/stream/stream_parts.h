@@ -10,6 +10,7 @@
 
 #define CAP_LAYOUTS 64
 #define CAP_SEEN_IDS 64
+#define CAP_OTHERS 64
 
 /* The bytes of a table map, which comes again with every statement; n == 0: too many to keep. */
 struct cap_kept_map {
@@ -31,9 +32,9 @@ struct cap_stream {
     bool standalone; /* the next event is all of it */
     bool has_gtid, anonymous;
     struct cap_gtid gtid;
-    char gtid_text[CAP_GTID_TEXT];
-    bool repeated; /* taken before */
-    bool xa;       /* will be prepared only: its rows are not there yet */
+    char gtid_text[CAP_GTID_TEXT]; /* cap_group_gtid_text; "" not printed yet */
+    bool repeated;                 /* taken before */
+    bool xa;                       /* will be prepared only: its rows are not there yet */
     int64_t group_ts_us;
     int64_t group_rows; /* watched rows so far */
     int64_t skip;       /* of this group, or the next: published already */
@@ -43,7 +44,8 @@ struct cap_stream {
     struct cap_layout layouts[CAP_LAYOUTS]; /* of watched tables, by table id */
     struct cap_kept_map maps[CAP_LAYOUTS];  /* what they were made from */
     size_t n_layouts, next_layout;
-    uint64_t seen[CAP_SEEN_IDS]; /* ids that were mapped in this statement */
+    struct cap_kept_map others[CAP_OTHERS]; /* of tables that are not watched, by table id */
+    uint64_t seen[CAP_SEEN_IDS];            /* ids that were mapped in this statement */
     size_t n_seen;
     const struct ls_table *wants; /* its columns */
 
@@ -66,6 +68,8 @@ int cap_stream_fail(const struct cap_stream *stream, struct ls_err *err, const c
 /* ---- stream_group.c: transactions and statements */
 
 void cap_group_begin(struct cap_stream *stream, const struct cap_event *event);
+/* Of the transaction at hand, "" when it has none. Printed once somebody asks. */
+const char *cap_group_gtid_text(struct cap_stream *stream);
 /* Behind a crash of the source: what was begun never ended. */
 void cap_group_drop(struct cap_stream *stream);
 /* What was published in part and does not come again will not be undone by rows. */

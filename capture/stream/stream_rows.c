@@ -1,8 +1,9 @@
 /*
  * Table maps and row events of the stream.
  *
- * A map says what the rows behind it hold, and its id is good until the file ends; of tables that
- * are not watched only the id is remembered, so that their rows cost nothing. Rows are numbered in
+ * A map says what the rows behind it hold, and its id is good until the file ends. It comes with
+ * every statement, so the bytes of the last one are kept, of tables that are not watched too: the
+ * same bytes need no decoding. Rows are numbered in
  * their transaction: after a restart in the middle of it as many are passed over as were published.
  * What can go wrong: rows without a map (the chain is broken: FATAL), columns that are not known
  * any more (RETRY, CAP_COLUMNS_WANTED).
@@ -14,6 +15,8 @@ void
 cap_rows_forget_maps(struct cap_stream *s)
 {
     s->n_layouts = s->next_layout = s->n_seen = 0;
+    for (size_t i = 0; i < CAP_OTHERS; i++)
+        s->others[i].n = 0;
 }
 
 static struct cap_layout *
@@ -25,22 +28,25 @@ layout_by_id(struct cap_stream *s, uint64_t id)
     return NULL;
 }
 
-/* The same map again, byte for byte, is the same layout; all are forgotten when DDL goes by. */
+/* The same map again, byte for byte, says the same; all are forgotten when DDL goes by. */
 static bool
-is_kept(const struct cap_stream *s, const struct cap_layout *layout, const struct cap_event *event)
+is_kept(const struct cap_kept_map *kept, const struct cap_event *event)
 {
-    const struct cap_kept_map *kept = &s->maps[layout - s->layouts];
-
     return kept->n == event->n && kept->n > 0 && !memcmp(kept->bytes, event->body, kept->n);
 }
 
 static void
-keep_map(struct cap_stream *s, const struct cap_layout *layout, const struct cap_event *event)
+keep_map(struct cap_kept_map *kept, const struct cap_event *event)
 {
-    struct cap_kept_map *kept = &s->maps[layout - s->layouts];
-
     kept->n = event->n <= sizeof(kept->bytes) ? event->n : 0;
     memcpy(kept->bytes, event->body, kept->n);
+}
+
+/* Where the map of a table that is not watched is kept; its id is a part of its bytes. */
+static struct cap_kept_map *
+other_by_id(struct cap_stream *s, uint64_t id)
+{
+    return &s->others[id % CAP_OTHERS];
 }
 
 int
@@ -60,15 +66,17 @@ cap_rows_take_map(struct cap_stream *s, const struct cap_event *event, struct ls
             layout->table = NULL;
         return 0;
     }
-    if (layout && is_kept(s, layout, event))
+    if (is_kept(layout ? &s->maps[layout - s->layouts] : other_by_id(s, map.id), event))
         return 0;
     if (cap_decode_table_map(event, &map, err) < 0)
         return -1;
     table = cap_schema_match(s->schema, map.db, map.name);
     if (layout)
         layout->table = NULL;
-    if (!table)
+    if (!table) {
+        keep_map(other_by_id(s, map.id), event);
         return 0;
+    }
     s->wants = table;
     if (cap_schema_needs_columns(s->schema, table, &map))
         return ls_fail_cause(err, LS_ERR_RETRY, 0, CAP_COLUMNS_WANTED,
@@ -83,7 +91,7 @@ cap_rows_take_map(struct cap_stream *s, const struct cap_event *event, struct ls
         layout->table = NULL;
         return -1;
     }
-    keep_map(s, layout, event);
+    keep_map(&s->maps[layout - s->layouts], event);
     return 0;
 }
 
@@ -112,7 +120,7 @@ publish_rows(struct cap_stream *s, struct cap_rows *rows, const struct cap_layou
     struct cap_position *position = cap_publisher_position(s->publisher);
     struct cap_origin origin = {.ts_us = s->group_ts_us,
                                 .received_us = s->received_us,
-                                .gtid = s->has_gtid ? s->gtid_text : "",
+                                .gtid = cap_group_gtid_text(s),
                                 .file = s->at.file,
                                 .pos = s->at.pos};
     bool named = false; /* the transaction, in the position */

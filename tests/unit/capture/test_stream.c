@@ -100,10 +100,13 @@ cap_schema_forget(struct cap_schema *s, uint32_t tables)
     (void)s, (void)tables;
 }
 
+static int matched; /* how often the schema was asked for a table */
+
 const struct ls_table *
 cap_schema_match(const struct cap_schema *s, struct ls_str db, struct ls_str name)
 {
     (void)s, (void)db;
+    matched++;
     return ls_str_is(name, "oc_mimetypes") ? &ls_tables[LS_T_MIMETYPES] : NULL;
 }
 
@@ -430,17 +433,17 @@ a_source_whose_clock_is_ahead_is_read_up_to_our_own_time(void **state)
 
 /* ---- a transaction that was published in part */
 
-/* So many inserts into oc_mimetypes, of which the stream sees the first column. */
+/* So many inserts into a table with a name of twelve letters, whose first column the stream sees.
+ */
 static void
-inserts(struct act *a, int n, uint32_t next)
+inserts_into(struct act *a, const char *table, uint8_t id, int n, uint32_t next)
 {
-    static const uint8_t map[] = {9,   0,   0,   0,   0,   0,   1,           0,   8,
-                                  'o', 'w', 'n', 'c', 'l', 'o', 'u',         'd', 0,
-                                  12,  'o', 'c', '_', 'm', 'i', 'm',         'e', 't',
-                                  'y', 'p', 'e', 's', 0,   1,   3 /* INT */, 0,   0};
-    uint8_t rows[400] = {9, 0, 0, 0, 0, 0, 1, 0, 1, 1};
+    uint8_t map[] = {id, 0, 0, 0, 0, 0, 1, 0, 8, 'o', 'w', 'n', 'c', 'l', 'o', 'u',         'd', 0,
+                     12, 0, 0, 0, 0, 0, 0, 0, 0, 0,   0,   0,   0,   0,   1,   3 /* INT */, 0,   0};
+    uint8_t rows[400] = {id, 0, 0, 0, 0, 0, 1, 0, 1, 1};
     size_t at = 10;
 
+    memcpy(map + 19, table, 12);
     assert_int_equal(event(a, CAP_EV_TABLE_MAP, 1000, next - 10, 0, map, sizeof(map)), 0);
     for (int i = 0; i < n; i++) {
         rows[at] = 0; /* not NULL */
@@ -449,6 +452,52 @@ inserts(struct act *a, int n, uint32_t next)
     }
     if (event(a, CAP_EV_WRITE_ROWS_V1, 1000, next, 0, rows, at) < 0)
         fail_msg("%s", a->err.msg);
+}
+
+static void
+inserts(struct act *a, int n, uint32_t next)
+{
+    inserts_into(a, "oc_mimetypes", 9, n, next);
+}
+
+static void
+an_id_means_the_table_that_its_last_map_names(void **state)
+{
+    static const struct {
+        const char *table;
+        uint8_t id;
+        int published;
+    } steps[] = {{"oc_othertype", 9, 0}, {"oc_mimetypes", 9, 2},  {"oc_othertype", 9, 2},
+                 {"oc_mimetypes", 9, 4}, {"oc_othertype", 73, 4}, {"oc_othertype", 9, 4},
+                 {"oc_mimetypes", 73, 6}};
+    struct act a = begin("0-1-100", "bin.000007", 50000);
+
+    (void)state;
+    rotate(&a, "bin.000007", 4);
+    gtid(&a, 101, 1000, 50042);
+    for (uint32_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        inserts_into(&a, steps[i].table, steps[i].id, 2, 50200 + i * 100);
+        assert_int_equal(published, steps[i].published);
+    }
+    cap_stream_free(a.stream);
+}
+
+static void
+the_map_of_a_table_that_nobody_watches_is_looked_at_once_in_a_file(void **state)
+{
+    struct act a = begin("0-1-100", "bin.000007", 50000);
+
+    (void)state;
+    matched = 0;
+    rotate(&a, "bin.000007", 4);
+    gtid(&a, 101, 1000, 50042);
+    for (uint32_t i = 0; i < 5; i++)
+        inserts_into(&a, "oc_othertype", 9, 1, 50200 + i * 100);
+    assert_int_equal(matched, 1);
+    rotate(&a, "bin.000008", 4);
+    inserts_into(&a, "oc_othertype", 9, 1, 200);
+    assert_int_equal(matched, 2);
+    cap_stream_free(a.stream);
 }
 
 static void
@@ -796,6 +845,8 @@ main(void)
         cmocka_unit_test(after_a_start_by_file_and_position_the_place_is_known_at_once),
         cmocka_unit_test(what_was_read_behind_the_position_is_forgotten_with_it),
         cmocka_unit_test(a_heartbeat_that_nobody_waited_for_says_nothing_about_time),
+        cmocka_unit_test(an_id_means_the_table_that_its_last_map_names),
+        cmocka_unit_test(the_map_of_a_table_that_nobody_watches_is_looked_at_once_in_a_file),
         cmocka_unit_test(after_a_restart_inside_a_transaction_its_published_rows_are_passed_over),
         cmocka_unit_test(rows_of_another_transaction_are_not_passed_over),
         cmocka_unit_test(a_transaction_that_never_comes_again_is_not_waited_for),
