@@ -5,6 +5,7 @@
  * RFC 3629 has it before it goes where only UTF-8 may go.
  */
 #include "common/utf8.h"
+#include <endian.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -35,18 +36,21 @@ ls_utf8_len(const char *s, size_t n)
     return len;
 }
 
-/* How many bytes at the front are ASCII, by eights: most text is nothing else. */
+/* How many bytes at the front are ASCII, by eights: most text is little else. */
 static size_t
-ascii_eights(const char *s, size_t n)
+ascii_length(const char *s, size_t n)
 {
     size_t i = 0;
     uint64_t eight;
 
     for (; n - i >= sizeof(eight); i += sizeof(eight)) {
         memcpy(&eight, s + i, sizeof(eight));
-        if (eight & UINT64_C(0x8080808080808080))
-            break;
+        eight = le64toh(eight) & UINT64_C(0x8080808080808080);
+        if (eight)
+            return i + (size_t)__builtin_ctzll(eight) / 8;
     }
+    while (i < n && !(s[i] & 0x80))
+        i++;
     return i;
 }
 
@@ -75,7 +79,7 @@ ls_utf8_valid(const char *s, size_t n)
     if (is_ascii(s, n))
         return true;
     while (n > 0) {
-        size_t len = ascii_eights(s, n);
+        size_t len = ascii_length(s, n);
 
         if (len == 0)
             len = ls_utf8_len(s, n);
