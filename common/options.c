@@ -91,7 +91,7 @@ const struct ls_option ls_options[] = {
     STR("apply", "writer", "ocis-api", "ocis-api, or null (dry run)."),
     STR("apply", "shares", NULL, "exact: shares and links are written into the share managers' files, with their ids, times, tokens and passwords; api: made anew over the sharing API. Unset: exact when target.system_user_id and target.system_user_key are set."),
     STR("apply", "drift", "stop", "What somebody changed, moved or deleted in oCIS since Lockstep wrote it there: stop (a dead letter, nothing is overwritten) or source-wins."),
-    INT("apply", "workers", "32", 1, 256, "Calls in flight at most; how many of them are, follows the target's latency."),
+    INT("apply", "workers", "32", 1, 256, "Calls in flight at most; how many of them are, follows the target's latency. Spaces that have none in flight get an eighth more."),
     INT("apply", "window_ms", "200", 0, 60000, "Records of one entity that arrive within this time are taken together; when they come late, up to five times as long."),
     INT("apply", "batch_records", "5000", 1, 1000000, "Records taken into the ledger in one transaction."),
     INT("apply", "retry_max_ms", "30000", 10, 3600000, "Longest pause between two tries."),

@@ -40,6 +40,12 @@ ap_pace_limit(const struct ap_pace *pace)
     return (int)pace->limit;
 }
 
+int
+ap_pace_spare(int limit)
+{
+    return limit / 8;
+}
+
 static void
 set(struct ap_pace *pace, double limit)
 {

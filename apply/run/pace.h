@@ -25,6 +25,8 @@ struct ap_pace {
 
 void ap_pace_init(struct ap_pace *pace, int most);
 int ap_pace_limit(const struct ap_pace *pace); /* 1 to most */
+/* Places beyond a limit, for lanes that have no call out: one in eight, rounded down. */
+int ap_pace_spare(int limit);
 /* A call of that kind (below AP_PACE_KINDS) was answered well. `full`: as many as may be are out.
  */
 void ap_pace_answer(struct ap_pace *pace, int kind, int64_t took_us, bool full);

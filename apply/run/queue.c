@@ -4,7 +4,8 @@
  * Jobs belong to the core (`jobs`); the queue only passes them there and back. Some more are
  * planned and mirrored than are called, so that no worker waits for a commit or for Kafka. What can
  * go wrong: those of one lane fill all of it, and somebody else's single file waits behind a
- * thousand of theirs; so whoever has the fewest calls out is next. And what is in the queue must
+ * thousand of theirs, or behind big ones that take minutes; so whoever has the fewest calls out is
+ * next, and some places beyond the limit are for those who have none. And what is in the queue must
  * not go out when the target has asked for a pause. A worker is never stopped in the middle of a
  * call: stopping waits for the calls that are out.
  *
@@ -112,7 +113,7 @@ busy_of_lane(const struct ap_queue *q, int64_t lane)
 static struct ap_job *
 pick(struct ap_queue *q, int limit)
 {
-    int best = -1, least = 0;
+    int best = -1, least = 0, at_work = q->n_busy - q->n_waiting, spare = ap_pace_spare(limit);
     struct ap_job *job;
 
     for (int i = 0; i < q->n_todo && (best < 0 || least > 0); i++) {
@@ -120,9 +121,10 @@ pick(struct ap_queue *q, int limit)
         if (q->todo[i]->call == AP_PING) {
             best = i;
             least = -1;
-        } else if (q->n_busy - q->n_waiting < limit &&
+        } else if (at_work < limit + spare &&
                    (best < 0 || q->todo[i]->lane != q->todo[best]->lane) &&
-                   ((n = busy_of_lane(q, q->todo[i]->lane)) < least || best < 0)) {
+                   ((n = busy_of_lane(q, q->todo[i]->lane)) < least || best < 0) &&
+                   (at_work < limit || n == 0)) {
             best = i;
             least = n;
         }
@@ -158,7 +160,7 @@ static void
 call_worker(struct ap_core *core)
 {
     struct ap_queue *q = core->queue;
-    int places = q->limit - (q->n_busy - q->n_waiting);
+    int places = q->limit + ap_pace_spare(q->limit) - (q->n_busy - q->n_waiting);
 
     if (q->stop || q->n_todo == 0)
         return;

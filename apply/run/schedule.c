@@ -23,7 +23,8 @@
 #define ROUND_BUDGET 3000           /* entities looked at in one round (one transaction) */
 #define VISIT 32                    /* ... in one visit of a lane */
 #define VISIT_CALLS 4
-#define STUCK 16 /* unsent doubtful calls of one storage, until no more are begun there */
+#define NEW_LANES 64 /* ... passed in one round, when there is room for such without calls only */
+#define STUCK 16     /* unsent doubtful calls of one storage, until no more are begun there */
 #define SKIPPED_MS 50
 
 static int64_t
@@ -385,9 +386,12 @@ ping_when_due(struct ap_pause *pause, struct ap_objects *objects)
 }
 
 /* Room for one more call: doubtful ones that wait to be sent again do not hold a worker, only so
- * many of one storage are let pile up, and the table has an end. */
-static bool
-has_room(const struct ap_core *core)
+ * many of one storage are let pile up, and the table has an end. A little more is there for a lane
+ * that has none, so that it need not wait until one of somebody's big files is through. */
+enum room { NO_ROOM, ROOM_FOR_A_NEW_LANE, ROOM };
+
+static enum room
+room(const struct ap_core *core)
 {
     int64_t now = now_ms();
     int out = 0, held = 0, limit = ap_pace_limit(&core->pace);
@@ -401,7 +405,28 @@ has_room(const struct ap_core *core)
             out += core->jobs[i]->queued || core->jobs[i]->resend_at <= now;
     }
     out -= ap_waiting(core);
-    return out < limit * 2 && out + held < limit * 3 && core->n_jobs < core->n_jobs_max - 3;
+    if (core->n_jobs >= core->n_jobs_max - 3)
+        return NO_ROOM;
+    if (out < limit * 2 && out + held < limit * 3)
+        return ROOM;
+    return out + held < limit * 3 + ap_pace_spare(limit) ? ROOM_FOR_A_NEW_LANE : NO_ROOM;
+}
+
+static bool
+has_calls(const struct ap_core *core, int64_t lane)
+{
+    for (int i = 0; i < core->n_jobs; i++)
+        if (core->jobs[i]->lane == lane)
+            return true;
+    return false;
+}
+
+static bool
+has_room(const struct ap_core *core, int64_t lane)
+{
+    enum room is = room(core);
+
+    return is == ROOM || (is == ROOM_FOR_A_NEW_LANE && !has_calls(core, lane));
 }
 
 static bool
@@ -466,7 +491,7 @@ half_moves(struct ap_core *core)
 void
 ap_plan(struct ap_core *core)
 {
-    int budget = ROUND_BUDGET, idle = 0;
+    int budget = ROUND_BUDGET, idle = 0, new_lanes = NEW_LANES;
     struct ap_job *job = NULL;
     int64_t now = now_ms();
 
@@ -479,9 +504,12 @@ ap_plan(struct ap_core *core)
     half_moves(core);
     expired(core);
     trash_waiters(core);
-    while (budget > 0 && has_room(core) && !ap_ledger_failed(core->ledger)) {
+    while (budget > 0 && !ap_ledger_failed(core->ledger)) {
+        enum room is = room(core);
         struct ap_key keys[VISIT];
         int n = 0, calls = 0;
+        if (is == NO_ROOM || (is == ROOM_FOR_A_NEW_LANE && --new_lanes < 0))
+            break;
         if (!next_lane(core, &core->lane)) {
             core->lane = INT64_MIN;
             if (idle++ > 0)
@@ -492,6 +520,8 @@ ap_plan(struct ap_core *core)
             core->skipped = true;
             continue;
         }
+        if (!has_room(core, core->lane))
+            continue;
         sqlite3_stmt *s = ap_query(core->ledger,
                                    "SELECT kind, id FROM work WHERE state = 0 AND storage = ?"
                                    " AND ready_at <= ? ORDER BY ready_at LIMIT 32",
@@ -501,7 +531,7 @@ ap_plan(struct ap_core *core)
             keys[n++].id = sqlite3_column_int64(s, 1);
         }
         ap_done(s);
-        for (int i = 0; i < n && calls < VISIT_CALLS && has_room(core); i++) {
+        for (int i = 0; i < n && calls < VISIT_CALLS && has_room(core, core->lane); i++) {
             if (!job && !(job = calloc(1, sizeof(*job))))
                 break;
             idle = 0;
@@ -530,7 +560,7 @@ ap_idle_ms(struct ap_core *core, int64_t most)
         if (!core->jobs[i]->queued && core->jobs[i]->resend_at < at &&
             !ap_is_held(core, core->jobs[i]))
             at = core->jobs[i]->resend_at;
-    if (has_room(core)) {
+    if (room(core) == ROOM) {
         t = ap_number(core->ledger, at,
                       "SELECT min(ready_at) FROM work WHERE state = 0 AND ready_at <= ?", "i", at);
         if (core->skipped && t < now + SKIPPED_MS)

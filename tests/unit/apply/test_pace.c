@@ -380,6 +380,138 @@ calls_that_are_out_are_never_more_than_the_limit(void **state)
     assert_in_range(hall.most, 1, WORKERS);
 }
 
+/* ---- big uploads of one lane, and somebody else's file */
+
+enum { PLACES = 8 };
+
+static struct {
+    struct ap_writer writer;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool small_began, may_end;
+    int big; /* that have begun */
+    int inside, most;
+} yard = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+
+/* The big ones end when they are told to. */
+static int
+carry(struct ap_writer *w, const char *user_id, bool enabled, struct ls_err *err)
+{
+    (void)w, (void)enabled, (void)err;
+    pthread_mutex_lock(&yard.lock);
+    if (strcmp(user_id, "small") == 0)
+        yard.small_began = true;
+    else
+        yard.big++;
+    yard.inside++;
+    yard.most = yard.inside > yard.most ? yard.inside : yard.most;
+    pthread_cond_broadcast(&yard.changed);
+    while (strcmp(user_id, "small") != 0 && !yard.may_end)
+        pthread_cond_wait(&yard.changed, &yard.lock);
+    pthread_mutex_unlock(&yard.lock);
+    ls_run_sleep_ms(2);
+    pthread_mutex_lock(&yard.lock);
+    yard.inside--;
+    pthread_mutex_unlock(&yard.lock);
+    return 0;
+}
+
+static void
+yard_open(struct desk *d)
+{
+    static const struct ap_writer_ops ops = {.user_enable = carry};
+    struct ls_err err = {0};
+
+    yard.writer = (struct ap_writer){.ops = &ops};
+    yard.small_began = yard.may_end = false;
+    yard.big = yard.inside = yard.most = 0;
+    desk_open_with(d, &yard.writer, PLACES);
+    assert_int_equal(ap_workers_start(d->core, &err), 0);
+}
+
+/* When all of them have ended. */
+static void
+yard_close(struct desk *d, int jobs)
+{
+    pthread_mutex_lock(&yard.lock);
+    yard.may_end = true;
+    pthread_cond_broadcast(&yard.changed);
+    pthread_mutex_unlock(&yard.lock);
+    while (jobs > 0) {
+        ap_wait_answers(d->core, 100);
+        while (ap_answer(d->core) != NULL)
+            jobs--;
+    }
+    ap_workers_stop(d->core);
+    desk_close(d);
+}
+
+static void
+yard_add(struct desk *d, int64_t lane, const char *who, int n)
+{
+    for (int i = 0; i < n; i++) {
+        struct ap_job *job = calloc(1, sizeof(*job));
+        assert_non_null(job);
+        job->call = AP_USER_ENABLE;
+        job->lane = lane;
+        snprintf(job->person_id, sizeof(job->person_id), "%s", who);
+        d->core->jobs[d->core->n_jobs++] = job;
+    }
+    ap_send(d->core);
+}
+
+/* Until that many big ones, or the small one, have begun; false: they do not. */
+static bool
+yard_wait(int big, bool small)
+{
+    struct timespec until = ls_mono_after(10000);
+    int r = 0;
+
+    pthread_mutex_lock(&yard.lock);
+    while ((yard.big < big || (small && !yard.small_began)) && r == 0)
+        r = pthread_cond_clockwait(&yard.changed, &yard.lock, CLOCK_MONOTONIC, &until);
+    pthread_mutex_unlock(&yard.lock);
+    return r == 0;
+}
+
+static void
+a_lane_with_nothing_out_begins_while_another_one_holds_all_places(void **state)
+{
+    static struct desk d;
+    bool full, began;
+    int big;
+
+    (void)state;
+    yard_open(&d);
+    yard_add(&d, 1, "big", PLACES + 4);
+    full = yard_wait(PLACES, false);
+    yard_add(&d, 2, "small", 1);
+    began = yard_wait(PLACES, true);
+    pthread_mutex_lock(&yard.lock);
+    big = yard.big;
+    pthread_mutex_unlock(&yard.lock);
+    yard_close(&d, PLACES + 5);
+    assert_true(full);
+    assert_true(began);
+    assert_int_equal(big, PLACES); /* the others wait for a place, what is spare is not for them */
+}
+
+static void
+lanes_with_nothing_out_get_an_eighth_beyond_the_limit_and_no_more(void **state)
+{
+    static struct desk d;
+    bool began;
+
+    (void)state;
+    yard_open(&d);
+    for (int64_t lane = 1; lane <= 3 * PLACES; lane++)
+        yard_add(&d, lane, "big", 1);
+    began = yard_wait(PLACES + PLACES / 8, false);
+    yard_close(&d, 3 * PLACES);
+    assert_true(began);
+    assert_int_equal(yard.most, PLACES + PLACES / 8);
+}
+
 int
 main(void)
 {
@@ -399,6 +531,8 @@ main(void)
         cmocka_unit_test(calls_that_wait_for_one_another_hold_no_place_of_those_to_come),
         cmocka_unit_test(a_call_that_comes_while_all_others_wait_is_begun),
         cmocka_unit_test(calls_that_are_out_are_never_more_than_the_limit),
+        cmocka_unit_test(a_lane_with_nothing_out_begins_while_another_one_holds_all_places),
+        cmocka_unit_test(lanes_with_nothing_out_get_an_eighth_beyond_the_limit_and_no_more),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

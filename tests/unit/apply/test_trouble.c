@@ -526,6 +526,45 @@ who_waits_for_a_call_that_met_a_trashed_folder_goes_on(void **state)
     stop_world(&w);
 }
 
+static int
+calls_of_lane(const struct world *w, int64_t lane)
+{
+    int n = 0;
+
+    for (int i = 0; i < w->core->n_jobs; i++)
+        n += w->core->jobs[i]->lane == lane && w->core->jobs[i]->queued;
+    return n;
+}
+
+/* No call is answered meanwhile, as when all that are out are of big files. */
+static void
+a_file_is_planned_while_the_calls_of_somebody_else_fill_all_the_room(void **state)
+{
+    static struct world w;
+    char name[32];
+    int planned;
+
+    (void)state;
+    start_world(&w);
+    finish(&w, 0);
+    for (int i = 0; i < 60; i++) {
+        snprintf(name, sizeof(name), "big %d", i);
+        add_file(&w, 1, w.model.files[1], name);
+    }
+    for (int i = 0; i < 20; i++)
+        round_once(&w, 60);
+    planned = calls_of_lane(&w, 1);
+    assert_in_range(planned, 8, 59);
+    add_file(&w, 2, w.model.files[2], "small");
+    for (int i = 0; i < 20; i++)
+        round_once(&w, 10);
+    assert_int_equal(calls_of_lane(&w, 1), planned);
+    assert_int_equal(calls_of_lane(&w, 2), 1);
+    finish(&w, 0);
+    assert_equal_trees(&w);
+    stop_world(&w);
+}
+
 int
 main(void)
 {
@@ -537,6 +576,7 @@ main(void)
         cmocka_unit_test(a_name_held_by_a_dead_letter_is_given_to_who_shall_have_it),
         cmocka_unit_test(calls_that_are_made_again_are_counted_by_cause),
         cmocka_unit_test(one_who_cannot_sign_in_holds_up_nobody_else),
+        cmocka_unit_test(a_file_is_planned_while_the_calls_of_somebody_else_fill_all_the_room),
         cmocka_unit_test(a_first_copy_goes_on_when_the_last_trash_item_is_parked),
         cmocka_unit_test(rows_of_a_deleted_storage_without_a_space_cost_nothing_while_they_wait),
         cmocka_unit_test(
