@@ -147,6 +147,38 @@ is_replica(MYSQL *mysql, const struct cap_server *server, struct ls_err *err)
     return *running && strcmp(running, "0") != 0;
 }
 
+/* A node of a Galera cluster. */
+static int
+is_in_cluster(MYSQL *mysql, bool *ret, struct ls_err *err)
+{
+    char value[64];
+
+    if (variable(mysql, "wsrep_on", value, sizeof(value), err) < 0)
+        return -1;
+    *ret = !strcmp(value, "ON");
+    return 0;
+}
+
+/* Each node numbers its transactions for itself unless told otherwise: one node's GTID names
+ * another transaction on the next. */
+static int
+check_cluster(MYSQL *mysql, const struct cap_server *server, const struct ls_config *config,
+              struct ls_err *err)
+{
+    char value[64];
+    bool clustered = false;
+
+    if (cap_hosts_count(config) < 2 || server->flavour == CAP_MYSQL)
+        return 0;
+    if (is_in_cluster(mysql, &clustered, err) < 0 ||
+        variable(mysql, "wsrep_gtid_mode", value, sizeof(value), err) < 0)
+        return -1;
+    if (!clustered || !strcmp(value, "ON"))
+        return 0;
+    return fail_setting(err, "wsrep_gtid_mode", value,
+                        "ON where several nodes of a Galera cluster are configured");
+}
+
 /* What a replica was sent is in its binlog only with this. A server that is none does without,
  * until it takes another's place. */
 static int
@@ -157,12 +189,18 @@ check_updates(MYSQL *mysql, const struct cap_server *server, const struct ls_con
                            ? "log_replica_updates"
                            : "log_slave_updates";
     char value[64], position[512];
+    bool clustered = false;
     int r;
 
     if (variable(mysql, name, value, sizeof(value), err) < 0)
         return -1;
     if (!strcmp(value, "ON"))
         return 0;
+    /* what people do at the other nodes comes as to a replica */
+    if (is_in_cluster(mysql, &clustered, err) < 0)
+        return -1;
+    if (clustered)
+        return fail_setting(err, name, value, "ON on a node of a Galera cluster");
     if (cap_hosts_count(config) > 1)
         return fail_setting(err, name, value, "ON where several hosts are configured");
     r = is_replica(mysql, server, err);
@@ -331,6 +369,7 @@ cap_server_check(MYSQL *mysql, const struct cap_server *server, const struct ls_
                  struct ls_err *err)
 {
     if (check_settings(mysql, server, err) < 0 || check_updates(mysql, server, config, err) < 0 ||
+        check_cluster(mysql, server, config, err) < 0 ||
         check_grants(mysql, server, config, err) < 0 ||
         check_filters(mysql, server, config, err) < 0)
         return -1;

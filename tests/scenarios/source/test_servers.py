@@ -402,6 +402,28 @@ def test_a_replica_that_does_not_log_what_it_is_sent_is_refused(kind, bed, new_c
         made.stop()
 
 
+def test_a_node_of_a_galera_cluster_logs_what_the_others_did(bed, new_capture):
+    """No cluster is here, but a server that says that it is a node of one."""
+    made = Databases(bed.folder / "node")
+    try:
+        server = made("mariadb-10.11", "wsrep_on=ON", "log_slave_updates=OFF")
+        status, error, _ = run_to_refusal(new_capture({}, server))
+        assert (status, error["cause"]) == (4, "source-settings")
+        assert "updates=OFF, Lockstep needs ON on a node of a Galera" in error["message"]
+        server = made("mariadb-10.11", "wsrep_on=ON", "log_slave_updates=ON")
+        capture = new_capture({}, server)
+        status, error, _ = run_to_refusal(capture, "--set",
+                                          f"source.host=127.0.0.1,127.0.0.1:{server.port}")
+        assert status == 4 and "wsrep_gtid_mode=OFF, Lockstep needs ON" in error["message"]
+        capture.start()
+        capture.sql(files(1, 3))
+        capture.drain()
+        assert set(capture.state("filecache")) == {"1", "2", "3"}
+        assert capture.stop() == 0
+    finally:
+        made.stop()
+
+
 @pytest.mark.parametrize("kind", ("mariadb-10.11", "mysql-8.0"))
 @pytest.mark.parametrize("option", ("binlog-ignore-db=owncloud", "binlog-do-db=other",
                                     "binlog-do-db=owncloud"))
