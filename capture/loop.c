@@ -89,6 +89,7 @@ cap_tell(struct capture *c)
     facts.commands_on = cap_control_on(c->control);
     cap_headroom_at(c->headroom, position, cap_stream_coords(c->stream), c->read_us);
     cap_headroom_facts(c->headroom, &facts.headroom);
+    cap_stream_source_is_stale(c->stream, facts.headroom.stale);
     cap_status_tick(c->status, &facts);
     ls_run_notify_alive();
 }

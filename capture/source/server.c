@@ -16,6 +16,8 @@
 #include <string.h>
 #include <zlib.h>
 
+#define BEHIND_S 10 /* that a replica may be behind, as it counts */
+
 /* A global variable; "" when the server has none of that name. */
 static int
 variable(MYSQL *mysql, const char *name, char *value, size_t size, struct ls_err *err)
@@ -118,20 +120,69 @@ check_settings(MYSQL *mysql, const struct cap_server *server, struct ls_err *err
     return 0;
 }
 
+static const char *
+replica_statement(const struct cap_server *server)
+{
+    return server->flavour == CAP_MARIADB ? "SHOW ALL SLAVES STATUS"
+           : server->version >= 80022     ? "SHOW REPLICA STATUS"
+                                          : "SHOW SLAVE STATUS";
+}
+
+/* A column by what its name ends with, for the word in front is another in each version. */
+static const char *
+column_of(MYSQL_RES *rows, MYSQL_ROW row, const char *end)
+{
+    for (unsigned i = 0; i < mysql_num_fields(rows); i++) {
+        const char *name = mysql_fetch_field_direct(rows, i)->name;
+        size_t n = strlen(name), m = strlen(end);
+        if (n >= m && !strcmp(name + n - m, end))
+            return row[i];
+    }
+    return NULL;
+}
+
+static const char *
+why_stale(MYSQL_RES *rows, MYSQL_ROW row)
+{
+    const char *io = column_of(rows, row, "_IO_Running"),
+               *sql = column_of(rows, row, "_SQL_Running"),
+               *behind = column_of(rows, row, "Seconds_Behind_Master");
+
+    if (!behind)
+        behind = column_of(rows, row, "Seconds_Behind_Source");
+    if (io && strcmp(io, "Yes") != 0)
+        return "it does not get what its own source does";
+    if (sql && strcmp(sql, "Yes") != 0)
+        return "it does not carry out what it gets";
+    return behind && strtoll(behind, NULL, 10) >= BEHIND_S ? "it is behind its own source" : NULL;
+}
+
+bool
+cap_server_is_stale(MYSQL *mysql, const struct cap_server *server, const char **ret_why)
+{
+    MYSQL_RES *rows = NULL;
+    MYSQL_ROW row;
+
+    *ret_why = NULL;
+    if (cap_query_rows(mysql, replica_statement(server), &rows, NULL) < 0)
+        return false;
+    while (!*ret_why && (row = mysql_fetch_row(rows)))
+        *ret_why = why_stale(rows, row);
+    mysql_free_result(rows);
+    return *ret_why != NULL;
+}
+
 /* 1: it replicates from another server; -1 RETRY. MariaDB tells that to whom SLAVE MONITOR was
  * granted, and to everybody whether it does so at this moment. */
 static int
 is_replica(MYSQL *mysql, const struct cap_server *server, struct ls_err *err)
 {
-    const char *sql = server->flavour == CAP_MARIADB ? "SHOW ALL SLAVES STATUS"
-                      : server->version >= 80022     ? "SHOW REPLICA STATUS"
-                                                     : "SHOW SLAVE STATUS";
     char name[64], running[24];
     struct ls_err why = {0};
     MYSQL_RES *rows = NULL;
     int r;
 
-    if (cap_query_rows(mysql, sql, &rows, &why) == 0) {
+    if (cap_query_rows(mysql, replica_statement(server), &rows, &why) == 0) {
         r = mysql_num_rows(rows) > 0;
         mysql_free_result(rows);
         return r;

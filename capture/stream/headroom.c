@@ -1,5 +1,6 @@
 /*
- * The margin between our position and the source's purge.
+ * The margin between our position and the source's purge, and whether the source is a replica that
+ * has not got everything itself.
  *
  * Asked by a thread of its own, for SHOW BINARY LOGS may be slow where there are many files, and
  * the stream must not wait for it. What can go wrong: the answer comes from another server than the
@@ -40,6 +41,7 @@ struct cap_headroom {
     /* for the loop */
     struct cap_headroom_facts facts;
     bool small; /* warned about */
+    bool stale;
 };
 
 /* The source's binlogs as they lie in front of a file and behind it. */
@@ -139,6 +141,20 @@ set_socket(struct cap_headroom *h, int fd)
     (void)pthread_mutex_unlock(&h->mutex);
 }
 
+/* Under the mutex. */
+static void
+take_stale(struct cap_headroom *h, bool stale, const char *why)
+{
+    if (stale && !h->stale)
+        ls_log(LS_WARN, "source-stale", LS_S("why", why),
+               LS_S("do", "mend its replication; of a server that no longer is a replica RESET "
+                          "REPLICA ALL (RESET SLAVE ALL). Until then the lag grows, for nobody "
+                          "can say what is missing"));
+    else if (!stale && h->stale)
+        ls_log(LS_INFO, "source-fresh");
+    h->stale = stale;
+}
+
 static void
 ask(struct cap_headroom *h)
 {
@@ -149,7 +165,8 @@ ask(struct cap_headroom *h)
     uint32_t server_id;
     int64_t kept = 0;
     MYSQL *mysql = NULL;
-    bool good = false;
+    bool good = false, same = false, stale = false;
+    const char *why = NULL;
 
     (void)pthread_mutex_lock(&h->mutex);
     memcpy(file, h->file, sizeof(file));
@@ -158,9 +175,10 @@ ask(struct cap_headroom *h)
     (void)pthread_mutex_unlock(&h->mutex);
     if (file[0] && cap_connect_within(h->config, SILENCE_S, &mysql, &err) == 0) {
         set_socket(h, mysql_get_socket(mysql));
-        good = cap_server_look(mysql, &server, &err) == 0 &&
-               cap_server_is(&server, server_id, uuid) &&
-               list_logs(mysql, file, &logs, &err) == 0 && logs.found;
+        same =
+            cap_server_look(mysql, &server, &err) == 0 && cap_server_is(&server, server_id, uuid);
+        stale = same && cap_server_is_stale(mysql, &server, &why);
+        good = same && list_logs(mysql, file, &logs, &err) == 0 && logs.found;
         kept = good ? kept_seconds(mysql) : 0;
         set_socket(h, -1);
         mysql_close(mysql);
@@ -168,6 +186,8 @@ ask(struct cap_headroom *h)
     if (err.kind != LS_ERR_NONE)
         ls_log_err(LS_DEBUG, "headroom-unknown", &err);
     (void)pthread_mutex_lock(&h->mutex);
+    if (same && h->server_id == server_id)
+        take_stale(h, stale, why);
     if (good && !strcmp(file, h->file))
         take_answer(h, &logs, kept);
     else if (!good)
@@ -255,6 +275,8 @@ cap_headroom_at(struct cap_headroom *h, const struct cap_position *position,
     (void)snprintf(h->file, sizeof(h->file), "%s", file);
     h->pos = file == position->file ? position->pos : read->pos;
     (void)snprintf(h->uuid, sizeof(h->uuid), "%s", position->server_uuid);
+    if (h->server_id != position->server_id)
+        h->stale = false; /* of the one before */
     h->server_id = position->server_id;
     h->read_us = read_us ? read_us : position->ts_us;
     (void)pthread_mutex_unlock(&h->mutex);
@@ -265,6 +287,7 @@ cap_headroom_facts(struct cap_headroom *h, struct cap_headroom_facts *ret)
 {
     (void)pthread_mutex_lock(&h->mutex);
     *ret = h->facts;
+    ret->stale = h->stale;
     (void)pthread_mutex_unlock(&h->mutex);
 }
 

@@ -16,6 +16,9 @@ struct cap_headroom_facts {
     int64_t behind; /* bytes in ours and the later ones that were not read yet */
     /* At least so long until age alone lets the source purge ours; -1: it does not purge by age. */
     int64_t seconds;
+    /* The source is a replica that stands still or is behind: that it has nothing more to send says
+     * nothing about what was done. */
+    bool stale;
 };
 
 struct cap_headroom;

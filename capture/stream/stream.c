@@ -201,7 +201,7 @@ take_heartbeat(struct cap_stream *s, const struct cap_event *event, int64_t idle
     /* it has nothing more, also not the rest that is waited for */
     if (!s->in_group && waits_for_part(s) && idle_us > 0)
         cap_group_lose_parts(s);
-    if (!s->in_group && !waits_for_part(s) && idle_us > s->read_us)
+    if (!s->in_group && !waits_for_part(s) && idle_us > s->read_us && !s->stale)
         s->read_us = idle_us;
     return 0;
 }
@@ -346,6 +346,12 @@ cap_stream_source_has(struct cap_stream *s, const struct cap_gtid_set *all)
         if (cap_gtid_parse(ls_str_of(position->parts[i].gtid), &gtid) < 0 ||
             !cap_gtid_set_has(all, &gtid))
             cap_group_lose_part(s, i);
+}
+
+void
+cap_stream_source_is_stale(struct cap_stream *s, bool stale)
+{
+    s->stale = stale;
 }
 
 bool

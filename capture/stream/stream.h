@@ -34,6 +34,9 @@ int cap_stream_take(struct cap_stream *stream, const struct cap_packet *packet, 
 /* What the source has, asked for while a transaction in part is waited for: one that is not there
  * will not come, and its rows will not be undone by rows: `lost`. */
 void cap_stream_source_has(struct cap_stream *stream, const struct cap_gtid_set *all);
+/* A replica that stands still or is behind: that it has nothing more moves the time of reading no
+ * longer, only what comes from it. */
+void cap_stream_source_is_stale(struct cap_stream *stream, bool stale);
 /* Between transactions, and no transaction published in part. */
 bool cap_stream_at_boundary(const struct cap_stream *stream);
 /* How far the binlog was read; no file while that is not known: after a start by GTID, until the

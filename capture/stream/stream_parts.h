@@ -55,6 +55,7 @@ struct cap_stream {
     size_t n_inner;
 
     int64_t read_us;
+    bool stale;          /* the source has not got everything itself: its silence says nothing */
     int64_t received_us; /* the event at hand; the source's clock may be ahead of ours */
     int64_t events, bytes, rows;
     struct ls_buf scratch;

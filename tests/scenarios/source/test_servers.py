@@ -255,6 +255,32 @@ def test_a_host_that_refuses_is_passed_by_and_only_when_all_do_capture_stops(pai
                        "SET GLOBAL binlog_row_metadata = 'FULL'")
 
 
+def test_a_replica_that_stands_still_is_not_called_in_step(pair, new_capture):
+    pair.follow()
+    capture = new_capture({**NEVER, "source.port": pair.b.port, "source.headroom_ms": 200}, pair.a)
+    if pair.kind == "mariadb":
+        pair.b.sql("SET sql_log_bin = 0; GRANT SLAVE MONITOR ON *.* TO lockstep@'%'")
+    pair.wait_equal()
+    capture.start(snapshot=False)
+    capture.sql(files(1, 3))
+    pair.wait_equal()
+    capture.drain()
+    assert followed(capture) == 12
+
+    def told(event):
+        return any(x.get("event") == event for x in capture.site.log_lines("capture"))
+    pair.b.sql("STOP SLAVE SQL_THREAD")
+    capture.sql(files(4, 4))
+    wait_until(lambda: told("source-stale"), 30, "the word that the replica stands still")
+    wait_until(lambda: capture.status()["lag_us"] > 5_000_000, 30, "a lag that grows")
+    pair.b.sql("START SLAVE SQL_THREAD")
+    wait_until(lambda: told("source-fresh"), 30, "the word that it goes on")
+    capture.drain()
+    assert published(capture) == [1, 2, 3, 4]
+    wait_until(lambda: capture.status()["lag_us"] < 3_000_000, 30, "no lag any more")
+    assert capture.stop() == 0
+
+
 def purge_all(capture):
     """Leaves the newest binlog only; refused while the server has not noticed that capture is gone."""
     capture.sql("FLUSH BINARY LOGS")

@@ -411,6 +411,26 @@ a_heartbeat_that_nobody_waited_for_says_nothing_about_time(void **state)
 }
 
 static void
+the_silence_of_a_replica_that_stands_still_says_nothing_about_time(void **state)
+{
+    struct act a = begin("0-1-100", "bin.000007", 50000);
+
+    (void)state;
+    rotate(&a, "bin.000007", 4);
+    a.packet.received_us = a.packet.idle_us = 5000000000;
+    cap_stream_source_is_stale(a.stream, true);
+    heartbeat(&a, "bin.000007", 50000);
+    assert_int_equal(cap_stream_read_us(a.stream), 0);
+    gtid(&a, 101, 1000, 50042);
+    xid(&a, 1000, 50300);
+    assert_int_equal(cap_stream_read_us(a.stream), 1000000000); /* what comes from it does */
+    cap_stream_source_is_stale(a.stream, false);
+    heartbeat(&a, "bin.000007", 50300);
+    assert_int_equal(cap_stream_read_us(a.stream), 5000000000);
+    cap_stream_free(a.stream);
+}
+
+static void
 a_source_whose_clock_is_ahead_is_read_up_to_our_own_time(void **state)
 {
     struct act a = begin("0-1-100", "bin.000007", 50000);
@@ -847,6 +867,7 @@ main(void)
         cmocka_unit_test(a_heartbeat_that_nobody_waited_for_says_nothing_about_time),
         cmocka_unit_test(an_id_means_the_table_that_its_last_map_names),
         cmocka_unit_test(the_map_of_a_table_that_nobody_watches_is_looked_at_once_in_a_file),
+        cmocka_unit_test(the_silence_of_a_replica_that_stands_still_says_nothing_about_time),
         cmocka_unit_test(after_a_restart_inside_a_transaction_its_published_rows_are_passed_over),
         cmocka_unit_test(rows_of_another_transaction_are_not_passed_over),
         cmocka_unit_test(a_transaction_that_never_comes_again_is_not_waited_for),
