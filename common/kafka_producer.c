@@ -436,6 +436,12 @@ ls_producer_abort(struct ls_producer *producer, struct ls_err *err)
 }
 
 int
+ls_producer_waiting(const struct ls_producer *producer)
+{
+    return rd_kafka_outq_len(producer->rk);
+}
+
+int
 ls_producer_flush(struct ls_producer *producer, int timeout_ms, struct ls_err *err)
 {
     rd_kafka_resp_err_t code = rd_kafka_flush(producer->rk, timeout_ms);

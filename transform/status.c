@@ -4,7 +4,9 @@
  * Only committed numbers are shown, so that an aborted batch is never counted twice. The document
  * also goes to <p>.status by a producer of its own: it must not depend on the transaction's fate.
  * What can go wrong there (no broker) is not this stage's trouble: the reader sees the age of the
- * last document.
+ * last document. But it tells an idle stage, which nothing else does, that Kafka is away: a
+ * document that nobody takes. A stage that is not idle is stuck in a call then, and its readiness
+ * runs out.
  */
 #include "transform/status.h"
 
@@ -16,6 +18,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define SILENT_MS 10000 /* of Kafka */
 
 const struct ls_metric tf_metrics[] = {
     [TF_M_ROWS] = {"lockstep_transform_rows_total", LS_COUNTER, NULL, "Rows read."},
@@ -71,6 +75,9 @@ struct tf_status {
     char key[96];
     int64_t started_us;
     int64_t every_ms, next_ms;
+    int64_t silent_ms; /* that Kafka may be */
+    int64_t heard_ms;  /* when it last took a document, or had none to take */
+    int64_t documents, taken;
     int64_t last_rows;
     int64_t last_ms;
 };
@@ -88,7 +95,8 @@ tf_status_new(const struct ls_config *config, struct tf_status **ret, struct ls_
     snprintf(s->key, sizeof(s->key), "transform/%s", s->instance);
     s->every_ms = ls_config_int(config, "lockstep", "status_ms");
     s->started_us = ls_now_us();
-    s->last_ms = ls_mono_ms();
+    s->last_ms = s->heard_ms = ls_mono_ms();
+    s->silent_ms = 3 * s->every_ms > SILENT_MS ? 3 * s->every_ms : SILENT_MS;
     s->metrics = ls_metrics_new("transform", tf_metrics);
     if (!s->metrics) {
         tf_status_free(s);
@@ -156,18 +164,18 @@ set_metrics(struct tf_status *s, const struct tf_facts *f)
 
 /* NULL when memory is out. */
 static char *
-document(struct tf_status *s, const struct tf_facts *f, double rate)
+document(struct tf_status *s, const struct tf_facts *f, double rate, const char *why)
 {
     json_t *counts = tf_counts_json(f->counts);
     json_t *doc = json_pack(
         "{s:s, s:s, s:s, s:I, s:I, s:b, s:s, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I}, s:I, s:{}, "
         "s:{s:s, s:I, s:I}, s:f, s:i}",
         "stage", "transform", "instance", s->instance, "version", LS_VERSION, "time_us",
-        (json_int_t)ls_now_us(), "started_us", (json_int_t)s->started_us, "ready", f->assigned,
-        "why", f->assigned ? "" : "waiting for partitions", "lag_us", (json_int_t)f->lag_us,
-        "last_progress_us", (json_int_t)f->last_progress_us, "counters", "in",
-        (json_int_t)f->counts->in, "out", (json_int_t)tf_counts_sum(f->counts, TF_COUNT_OUT),
-        "filtered", (json_int_t)tf_counts_sum(f->counts, TF_COUNT_FILTERED), "dead",
+        (json_int_t)ls_now_us(), "started_us", (json_int_t)s->started_us, "ready", !why, "why",
+        why ? why : "", "lag_us", (json_int_t)f->lag_us, "last_progress_us",
+        (json_int_t)f->last_progress_us, "counters", "in", (json_int_t)f->counts->in, "out",
+        (json_int_t)tf_counts_sum(f->counts, TF_COUNT_OUT), "filtered",
+        (json_int_t)tf_counts_sum(f->counts, TF_COUNT_FILTERED), "dead",
         (json_int_t)tf_counts_sum(f->counts, TF_COUNT_DEAD), "warnings",
         (json_int_t)tf_counts_sum(f->counts, TF_COUNT_WARNING), "balance",
         (json_int_t)tf_counts_balance(f->counts), "parked", "snapshot", "state",
@@ -195,12 +203,27 @@ document(struct tf_status *s, const struct tf_facts *f, double rate)
     return text;
 }
 
+/* Why this stage is not ready; NULL: it is. */
+static const char *
+not_ready(struct tf_status *s, const struct tf_facts *f, int64_t now)
+{
+    int64_t taken = s->documents - ls_producer_waiting(s->producer);
+
+    if (taken > s->taken || taken == s->documents)
+        s->heard_ms = now;
+    s->taken = taken;
+    if (now - s->heard_ms > s->silent_ms)
+        return "no answer from Kafka";
+    return f->assigned ? NULL : "waiting for partitions";
+}
+
 void
 tf_status_tick(struct tf_status *s, const struct tf_facts *f)
 {
     int64_t now = ls_mono_ms();
     double rate;
     struct ls_err ignored;
+    const char *why;
     char *text;
 
     if (now < s->next_ms)
@@ -212,13 +235,16 @@ tf_status_tick(struct tf_status *s, const struct tf_facts *f)
     s->last_rows = f->counts->in;
     s->last_ms = now;
     set_metrics(s, f);
-    ls_http_ready(s->http, f->assigned ? NULL : "waiting for partitions");
+    why = not_ready(s, f, now);
+    ls_http_ready(s->http, why);
+    ls_http_ready_until(s->http, now + s->silent_ms, "no answer from Kafka");
     ls_run_notify_alive();
-    text = document(s, f, rate);
+    text = document(s, f, rate, why);
     if (!text)
         return;
     ls_http_status(s->http, text);
-    ls_producer_send(s->producer, s->topic, 0, ls_str_of(s->key), ls_str_of(text), NULL, 0,
-                     &ignored);
+    if (ls_producer_send(s->producer, s->topic, 0, ls_str_of(s->key), ls_str_of(text), NULL, 0,
+                         &ignored) == 0)
+        s->documents++;
     free(text);
 }

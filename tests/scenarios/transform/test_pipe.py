@@ -1,5 +1,6 @@
 """The daemon between real topics: what comes out, what is counted, how it ends."""
 
+import signal
 import time
 
 import pytest
@@ -292,6 +293,28 @@ def test_wrong_configuration_is_status_2(new_pipe):
         process = pipe.site.spawn("transform", "--set", wrong)
         wait_until(lambda p=process: not p.alive(), 20, "the end", 0.05)
         assert process.status() == 2, wrong
+
+
+@pytest.mark.parametrize("idle", (True, False))
+def test_a_kafka_that_stands_still_fails_readyz_until_it_goes_on(new_pipe, kafka, idle):
+    pipe = new_pipe(**{"kafka.session.timeout.ms": 45000})  # as it is where nobody sets it
+    pipe.small_site()
+    before = pipe.wait_in(5)["counters"]["in"]
+    assert pipe.site.ready("transform")
+    rows = [] if idle else [pipe.file(i) for i in range(1000, 3000)]
+    if rows:
+        pipe.send(*rows)
+    broker = kafka.kafka.process
+    broker.signal(signal.SIGSTOP)
+    try:
+        wait_until(lambda: not pipe.site.ready("transform"), 60, "/readyz to fail")
+        assert "no answer from Kafka" in pipe.site.get("transform", "/readyz")[1]
+        assert pipe.site.get("transform", "/healthz")[0] == 200
+    finally:
+        broker.signal(signal.SIGCONT)
+    wait_until(lambda: pipe.site.ready("transform"), 90, "/readyz to recover")
+    pipe.send(pipe.file(44))
+    pipe.wait_in(before + len(rows) + 1, 90)
 
 
 if __name__ == "__main__":
