@@ -65,6 +65,24 @@ ap_mark_drop(struct ap_core *core, const struct ap_job *job)
             (int64_t)job->who.kind, job->who.id);
 }
 
+bool
+ap_share_number_gone(struct ap_core *core, const struct ap_space *space, const char *share_id,
+                     struct ap_rows of)
+{
+    const char *last = strrchr(share_id, ':');
+    int64_t row = last ? strtoll(last + 1, NULL, 10) : 0;
+    char ours[AP_ID_SIZE];
+
+    if (!core->writer->exact || row <= 0 ||
+        ap_share_id_of(space->storage_id, space->space_id, row, ours) < 0 ||
+        strcmp(ours, share_id) != 0)
+        return false; /* there is none, or it is somebody else's or the sharing API's */
+    return ap_number(core->ledger, 0,
+                     "SELECT 1 FROM share WHERE id = ? AND fileid = ? AND type = ? AND grantee = ?"
+                     " AND deleted = 0 AND (expires = 0 OR expires >= ?)",
+                     "iiisi", row, of.fileid, of.type, of.grantee, ls_now_us() / 1000000) != 1;
+}
+
 /* Stands where the mark will: "?<storage> <id>". */
 void
 ap_intent_keep(struct ap_core *core, const struct ap_job *job, struct ap_key key)

@@ -465,6 +465,11 @@ ap_grant_next(struct ap_core *core, const struct ap_work *work, struct ap_next *
             return;
         g.share_id[0] = '\0';
     }
+    if (ap_share_number_gone(core, &basis.space.target, g.share_id,
+                             (struct ap_rows){g.fileid, g.type, g.grantee})) {
+        grant_remove(core, work, &g, next, job);
+        return;
+    }
     sharer_pick(core, fold.creator, basis.space.owner, job->sharer, sizeof(job->sharer));
     job->token[0] = job->password_hash[0] = '\0'; /* of a link, from an earlier look */
     job->row = fold.row;

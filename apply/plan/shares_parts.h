@@ -39,6 +39,16 @@ void ap_mark_drop(struct ap_core *core, const struct ap_job *job);
 void ap_intent_keep(struct ap_core *core, const struct ap_job *job, struct ap_key key);
 bool ap_intent_get(struct ap_core *core, struct ap_key key, int64_t *ret_storage,
                    char ret_id[AP_ID_SIZE]);
+/* The rows of one file and one grantee. */
+struct ap_rows {
+    int64_t fileid, type;
+    const char *grantee;
+};
+/* An exact writer's share has the number of a row that it is made of. True when that row is gone
+ * while others stay, or have come before we looked (taken back, and shared again): it goes then, so
+ * that it is made anew with a number that the source has. */
+bool ap_share_number_gone(struct ap_core *core, const struct ap_space *space, const char *share_id,
+                          struct ap_rows of);
 void ap_secrets_get(struct ap_core *core, int64_t share, struct ap_job *job);
 
 #endif

@@ -247,6 +247,9 @@ def a_share_handed_on_outlives_what_the_owner_takes_back(_world, site, _unusual,
     shares.remove(first)
     shares.rename_received(on, "cleo", "/Handed on (2)")
     shares.answer(part, "dora", REJECTED)
+    yield
+    shares.remove(part)  # and shared again at once
+    shares.to_user(top.children["a.txt"], "dora", 3)
 
 
 @story

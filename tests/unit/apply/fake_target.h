@@ -39,6 +39,7 @@ struct fake_share {
     char grantee[64];
     int64_t permissions, expires;
     int64_t row, ctime; /* what only an exact writer keeps */
+    int64_t made_of;    /* the row that its id names when the writer is exact */
     char token[32], hash[80];
 };
 
@@ -989,30 +990,6 @@ fake_share_add(struct fake_target *f, const char *node_id, bool link, bool group
     return f->n_shares++;
 }
 
-static int
-fake_share_set(struct ap_writer *w, const struct ap_share_want *want, char share_id[AP_ID_SIZE],
-               bool doubtful, struct ls_err *err)
-{
-    struct fake_target *f = fake_of(w);
-    bool happens;
-    int r = fake_trouble(f, &happens, err), i;
-
-    (void)doubtful;
-    if (r < 0 && !happens)
-        return r;
-    f->share_sets++;
-    i = share_id[0] && f->shares[atoi(share_id + 1)].used
-            ? atoi(share_id + 1)
-            : fake_share_add(f, want->node_id, false, want->group, want->grantee_id);
-    f->shares[i].permissions = want->permissions;
-    f->shares[i].expires = want->expires;
-    f->shares[i].row = want->row;
-    f->shares[i].ctime = want->ctime;
-    if (r == 0)
-        snprintf(share_id, AP_ID_SIZE, "s%d", i);
-    return r;
-}
-
 /* Of an id that we gave, or of one that an exact writer would have; -1: there is none. */
 static int
 fake_share_index(struct fake_target *f, const char *id)
@@ -1027,11 +1004,47 @@ fake_share_index(struct fake_target *f, const char *id)
             snprintf(own, sizeof(own), "%lld", (long long)share->row);
         else
             snprintf(own, sizeof(own), "st:%s:%lld", f->nodes[share->node].space,
-                     (long long)share->row);
+                     (long long)share->made_of);
         if (share->used && strcmp(own, id) == 0)
             return i;
     }
     return -1;
+}
+
+static void
+fake_share_name(const struct fake_target *f, int i, char ret_id[AP_ID_SIZE])
+{
+    if (f->writer.exact)
+        snprintf(ret_id, AP_ID_SIZE, "st:%.90s:%lld", f->nodes[f->shares[i].node].space,
+                 (long long)f->shares[i].made_of);
+    else
+        snprintf(ret_id, AP_ID_SIZE, "s%d", i);
+}
+
+static int
+fake_share_set(struct ap_writer *w, const struct ap_share_want *want, char share_id[AP_ID_SIZE],
+               bool doubtful, struct ls_err *err)
+{
+    struct fake_target *f = fake_of(w);
+    bool happens;
+    int r = fake_trouble(f, &happens, err), i;
+
+    (void)doubtful;
+    if (r < 0 && !happens)
+        return r;
+    f->share_sets++;
+    i = fake_share_index(f, share_id);
+    if (i < 0 || !f->shares[i].used)
+        i = fake_share_add(f, want->node_id, false, want->group, want->grantee_id);
+    if (f->shares[i].row == 0)
+        f->shares[i].made_of = want->row;
+    f->shares[i].permissions = want->permissions;
+    f->shares[i].expires = want->expires;
+    f->shares[i].row = want->row;
+    f->shares[i].ctime = want->ctime;
+    if (r == 0 && !share_id[0])
+        fake_share_name(f, i, share_id);
+    return r;
 }
 
 static int
@@ -1046,7 +1059,7 @@ fake_share_find(struct ap_writer *w, const struct ap_share_want *want, char ret_
         if (f->shares[i].used && !f->shares[i].link && f->shares[i].node == node &&
             f->shares[i].group == want->group &&
             strcmp(f->shares[i].grantee, want->grantee_id) == 0)
-            snprintf(ret_id, AP_ID_SIZE, "s%d", i);
+            fake_share_name(f, i, ret_id);
     return r;
 }
 
@@ -1084,7 +1097,7 @@ fake_received_set(struct ap_writer *w, const char *recipient, const char *share_
 {
     struct fake_target *f = fake_of(w);
     bool happens;
-    int r = fake_trouble(f, &happens, err), share = atoi(share_id + 1), i;
+    int r = fake_trouble(f, &happens, err), share = fake_share_index(f, share_id), i;
 
     (void)doubtful;
     if (r < 0 && !happens)

@@ -261,6 +261,56 @@ an_exact_writer_is_given_rows_times_and_secrets_and_each_change_of_them(void **s
     stop_world(&w);
 }
 
+/* How many shares there are; *ret_last is the one made last. */
+static int
+shares_there(const struct world *w, const struct fake_share **ret_last)
+{
+    int n = 0;
+
+    for (int i = 0; i < w->target.n_shares; i++)
+        if (w->target.shares[i].used) {
+            *ret_last = &w->target.shares[i];
+            n++;
+        }
+    return n;
+}
+
+static void
+a_share_whose_row_is_gone_is_made_anew_with_the_number_of_another(void **state)
+{
+    static struct world w;
+    const struct fake_share *share = NULL;
+    struct model_row *a;
+
+    (void)state;
+    start_world(&w);
+    w.target.writer.exact = true;
+    a = model_add(&w.model, 1, w.model.files[1], "a", true);
+    model_changed(&w.model, a);
+    give_share(&w, 7, CS3_SHARE_USER, 0, a->fileid, "u2", 1, CS3_SHARE_ACCEPTED, CS3_UPSERT);
+    finish(&w, 0);
+    assert_int_equal(shares_there(&w, &share), 1);
+    assert_int_equal(share->made_of, 7);
+    /* taken back and shared again, and only then looked at */
+    give_share(&w, 7, CS3_SHARE_USER, 0, a->fileid, "u2", 1, CS3_SHARE_ACCEPTED, CS3_DELETE);
+    give_share(&w, 8, CS3_SHARE_USER, 0, a->fileid, "u2", 1, CS3_SHARE_ACCEPTED, CS3_UPSERT);
+    finish(&w, 0);
+    assert_int_equal(shares_there(&w, &share), 1);
+    assert_int_equal(share->made_of, 8);
+    /* of two rows the one goes that gave the number */
+    give_share(&w, 9, CS3_SHARE_USER, 0, a->fileid, "u2", 4, CS3_SHARE_ACCEPTED, CS3_UPSERT);
+    finish(&w, 0);
+    assert_int_equal(shares_there(&w, &share), 1);
+    assert_int_equal(share->made_of, 8);
+    assert_int_equal(share->permissions, 5);
+    give_share(&w, 8, CS3_SHARE_USER, 0, a->fileid, "u2", 1, CS3_SHARE_ACCEPTED, CS3_DELETE);
+    finish(&w, 0);
+    assert_int_equal(shares_there(&w, &share), 1);
+    assert_int_equal(share->made_of, 9);
+    assert_int_equal(share->permissions, 4);
+    stop_world(&w);
+}
+
 static void
 what_may_have_been_made_before_a_crash_is_taken_away_when_nobody_wants_it_any_more(void **state)
 {
@@ -440,6 +490,7 @@ main(void)
             what_may_have_been_made_before_a_crash_is_taken_away_when_nobody_wants_it_any_more),
         cmocka_unit_test(rows_of_one_recipient_fold_into_one_share),
         cmocka_unit_test(an_exact_writer_is_given_rows_times_and_secrets_and_each_change_of_them),
+        cmocka_unit_test(a_share_whose_row_is_gone_is_made_anew_with_the_number_of_another),
         cmocka_unit_test(a_deleted_user_is_disabled_when_his_rows_are_gone),
     };
     cmocka_set_test_filter(getenv("LOCKSTEP_TEST"));
