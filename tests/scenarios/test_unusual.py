@@ -253,6 +253,22 @@ def a_share_handed_on_outlives_what_the_owner_takes_back(_world, site, _unusual,
 
 
 @story
+def what_lies_in_the_home_of_somebody_disabled_goes_on_changing(_world, site, unusual, shares):
+    site.create_user("gina", "Gina", "gina@example.org")
+    site.login("gina")
+    top = folder(site, "gina", "Gina's")
+    shares.to_user(top, "ben")
+    yield
+    unusual.enable("gina", False)
+    site.upload(top, "by ben.txt", b"while she is away")
+    unusual.delete_by_recipient(top.children["a.txt"], "ben", "Gina's")
+    shares.to_user(top.children["b.txt"], "cleo", 19, initiator="ben")
+    copied = unusual.copy_with_versions(top.children["deep"].children["versions.txt"], top, "copy")
+    unusual.expire_version(site._versions_of(copied)[0])
+    unusual.enable("gina", True)
+
+
+@story
 def part_of_a_home_is_handed_over_with_its_shares(_world, site, unusual, shares):
     top = folder(site, "dora", "Project")
     to = [shares.to_user(top, "emil"), shares.to_user(top, "ben"),
@@ -316,6 +332,7 @@ def test_a_day_of_all_that_converges(new_world):
     world.daemons.start()
     world.daemons.wait_snapshot()
     work.run(actions=ACTIONS)
+    work.finish()
     assert len(work.done) > 30, work.done
     world.drained(90)
     settled(world)

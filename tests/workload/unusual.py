@@ -204,6 +204,22 @@ class Unusual:
         c.correct_sizes(node.parent)
         c.propagate(node)
 
+    def copy_with_versions(self, node, parent, name):
+        """COPY: the file first, then each of its versions; all of them are of now."""
+        site = self.site
+        new = site.copy(node, parent, name)
+        for version in site._versions_of(node):
+            place = site._chain(site.root(site.owner(new)),
+                                ["files_versions", *new.path.split("/")[1:-1]])
+            copy = name + version.name[len(node.name):]
+            if copy not in place.children:
+                self._copy_below(version, place, copy, OCTETS)
+        return new
+
+    def expire_version(self, version):
+        """Too many of them, or too old."""
+        self.site._erase(version)
+
     def scan(self, uid, new=(), changed=(), vanished=()):
         """occ files:scan after changes on disk: new [(folder, name, content)], changed [(node, content)]."""
         site, c = self.site, self.site.cache
@@ -255,6 +271,9 @@ class Unusual:
         return rows
 
     # ---- people
+
+    def enable(self, uid, on):
+        self.sql("UPDATE oc_accounts SET state = %s WHERE user_id = %s", 1 if on else 2, uid)
 
     def delete_user(self, uid):
         """In its order: trash, groups, preferences, storage, rows, account; then his shares."""
@@ -342,6 +361,12 @@ class UnusualWorkload(Workload):
     def __init__(self, site, seed=1):
         super().__init__(site, seed)
         self.unusual = Unusual(site, self.shares)
+        self.disabled = None
+
+    def finish(self):
+        """Everybody can be looked at."""
+        if self.disabled:
+            self.disable()
 
     def _shared(self):
         """(a folder that was shared with a user, who, what lies in it)."""
@@ -423,6 +448,27 @@ class UnusualWorkload(Workload):
                 return None
         return False
 
+    def copy_with_versions(self):
+        uid = self.uid()
+        node = self.pick(uid, folders=False)
+        if not node or not self.site._versions_of(node):
+            return False
+        place = self.place(uid)
+        self.unusual.copy_with_versions(node, place, self.name(place, "txt"))
+
+    def expire_version(self):
+        node = self.pick(self.uid(), folders=False)
+        versions = self.site._versions_of(node) if node else []
+        if not versions:
+            return False
+        self.unusual.expire_version(versions[0])
+
+    def disable(self):
+        """Somebody, or enable who is disabled."""
+        uid = self.disabled or self.uid()
+        self.unusual.enable(uid, bool(self.disabled))
+        self.disabled = None if self.disabled else uid
+
     def scan(self):
         uid = self.uid()
         place, node = self.place(uid), self.pick(uid, folders=False)
@@ -451,6 +497,8 @@ class UnusualWorkload(Workload):
 
     def replace_user(self):
         uid = self.uid()
+        if uid == self.disabled:
+            return False
         self.unusual.delete_user(uid)
         self.unusual.create_again(uid)
 
@@ -458,4 +506,4 @@ class UnusualWorkload(Workload):
         **Workload.WEIGHTS, "recipient_deletes": 8, "recipient_takes": 4, "restore_elsewhere": 4,
         "restore_inside": 4, "purge_inside": 3, "delete_in_one_second": 4, "delete_for_good": 3,
         "restore_version": 4, "scan": 4, "repair_mimetypes": 1, "regroup": 1, "transfer_folder": 2,
-        "replace_user": 0.7}
+        "replace_user": 0.7, "copy_with_versions": 3, "expire_version": 2, "disable": 1.5}
