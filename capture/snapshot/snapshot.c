@@ -251,6 +251,12 @@ start(struct cap_snapshot *s, const json_t *args, struct ls_err *err)
         goto out;
     if (cap_select(mysql, cap_schema_names(s->schema), args, chosen, &estimate, err) < 0)
         goto out;
+    /* it does not read the small tables, without which folders are files and storages nobody's */
+    if (chosen->n_storages > 0 && cap_publisher_position(s->publisher)->counters.snapshots == 0) {
+        (void)ls_fail_cause(err, LS_ERR_POISON, ENOENT, "no-snapshot",
+                            "no snapshot of everything has ended yet: take that one first");
+        goto out;
+    }
     r = 0;
     if (chosen->n_storages > 0)
         begin_state(s, chosen, estimate);

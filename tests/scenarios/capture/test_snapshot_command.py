@@ -54,6 +54,20 @@ def test_only_what_is_signed_fresh_and_new_is_taken(ready):
     assert len({r["seq"] for r in ready.records("filecache") if r["op"] == "b"}) == 2
 
 
+def test_a_part_is_no_first_snapshot(new_capture):
+    """It does not read what tells folders from files, and whose a storage is."""
+    capture = new_capture({**commands.SETS, "capture.snapshot": "never"})
+    capture.sql("INSERT INTO oc_storages(numeric_id, id) VALUES(1, 'home::alice')")
+    capture.start(snapshot=False)
+    answer = commands.ask(capture, "snapshot-start", {"users": ["alice"]})
+    assert (answer["accepted"], answer["cause"]) == (False, "no-snapshot")
+    assert commands.ask(capture, "snapshot-start", {"all": True})["accepted"]
+    wait_snapshots(capture, 1)
+    assert commands.ask(capture, "snapshot-start", {"users": ["alice"]})["accepted"]
+    wait_snapshots(capture, 2)
+    assert capture.stop() == 0
+
+
 def test_a_command_that_cannot_be_done_is_refused_by_name(ready):
     def cause(command, args=None):
         a = commands.ask(ready, command, args)
