@@ -269,6 +269,23 @@ def what_lies_in_the_home_of_somebody_disabled_goes_on_changing(_world, site, un
 
 
 @story
+def a_home_whose_storage_is_removed_and_scanned_anew_is_the_same(_world, site, unusual, shares):
+    site.create_user("hugo", "Hugo", "hugo@example.org")
+    site.login("hugo")
+    top, trashed = folder(site, "hugo", "Kept"), folder(site, "hugo", "Trashed")
+    number = shares.to_user(top, "ben")
+    site.delete(trashed)
+    yield
+    unusual.scan_home_anew("hugo")
+    shares.remove_orphans()
+    assert not shares.rows("id = %s", number)
+    yield
+    top = site.files("hugo").children["Kept"]
+    shares.to_user(top, "ben")
+    site.overwrite(top.children["a.txt"], b"after the scan")
+
+
+@story
 def part_of_a_home_is_handed_over_with_its_shares(_world, site, unusual, shares):
     top = folder(site, "dora", "Project")
     to = [shares.to_user(top, "emil"), shares.to_user(top, "ben"),

@@ -319,6 +319,32 @@ class Unusual:
         site.cache.update(files, size=0)
         site.upload(files, "welcome.txt", WELCOME)
 
+    def scan_home_anew(self, uid, chunk=3):
+        """occ files:remove-storage, then his next login and a scan: all rows are new ones."""
+        site, c = self.site, self.site.cache
+        old = site.storages[uid]
+        self.sql("DELETE FROM oc_storages WHERE numeric_id = %s", old)
+        while self.sql("DELETE FROM oc_filecache WHERE storage = %s ORDER BY fileid LIMIT %s", old,
+                       chunk).rowcount:
+            pass
+        for node in [n for n in c.nodes.values() if n.storage == old]:
+            del c.nodes[node.id]
+        del c.roots[old]
+        self.sql("INSERT INTO oc_storages (id) VALUES (%s)", storage_id(f"home::{uid}"))
+        storage = site.storages[uid] = c.cursor.lastrowid
+        self._scan_below(site.data / uid, c.insert(storage, None, ""))
+
+    def _scan_below(self, place, folder):
+        c = self.site.cache
+        for file in sorted(place.iterdir()):
+            mtime = int(file.stat().st_mtime)
+            if file.is_dir():
+                self._scan_below(file, c.insert(folder.storage, folder, file.name, mtime=mtime))
+            else:
+                mime = type_of(file.name) if folder.path.startswith("files/") else OCTETS
+                c.insert(folder.storage, folder, file.name, mime, file.stat().st_size, mtime)
+        c.update(folder, size=sum(max(n.size, 0) for n in folder.children.values()))
+
     def delete_group(self, gid):
         """The group, its members, then the members' rows of its shares, then those themselves."""
         self.sql("DELETE FROM oc_groups WHERE gid = %s", gid)
