@@ -95,13 +95,19 @@ envelope_type(enum ls_table_id id)
 
 #define COLUMN_BYTES 24 /* branch, length and the longest number as text */
 
+/* The most that the row takes, and which columns it has. */
 static size_t
-row_bound(const struct ls_table *table, const struct ls_value *values)
+row_bound(const struct ls_table *table, const struct ls_value *values, int64_t *ret_bits)
 {
-    size_t n = 1;
+    size_t n = 1 + COLUMN_BYTES * table->n_columns;
+    int64_t bits = 0;
 
-    for (size_t i = 0; i < table->n_columns; i++)
-        n += COLUMN_BYTES + (values[i].kind == LS_V_TEXT ? values[i].s.n : 0);
+    for (size_t i = 0; i < table->n_columns; i++) {
+        if (values[i].kind == LS_V_TEXT)
+            n += values[i].s.n;
+        bits |= (int64_t)(values[i].kind != LS_V_ABSENT) << i;
+    }
+    *ret_bits = bits;
     return n;
 }
 
@@ -153,18 +159,6 @@ put_head(uint8_t *o, const struct ls_envelope *e)
     return put_opt_storage(o, e->storage);
 }
 
-static int64_t
-row_bits(const struct ls_table *table, bool has, const struct ls_value *values)
-{
-    int64_t bits = 0;
-
-    for (size_t i = 0; has && i < table->n_columns; i++) {
-        if (values[i].kind != LS_V_ABSENT)
-            bits |= INT64_C(1) << i;
-    }
-    return bits;
-}
-
 static uint8_t *
 put_column(uint8_t *o, const struct ls_column *column, const struct ls_value *v)
 {
@@ -198,13 +192,14 @@ ls_envelope_encode(const struct ls_envelope *envelope, struct ls_buf *out, struc
     const struct ls_table *t = envelope->table;
     size_t start = out->n;
     size_t bound = REC_HEADER + head_bound(envelope) + 22; /* bitmaps, branches */
+    int64_t before = 0, after = 0;
     uint8_t *o;
 
     pthread_once(&kinds_once, kinds_make);
     if (envelope->has_before)
-        bound += row_bound(t, envelope->before);
+        bound += row_bound(t, envelope->before, &before);
     if (envelope->has_after)
-        bound += row_bound(t, envelope->after);
+        bound += row_bound(t, envelope->after, &after);
     o = ls_buf_room(out, bound);
     if (!o)
         return ls_fail_cause(err, LS_ERR_POISON, EMSGSIZE, "too-large",
@@ -212,8 +207,8 @@ ls_envelope_encode(const struct ls_envelope *envelope, struct ls_buf *out, struc
     o = rec_put_header(o, kinds[t->id].schema_head);
     o = put_head(o, envelope);
     if (o) {
-        o = rec_put_long(o, row_bits(t, envelope->has_before, envelope->before));
-        o = rec_put_long(o, row_bits(t, envelope->has_after, envelope->after));
+        o = rec_put_long(o, before);
+        o = rec_put_long(o, after);
         o = put_row(o, t, envelope->has_before, envelope->before);
     }
     if (o)
@@ -282,12 +277,9 @@ ls_envelope_key(const struct ls_envelope *envelope, struct ls_arena *arena, stru
     const struct ls_table *t = envelope->table;
     const struct ls_value *row = envelope->has_after ? envelope->after : envelope->before;
     size_t n = 0, used = 0;
-    bool first = true;
     char *key;
 
-    for (size_t i = 0; i < t->n_columns; i++) {
-        if (!t->columns[i].key)
-            continue;
+    for (size_t i = 0; i < t->n_columns && t->columns[i].key; i++) {
         if ((!envelope->has_after && !envelope->has_before) ||
             (row[i].kind != LS_V_INT && row[i].kind != LS_V_TEXT))
             return ls_fail_cause(err, LS_ERR_POISON, EINVAL, "no-key",
@@ -299,12 +291,9 @@ ls_envelope_key(const struct ls_envelope *envelope, struct ls_arena *arena, stru
     if (!key)
         return ls_fail_cause(err, LS_ERR_RETRY, ENOMEM, "batch-memory",
                              "the records of one batch do not fit into its memory");
-    for (size_t i = 0; i < t->n_columns; i++) {
-        if (!t->columns[i].key)
-            continue;
-        if (!first)
+    for (size_t i = 0; i < t->n_columns && t->columns[i].key; i++) {
+        if (i > 0)
             key[used++] = '/';
-        first = false;
         used += key_text(&row[i], key + used);
     }
     *ret = (struct ls_str){key, used};

@@ -32,7 +32,7 @@ enum ls_secret {
 struct ls_column {
     const char *name;
     enum ls_value_kind type; /* LS_V_INT or LS_V_TEXT */
-    bool key;                /* part of the primary key */
+    bool key;                /* part of the primary key; these stand in front of the others */
     enum ls_secret secret;
 };
 

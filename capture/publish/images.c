@@ -39,8 +39,8 @@ cap_image_changes(const struct ls_table *table, const struct ls_value *before,
 bool
 cap_image_key_changes(const struct ls_table *table, uint32_t changes)
 {
-    for (size_t i = 0; i < table->n_columns; i++)
-        if (table->columns[i].key && changes >> i & 1)
+    for (size_t i = 0; i < table->n_columns && table->columns[i].key; i++)
+        if (changes >> i & 1)
             return true;
     return false;
 }
@@ -98,8 +98,8 @@ cap_image_hide_token(const struct ls_table *table, struct ls_value *values, bool
 bool
 cap_image_has_place(const struct ls_table *table, const struct ls_value *values)
 {
-    for (size_t i = 0; i < table->n_columns; i++)
-        if (table->columns[i].key && values[i].kind == LS_V_ABSENT)
+    for (size_t i = 0; i < table->n_columns && table->columns[i].key; i++)
+        if (values[i].kind == LS_V_ABSENT)
             return false;
     return !table->by_storage || values[FC_STORAGE].kind == LS_V_INT;
 }
@@ -114,13 +114,15 @@ void
 cap_image_take_changed(const struct ls_table *table, uint32_t changes, const struct ls_value *from,
                        struct ls_value *to)
 {
-    for (size_t i = 0; i < table->n_columns; i++) {
-        if (table->columns[i].key)
+    size_t i = 0;
+
+    for (; i < table->n_columns && table->columns[i].key; i++)
+        to[i] = from[i];
+    for (; i < table->n_columns; i++) {
+        if (changes >> i & 1 && !is_odd(&from[i]))
             to[i] = from[i];
-        else if (!(changes >> i & 1) || is_odd(&from[i]))
-            to[i].kind = LS_V_ABSENT;
         else
-            to[i] = from[i];
+            to[i].kind = LS_V_ABSENT;
     }
 }
 
@@ -136,8 +138,8 @@ int
 cap_image_check_keys(const struct ls_table *table, const struct ls_value *values,
                      struct ls_err *err)
 {
-    for (size_t i = 0; i < table->n_columns; i++)
-        if (table->columns[i].key && is_odd(&values[i]))
+    for (size_t i = 0; i < table->n_columns && table->columns[i].key; i++)
+        if (is_odd(&values[i]))
             return fail_text(table, i, err);
     return 0;
 }

@@ -220,10 +220,27 @@ what_is_no_sequence_is_refused(void **state)
     assert_int_equal(seq.counter, 7);
 }
 
+static void
+the_columns_of_a_key_stand_in_front_of_the_others(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < LS_T_COUNT; i++) {
+        const struct ls_table *table = &ls_tables[i];
+        size_t n = 0;
+
+        while (n < table->n_columns && table->columns[n].key)
+            n++;
+        assert_true(n > 0);
+        for (; n < table->n_columns; n++)
+            assert_false(table->columns[n].key);
+    }
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_columns_of_a_key_stand_in_front_of_the_others),
         cmocka_unit_test(every_enum_is_the_column_of_its_name),
         cmocka_unit_test(every_table_has_its_id_a_key_and_no_double_column),
         cmocka_unit_test(secrets_are_marked),
