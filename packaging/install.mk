@@ -31,10 +31,12 @@ $(B)/completion/_lockstep: $(B)/bin/lockstep
 
 man: $(MAN)
 
-check-packages:
+check-packages: deps
+	@packaging/install-deps debhelper debootstrap dpkg-dev lintian
 	packaging/check-packages
 
 check-docker:
+	@packaging/install-deps debootstrap python3
 	packaging/check-docker
 
 install: all $(MAN) $(COMPLETION)
