@@ -15,6 +15,7 @@ static const struct {
     enum ls_exit status;
 } exits[] = {
     {"fenced", LS_EXIT_FENCED},
+    {"offset-lost", LS_EXIT_PURGED},
     {"config", LS_EXIT_USAGE},
     {"topics", LS_EXIT_KAFKA},
     {"kafka-authentication", LS_EXIT_KAFKA},

@@ -21,7 +21,7 @@ RULES = ROOT / "packaging/prometheus"
 GRAFANA = ROOT / "packaging/grafana"
 RUNBOOKS = ROOT / "docs/runbooks"
 BIN = Path(os.environ.get("LOCKSTEP_BIN") or ROOT / "build/bin")
-WITHOUT_ALERT = {"ledger-lost.md"}  # apply does not start: it is down, and its log names the page
+WITHOUT_ALERT = {"ledger-lost.md", "records-lost.md"}  # a daemon does not start: it is down, its log names the page
 SECTIONS = ["What it means", "How to look", "What to do"]
 
 
