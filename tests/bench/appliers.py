@@ -4,7 +4,6 @@ a watcher that sees when a file is there.
 """
 
 import base64
-import contextlib
 import hashlib
 import itertools
 import json
@@ -75,7 +74,7 @@ class Apply:
         self.site = Daemons(bed, data=self.data, prefix=prefix, folder=Path(folder) / "lockstep",
                             sets={"lockstep.partitions": PARTITIONS, "lockstep.status_ms": 1000,
                                   **sets})
-        self.config, self.storages = self.site.config, 0
+        self.config, self.storages, self.db = self.site.config, 0, None
         self.states = States(bed.kafka.bootstrap, prefix)
 
     def __enter__(self):
@@ -84,6 +83,8 @@ class Apply:
         return self
 
     def __exit__(self, *error):
+        if self.db:
+            self.db.close()
         self.states.stop()
         self.site.stop()
 
@@ -97,9 +98,9 @@ class Apply:
     # ---- how far it is
 
     def _ledger(self, sql):
-        with contextlib.closing(sqlite3.connect(f"file:{self.site.ledger}?mode=ro", uri=True,
-                                                timeout=10)) as db:
-            return db.execute(sql).fetchall()
+        if not self.db:
+            self.db = sqlite3.connect(f"file:{self.site.ledger}?mode=ro", uri=True, timeout=10)
+        return self.db.execute(sql).fetchall()
 
     def counters(self):
         return dict(self._ledger("SELECT name, value FROM counter"))
@@ -111,23 +112,24 @@ class Apply:
         return 2 * counters.get("in", 0) - sum(counters.values()) - dead
 
     def wait_taken(self, count, seconds):
-        self._wait(lambda: self.counters().get("in", 0) >= count, seconds, "take it all in")
+        self._wait(lambda: count - self.counters().get("in", 0), seconds, "take it all in")
 
     def wait_drained(self, seconds=120):
         """Until all that was sent is taken in and done; when that was seen."""
         sent = self.states.records
-        self._wait(lambda: self.counters().get("in", 0) >= sent and self.open() == 0, seconds,
+        self._wait(lambda: max(sent - self.counters().get("in", 0), self.open()), seconds,
                    "be done")
         return time.time()
 
-    def _wait(self, done, seconds, what):
+    def _wait(self, left, seconds, what):
+        """Looks seldom while much is left: looking takes of what is measured."""
         end = time.time() + seconds
-        while not done():
+        while (n := left()) > 0:
             self.site.check_alive()
             if time.time() > end:
                 raise BedError(f"apply did not {what} within {seconds} s: "
                                f"{json.dumps(self.site.status('apply'))}")
-            time.sleep(0.05)
+            time.sleep(min(0.5, 0.01 + n / 5000))
 
     def dead(self):
         return self._ledger("SELECT count(*) FROM dead")[0][0]
