@@ -689,6 +689,18 @@ recipient_settled(struct ap_core *core, const struct ap_job *job)
                 received_of(core, job->who.id, g.grantee));
 }
 
+/* Is the one whom it was given to still the grantee? He, or the group, may have become another one
+ * while the call was out. */
+static bool
+grantee_is(struct ap_core *core, const struct ap_job *job)
+{
+    return ap_number(core->ledger, 0,
+                     "SELECT 1 FROM grants g JOIN person p ON p.key ="
+                     " CASE g.type WHEN 1 THEN 'g:' ELSE 'u:' END || g.grantee"
+                     " WHERE g.id = ? AND p.target = ?",
+                     "is", job->who.id, job->person_id) == 1;
+}
+
 void
 ap_shares_settled(struct ap_core *core, const struct ap_job *job)
 {
@@ -698,7 +710,8 @@ ap_shares_settled(struct ap_core *core, const struct ap_job *job)
                 "UPDATE grants SET storage = ?, node = ?, share_id = ?, sharer = ?,"
                 " permissions = ?, expires = ? WHERE id = ?",
                 "isssiii", job->op.storage, job->node_id, job->share_id, job->sharer,
-                job->permissions, job->expires, job->who.id);
+                grantee_is(core, job) ? job->permissions : AP_OTHER_GRANTEE, job->expires,
+                job->who.id);
         ap_mark_keep(core, job);
         if (job->received)
             recipient_settled(core, job);

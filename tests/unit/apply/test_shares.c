@@ -830,11 +830,53 @@ shares_that_cannot_be_told_take_nobodys_place(void **state)
     stop_world(&w);
 }
 
+/* Its share was on its way to the group that was. */
+static void
+a_group_that_becomes_another_one_while_it_is_given_a_share_gets_it(void **state)
+{
+    static struct world w;
+    int n = 0;
+
+    (void)state;
+    for (int exact = 0; exact < 2; exact++) {
+        start_world(&w, exact);
+        give_share(&w, 7, CS3_SHARE_GROUP, 0, "g", 1, CS3_SHARE_ACCEPTED, CS3_UPSERT);
+        w.target.lost_answers = 1000;
+        do
+            round_once(&w);
+        while (run_some(&w, 1) == 0);
+        w.target.lost_answers = 0;
+        round_once(&w);
+        assert_int_equal(w.core->n_jobs, 1);
+        assert_int_equal(w.core->jobs[0]->call, AP_SHARE_SET);
+        w.core->jobs[0]->resend_at = INT64_MAX;
+        for (int i = 0; i < 2; i++) {
+            give_person(&w, CS3_GROUP, "", "g", "", i ? CS3_UPSERT : CS3_DELETE);
+            for (n = 0; n < 30; n++) {
+                round_once(&w);
+                run_some(&w, 100);
+            }
+        }
+        assert_int_equal(w.target.groups_removed, 1);
+        for (int i = 0; i < w.core->n_jobs; i++)
+            w.core->jobs[i]->resend_at = 0;
+        finish(&w, 0);
+        for (int i = n = 0; i < w.target.n_shares; i++)
+            if (w.target.shares[i].used) {
+                assert_string_equal(w.target.shares[i].grantee, "Gg.1");
+                n++;
+            }
+        assert_int_equal(n, 1);
+        stop_world(&w);
+    }
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shares_that_cannot_be_told_take_nobodys_place),
+        cmocka_unit_test(a_group_that_becomes_another_one_while_it_is_given_a_share_gets_it),
         cmocka_unit_test(permissions_given_in_doubt_are_taken_back),
         cmocka_unit_test(a_share_refused_in_part_is_not_forgotten),
         cmocka_unit_test(the_letter_of_a_refused_share_has_the_words_of_the_target),
