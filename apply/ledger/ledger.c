@@ -622,7 +622,8 @@ ap_space_get(struct ap_ledger *ledger, int64_t storage, struct ap_space_row *ret
                                "SELECT type, known AND (ready OR deleted = 0), ready, copied,"
                                " owner, storage_id, space_id,"
                                " root_id, coalesce(deleted, 0), type = 2 AND reason = 'unknown',"
-                               " source_id"
+                               " source_id, EXISTS (SELECT 1 FROM reconcile WHERE kind = 3"
+                               " AND id = space.storage AND state = 0)"
                                " FROM space WHERE storage = ?",
                                "i", storage);
     if (!ap_step(ledger, s))
@@ -633,7 +634,8 @@ ap_space_get(struct ap_ledger *ledger, int64_t storage, struct ap_space_row *ret
                                  .ready = sqlite3_column_int(s, 2) != 0,
                                  .copied = sqlite3_column_int(s, 3) != 0,
                                  .deleted = sqlite3_column_int(s, 8) != 0,
-                                 .unknown = sqlite3_column_int(s, 9) != 0};
+                                 .unknown = sqlite3_column_int(s, 9) != 0,
+                                 .look = sqlite3_column_int(s, 11) != 0};
     ap_text(s, 4, ret->owner, sizeof(ret->owner));
     ap_text(s, 5, ret->target.storage_id, sizeof(ret->target.storage_id));
     ap_text(s, 6, ret->target.space_id, sizeof(ret->target.space_id));

@@ -87,6 +87,7 @@ struct ap_space_row {
     enum cs3_space_type type;
     bool known, ready, copied; /* a record came; made at the target; its first copy is done */
     bool deleted, unknown;     /* at the source; ignored only until its owner is known there */
+    bool look;                 /* it is to be looked at first: it may be another one now */
     char owner[256];
     char source_id[256]; /* as ownCloud names the storage: "home::uid" */
     struct ap_space target;

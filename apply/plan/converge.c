@@ -502,6 +502,10 @@ space_ready(const struct ap_view *view, int64_t storage, struct ap_space_row *sp
         wait_on(ret, "owner-disabled", AP_PERSON, person);
         return false;
     }
+    if (space->look) { /* what acts may be somebody else, and the space not his */
+        wait_on(ret, "look", AP_SPACE, storage);
+        return false;
+    }
     return true;
 }
 

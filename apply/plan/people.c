@@ -528,6 +528,7 @@ ap_space_next(struct ap_core *core, const struct ap_work *work, struct ap_next *
         return;
     }
     memcpy(job->uid, space.owner, sizeof(job->uid));
+    memcpy(job->person_id, p.target, sizeof(job->person_id));
     call(next, AP_SPACE_ENSURE);
 }
 
@@ -547,9 +548,20 @@ group_made(struct ap_core *core, const struct ap_job *job)
     group_grants_open(core, job->gid);
 }
 
+/* Who or what the call was for may have become another one while it was out: then it is made once
+ * more, for that one. */
+static bool
+is_still(struct ap_core *core, const char *kind, const char *name, const char *target)
+{
+    return ap_number(core->ledger, 0, "SELECT 1 FROM person WHERE key = ? || ? AND target = ?",
+                     "sss", kind, name, target) == 1;
+}
+
 void
 ap_people_settled(struct ap_core *core, const struct ap_job *job)
 {
+    bool enabled;
+
     switch (job->call) {
     case AP_USER_ENSURE:
     case AP_GROUP_ENSURE:
@@ -571,12 +583,16 @@ ap_people_settled(struct ap_core *core, const struct ap_job *job)
         group_gone(core, job->gid);
         break;
     case AP_MEMBER_SET:
-        ap_exec(core->ledger, "UPDATE person SET applied = ? WHERE id = ?", "ii",
-                (int64_t)job->enabled, job->who.id);
-        if (job->enabled)
+        enabled = job->enabled && is_still(core, "u:", job->uid, job->person_id) &&
+                  is_still(core, "g:", job->gid, job->group_id);
+        ap_exec(core->ledger, "UPDATE person SET applied = ? WHERE id = ?", "ii", (int64_t)enabled,
+                job->who.id);
+        if (enabled)
             ap_member_touch(core, job->uid, job->gid);
         break;
     case AP_SPACE_ENSURE:
+        if (!is_still(core, "u:", job->uid, job->person_id))
+            break;
         ap_exec(core->ledger,
                 "UPDATE space SET storage_id = ?, space_id = ?, root_id = ?, ready = 1"
                 " WHERE storage = ?",

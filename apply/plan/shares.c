@@ -278,6 +278,10 @@ basis_find(struct ap_core *core, int64_t fileid, struct basis *ret, struct ap_ne
         wait_for(next, "owner-disabled", AP_PERSON, person);
         return false;
     }
+    if (ret->space.look) {
+        wait_for(next, "look", AP_SPACE, ret->node.storage);
+        return false;
+    }
     return true;
 }
 

@@ -788,6 +788,36 @@ the_end_of_the_trash_entries_sweeps_no_file(void **state)
                      1);
 }
 
+static void
+the_space_of_who_was_taken_for_a_user_is_not_his(void **state)
+{
+    struct world *w = *state;
+    struct cs3_space space = {.head = {.seq = {1, ++w->seq, 0}},
+                              .storage = 5,
+                              .type = CS3_SPACE_PERSONAL,
+                              .owner = LS_STR("ann")};
+    struct ap_job *job;
+
+    give(w, user("ann"));
+    run(w);
+    ap_take_space(w->core, &spaces, &space);
+    ap_plan(w->core);
+    ledger_commit(w->ledger);
+    ap_send(w->core);
+    job = ap_job_next(w->core);
+    assert_non_null(job);
+    assert_int_equal(job->call, AP_SPACE_ENSURE);
+    ap_job_run(&w->target.writer, job);
+    ap_job_back(w->core, job);
+    ledger_begin(w->ledger);
+    ap_exec(w->ledger, "UPDATE person SET target = 'somebody else' WHERE key = 'u:ann'", NULL);
+    ap_settle(w->core);
+    assert_int_equal(ap_number(w->ledger, 0, "SELECT ready FROM space WHERE storage = 5", NULL), 0);
+    run(w);
+    assert_int_equal(ap_number(w->ledger, 0, "SELECT ready FROM space WHERE storage = 5", NULL), 1);
+    assert_int_equal(ap_number(w->ledger, 0, "SELECT count(*) FROM work", NULL), 0);
+}
+
 static int
 group_of_any_case(struct ap_writer *w, const struct cs3_person *group, struct ap_person_id *ret,
                   struct ls_err *err)
@@ -860,6 +890,7 @@ main(void)
         T(a_user_who_is_deleted_loses_his_rows_in_any_order_without_a_quota_call),
         T(who_is_over_his_quota_gets_all_his_files_and_then_his_quota_back),
         T(names_that_differ_in_anything_are_different_people),
+        T(the_space_of_who_was_taken_for_a_user_is_not_his),
         T(two_groups_that_are_one_at_the_target_do_not_become_one),
         T(the_end_of_one_table_sweeps_nothing_of_another),
         T(annotations_are_swept_table_by_table),

@@ -871,11 +871,87 @@ a_group_that_becomes_another_one_while_it_is_given_a_share_gets_it(void **state)
     }
 }
 
+/* ... and who is made its member then is one of the group that is. */
+static void
+a_group_that_becomes_another_one_while_it_gets_a_member_has_him(void **state)
+{
+    static struct world w;
+
+    (void)state;
+    start_world(&w, true);
+    give_person(&w, CS3_MEMBER, "u2", "g", "", CS3_UPSERT);
+    w.target.lost_answers = 1000;
+    do
+        round_once(&w);
+    while (run_some(&w, 1) == 0);
+    w.target.lost_answers = 0;
+    round_once(&w);
+    assert_int_equal(w.core->n_jobs, 1);
+    assert_int_equal(w.core->jobs[0]->call, AP_MEMBER_SET);
+    w.core->jobs[0]->resend_at = INT64_MAX;
+    for (int i = 0; i < 2; i++) {
+        give_person(&w, CS3_GROUP, "", "g", "", i ? CS3_UPSERT : CS3_DELETE);
+        for (int n = 0; n < 30; n++) {
+            round_once(&w);
+            run_some(&w, 100);
+        }
+    }
+    for (int i = 0; i < w.core->n_jobs; i++)
+        w.core->jobs[i]->resend_at = 0;
+    finish(&w, 0);
+    assert_true(fake_said(&w.target, "member Gg.1 Uu2", false));
+    stop_world(&w);
+}
+
+static bool looks_fail;
+
+static int
+space_look_or_not(struct ap_writer *w, const char *uid, struct ap_space_found *ret,
+                  struct ls_err *err)
+{
+    if (looks_fail)
+        return ls_fail_cause(err, LS_ERR_RETRY, 0, "busy", "not now");
+    return fake_space_look(w, uid, ret, err);
+}
+
+/* Its owner may be somebody else by now, and the space the one of who was taken for him. */
+static void
+nothing_is_done_in_a_space_that_is_to_be_looked_at(void **state)
+{
+    static struct ap_writer_ops ops;
+    static struct world w;
+
+    (void)state;
+    start_world(&w, true);
+    ops = *w.target.writer.ops;
+    ops.space_look = space_look_or_not;
+    w.target.writer.ops = &ops;
+    looks_fail = true;
+    ledger_begin(w.ledger);
+    ap_reconcile_mark(w.core, (struct ap_key){AP_SPACE, 1});
+    ledger_commit(w.ledger);
+    give_node(&w, 1, FILE_ID + 1, 11, "b");
+    give_either(&w, false, 1);
+    for (int n = 0; n < 50; n++) {
+        round_once(&w);
+        run_some(&w, 100);
+    }
+    assert_int_equal(w.target.makes, 1);
+    assert_int_equal(w.target.share_sets, 0);
+    looks_fail = false;
+    finish(&w, 0);
+    assert_int_equal(w.target.makes, 2);
+    assert_int_equal(w.target.n_shares, 1);
+    stop_world(&w);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shares_that_cannot_be_told_take_nobodys_place),
+        cmocka_unit_test(a_group_that_becomes_another_one_while_it_gets_a_member_has_him),
+        cmocka_unit_test(nothing_is_done_in_a_space_that_is_to_be_looked_at),
         cmocka_unit_test(a_group_that_becomes_another_one_while_it_is_given_a_share_gets_it),
         cmocka_unit_test(permissions_given_in_doubt_are_taken_back),
         cmocka_unit_test(a_share_refused_in_part_is_not_forgotten),
