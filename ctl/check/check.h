@@ -18,6 +18,11 @@ struct check {
 
 /* check_source.c: settings, grants, clock, tables; rows that will not simply be carried. */
 void check_source(struct check *check);
+/* check_owncloud.c: its version, as far as the database tells. `step`: the last migration of its
+ * core;
+ * "" when there is none. */
+void check_owncloud(struct check *check);
+void ctl_owncloud_line(const char *step, struct ctl_lines *lines);
 /* check_rows.c: names the rows that are carried otherwise than they stand there, the first of each
  * kind. */
 void check_source_rows(struct check *check);

@@ -441,6 +441,7 @@ check_source(struct check *check)
              ls_config_str(check->config, "source", "host"),
              (long long)ls_config_int(check->config, "source", "port"),
              ls_config_str(check->config, "source", "user"));
+    check_owncloud(check);
     check_variables(check);
     check_grants(check);
     check_clock(check);

@@ -73,6 +73,15 @@ def test_the_default_quota_is_compared_with_the_source_s(new_capture):
         assert line["level"].upper() == said
 
 
+def test_which_ownCloud_it_is_is_told_by_its_database(new_capture):
+    capture = new_capture()
+    assert any(t.startswith("which ownCloud it is: ") for t in check(capture)[1])  # no such table
+    capture.sql("CREATE TABLE oc_migrations(app VARCHAR(177), version VARCHAR(14), "
+                "PRIMARY KEY(app, version)); INSERT INTO oc_migrations VALUES"
+                "('core', '20170101010112'), ('core', '20230210103154'), ('files', '20991231235959')")
+    assert levels(capture)["ownCloud 10.12 to 10.13, by the last migration of its core"] == "pass"
+
+
 def levels(capture, *args):
     """What was found -> its level."""
     _, text = capture.site.lockstep("check", "--source", "--json", *args)

@@ -245,6 +245,35 @@ whom_a_mapping_gives_no_id_and_whom_ocis_gives_no_answer_about_are_told(void **s
     ctl_lines_free(lines);
 }
 
+static void
+which_owncloud_it_is_is_told_by_the_last_step_of_its_core(void **state)
+{
+    static const struct {
+        const char *step, *line;
+        enum ctl_level level;
+    } cases[] = {
+        {"20240131080456", "ownCloud 10.14 to 10.16, by the last migration", CTL_PASS},
+        {"20200610110817", "ownCloud 10.5 to 10.8, by", CTL_PASS},
+        {"20200610110818", "ownCloud 10.5 to 10.8, by", CTL_PASS},
+        {"20170418154659", "ownCloud 10.0.0, by", CTL_NOTE},
+        {"20240131080457", "newer than those that this Lockstep knows", CTL_NOTE},
+        {"20170418154658", "not the database of an ownCloud 10", CTL_WARN},
+        {"31000Date20240101", "its core is 31000Date20240101", CTL_WARN},
+        {"", "its core is not there", CTL_WARN},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct ctl_lines *lines = ctl_lines_new();
+        char text[2048];
+
+        ctl_owncloud_line(cases[i].step, lines);
+        assert_int_equal(ctl_lines_count(lines, cases[i].level), 1);
+        assert_non_null(strstr(printed(lines, text, sizeof text), cases[i].line));
+        ctl_lines_free(lines);
+    }
+}
+
 int
 main(void)
 {
@@ -256,6 +285,7 @@ main(void)
         cmocka_unit_test(
             people_of_ldap_are_told_with_what_to_do_and_whom_nobody_may_read_are_not_kept_quiet),
         cmocka_unit_test(whom_a_mapping_gives_no_id_and_whom_ocis_gives_no_answer_about_are_told),
+        cmocka_unit_test(which_owncloud_it_is_is_told_by_the_last_step_of_its_core),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
