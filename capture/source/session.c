@@ -126,6 +126,34 @@ fail_lacks(const struct cap_session *s, const struct cap_gtid_set *missing, bool
 }
 
 /*
+ * A server that lost the end of its binlog, as one does whose machine crashes without
+ * sync_binlog=1, gives the numbers of what it lost to others: its GTIDs seem to hold ours then. But
+ * the file that we have read ends in front of where we are.
+ */
+static int
+check_end(const struct cap_session *s, const struct cap_start *start, struct ls_err *err)
+{
+    MYSQL_RES *rows = NULL;
+    MYSQL_ROW row;
+    uint64_t size = UINT64_MAX;
+
+    if (!start->file[0])
+        return 0;
+    if (cap_query_rows(s->mysql, "SHOW BINARY LOGS", &rows, err) < 0)
+        return -1;
+    while ((row = mysql_fetch_row(rows)))
+        if (row[0] && row[1] && !strcmp(row[0], start->file))
+            size = strtoull(row[1], NULL, 10);
+    mysql_free_result(rows);
+    if (size >= start->pos)
+        return 0;
+    return ls_fail_cause(err, LS_ERR_FATAL, 0, "diverged",
+                         "%.60s:%u has lost the end of its binlog: %.60s ends at %" PRIu64
+                         " and was read up to %" PRIu64 " (is sync_binlog=1?)",
+                         s->server.host, s->server.port, start->file, size, start->pos);
+}
+
+/*
  * Whether our position means something on this server and what was read is there.
  *
  * MySQL shows a transaction in its binlog before it is in gtid_executed, so a server that we come
@@ -147,6 +175,8 @@ check_start(const struct cap_session *s, const struct cap_start *start, struct l
             return fail_server(s, err, "it does not use GTIDs, and no file of it is known");
         return 0;
     }
+    if (same && check_end(s, start, err) < 0)
+        return -1;
     if (same && server->flavour == CAP_MYSQL)
         return 0;
     if (cap_server_gtids(s->mysql, server, &all, NULL, err) < 0)

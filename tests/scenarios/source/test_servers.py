@@ -4,6 +4,7 @@ that are gone, and how near that is.
 """
 
 import json
+import os
 
 import pytest
 import work
@@ -279,6 +280,38 @@ def test_a_replica_that_stands_still_is_not_called_in_step(pair, new_capture):
     assert published(capture) == [1, 2, 3, 4]
     wait_until(lambda: capture.status()["lag_us"] < 3_000_000, 30, "no lag any more")
     assert capture.stop() == 0
+
+
+@pytest.mark.parametrize("kind", ("mariadb-10.11", "mysql-8.0"))
+def test_a_server_that_lost_the_end_of_its_binlog_in_a_crash_is_refused(kind, bed, new_capture):
+    """It gives the numbers of what it lost to other transactions, so by GTID nothing seems wrong."""
+    made = Databases(bed.folder / f"lost-{kind}")
+    try:
+        server = made(kind)
+        capture = new_capture(NEVER, server)
+        capture.start(snapshot=False)
+        capture.sql(files(1, 1))
+        file, end = server.place()
+        for i in range(2, 5):
+            capture.sql(files(i, i))
+        capture.drain()
+        assert capture.stop() == 0
+        server.kill()
+        path, = server.folder.rglob(file)
+        os.truncate(path, end)
+        server.start()
+        for i in range(5, 15):
+            capture.sql(f"INSERT IGNORE INTO oc_groups VALUES('g{i}')")
+        status, error, _ = run_to_refusal(capture)
+        assert (status, error["cause"]) == (PURGED, "diverged"), error
+        assert "has lost the end of its binlog" in error["message"]
+        capture.start("--snapshot", snapshot=False)
+        wait_until(lambda: capture.status()["counters"].get("snapshots") == 1, 30, "the repair")
+        capture.drain()
+        assert "g14" in capture.state("groups")
+        assert capture.stop() == 0
+    finally:
+        made.stop()
 
 
 def purge_all(capture):
