@@ -101,6 +101,9 @@ tree_done(struct ap_core *core, const struct ap_job *job)
         core->content_bytes += size_of(job);
         if (op->node == 0) {
             node_add(core, job);
+            if (job->version) /* the file itself may have been looked at, and deleted, meanwhile */
+                ap_work_open(core->ledger, (struct ap_key){AP_NODE, op->fileid}, op->storage,
+                             now_ms());
             break;
         }
         if (ap_node_get(core->ledger, op->node, &old))

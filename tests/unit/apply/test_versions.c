@@ -544,6 +544,45 @@ an_expired_version_takes_nothing_with_it(void **state)
     assert_int_equal(ap_number(w->ledger, -1, "SELECT count(*) FROM version", NULL), 0);
 }
 
+static void
+plan(struct world *w)
+{
+    clock_pass_us(200);
+    ap_settle(w->core);
+    ap_plan(w->core);
+    ledger_commit(w->ledger);
+    ap_send(w->core);
+    ledger_begin(w->ledger);
+}
+
+/* The first version's upload makes the node; by then nobody is waiting for it any more. */
+static void
+a_file_deleted_while_its_first_version_goes_up_is_deleted(void **state)
+{
+    struct world *w = *state;
+    struct ap_job *job = NULL;
+
+    give_file(w, FIRST, FILES, "a", 2, 2000);
+    give_version(w, FIRST + 1, VERSIONS, "a", 1000, 1, 0);
+    for (int i = 0; i < 1000 && !(job && job->call == AP_PUT_FILE); i++) {
+        plan(w);
+        job = ap_job_next(w->core);
+        if (job && job->call != AP_PUT_FILE) {
+            ap_job_run(&w->target.writer, job);
+            ap_job_back(w->core, job);
+        }
+    }
+    assert_true(job && job->version);
+    give_gone(w, FIRST);
+    for (int i = 0; i < 20; i++)
+        plan(w);
+    ap_job_run(&w->target.writer, job);
+    ap_job_back(w->core, job);
+    run(w);
+    assert_int_equal(w->target.puts, 1);
+    assert_string_equal(seen(w, "a"), "none");
+}
+
 /* ---- snapshots */
 static void
 mark(struct world *w, enum cs3_kind kind, struct ls_seq from, int64_t storage)
@@ -907,6 +946,7 @@ main(void)
         T(one_that_comes_when_its_file_is_in_the_trash_is_counted_and_goes_up_before_the_next_content),
         T(a_version_restored_at_the_source_is_a_new_content),
         T(an_expired_version_takes_nothing_with_it),
+        T(a_file_deleted_while_its_first_version_goes_up_is_deleted),
         T(what_a_snapshot_of_a_storage_brings_waits_for_its_end_and_the_stream_does_not),
         T(what_a_snapshot_brings_does_not_wait_for_one_that_was_cancelled),
         T(what_became_a_revision_is_mirrored),
