@@ -11,10 +11,14 @@
 #include <jansson.h>
 #include <string.h>
 
+/* A zero letter in a text, a number of any size: of one triple they must not hide another one. */
+#define AS_PHP_READS (JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL)
+
 static bool
 is_word(const json_t *value, const char *word)
 {
-    return json_is_string(value) && strcmp(json_string_value(value), word) == 0;
+    return json_is_string(value) && json_string_length(value) == strlen(word) &&
+           strcmp(json_string_value(value), word) == 0;
 }
 
 static enum cs3_download
@@ -23,7 +27,7 @@ download_of(const json_t *enabled, bool *ret_odd)
     if (json_is_true(enabled))
         return CS3_DOWNLOAD_ALLOWED;
     /* what PHP takes for false is a denial there, too */
-    if (json_is_false(enabled) || (json_is_integer(enabled) && json_integer_value(enabled) == 0))
+    if (json_is_false(enabled) || (json_is_number(enabled) && json_number_value(enabled) == 0))
         return CS3_DOWNLOAD_DENIED;
     if (!json_is_null(enabled))
         *ret_odd = true;
@@ -40,7 +44,7 @@ tf_download(struct ls_str attributes, bool *ret_odd)
     *ret_odd = false;
     if (!attributes.p || attributes.n == 0)
         return ret;
-    list = json_loadb(attributes.p, attributes.n, JSON_DECODE_ANY, NULL);
+    list = json_loadb(attributes.p, attributes.n, AS_PHP_READS, NULL);
     *ret_odd = !json_is_array(list);
     json_array_foreach(list, i, triple)
     {
