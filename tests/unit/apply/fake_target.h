@@ -1034,7 +1034,11 @@ fake_share_set(struct ap_writer *w, const struct ap_share_want *want, char share
         return r;
     f->share_sets++;
     i = fake_share_index(f, share_id);
-    if (i < 0 || !f->shares[i].used)
+    if (i >= 0 && !f->shares[i].used)
+        i = -1;
+    if (i < 0 && !f->writer.exact)
+        share_id[0] = '\0'; /* one made anew has another id */
+    if (i < 0)
         i = fake_share_add(f, want->node_id, false, want->group, want->grantee_id);
     if (f->shares[i].row == 0)
         f->shares[i].made_of = want->row;
