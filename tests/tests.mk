@@ -27,7 +27,7 @@ soak: deps all
 	SOAK="$(SOAK)" $(PYTHON) tests/soak/run.py
 
 check-format:
-	clang-format --dry-run -Werror $(OUR_C) $(OUR_H) $(TEST_C)
+	@clang-format --dry-run -Werror $(OUR_C) $(OUR_H) $(TEST_C)
 
 check-clang:
 	@$(MAKE) --no-print-directory B=$(B)/clang CC=clang all
