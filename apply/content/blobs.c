@@ -77,8 +77,10 @@ open_fail(int code, const char *what, struct ls_err *err)
     case EXDEV:
         return ls_fail_cause(err, LS_ERR_POISON, code, "outside-home",
                              "the path leaves the home folder or leads over a symlink");
+    case EISDIR: /* one took its place, and the news of it is on its way */
+        return ls_fail_cause(err, LS_ERR_RETRY, code, "content-missing", "a folder is where %s was",
+                             what);
     case ENXIO:
-    case EISDIR:
         return ls_fail_cause(err, LS_ERR_POISON, code, "not-a-file", "not a regular file");
     case ENOENT:
     case ENOTDIR:
@@ -129,7 +131,7 @@ blob_file_open(struct ap_blob *blob, const struct ap_blob_want *want, struct ls_
     if (fstat(blob->fd, &blob->before) < 0)
         return open_fail(errno, "the file", err);
     if (!S_ISREG(blob->before.st_mode))
-        return open_fail(ENXIO, "the file", err);
+        return open_fail(S_ISDIR(blob->before.st_mode) ? EISDIR : ENXIO, "the file", err);
     blob->size = blob->before.st_size;
     if (want->size >= 0 && want->size != blob->size)
         return ls_fail_cause(err, LS_ERR_RETRY, 0, "content-mismatch",

@@ -33,8 +33,8 @@ struct ap_blob_want {
 };
 
 struct ap_blob;
-/* RETRY content-missing / content-mismatch (size, mtime) ; POISON outside-home / not-a-file; of an
- * object also RETRY bucket-*. */
+/* RETRY content-missing (with code EISDIR: a folder is in its place) / content-mismatch (size,
+ * mtime); POISON outside-home / not-a-file; of an object also RETRY bucket-*. */
 int ap_blob_open(const struct ap_blob_want *want, struct ap_blob **ret, struct ls_err *err);
 int64_t ap_blob_size(const struct ap_blob *blob);
 /* Up to n bytes; 0 at the end; -1 with RETRY content-mismatch / content-changed / bucket-*, or

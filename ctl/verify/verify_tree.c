@@ -10,6 +10,7 @@
 #include "apply/content/blobs.h"
 #include "apply/cs3/cs3.h"
 #include "ctl/verify/verify.h"
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,7 +92,7 @@ verify_can_read(const struct verify *verify, const struct verify_user *user)
 
     if (user->user->in_bucket)
         return verify->objects && ap_objects_check(verify->objects, &err) == 0;
-    return ap_blob_open(&want, &blob, &err) < 0 && strcmp(err.cause, "not-a-file") == 0;
+    return ap_blob_open(&want, &blob, &err) < 0 && err.code == EISDIR;
 }
 
 int

@@ -341,7 +341,8 @@ only_regular_files_are_opened(void **state)
     assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
     refused(want("files/fifo", -1, NULL), LS_ERR_POISON, "not-a-file");
     refused(want("files/sock", -1, NULL), LS_ERR_POISON, "not-a-file");
-    refused(want("files", -1, NULL), LS_ERR_POISON, "not-a-file");
+    /* a row may be behind a folder that took its file's place */
+    refused(want("files", -1, NULL), LS_ERR_RETRY, "content-missing");
     close(fd);
 }
 
