@@ -65,6 +65,7 @@ cap_stream_restart(struct cap_stream *s)
     s->rotate_to[0] = '\0';
     s->in_group = s->standalone = s->has_gtid = s->anonymous = s->repeated = s->xa = false;
     s->group_rows = 0;
+    s->group_ts_us = position->ts_us; /* of an end without a begin */
     s->whole_gtids = position->whole;
     s->payload_of = s->inner = NULL;
     cap_group_expect_parts(s);
