@@ -269,25 +269,37 @@ question_of(const char *schema, struct ls_err *err)
     return body;
 }
 
+/* Is it known under this subject? Where it is not (404), `otherwise` is asked with the same body, a
+ * path that ends with the subject and `rest`. The last answer is in *c. */
+static int
+ask_schema(struct call *c, const char *subject, const char *body, const char *otherwise,
+           const char *rest, bool *ret_known, struct ls_err *err)
+{
+    char path[400];
+
+    (void)snprintf(path, sizeof(path), "/subjects/%s", subject);
+    if (call_all(c, path, body, err) < 0)
+        return -1;
+    *ret_known = c->status / 100 == 2;
+    if (c->status != 404)
+        return 0;
+    (void)snprintf(path, sizeof(path), "%s/%s%s", otherwise, subject, rest);
+    return call_all(c, path, body, err);
+}
+
 /* Known under this subject, or made known there. */
 static int
 find_or_register(struct call *c, const char *subject, const char *schema, uint32_t *ret,
                  struct ls_err *err)
 {
     char *body = question_of(schema, err);
-    char path[400];
+    bool known;
     int r = -1;
 
     if (!body)
         return -1;
-    (void)snprintf(path, sizeof(path), "/subjects/%s", subject);
-    if (call_all(c, path, body, err) < 0)
+    if (ask_schema(c, subject, body, "/subjects", "/versions", &known, err) < 0)
         goto out;
-    if (c->status == 404) {
-        (void)snprintf(path, sizeof(path), "/subjects/%s/versions", subject);
-        if (call_all(c, path, body, err) < 0)
-            goto out;
-    }
     r = c->status / 100 == 2 ? take_id(c, subject, ret, err) : refused(c, subject, err);
 out:
     free(body);
@@ -301,27 +313,18 @@ find_or_ask(struct call *c, const char *subject, const char *schema, bool *ret_k
 {
     char *body = question_of(schema, err);
     const json_t *verdict;
-    char path[400];
     int r = -1;
 
     *ret_known = false;
     if (!body)
         return -1;
-    (void)snprintf(path, sizeof(path), "/subjects/%s", subject);
-    if (call_all(c, path, body, err) < 0)
+    if (ask_schema(c, subject, body, "/compatibility/subjects", "/versions/latest", ret_known,
+                   err) < 0)
         goto out;
-    if (c->status / 100 == 2) {
-        *ret_known = true;
-        r = 0;
-        goto out;
-    }
-    if (c->status == 404) {
-        (void)snprintf(path, sizeof(path), "/compatibility/subjects/%s/versions/latest", subject);
-        if (call_all(c, path, body, err) < 0)
-            goto out;
-    }
     verdict = json_object_get(c->json, "is_compatible");
-    if (c->status / 100 == 2 && json_is_false(verdict))
+    if (*ret_known)
+        r = 0;
+    else if (c->status / 100 == 2 && json_is_false(verdict))
         r = ls_fail_cause(err, LS_ERR_FATAL, 0, "registry-incompatible",
                           "the registry would refuse our schema for %s: its rule does not allow it",
                           subject);

@@ -367,8 +367,8 @@ check_registry(struct check *check)
     struct ls_err err = {0};
 
     if (ls_registry_check(check->config, &all, &known, &err) < 0) {
-        while (i < 2 && strcmp(todos[i].cause, err.cause) != 0)
-            i++;
+        while (i < sizeof todos / sizeof todos[0] - 1 && strcmp(todos[i].cause, err.cause) != 0)
+            i++; /* the last one is for all others */
         ctl_line(check->lines, CTL_FAIL, "kafka", todos[i].todo, "%s", err.msg);
     } else if (all > 0) {
         ctl_line(check->lines, CTL_PASS, "kafka", NULL,

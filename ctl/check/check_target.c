@@ -83,10 +83,10 @@ check_graph(struct at *at)
                        "PROXY_ENABLE_BASIC_AUTH=true"
                      : "check [target] graph and tls_verify",
                  "Graph at %s: %s", base, err.msg);
-    else
+    else {
         at->answers = true;
-    if (at->answers)
         ctl_line(lines, CTL_PASS, "target", NULL, "Graph at %s knows %s", base, at->user);
+    }
 }
 
 /* The public capabilities; NULL where they are not served. */
