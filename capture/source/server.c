@@ -157,7 +157,7 @@ why_stale(MYSQL_RES *rows, MYSQL_ROW row)
     return behind && strtoll(behind, NULL, 10) >= BEHIND_S ? "it is behind its own source" : NULL;
 }
 
-bool
+int
 cap_server_is_stale(MYSQL *mysql, const struct cap_server *server, const char **ret_why)
 {
     MYSQL_RES *rows = NULL;
@@ -165,7 +165,7 @@ cap_server_is_stale(MYSQL *mysql, const struct cap_server *server, const char **
 
     *ret_why = NULL;
     if (cap_query_rows(mysql, replica_statement(server), &rows, NULL) < 0)
-        return false;
+        return -1;
     while (!*ret_why && (row = mysql_fetch_row(rows)))
         *ret_why = why_stale(rows, row);
     mysql_free_result(rows);

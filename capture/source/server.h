@@ -39,10 +39,10 @@ int cap_server_check(MYSQL *mysql, const struct cap_server *server, const struct
 bool cap_server_logs(const char *only, const char *without, const char *database);
 /*
  * Whether it is a replica that stands still or is seconds behind, so that what it has not got may
- * be long done elsewhere; *ret_why says which. Not known, and so false, where we may not look
- * (MariaDB without SLAVE MONITOR).
+ * be long done elsewhere (1, and *ret_why says which), or not (0). -1: it does not tell; always so
+ * where we may not look (MariaDB without SLAVE MONITOR).
  */
-bool cap_server_is_stale(MYSQL *mysql, const struct cap_server *server, const char **ret_why);
+int cap_server_is_stale(MYSQL *mysql, const struct cap_server *server, const char **ret_why);
 /*
  * The end of its binlog now, and all GTIDs up to there (none: the server has none). A transaction
  * that other connections cannot see yet may be in front of it.

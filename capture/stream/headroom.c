@@ -165,7 +165,8 @@ ask(struct cap_headroom *h)
     uint32_t server_id;
     int64_t kept = 0;
     MYSQL *mysql = NULL;
-    bool good = false, same = false, stale = false;
+    bool good = false, same = false;
+    int stale = -1; /* not told: it is as it was */
     const char *why = NULL;
 
     (void)pthread_mutex_lock(&h->mutex);
@@ -177,7 +178,7 @@ ask(struct cap_headroom *h)
         set_socket(h, mysql_get_socket(mysql));
         same =
             cap_server_look(mysql, &server, &err) == 0 && cap_server_is(&server, server_id, uuid);
-        stale = same && cap_server_is_stale(mysql, &server, &why);
+        stale = same ? cap_server_is_stale(mysql, &server, &why) : -1;
         good = same && list_logs(mysql, file, &logs, &err) == 0 && logs.found;
         kept = good ? kept_seconds(mysql) : 0;
         set_socket(h, -1);
@@ -186,8 +187,8 @@ ask(struct cap_headroom *h)
     if (err.kind != LS_ERR_NONE)
         ls_log_err(LS_DEBUG, "headroom-unknown", &err);
     (void)pthread_mutex_lock(&h->mutex);
-    if (same && h->server_id == server_id)
-        take_stale(h, stale, why);
+    if (stale >= 0 && h->server_id == server_id)
+        take_stale(h, stale > 0, why);
     if (good && !strcmp(file, h->file))
         take_answer(h, &logs, kept);
     else if (!good)
