@@ -19,6 +19,7 @@ SANITIZER = re.compile(r"==\d+== ?(ERROR: .*)|(SUMMARY: .*)|(\S+: runtime error:
 ENDED = re.compile(r"make.*\*\*\* \[.*\.run\] (.*)")
 COMPILER = re.compile(r"(fatal error:|[\w./-]+:\d+(:\d+)?: (fatal )?error: ).*")
 SECTION = re.compile(r"_+ ([^_ ].*?) _+$")
+CHAIN = re.compile(r"(During handling of|The above exception was) .*exception")
 SUMMARY = re.compile(r"=+ short test summary info =+$")
 SUMMED = re.compile(r"(FAILED|ERROR) (\S*?::)?(.*)")
 
@@ -74,17 +75,21 @@ def of_programs(lines):
 
 
 def sections(lines):
-    """pytest's long words on each failure: title -> place and reason."""
-    found, title = {}, None
+    """pytest's long words on each failure: title -> place and reason; one exception behind another
+    is told as both, with the place of the last."""
+    found, title, told = {}, None, False
     for line in lines:
         begin = SECTION.match(line)
         if begin:
-            title = begin[1]
+            title, told = begin[1], False
             found[title] = ["", ""]
         elif line.startswith("==="):
             title = None
-        elif title and line.startswith("E  ") and not found[title][1]:
-            found[title][1] = line[1:].strip()
+        elif CHAIN.match(line):
+            told = False
+        elif title and line.startswith("E  ") and not told:
+            found[title][1] += (", then " if found[title][1] else "") + line[1:].strip()
+            told = True
         elif title and re.match(r"\S+\.py:\d+: \w", line):
             found[title][0] = line.rsplit(": ", 1)[0]
     return found

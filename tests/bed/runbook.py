@@ -19,12 +19,12 @@ says so. Each command must end with status 0.
 import os
 import re
 import shlex
-import signal
 import subprocess
 
 from .daemons import BIN, STAGES
 from .fetch import ROOT
 from .process import BedError, wait_until
+from .watched import watched
 
 MANUAL = sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", *ROOT.glob("packaging/**/*.md"),
                  *ROOT.glob("docker/*.md")])
@@ -109,22 +109,7 @@ class Admin:
         """A command that goes on until it is interrupted: what it showed, twice and more."""
         self.said.add(line)
         program, *args = shlex.split(line)
-        child = subprocess.Popen([BIN / program, args[0], "--config", self.site.config, *args[1:]],
-                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                                 # who runs the tests in the background may have it ignored
-                                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
-        text = b""
-        try:
-            while text.count(b"STAGE ") < 2:
-                more = os.read(child.stdout.fileno(), 4096)
-                if not more:
-                    raise BedError(f"`{line}` ended: {text}")
-                text += more
-        finally:
-            child.send_signal(signal.SIGINT)
-            child.wait(30)
-            child.stdout.close()
-        return text.decode()
+        return watched([BIN / program, args[0], "--config", self.site.config, *args[1:]], b"STAGE ").decode()
 
     def run(self, line, status=0):
         """One command; what it printed. BedError when it ends otherwise."""

@@ -65,6 +65,11 @@ def test_without_a_server(server):
 @pytest.mark.parametrize("what", ["one - two", "one"])
 def test_of(what):
     raise ValueError(what + "!")
+def test_chained():
+    try:
+        {}["a key"]
+    finally:
+        assert not "in the end"
 """
 HANGS = """
 import os, signal, threading
@@ -147,6 +152,7 @@ def test_a_failed_test_of_pytest_is_named_with_place_and_reason(tmp_path):
     assert one(end, "ERROR", "::test_without_a_server", "test_it.py:5: ", "no server came up")
     assert one(end, "FAILED", "::test_of[one - two]", "test_it.py:14: ", "ValueError: one - two!")
     assert one(end, "FAILED", "::test_of[one]", "test_it.py:14: ", "ValueError: one!")
+    assert one(end, "FAILED", "::test_chained: ", "test_it.py:19: ", "KeyError: 'a key', then AssertionError")
     assert not one(end, "nothing_is_wrong") and "FAILED: good" not in end
 
 

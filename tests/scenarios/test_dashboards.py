@@ -3,8 +3,6 @@ A real Prometheus scrapes daemons at work: no panel of a dashboard without data,
 evaluated, and what goes wrong is seen in the metrics and then in an alert.
 """
 
-import os
-import signal
 import subprocess
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from bed.daemons import BIN, STAGES
 from bed.dashboards import wait_for_data
 from bed.notify import Notify
 from bed.prometheus import Prometheus
+from bed.watched import watched
 
 ROOT = Path(__file__).resolve().parents[2]
 RULES = ROOT / "packaging/prometheus/lockstep.rules.yml"
@@ -34,34 +33,13 @@ def check_metrics(daemons, stage):
 CLEAR = b"\033[H\033[J"
 
 
-def watched(daemons, command, marks, screen):
-    """What `lockstep COMMAND --watch` wrote until it had written `marks` twice, then was interrupted."""
-    text = b""
-    read, write = os.openpty() if screen else os.pipe()
-    child = subprocess.Popen([BIN / "lockstep", command, "--config", daemons.config, "--watch"],
-                             stdin=subprocess.DEVNULL, stdout=write, stderr=subprocess.DEVNULL,
-                             # who runs the tests in the background may have it ignored
-                             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
-    os.close(write)
-    try:
-        while text.count(marks) < 2:
-            more = os.read(read, 4096)
-            assert more, f"{command} --watch ended: {text}"
-            text += more
-        assert child.poll() is None
-    finally:
-        child.send_signal(signal.SIGINT)
-        assert child.wait(30) == -signal.SIGINT
-        os.close(read)
-    return text
-
-
 def watch(daemons):
     """The command looks again and again: on a terminal in the same place, else line after line."""
     for command in ("status", "lag"):
-        shown = watched(daemons, command, CLEAR, screen=True).split(CLEAR)
+        argv = [BIN / "lockstep", command, "--config", daemons.config, "--watch"]
+        shown = watched(argv, CLEAR, screen=True).split(CLEAR)
         assert shown[0] == b"" and all(f"{stage}/1".encode() in shown[1] for stage in STAGES), shown
-        plain = watched(daemons, command, b"STAGE ", screen=False)
+        plain = watched(argv, b"STAGE ")
         assert b"\033" not in plain and plain.count(b"apply/1") >= 1, plain
 
 
