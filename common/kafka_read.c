@@ -132,13 +132,18 @@ read_all(struct ls_consumer *consumer, const int64_t *ends,
          struct ls_err *err)
 {
     int64_t until = ls_mono_ms() + READ_STALL_MS;
+    struct ls_err last = {.msg = "no more comes"};
 
     while (unread(consumer, ends) > 0) {
         struct ls_message *message = NULL;
         int r = 0;
 
-        if (ls_consumer_poll(consumer, 50, &message, err) < 0)
+        /* What may pass, librdkafka tries again by itself. */
+        if (ls_consumer_poll(consumer, 50, &message, &last) < 0 && last.kind != LS_ERR_RETRY) {
+            if (err)
+                *err = last;
             return -1;
+        }
         if (message) {
             until = ls_mono_ms() + READ_STALL_MS;
             if (message->offset < ends[message->partition])
@@ -146,7 +151,7 @@ read_all(struct ls_consumer *consumer, const int64_t *ends,
             ls_message_free(message);
         } else if (ls_mono_ms() >= until || ls_run_stopping()) {
             r = ls_fail_cause(err, LS_ERR_RETRY, ETIMEDOUT, "kafka-slow",
-                              "reading a topic to its end took too long");
+                              "reading a topic to its end took too long: %s", last.msg);
         }
         if (r < 0)
             return -1;

@@ -27,6 +27,15 @@ ctl_redraw(FILE *out)
 }
 
 bool
+ctl_again(const struct ls_err *err)
+{
+    if (err->kind != LS_ERR_NONE && err->kind != LS_ERR_RETRY)
+        return false;
+    sleep(1);
+    return true;
+}
+
+bool
 ctl_confirm(const char *question, bool yes)
 {
     char answer[16] = "";

@@ -11,7 +11,7 @@
 
 struct ctl_flags {
     bool json;                /* --json: one JSON document on stdout */
-    bool watch;               /* --watch: status again and again until interrupted */
+    bool watch;               /* --watch: again and again until interrupted */
     bool source;              /* --source: check the source, and name what it finds */
     bool kafka, target, data; /* --kafka ...: check this part; without any of the four: all */
     const char *user;         /* --user U; NULL: all */
@@ -27,6 +27,10 @@ int ctl_lag(const struct ls_config *config, const struct ctl_flags *flags, FILE 
 const char *ctl_option(int argc, char **argv, int *i, const char *name);
 /* Before a report that is printed again and again: on a terminal in the place of the last one. */
 void ctl_redraw(FILE *out);
+/* Between two looks of --watch: false when what went wrong in the last one stays wrong. What may
+ * pass, as a broker that is restarted, does not end it: what was seen last stands above the error.
+ */
+bool ctl_again(const struct ls_err *err);
 /* Asks on the terminal, unless `yes`; false without one. */
 bool ctl_confirm(const char *question, bool yes);
 

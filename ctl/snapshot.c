@@ -136,12 +136,10 @@ take_status(void *arg, const struct ls_message *message, struct ls_err *err)
 }
 
 static int
-look_once(const struct ls_config *config, struct look *look)
+look_once(const struct ls_config *config, struct look *look, struct ls_err *err)
 {
-    struct ls_err err = {0};
-
-    if (ls_topic_read(config, ls_config_topic(config, "status"), take_status, look, &err) < 0) {
-        ls_log_err(LS_ERROR, "snapshot", &err);
+    if (ls_topic_read(config, ls_config_topic(config, "status"), take_status, look, err) < 0) {
+        ls_log_err(LS_ERROR, "snapshot", err);
         return LS_EXIT_KAFKA;
     }
     return LS_EXIT_OK;
@@ -201,14 +199,17 @@ add_sweeps(const struct ls_config *config, json_t *snapshot)
 }
 
 static int
-show_once(const struct ls_config *config, const struct ctl_flags *flags, FILE *out)
+show_once(const struct ls_config *config, const struct ctl_flags *flags, FILE *out,
+          struct ls_err *err)
 {
     struct look look = {0};
     json_t *s;
     json_int_t eta;
-    int r = look_once(config, &look);
+    int r = look_once(config, &look, err);
 
     s = json_object_get(look.newest, "snapshot");
+    if (r == LS_EXIT_OK && flags->watch)
+        ctl_redraw(out);
     if (r == LS_EXIT_OK && !s) {
         fputs("lockstep: no capture has written a status yet\n", stderr);
         r = LS_EXIT_DIFFERENT;
@@ -240,16 +241,14 @@ show_once(const struct ls_config *config, const struct ctl_flags *flags, FILE *o
 static int
 show(const struct ls_config *config, const struct ctl_flags *flags, FILE *out)
 {
+    struct ls_err err;
     int r;
 
     do {
-        if (flags->watch)
-            ctl_redraw(out);
-        r = show_once(config, flags, out);
+        err = (struct ls_err){0};
+        r = show_once(config, flags, out, &err);
         fflush(out);
-        if (flags->watch)
-            sleep(1);
-    } while (flags->watch && r == LS_EXIT_OK);
+    } while (flags->watch && ctl_again(&err));
     return r;
 }
 
@@ -353,10 +352,13 @@ wait_answer(const struct ls_config *config, const char *id, const struct ctl_fla
 {
     int64_t until = ls_mono_ms() + ANSWER_MS;
     struct look look = {.id = id};
+    struct ls_err err = {0};
     int r = LS_EXIT_OK;
 
-    while (r == LS_EXIT_OK && !look.answer && ls_mono_ms() < until) {
-        r = look_once(config, &look);
+    /* The command is on its way: what may pass does not end the wait for its answer. */
+    while (!look.answer && err.kind <= LS_ERR_RETRY && ls_mono_ms() < until) {
+        err = (struct ls_err){0};
+        r = look_once(config, &look, &err);
         if (!look.answer)
             ls_run_sleep_ms(200);
     }

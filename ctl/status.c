@@ -198,17 +198,6 @@ ctl_status_load(const struct ls_config *config, json_t **ret_stages, struct ls_e
     return 0;
 }
 
-static int
-load(const struct ls_config *config, json_t **ret_stages)
-{
-    struct ls_err err = {0};
-
-    if (ctl_status_load(config, ret_stages, &err) == 0)
-        return LS_EXIT_OK;
-    ls_log_err(LS_ERROR, "status", &err);
-    return LS_EXIT_KAFKA;
-}
-
 const char *
 ctl_status_state(const json_t *document)
 {
@@ -276,36 +265,46 @@ add_records(const struct ls_config *config, json_t *stages)
     ctl_lag_enrich(stages, transform, apply);
 }
 
-/* Asks and prints, once or again and again. */
 static int
-look(const struct ls_config *config, const struct ctl_flags *flags, bool lag, FILE *out)
+look_once(const struct ls_config *config, const struct ctl_flags *flags, bool lag, FILE *out,
+          struct ls_err *err)
 {
     json_t *stages = NULL;
     int r;
 
+    if (ctl_status_load(config, &stages, err) < 0) {
+        ls_log_err(LS_ERROR, lag ? "lag" : "status", err);
+        return LS_EXIT_KAFKA;
+    }
+    if (lag)
+        add_records(config, stages);
+    if (flags->watch)
+        ctl_redraw(out);
+    if (flags->json) {
+        json_dumpf(stages, out, JSON_SORT_KEYS | JSON_INDENT(2));
+        fputc('\n', out);
+    } else if (lag) {
+        ctl_lag_print(stages, out);
+        ctl_lag_users(stages, flags->user, ls_now_us(), out);
+    } else {
+        ctl_status_print(stages, out);
+    }
+    fflush(out);
+    r = ctl_status_verdict(stages);
+    json_decref(stages);
+    return r;
+}
+
+static int
+look(const struct ls_config *config, const struct ctl_flags *flags, bool lag, FILE *out)
+{
+    struct ls_err err;
+    int r;
+
     do {
-        r = load(config, &stages);
-        if (r != LS_EXIT_OK)
-            return r;
-        if (lag)
-            add_records(config, stages);
-        if (flags->watch)
-            ctl_redraw(out);
-        if (flags->json) {
-            json_dumpf(stages, out, JSON_SORT_KEYS | JSON_INDENT(2));
-            fputc('\n', out);
-        } else if (lag) {
-            ctl_lag_print(stages, out);
-            ctl_lag_users(stages, flags->user, ls_now_us(), out);
-        } else {
-            ctl_status_print(stages, out);
-        }
-        fflush(out);
-        r = ctl_status_verdict(stages);
-        json_decref(stages);
-        if (flags->watch)
-            sleep(1);
-    } while (flags->watch);
+        err = (struct ls_err){0};
+        r = look_once(config, flags, lag, out, &err);
+    } while (flags->watch && ctl_again(&err));
     return r;
 }
 

@@ -7,10 +7,13 @@ import signal
 import subprocess
 import threading
 import types
+from contextlib import contextmanager
 
 import pytest
 from bed import wait_until
+from bed.daemons import BIN
 from bed.kafka import Cluster
+from bed.process import Process
 from confluent_kafka.admin import AdminClient
 from rows import insert, wait_rows
 
@@ -43,6 +46,18 @@ class Writer:
                    >= seen + 40, seconds, "more rows")
 
 
+@contextmanager
+def watch(capture, *words):
+    """`lockstep WORDS --watch` beside: gives a function that counts a text in what it has said."""
+    folder = capture.site.folder
+    watch = Process("watch", [BIN / "lockstep", words[0], "--config", capture.site.config, *words[1:],
+                              "--watch"], folder / ("watch-" + "-".join(words)))
+    try:
+        yield lambda mark: watch.alive() and watch.log.read_text().count(mark)
+    finally:
+        watch.kill()
+
+
 def seen_whole(capture, last):
     wait_rows(capture, last, 120)
     assert capture.drain(60)["balance"] == 0
@@ -55,15 +70,24 @@ def test_a_broker_that_is_stopped_and_started_again_costs_no_row(new_capture):
     broker = capture.bed.kafka
     with Writer(capture) as writer:
         writer.wait_more()
-        broker.process.signal(signal.SIGTERM)
-        try:
-            wait_until(lambda: not broker.process.alive(), 60, "the broker's end")
-            wait_until(lambda: not capture.site.ready("capture"), 60, "/readyz to fail")
-            assert capture.site.get("capture", "/healthz")[0] == 200
-        finally:
-            broker.stop()
-            broker.start()
-        wait_until(lambda: capture.site.ready("capture"), 120, "/readyz to recover")
+        with watch(capture, "status") as status, watch(capture, "snapshot", "status") as snapshot:
+            watches = ((status, "capture/1"), (snapshot, "snapshot: "))
+            for looks, mark in watches:
+                wait_until(lambda: looks(mark), 60, f"{mark} to be seen")
+            broker.process.signal(signal.SIGTERM)
+            try:
+                wait_until(lambda: not broker.process.alive(), 60, "the broker's end")
+                wait_until(lambda: not capture.site.ready("capture"), 60, "/readyz to fail")
+                assert capture.site.get("capture", "/healthz")[0] == 200
+                for looks, _ in watches:
+                    wait_until(lambda: looks('"kind":"retry"'), 60, "who watches to be told")
+                seen = [looks(mark) for looks, mark in watches]
+            finally:
+                broker.stop()
+                broker.start()
+            wait_until(lambda: capture.site.ready("capture"), 120, "/readyz to recover")
+            for (looks, mark), before in zip(watches, seen):
+                wait_until(lambda: looks(mark) > before, 60, f"{mark} to be seen again")
         writer.wait_more()
     seen_whole(capture, writer.last)
 

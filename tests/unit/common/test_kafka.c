@@ -444,6 +444,42 @@ reading_a_topic_ends_at_its_end_or_when_told(void **state)
     ls_producer_free(p);
 }
 
+/* A broker that is in trouble for a moment ends no command and no start of a daemon. */
+static void
+reading_a_topic_goes_on_behind_an_error_that_passes(void **state)
+{
+    const char *topic = topic_new(1);
+    const int16_t fetch = 1;
+    struct ls_producer *p;
+    struct ls_consumer *c;
+    struct ls_err err = {0};
+    struct ls_partition part = {topic, 0, 0};
+    struct ls_message *message;
+    struct read r = {0};
+    int failed = 0;
+
+    (void)state;
+    ok(ls_producer_new(config, NULL, &p, &err));
+    send_text(p, topic, 0, "x");
+    ok(ls_producer_flush(p, 10000, &err));
+    ls_producer_free(p);
+
+    /* that the error comes through, and as one that may pass */
+    rd_kafka_mock_push_request_errors(cluster, fetch, 1, RD_KAFKA_RESP_ERR_UNKNOWN);
+    ok(ls_consumer_new(config, NULL, &c, &err));
+    ok(ls_consumer_assign(c, &part, 1, &err));
+    for (int i = 0; i < 100 && !failed; i++)
+        failed = ls_consumer_poll(c, 100, &message, &err) < 0;
+    assert_true(failed);
+    assert_int_equal(err.kind, LS_ERR_RETRY);
+    ls_consumer_free(c);
+
+    rd_kafka_mock_push_request_errors(cluster, fetch, 2, RD_KAFKA_RESP_ERR_UNKNOWN,
+                                      RD_KAFKA_RESP_ERR_UNKNOWN);
+    ok(ls_topic_read(config, topic, collect, &r, &err));
+    assert_string_equal(r.text, "x ");
+}
+
 static void
 bounds_and_partitions_are_those_of_the_topic(void **state)
 {
@@ -653,6 +689,7 @@ main(void)
         cmocka_unit_test(being_fenced_is_fatal_with_its_cause),
         cmocka_unit_test(a_fatal_producer_error_is_a_retry_with_a_new_producer),
         cmocka_unit_test(reading_a_topic_ends_at_its_end_or_when_told),
+        cmocka_unit_test(reading_a_topic_goes_on_behind_an_error_that_passes),
         cmocka_unit_test(bounds_and_partitions_are_those_of_the_topic),
         cmocka_unit_test(a_topic_of_another_shape_or_missing_is_named),
         cmocka_unit_test(a_record_that_the_broker_refuses_is_found_in_three_tries),
