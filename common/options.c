@@ -13,7 +13,7 @@
 const struct ls_option ls_options[] = {
     STR("lockstep", "prefix", "lockstep", "Prefix of all topics and consumer groups."),
     STR("lockstep", "instance", "1", "Name of this instance in status and logs."),
-    INT("lockstep", "partitions", "64", 1, 1024, "Partitions of the topics that are ordered by storage; fixed for a prefix's life."),
+    INT("lockstep", "partitions", "8", 1, 1024, "Partitions of the topics that are ordered by storage, so the most transforms that can share the work; fixed for a prefix's life."),
     INT("lockstep", "replication", "1", 1, 9, "Replication factor of topics that Lockstep makes."),
     INT("lockstep", "status_ms", "1000", 50, 1000, "How often a stage says where it is, in status and metrics; capture sends its heartbeats as often."),
     BOOL("lockstep", "create_topics", "true", "Make missing topics."),

@@ -54,7 +54,7 @@ class Daemons:
 
     def _options(self):
         options = {
-            "lockstep.prefix": self.prefix, "lockstep.partitions": 8,
+            "lockstep.prefix": self.prefix,
             "lockstep.status_ms": 200,  # tests wait for what the status says
             "kafka.bootstrap.servers": self.bed.kafka.bootstrap,
             "apply.ledger": self.ledger, "data.root": self.data}

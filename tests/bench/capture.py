@@ -49,7 +49,7 @@ class Lockstep:
         folder = BENCH / "run" / prefix
         shutil.rmtree(folder, ignore_errors=True)
         self.site = Daemons(bed, data=folder, prefix=prefix, folder=folder,
-                            sets={"lockstep.partitions": 64, **(sets or {})})
+                            sets=sets)
 
     def begin_at(self, place):
         """A position as capture itself keeps it."""

@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PARTITIONS 64
+#define PARTITIONS 8
 
 static rd_kafka_t *consumer, *producer;
 static rd_kafka_topic_partition_list_t *positions;

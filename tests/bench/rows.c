@@ -22,7 +22,7 @@
 #include <string.h>
 #include <time.h>
 
-#define PARTITIONS 64
+#define PARTITIONS 8
 #define STORAGES 500
 #define MARK "bench-"
 #define QUIET_S 10 /* after the last row */

@@ -271,7 +271,7 @@ the_dump_is_a_configuration_that_loads(void **state)
     (void)state;
     assert_int_equal(run_main(argv, out, sizeof(out), &extra, &status, &err), 1);
     ok(load(out, NULL, 0, &config, &err));
-    assert_int_equal(ls_config_int(config, "lockstep", "partitions"), 64);
+    assert_int_equal(ls_config_int(config, "lockstep", "partitions"), 8);
     ls_config_free(config);
 }
 
