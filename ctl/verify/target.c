@@ -6,6 +6,9 @@
  * with a service account his id is asked from Graph and his space is read by that account, which
  * sees tree and trash of everybody, but neither his links nor what he received. Otherwise, and when
  * the target does not know him, he cannot be looked at: target_user says so and the caller decides.
+ *
+ * A comparison takes hours, and a target is restarted within them: one that has answered and is
+ * away is waited for. What it refuses for one thing alone is tried a few times.
  */
 #include "ctl/verify/target.h"
 #include "apply/cs3/cs3.h"
@@ -13,6 +16,7 @@
 #include "apply/cs3/graph.h"
 #include "apply/cs3/http.h"
 #include "apply/ocis/metadata_space.h"
+#include "common/log.h"
 #include "common/run.h"
 #include <openssl/evp.h>
 #include <pthread.h>
@@ -22,6 +26,8 @@
 #include <uthash.h>
 
 #define TRIES 4
+#define AWAY_MS 120000
+#define SAY_MS 30000
 
 struct session {
     char *uid;
@@ -50,6 +56,9 @@ struct target {
     pthread_mutex_t homes_lock; /* of those below */
     struct home *homes;
     bool homes_listed;
+    pthread_mutex_t away_lock; /* of those below */
+    bool signed_in;            /* it has let somebody in, so the keys are right */
+    int64_t said_ms;           /* that it is away */
 };
 
 static int
@@ -76,6 +85,7 @@ target_open(const struct ls_config *config, struct target **ret, struct ls_err *
     target->config = config;
     pthread_mutex_init(&target->lock, NULL);
     pthread_mutex_init(&target->homes_lock, NULL);
+    pthread_mutex_init(&target->away_lock, NULL);
     if (cs3_client_new(config, NULL, NULL, &target->cs3, err) < 0 ||
         ap_http_new(config, NULL, NULL, &target->http, err) < 0 ||
         ap_data_new(config, target->http, target->cs3, &target->data, err) < 0 ||
@@ -113,20 +123,93 @@ target_close(struct target *target)
     ap_data_free(target->data);
     ap_http_free(target->http);
     cs3_client_free(target->cs3);
+    pthread_mutex_destroy(&target->away_lock);
     pthread_mutex_destroy(&target->homes_lock);
     pthread_mutex_destroy(&target->lock);
     free(target);
 }
 
+/* ---- another try */
+
+struct tries {
+    int n;
+    int64_t away_ms; /* since when the target is; 0: it is not */
+};
+
+/* All of it, not this one thing. A sign-in that worked before fails while its services start. */
+static bool
+is_away(struct target *target, const struct ls_err *err)
+{
+    bool signed_in;
+
+    if (strcmp(err->cause, "target-down") == 0 || strcmp(err->cause, "timeout") == 0 ||
+        strcmp(err->cause, "slow-down") == 0)
+        return true;
+    pthread_mutex_lock(&target->away_lock);
+    signed_in = target->signed_in;
+    pthread_mutex_unlock(&target->away_lock);
+    return signed_in && strcmp(err->cause, "sign-in") == 0;
+}
+
+/* A gateway that is about to stop knows nobody and nothing; false: `err` is what it is then. */
+static bool
+is_there(struct target *target, struct ls_err *err)
+{
+    struct ls_err why = {0};
+
+    if (cs3_ping(target->cs3, &why) == 0)
+        return true;
+    *err = why;
+    return false;
+}
+
+static void
+say_away(struct target *target, const struct ls_err *err)
+{
+    int64_t now = ls_mono_ms();
+    bool say;
+
+    pthread_mutex_lock(&target->away_lock);
+    say = target->said_ms == 0 || now - target->said_ms >= SAY_MS;
+    if (say)
+        target->said_ms = now;
+    pthread_mutex_unlock(&target->away_lock);
+    if (say)
+        ls_log_err(LS_WARN, "target-away", err);
+}
+
+/* What ran out of time again and again is this one thing's trouble when the target answers. */
+static bool
+give_up_away(struct target *target, struct ls_err *err)
+{
+    if (strcmp(err->cause, "timeout") == 0)
+        (void)is_there(target, err);
+    return false;
+}
+
 /* After a failure: is another try of use? Waits before it says yes. Replies are handed on only when
  * they are whole, so a call may be repeated. */
 static bool
-once_more(const struct ls_err *err, int *tries)
+once_more(struct target *target, struct ls_err *err, struct tries *tries)
 {
-    if (err->kind != LS_ERR_RETRY || ++*tries > TRIES || strcmp(err->cause, "gone") == 0 ||
-        strcmp(err->cause, "sign-in") == 0 || strcmp(err->cause, "no-user") == 0)
+    if (err->kind != LS_ERR_RETRY || strcmp(err->cause, "no-user") == 0 ||
+        (strcmp(err->cause, "gone") == 0 && is_there(target, err)))
         return false;
-    ls_run_sleep_ms(100LL << *tries);
+    if (is_away(target, err)) {
+        if (tries->away_ms == 0)
+            tries->away_ms = ls_mono_ms();
+        else if (ls_mono_ms() - tries->away_ms >= AWAY_MS)
+            return give_up_away(target, err);
+        else if (ls_mono_ms() - tries->away_ms >= 2000)
+            say_away(target, err);
+        tries->n = 0;
+        ls_run_sleep_ms(500);
+        return !ls_run_stopping();
+    }
+    tries->away_ms = 0;
+    if (++tries->n > TRIES || strcmp(err->cause, "sign-in") == 0)
+        return false;
+    ls_run_sleep_ms(100LL << tries->n);
     return !ls_run_stopping();
 }
 
@@ -199,6 +282,32 @@ session_fill_service(struct target *target, struct session *session, struct ls_e
 
 /* ---- sessions */
 
+static void
+note_signed_in(struct target *target)
+{
+    pthread_mutex_lock(&target->away_lock);
+    target->signed_in = true;
+    pthread_mutex_unlock(&target->away_lock);
+}
+
+/* Groups and home of one who has signed in. */
+static int
+session_look(struct target *target, struct session *session, struct ls_err *err)
+{
+    struct ls_err why = {0};
+
+    if (!session->groups && cs3_groups_of(target->cs3, session->uid, &session->groups, &why) < 0) {
+        session->groups = NULL;
+    } else if (cs3_personal_space(target->cs3, session->uid, &session->space, &why) == 0) {
+        session->has_space = true;
+        return 0;
+    } else if (strcmp(why.cause, "gone") == 0 && is_there(target, &why)) {
+        return 0;
+    }
+    *err = why;
+    return -1;
+}
+
 /* Signs in and finds the home. A user who cannot be looked at has an empty id then. */
 static int
 session_fill(struct target *target, struct session *session, struct ls_err *err)
@@ -207,19 +316,13 @@ session_fill(struct target *target, struct session *session, struct ls_err *err)
 
     session->as = session->uid;
     session->enabled = true;
-    if (cs3_sign_in(target->cs3, session->uid, session->id, &why) < 0) {
-        session->id[0] = 0;
-        if (why.code == CS3_NOT_FOUND)
-            return target->graph ? session_fill_service(target, session, err) : 0;
-    } else if (!session->groups &&
-               cs3_groups_of(target->cs3, session->uid, &session->groups, &why) < 0) {
-        session->groups = NULL;
-    } else if (cs3_personal_space(target->cs3, session->uid, &session->space, &why) == 0) {
-        session->has_space = true;
-        return 0;
-    } else if (strcmp(why.cause, "gone") == 0) {
-        return 0;
+    if (cs3_sign_in(target->cs3, session->uid, session->id, &why) == 0) {
+        note_signed_in(target);
+        return session_look(target, session, err);
     }
+    session->id[0] = 0;
+    if (why.code == CS3_NOT_FOUND && is_there(target, &why))
+        return target->graph ? session_fill_service(target, session, err) : 0;
     *err = why;
     return -1;
 }
@@ -229,7 +332,8 @@ static int
 session_of(struct target *target, const char *uid, struct session **ret, struct ls_err *err)
 {
     struct session *session;
-    int tries = 0, r;
+    struct tries tries = {0};
+    int r;
 
     pthread_mutex_lock(&target->lock);
     HASH_FIND_STR(target->sessions, uid, session);
@@ -245,7 +349,7 @@ session_of(struct target *target, const char *uid, struct session **ret, struct 
     }
     do
         r = session_fill(target, session, err);
-    while (r < 0 && once_more(err, &tries));
+    while (r < 0 && once_more(target, err, &tries));
     if (r < 0) {
         free(session->uid);
         free(session->groups);
@@ -328,7 +432,8 @@ target_list(struct target *target, const char *uid, const char *node_id,
     struct session *session = NULL;
     struct item_arg item = {each, arg};
     struct cs3_place place;
-    int tries = 0, r;
+    struct tries tries = {0};
+    int r;
 
     if (session_of(target, uid, &session, err) < 0)
         return -1;
@@ -337,7 +442,7 @@ target_list(struct target *target, const char *uid, const char *node_id,
     place = cs3_place_of(&session->space, node_id ? node_id : session->space.root_id, NULL);
     do
         r = cs3_list(target->cs3, session->as, &place, give_info, &item, err);
-    while (r < 0 && once_more(err, &tries));
+    while (r < 0 && once_more(target, err, &tries));
     return r;
 }
 
@@ -361,7 +466,8 @@ target_versions(struct target *target, const char *uid, const char *node_id,
     struct session *session = NULL;
     struct version_arg version = {each, arg};
     struct cs3_place place;
-    int tries = 0, r;
+    struct tries tries = {0};
+    int r;
 
     if (session_of(target, uid, &session, err) < 0)
         return -1;
@@ -370,7 +476,7 @@ target_versions(struct target *target, const char *uid, const char *node_id,
     place = cs3_place_of(&session->space, node_id, NULL);
     do
         r = cs3_list_versions(target->cs3, session->as, &place, give_version, &version, err);
-    while (r < 0 && once_more(err, &tries));
+    while (r < 0 && once_more(target, err, &tries));
     return r;
 }
 
@@ -416,7 +522,8 @@ target_content(struct target *target, const char *uid, const char *node_id, char
     struct session *session = NULL;
     struct cs3_place place;
     unsigned int n = 0;
-    int tries = 0, r = -1;
+    struct tries tries = {0};
+    int r = -1;
 
     if (!content.sum) {
         ls_fail(err, LS_ERR_FATAL, 0, "out of memory");
@@ -431,7 +538,7 @@ target_content(struct target *target, const char *uid, const char *node_id, char
     place = cs3_place_of(&session->space, node_id, NULL);
     do
         r = read_once(target, session->as, &place, &content, err);
-    while (r < 0 && once_more(err, &tries));
+    while (r < 0 && once_more(target, err, &tries));
     if (r < 0)
         goto out;
     if (EVP_DigestFinal_ex(content.sum, digest, &n) != 1 || n != 20) {
@@ -477,7 +584,8 @@ target_trash(struct target *target, const char *uid, const char *key,
 {
     struct session *session = NULL;
     struct trashed_arg trashed = {each, arg, key == NULL};
-    int tries = 0, r;
+    struct tries tries = {0};
+    int r;
 
     if (session_of(target, uid, &session, err) < 0)
         return -1;
@@ -486,7 +594,7 @@ target_trash(struct target *target, const char *uid, const char *key,
     do
         r = cs3_list_recycle(target->cs3, session->as, &session->space, key, give_trashed, &trashed,
                              err);
-    while (r < 0 && once_more(err, &tries));
+    while (r < 0 && once_more(target, err, &tries));
     return r;
 }
 
@@ -502,7 +610,8 @@ target_trashed_size(struct target *target, const char *uid, const char *key, int
                     struct ls_err *err)
 {
     struct session *session = NULL;
-    int tries = 0, r;
+    struct tries tries = {0};
+    int r;
 
     if (session_of(target, uid, &session, err) < 0)
         return -1;
@@ -511,7 +620,7 @@ target_trashed_size(struct target *target, const char *uid, const char *key, int
         return 0;
     do
         r = cs3_recycle_item(target->cs3, session->as, &session->space, key, take_size, ret, err);
-    while (r < 0 && once_more(err, &tries));
+    while (r < 0 && once_more(target, err, &tries));
     return r;
 }
 
@@ -540,7 +649,8 @@ target_received(struct target *target, const char *uid,
 {
     struct session *session = NULL;
     struct share_arg share = {each, arg};
-    int tries = 0, r;
+    struct tries tries = {0};
+    int r;
 
     if (session_of(target, uid, &session, err) < 0)
         return -1;
@@ -548,7 +658,7 @@ target_received(struct target *target, const char *uid,
         return 0;
     do
         r = cs3_list_received(target->cs3, uid, give_received, &share, err);
-    while (r < 0 && once_more(err, &tries));
+    while (r < 0 && once_more(target, err, &tries));
     return r;
 }
 
@@ -577,7 +687,8 @@ target_links(struct target *target, const char *uid,
 {
     struct session *session = NULL;
     struct link_arg link = {each, arg};
-    int tries = 0, r;
+    struct tries tries = {0};
+    int r;
 
     if (session_of(target, uid, &session, err) < 0)
         return -1;
@@ -585,7 +696,7 @@ target_links(struct target *target, const char *uid,
         return 0;
     do
         r = cs3_list_links(target->cs3, uid, NULL, give_link, &link, err);
-    while (r < 0 && once_more(err, &tries));
+    while (r < 0 && once_more(target, err, &tries));
     return r;
 }
 
@@ -618,7 +729,8 @@ target_link_hashes(struct target *target,
 {
     struct ap_metadata *metadata = NULL;
     struct hash_arg hashes = {each, arg};
-    int tries = 0, r;
+    struct tries tries = {0};
+    int r;
 
     const char *id = ls_config_str(target->config, "target", "system_user_id");
     const char *key = ls_config_str(target->config, "target", "system_user_key");
@@ -632,7 +744,7 @@ target_link_hashes(struct target *target,
                     ? -1
                     : ap_metadata_change(metadata, AP_SPACE_LINKS, AP_LINKS_FILE, false,
                                          give_hashes, &hashes, err);
-        while (r < 0 && once_more(err, &tries));
+        while (r < 0 && once_more(target, err, &tries));
     ap_metadata_free(metadata);
     return r < 0 ? -1 : 1;
 }

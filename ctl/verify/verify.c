@@ -5,9 +5,10 @@
  * several threads, then shares and links, which need the places found by all of them. It takes
  * nothing from Lockstep's own state. While the stream runs, what it still carries shows as a
  * difference: verify_again.c tells it apart.
- * A failure to read one side is never "equal": it ends the command with its own status. A user
- * who cannot be looked at is a difference as soon as he has anything; one who is disabled on both
- * sides is looked at by the service account, where there is one.
+ * A failure to read one side is never "equal": it ends the command with its own status, or is a
+ * difference where the target fails for one thing alone. A user who cannot be looked at is a
+ * difference as soon as he has anything; one who is disabled on both sides is looked at by the
+ * service account, where there is one.
  */
 #include "ctl/verify/verify.h"
 #include "apply/cs3/cs3.h"
@@ -43,6 +44,21 @@ verify_differ(struct verify *verify, struct verify_user *user,
         ls_fail(&err, LS_ERR_FATAL, 0, "out of memory");
         note_failure(verify, &err);
     }
+}
+
+bool
+verify_ends(const struct ls_err *err)
+{
+    return err->kind == LS_ERR_NONE || err->kind == LS_ERR_FATAL ||
+           strcmp(err->cause, "target-down") == 0 || strcmp(err->cause, "sign-in") == 0;
+}
+
+void
+verify_unseen(struct verify *verify, struct verify_user *user, struct verify_difference d,
+              const struct ls_err *why)
+{
+    d.target = why->msg;
+    verify_differ(verify, user, &d);
 }
 
 void
@@ -141,12 +157,21 @@ look_at_user(struct verify *verify, struct verify_user *user, struct ls_err *err
     bool create = !theirs && strcmp(ls_config_str(verify->config, "people", "mode"), "create") == 0;
     bool has;
     struct target_who who;
+    struct ls_err why = {0};
     char text[128];
 
-    if (target_user(verify->target, user->user->uid, &who, err) < 0)
-        return -1;
-    user->signs_in = who.signs_in;
     has = holdings(user->user, text, sizeof text);
+    if (target_user(verify->target, user->user->uid, &who, &why) < 0) {
+        if (verify_ends(&why)) {
+            *err = why;
+            return -1;
+        }
+        verify_unseen(
+            verify, user,
+            (struct verify_difference){.what = "user cannot be looked at", .source = text}, &why);
+        return 0;
+    }
+    user->signs_in = who.signs_in;
     if (user->user->enabled && !who.signs_in) {
         verify_differ(
             verify, user,

@@ -177,6 +177,13 @@ void verify_list_free(struct verify_list *list);
 /* "user", "node", "trash", "share", "link". */
 const char *verify_kind_name(enum verify_kind kind);
 
+/* Does a failure of the target end the comparison? Not when it is about one thing alone: then that
+ * is a difference, for one broken folder must not hide what millions of others are. */
+bool verify_ends(const struct ls_err *err);
+/* What cannot be told of the user ("shares: cannot be listed"), and why; `d` has the rest. */
+void verify_unseen(struct verify *verify, struct verify_user *user, struct verify_difference d,
+                   const struct ls_err *why);
+
 /* After all trees: the node that was found under that id, or NULL. */
 struct side_node *verify_live(const struct verify *verify, const char *target_id);
 struct verify_user *verify_user_of(struct verify *verify, const struct side_user *user);
@@ -217,10 +224,10 @@ void verify_state_close(struct verify_state *state, bool finished);
 /*
  * verify_again.c: tells real differences from what the stream still carries. Waits until apply has
  * passed the moment of the comparison, and compares those again who have differences, until all
- * that is left was there twice, at most wait_s seconds. `why` says what kept it from telling, or
- * "". -1: a side could not be read.
+ * that is left was there twice, at most wait_s seconds. `why` says what kept it from telling, a
+ * side that could not be read again too, or "".
  */
-int verify_again(struct verify *verify, int wait_s, char *why, size_t size, struct ls_err *err);
+void verify_again(struct verify *verify, int wait_s, char *why, size_t size);
 /* How far a wait for the stream has come; begins with the marker alone. */
 struct verify_passing {
     int64_t marker_us;  /* raised to capture's clock, once that was told after the comparison */

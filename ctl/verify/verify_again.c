@@ -13,10 +13,12 @@
  * than the marker, and is looked at a third time, and so on, as long as may be waited.
  *
  * Of Lockstep's own state only that time is believed; what is equal is what was compared. What can
- * go wrong: no apply, or it stands still: then nothing can be told apart, and every difference
- * counts.
+ * go wrong: no apply, or it stands still, or a side that cannot be read again: then nothing can be
+ * told apart, and every difference counts. What was found in hours is not thrown away for that; and
+ * Kafka's trouble that passes costs nothing but of the time to wait.
  */
 #include "common/kafka.h"
+#include "common/log.h"
 #include "common/run.h"
 #include "ctl/status.h"
 #include "ctl/verify/verify.h"
@@ -126,12 +128,13 @@ wait_passed(const struct verify *verify, int64_t until_ms, char *why, size_t siz
         json_t *stages = NULL;
         struct ls_err err = {0};
 
-        if (ctl_status_load(verify->config, &stages, &err) < 0) {
+        if (ctl_status_load(verify->config, &stages, &err) == 0) {
+            r = verify_stream_passed(stages, &passing, why, size);
+            json_decref(stages);
+        } else {
             snprintf(why, size, "%s", err.msg);
-            return -1;
+            r = err.kind == LS_ERR_RETRY ? 0 : -1;
         }
-        r = verify_stream_passed(stages, &passing, why, size);
-        json_decref(stages);
         if (r != 0)
             return r;
         ls_run_sleep_ms(LOOK_MS);
@@ -271,17 +274,26 @@ out:
     return r;
 }
 
-int
-verify_again(struct verify *verify, int wait_s, char *why, size_t size, struct ls_err *err)
+void
+verify_again(struct verify *verify, int wait_s, char *why, size_t size)
 {
     int64_t until = ls_mono_ms() + (int64_t)wait_s * 1000;
+    bool failed = false;
 
     why[0] = 0;
     do {
-        if (wait_passed(verify, until, why, size) <= 0)
-            return 0;
-        if (look_again(verify, err) < 0)
-            return -1;
-    } while (verify_count_when(verify, VW_CARRIED) > 0 && ls_mono_ms() < until);
-    return 0;
+        struct ls_err err = {0};
+
+        if (!failed && wait_passed(verify, until, why, size) <= 0)
+            return;
+        failed = look_again(verify, &err) < 0;
+        if (failed) {
+            ls_log_err(LS_WARN, "verify-again", &err);
+            snprintf(why, size, "a side could not be read again: %s", err.msg);
+            ls_run_sleep_ms(1000);
+        } else {
+            why[0] = 0;
+        }
+    } while ((failed || verify_count_when(verify, VW_CARRIED) > 0) && ls_mono_ms() < until &&
+             !ls_run_stopping());
 }

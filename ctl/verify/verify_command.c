@@ -363,9 +363,9 @@ verify_look(const struct ls_config *config, const struct verify_args *args, stru
     *ret_status = LS_EXIT_TARGET;
     if (verify_compare(verify, err) < 0)
         return -1;
-    return verify->differences.n > 0 && args->wait_s > 0
-               ? verify_again(verify, args->wait_s, why, size, err)
-               : 0;
+    if (verify->differences.n > 0 && args->wait_s > 0)
+        verify_again(verify, args->wait_s, why, size);
+    return 0;
 }
 
 int
@@ -390,6 +390,8 @@ ctl_verify(const struct ls_config *config, const struct verify_args *args,
     status = verdict(&verify);
     verify_print(&verify, &told, flags->json, out);
     if (args->html && verify_html(&verify, &told, args->html, &err) < 0)
+        status = LS_EXIT_FAILURE;
+    if (fflush(out) != 0 || ferror(out)) /* nobody has read it: what was done is kept */
         status = LS_EXIT_FAILURE;
 out:
     if (err.kind != LS_ERR_NONE)

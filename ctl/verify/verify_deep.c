@@ -10,13 +10,6 @@
 #include "ctl/verify/verify.h"
 #include <string.h>
 
-static bool
-ends_all(const struct ls_err *err)
-{
-    return err->kind == LS_ERR_FATAL || strcmp(err->cause, "target-down") == 0 ||
-           strcmp(err->cause, "sign-in") == 0;
-}
-
 int
 verify_content(struct verify *verify, struct verify_user *user, const struct side_node *node,
                const char *place, struct ls_err *err)
@@ -35,7 +28,7 @@ verify_content(struct verify *verify, struct verify_user *user, const struct sid
     }
     if (target_content(verify->target, user->user->uid, node->target_id, there, &size_there, &why) <
         0) {
-        if (ends_all(&why)) {
+        if (verify_ends(&why)) {
             *err = why;
             return -1;
         }

@@ -267,6 +267,23 @@ name_extra(struct verify *verify, const struct links *links)
     }
 }
 
+static int
+list_links(struct verify *verify, struct verify_user *user, struct links *links, struct ls_err *err)
+{
+    struct ls_err why = {0};
+    int r = target_links(verify->target, user->user->uid, take_link, links, &why);
+
+    if (r < 0 && !verify_ends(&why)) {
+        verify_unseen(
+            verify, user,
+            (struct verify_difference){.kind = VD_LINK, .what = "links: cannot be listed"}, &why);
+        return 0;
+    }
+    if (r < 0)
+        *err = why;
+    return r;
+}
+
 int
 verify_links(struct verify *verify, struct ls_err *err)
 {
@@ -275,7 +292,7 @@ verify_links(struct verify *verify, struct ls_err *err)
 
     for (size_t i = 0; i < verify->n_users && r == 0; i++)
         if (verify->users[i].picked)
-            r = target_links(verify->target, verify->users[i].user->uid, take_link, &links, err);
+            r = list_links(verify, &verify->users[i], &links, err);
     if (r == 0)
         r = read_hashes(verify, &links, err);
     if (r == 0) {

@@ -554,6 +554,8 @@ verify_received(struct verify *verify, struct verify_user *user, struct ls_err *
 {
     struct received received = {verify, user, NULL, err};
     struct effect *effect, *next;
+    struct ls_err why = {0};
+    bool seen = true;
     int r;
 
     if (!user->signs_in) {
@@ -561,13 +563,24 @@ verify_received(struct verify *verify, struct verify_user *user, struct ls_err *
         return 0;
     }
     r = expect_all(&received);
-    if (r == 0)
-        r = target_received(verify->target, user->user->uid, take_received, &received, err);
+    if (r == 0 &&
+        target_received(verify->target, user->user->uid, take_received, &received, &why) < 0) {
+        seen = false;
+        if (verify_ends(&why)) {
+            *err = why;
+            r = -1;
+        } else {
+            verify_unseen(
+                verify, user,
+                (struct verify_difference){.kind = VD_SHARE, .what = "shares: cannot be listed"},
+                &why);
+        }
+    }
     effect = received.effects;
     HASH_CLEAR(hh, received.effects);
     for (; effect; effect = next) {
         next = effect->hh.next;
-        if (r == 0)
+        if (r == 0 && seen)
             compare_effect(&received, effect);
         free(effect->source.grants);
         free(effect->target.grants);

@@ -235,19 +235,19 @@ sum_seen(struct verify *verify, struct verify_user *user, struct seen_trash *see
 
     if (r == 0)
         return 0;
-    /* oCIS answers INTERNAL for a key that is not there */
-    if (strcmp(why.cause, "internal") == 0 || strcmp(why.cause, "gone") == 0) {
-        verify_differ(verify, user,
-                      &(struct verify_difference){.kind = VD_TRASH,
-                                                  .target_id = seen->key,
-                                                  .what = "trash: went away while it was read",
-                                                  .place = seen->name,
-                                                  .target = why.msg});
-        seen->matched = true;
-        return 0;
+    if (verify_ends(&why)) {
+        *err = why;
+        return -1;
     }
-    *err = why;
-    return -1;
+    /* oCIS answers INTERNAL for a key that is not there */
+    verify_unseen(verify, user,
+                  (struct verify_difference){.kind = VD_TRASH,
+                                             .target_id = seen->key,
+                                             .what = "trash: went away while it was read",
+                                             .place = seen->name},
+                  &why);
+    seen->matched = true;
+    return 0;
 }
 
 /* ---- matching */
@@ -440,10 +440,27 @@ leave_versions(struct verify *verify, struct verify_user *user, const struct sid
     }
 }
 
+static int
+list_target(struct verify *verify, struct verify_user *user, struct seen_trash **bin,
+            struct ls_err *err)
+{
+    struct ls_err why = {0};
+    int r = target_trash(verify->target, user->user->uid, NULL, take_trashed, bin, &why);
+
+    if (r < 0 && !verify_ends(&why)) {
+        verify_unseen(
+            verify, user,
+            (struct verify_difference){.kind = VD_TRASH, .what = "trash: cannot be listed"}, &why);
+        return 0;
+    }
+    if (r < 0)
+        *err = why;
+    return r;
+}
+
 int
 verify_trash(struct verify *verify, struct verify_user *user, struct ls_err *err)
 {
-    const char *uid = user->user->uid;
     struct seen_trash *bin = NULL, *first, *seen, *next, *follow;
     struct item *items = NULL;
     size_t n = 0;
@@ -454,7 +471,7 @@ verify_trash(struct verify *verify, struct verify_user *user, struct ls_err *err
     leave_versions(verify, user, trash ? side_child(trash, "versions") : NULL, true);
 
     if (r == 0)
-        r = target_trash(verify->target, uid, NULL, take_trashed, &bin, err);
+        r = list_target(verify, user, &bin, err);
     for (first = bin; first; first = first->hh.next) {
         for (seen = first; seen && r == 0; seen = seen->also)
             r = sum_seen(verify, user, seen, err);

@@ -237,19 +237,22 @@ compare_folder(struct verify *verify, struct verify_user *user, struct side_node
     struct ls_err why = {0};
     int r = target_list(verify->target, user->user->uid, target_id, take_item, &listing, &why);
 
-    if (r < 0 && strcmp(why.cause, "gone") == 0) {
-        struct verify_difference d = {.kind = VD_NODE,
-                                      .fileid = folder ? folder->fileid : 0,
-                                      .target_id = target_id,
-                                      .what = "went away while it was read",
-                                      .place = above,
-                                      .source = "folder"};
-        verify_differ(verify, user, &d);
-        r = 0;
+    if (r < 0 && verify_ends(&why)) {
+        *err = why;
         goto out;
     }
     if (r < 0) {
-        *err = why;
+        bool gone = strcmp(why.cause, "gone") == 0;
+        verify_unseen(verify, user,
+                      (struct verify_difference){.kind = VD_NODE,
+                                                 .fileid = folder ? folder->fileid : 0,
+                                                 .target_id = target_id,
+                                                 .what = gone ? "went away while it was read"
+                                                              : "cannot be listed at the target",
+                                                 .place = above,
+                                                 .source = "folder"},
+                      &why);
+        r = 0;
         goto out;
     }
     for (struct side_node *child = folder ? folder->first : NULL; child && r == 0;

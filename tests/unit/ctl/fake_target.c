@@ -29,11 +29,21 @@ named(const char *const *users, const char *uid)
     return false;
 }
 
+static bool
+fails(const char *what, struct ls_err *err)
+{
+    if (!fake.fails || strcmp(fake.fails, what) != 0)
+        return false;
+    ls_fail_cause(err, LS_ERR_RETRY, 15, fake.cause, "%s: %s", what, fake.cause);
+    return true;
+}
+
 int
 target_user(struct target *target, const char *uid, struct target_who *ret, struct ls_err *err)
 {
     (void)target;
-    (void)err;
+    if (fails("user", err))
+        return -1;
     ret->signs_in = ret->enabled = !fake.users || named(fake.users, uid);
     ret->seen = ret->signs_in || named(fake.served, uid);
     return 0;
@@ -81,6 +91,8 @@ target_list(struct target *target, const char *uid, const char *node_id,
     int r = 0;
 
     (void)target;
+    if (fails("list", err))
+        return -1;
     if (fake.gone && same(fake.gone, node_id))
         return ls_fail_cause(err, LS_ERR_RETRY, 6, "gone", "gone");
     for (const struct fake_node *n = fake.nodes; n && n->uid && r == 0; n++)
@@ -118,7 +130,8 @@ target_versions(struct target *target, const char *uid, const char *node_id,
     int r = 0;
 
     (void)target;
-    (void)err;
+    if (fails("versions", err))
+        return -1;
     for (const struct fake_version *v = fake.versions; v && v->uid && r == 0; v++)
         if (same(v->uid, uid) && same(v->node, node_id))
             r = each(arg, v->mtime, v->size);
@@ -133,7 +146,8 @@ target_trash(struct target *target, const char *uid, const char *key,
     int r = 0;
 
     (void)target;
-    (void)err;
+    if (fails("trash", err))
+        return -1;
     for (const struct fake_trash *t = fake.trash; t && t->uid && r == 0; t++)
         if (same(t->uid, uid) && same(t->parent, key))
             r = each(arg, &(struct target_trashed){.key = t->key,
@@ -166,7 +180,8 @@ target_received(struct target *target, const char *uid,
     int r = 0;
 
     (void)target;
-    (void)err;
+    if (fails("received", err))
+        return -1;
     for (const struct fake_share *s = fake.shares; s && s->uid && r == 0; s++)
         if (same(s->uid, uid))
             r = each(arg, &(struct target_share){.share_id = s->id ? s->id : "share",
@@ -184,7 +199,8 @@ target_links(struct target *target, const char *uid,
     int r = 0;
 
     (void)target;
-    (void)err;
+    if (fails("links", err))
+        return -1;
     for (const struct fake_link *l = fake.links; l && l->uid && r == 0; l++)
         if (same(l->uid, uid))
             r = each(arg, &(struct target_link){.link_id = l->id,

@@ -63,6 +63,7 @@ struct fake {
     bool no_hashes;                     /* nobody there who may read them */
     const struct fake_content *content; /* ends with a NULL node */
     const char *gone;                   /* this node id answers "gone" */
+    const char *fails, *cause;          /* what fails ("list", "links"), and with which cause */
     const char *grouped;                /* who is in which group: "uid=id " of each */
     char matched[200];                  /* whom it was told of: "uid=id " of each */
 };

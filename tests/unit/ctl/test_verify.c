@@ -197,8 +197,62 @@ a_folder_that_goes_while_it_is_read_is_a_difference(void **state)
     run_all(&run, rows);
     assert_int_equal(run.verify.differences.n, 1);
     assert_string_equal(verify_difference(&run, 0),
-                        "alice|went away while it was read|files/docs|folder|");
+                        "alice|went away while it was read|files/docs|folder|gone");
     verify_end(&run);
+}
+
+static void
+what_fails_for_one_thing_is_a_difference_and_the_rest_is_compared(void **state)
+{
+    static const struct {
+        const char *fails, *want;
+    } cases[] = {
+        {"user", "alice|user cannot be looked at||"},
+        {"list", "alice|cannot be listed at the target|files|folder|list: internal"},
+        {"trash", "alice|trash: cannot be listed|||trash: internal"},
+        {"received", "alice|shares: cannot be listed|||received: internal"},
+        {"links", "alice|links: cannot be listed|||links: internal"},
+    };
+    static const struct fake_row rows[] = {ALICE, END};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct verify_run run;
+        char first[200];
+
+        fake.nodes = alice_nodes;
+        fake.trash = alice_trash;
+        fake.fails = cases[i].fails;
+        fake.cause = "internal";
+        run_all(&run, rows);
+        snprintf(first, sizeof first, "%.*s", (int)strlen(cases[i].want),
+                 verify_difference(&run, 0));
+        assert_string_equal(first, cases[i].want);
+        verify_end(&run);
+    }
+}
+
+static void
+a_target_that_is_away_or_lets_nobody_in_ends_the_comparison(void **state)
+{
+    static const char *const parts[] = {"user", "list", "trash", "received", "links"};
+    static const char *const causes[] = {"target-down", "sign-in"};
+    static const struct fake_row rows[] = {ALICE, END};
+
+    (void)state;
+    for (size_t i = 0; i < 2 * sizeof parts / sizeof parts[0]; i++) {
+        struct verify_run run;
+        struct ls_err err = {0};
+
+        fake.nodes = alice_nodes;
+        fake.trash = alice_trash;
+        fake.fails = parts[i / 2];
+        fake.cause = causes[i % 2];
+        verify_begin(&run, rows);
+        assert_int_equal(verify_compare(&run.verify, &err), -1);
+        assert_string_equal(err.cause, causes[i % 2]);
+        verify_end(&run);
+    }
 }
 
 static void
@@ -895,6 +949,8 @@ main(void)
         cmocka_unit_test(size_content_and_mtime_are_differences),
         cmocka_unit_test(missing_extra_and_another_type_are_named),
         cmocka_unit_test(a_folder_that_goes_while_it_is_read_is_a_difference),
+        cmocka_unit_test(what_fails_for_one_thing_is_a_difference_and_the_rest_is_compared),
+        cmocka_unit_test(a_target_that_is_away_or_lets_nobody_in_ends_the_comparison),
         cmocka_unit_test(without_a_checksum_the_disk_is_read_and_what_cannot_be_read_differs),
         cmocka_unit_test(an_mtime_beyond_the_targets_range_is_expected_clamped_and_counted),
         cmocka_unit_test(a_user_who_cannot_sign_in_is_a_difference_as_soon_as_he_has_files),

@@ -72,6 +72,28 @@ versions_by_time_and_size_are_equal_and_more_of_them_are_counted(void **state)
 }
 
 static void
+versions_that_could_not_be_listed_are_never_equal(void **state)
+{
+    static const struct fake_version versions[] = {
+        {"alice", "n-a", 50, 4}, {"alice", "n-a", 40, 3}, {0}};
+    struct verify_run run;
+
+    (void)state;
+    fake.fails = "versions";
+    fake.cause = "gone"; /* oCIS says so also when it ran out of time */
+    run_with(&run, versions);
+    assert_string_equal(verify_difference(&run, 0),
+                        "alice|went away while it was read|files/docs/a.txt||versions: gone");
+    verify_end(&run);
+    fake.fails = "versions";
+    fake.cause = "internal";
+    run_with(&run, versions);
+    assert_string_equal(verify_difference(&run, 0),
+                        "alice|versions cannot be listed|files/docs/a.txt||versions: internal");
+    verify_end(&run);
+}
+
+static void
 a_version_that_is_not_there_or_has_another_size_is_a_difference(void **state)
 {
     static const struct fake_version versions[] = {{"alice", "n-a", 40, 9}, {0}};
@@ -188,6 +210,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(versions_by_time_and_size_are_equal_and_more_of_them_are_counted),
+        cmocka_unit_test(versions_that_could_not_be_listed_are_never_equal),
         cmocka_unit_test(a_version_that_is_not_there_or_has_another_size_is_a_difference),
         cmocka_unit_test(the_newest_may_be_what_the_file_holds_now),
         cmocka_unit_test(a_version_whose_file_is_gone_from_the_disk_is_only_counted),

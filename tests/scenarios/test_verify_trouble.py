@@ -1,0 +1,102 @@
+"""A comparison takes hours: what passes meanwhile, of oCIS or Kafka, does not end it, and is never "equal" either."""
+
+import json
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+from bed import wait_until
+from bed.daemons import BIN
+from bed.process import Process
+from bed.target import Simulator
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "contract"))
+from client import OK, Client  # noqa: E402
+
+EQUAL, DIFFERENT = 0, 3
+LIST, RECEIVED = "storage-users.ListContainer", "gateway.ListReceivedShares"
+
+
+def first(world):
+    return sorted(world.site.storages)[0]
+
+
+@pytest.fixture
+def still(new_world):
+    """A site that is equal, and nobody who works."""
+    world = new_world(sets={"apply.probe_ms": 0})
+    if not isinstance(world.target, Simulator):
+        pytest.skip("troubles are made to order")
+    world.work.populate(3, actions=30)
+    world.site.upload(world.site.files(first(world)), "kept.txt", b"text")
+    world.daemons.start()
+    world.daemons.wait_snapshot()
+    world.drained()
+    world.assert_equal()
+    return world
+
+
+class Verify(Process):
+    def __init__(self, world, *args):
+        self.world, self.out = world, world.folder / "verify.json"
+        self.before = self.calls()
+        with open(self.out, "wb") as out:
+            super().__init__("verify", [BIN / "lockstep", "verify", "--json", "--config", world.daemons.config, *args],
+                             world.folder / "verify.log", stdout=out)
+
+    def calls(self):
+        return self.world.target.ask("/counters")["calls"]
+
+    def wait_calls(self, name, n=1):
+        wait_until(lambda: self.calls().get(name, 0) >= self.before.get(name, 0) + n, 60, f"{n} calls of {name}")
+
+    def wait_looked(self):
+        """Until the first look is over."""
+        self.wait_calls("gateway.ListPublicShares", len(self.world.site.storages))
+
+    def ended(self):
+        status = self.wait(180)
+        text = self.out.read_text()
+        return status, json.loads(text) if text else {}
+
+
+@pytest.mark.parametrize("trouble", [("/down", {"seconds": 6}), ("/stopping", {"seconds": 6})], ids=lambda t: t[0][1:])
+def test_a_target_that_is_restarted_beside_a_comparison_is_waited_for(still, trouble):
+    still.daemons.stop("apply")  # it would find out for itself
+    still.target.ask("/faults", "POST", {"call": "*", "effect": "latency", "ms": 30})
+    verify = Verify(still, "--wait", "0")
+    verify.wait_calls(LIST, 2)
+    still.target.ask(trouble[0], "POST", trouble[1])
+    status, document = verify.ended()
+    assert status == EQUAL and document["differences"] == [], (status, document, verify.log.read_text())
+    assert '"event":"target-away"' in verify.log.read_text()
+
+
+def test_kafka_that_is_restarted_while_verify_waits_for_the_stream_costs_no_answer(still):
+    broker, uid = still.bed.kafka, first(still)
+    node = still.cs3.walk(uid)["kept.txt"].id.opaque_id
+    assert Client(still.target).sign_in(uid).delete(node).status.code == OK
+    broker.process.signal(signal.SIGTERM)
+    try:
+        verify = Verify(still, "--wait", "120")
+        wait_until(lambda: not broker.process.alive(), 60, "the broker's end")
+        verify.wait_looked()
+    finally:
+        broker.stop()
+        broker.start()
+    status, document = verify.ended()
+    assert document["not_told_apart"] is None and status == DIFFERENT, (status, document, verify.log.read_text())
+
+
+def test_what_was_found_is_told_when_the_target_cannot_be_looked_at_again(still):
+    still.daemons.pause("apply")
+    still.site.upload(still.site.files(first(still)), "on its way.txt", b"text")
+    verify = Verify(still, "--wait", "15")
+    verify.wait_looked()
+    still.target.ask("/faults", "POST", {"call": RECEIVED, "effect": "grpc", "status": "UNIMPLEMENTED"})
+    still.daemons.resume("apply")
+    status, document = verify.ended()
+    assert status == DIFFERENT, (status, verify.log.read_text())
+    assert document["not_told_apart"].startswith("a side could not be read again: ListReceivedShares"), document
+    assert [d["what"] for d in document["differences"]] == ["missing"], document
