@@ -3,7 +3,10 @@
  *
  * Every daemon writes a document to <p>.status once a second. A stage that has stopped says
  * nothing more, so its lag is what it said last plus the time since: lag must keep rising when
- * a stage is down. A document older than STALE_US is shown as "silent". Lag in records comes
+ * a stage is down. A document older than STALE_US is shown as "silent"; of one that is newer than
+ * our clock by as much nobody can tell how old it is ("CLOCK"). Where another of the same stage
+ * speaks, who is silent was replaced, as after a move to another host: it is shown, and no trouble.
+ * Lag in records comes
  * from the consumer groups' offsets, not from the stages; in bytes it is an estimate then. How far
  * capture is behind by those only capture knows, so nobody does when it is silent.
  */
@@ -152,10 +155,28 @@ out:
     return lag;
 }
 
+/* "capture/a": another "capture/..." that speaks. */
+static const char *
+replaced_by(json_t *stages, const char *key)
+{
+    size_t n = strcspn(key, "/") + 1;
+    const char *other;
+    json_t *document;
+
+    json_object_foreach(stages, other, document)
+    {
+        if (strncmp(other, key, n) == 0 && strcmp(other, key) != 0 &&
+            json_is_false(json_object_get(document, "silent")) &&
+            !json_object_get(document, "ahead_us"))
+            return other;
+    }
+    return NULL;
+}
+
 void
 ctl_status_enrich(json_t *stages, int64_t now_us)
 {
-    const char *key;
+    const char *key, *other;
     json_t *document;
 
     json_object_foreach(stages, key, document)
@@ -164,6 +185,10 @@ ctl_status_enrich(json_t *stages, int64_t now_us)
         json_int_t progress = int_of(document, "last_progress_us");
         bool silent = age > STALE_US;
 
+        json_object_del(document, "ahead_us");
+        json_object_del(document, "replaced_by");
+        if (age < -STALE_US)
+            json_object_set_new(document, "ahead_us", json_integer(-age));
         if (age < 0)
             age = 0;
         json_object_set_new(document, "silent", json_boolean(silent));
@@ -179,6 +204,12 @@ ctl_status_enrich(json_t *stages, int64_t now_us)
         json_object_set_new(
             document, "progress_age_us",
             progress <= 0 ? json_null() : json_integer(now_us > progress ? now_us - progress : 0));
+    }
+    json_object_foreach(stages, key, document)
+    {
+        if (json_is_true(json_object_get(document, "silent")) &&
+            (other = replaced_by(stages, key)) != NULL)
+            json_object_set_new(document, "replaced_by", json_string(other));
     }
 }
 
@@ -203,7 +234,31 @@ ctl_status_state(const json_t *document)
 {
     if (json_is_true(json_object_get(document, "silent")))
         return "SILENT";
+    if (json_object_get(document, "ahead_us"))
+        return "CLOCK";
     return json_is_true(json_object_get(document, "ready")) ? "ready" : "NOT READY";
+}
+
+const char *
+ctl_status_missing(json_t *stages, size_t *at)
+{
+    static const char *const names[] = {"capture", "transform", "apply"};
+    const char *key;
+    json_t *document;
+
+    while (*at < sizeof names / sizeof names[0]) {
+        const char *name = names[(*at)++];
+        size_t n = strlen(name);
+        bool there = false;
+
+        json_object_foreach(stages, key, document)
+        {
+            there |= strncmp(key, name, n) == 0 && key[n] == '/';
+        }
+        if (!there)
+            return name;
+    }
+    return NULL;
 }
 
 int
@@ -211,13 +266,16 @@ ctl_status_verdict(json_t *stages)
 {
     const char *key;
     json_t *document;
+    size_t at = 0;
 
     json_object_foreach(stages, key, document)
     {
+        if (json_object_get(document, "replaced_by"))
+            continue;
         if (strcmp(ctl_status_state(document), "ready") != 0 || int_of(document, "balance") != 0)
             return LS_EXIT_DIFFERENT;
     }
-    return json_object_size(stages) > 0 ? LS_EXIT_OK : LS_EXIT_DIFFERENT;
+    return ctl_status_missing(stages, &at) ? LS_EXIT_DIFFERENT : LS_EXIT_OK;
 }
 
 void

@@ -12,16 +12,18 @@
 #include <stdio.h>
 
 /* Adds to each document what the reader knows better: `silent` (its last word is older than ten
- * seconds), `age_us` of that word, `true_lag_us`, which keeps rising when a stage has stopped; and
- * what is told in one number: `applied`, `parked_records`, `progress_age_us` (null: no progress
- * since the start). A silent capture's `lag_records` and `lag_bytes` become null: not known. */
+ * seconds), `replaced_by` (that another of its stage speaks then), `ahead_us` (its last word is
+ * from so long after now that its age cannot be told), `age_us` of that word, `true_lag_us`, which
+ * keeps rising when a stage has stopped; and what is told in one number: `applied`,
+ * `parked_records`, `progress_age_us` (null: no progress since the start). A silent capture's
+ * `lag_records` and `lag_bytes` become null: not known. */
 void ctl_status_enrich(json_t *stages, int64_t now_us);
 /* For lag, after enrich: `lag_records` of transform and apply become what their groups have not
  * read (-1: not known), of apply with what is open, and `lag_bytes` by it. */
 void ctl_lag_enrich(json_t *stages, int64_t transform, int64_t apply);
 /* The documents of <p>.status, enriched. */
 int ctl_status_load(const struct ls_config *config, json_t **ret_stages, struct ls_err *err);
-/* "ready", "NOT READY", "SILENT". */
+/* "ready", "NOT READY", "SILENT", "CLOCK". */
 const char *ctl_status_state(const json_t *document);
 /* Of what a document has under `parked`: it waits for something; else it is merely at work. */
 bool ctl_status_is_parked(const char *cause);
@@ -35,8 +37,11 @@ void ctl_lag_print(json_t *stages, FILE *out);
 void ctl_lag_users(json_t *stages, const char *only, int64_t now_us, FILE *out);
 /* The sweeps of apply's documents that wait, and what they would delete. */
 void ctl_sweeps_print(json_t *stages, FILE *out);
-/* LS_EXIT_OK when there are stages and each speaks, is ready and in balance; else
- * LS_EXIT_DIFFERENT. After enrich. */
+/* The next stage that nobody works as, those that stand by aside; NULL: no more. `at` begins at 0.
+ */
+const char *ctl_status_missing(json_t *stages, size_t *at);
+/* LS_EXIT_OK when there is each stage, and all speak or were replaced, are ready and in balance;
+ * else LS_EXIT_DIFFERENT. After enrich. */
 int ctl_status_verdict(json_t *stages);
 
 #endif

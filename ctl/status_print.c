@@ -109,7 +109,16 @@ static void
 print_why(const json_t *document, FILE *out)
 {
     const char *why = json_string_value(json_object_get(document, "why"));
+    const char *by = json_string_value(json_object_get(document, "replaced_by"));
     char text[256];
+
+    if (by)
+        fprintf(out, "    replaced by %s\n", ctl_plain(by, text, sizeof text));
+    if (int_of(document, "ahead_us") > 0)
+        fprintf(out,
+                "    its clock is %.0f s ahead of this host's: whether it still speaks cannot be\n"
+                "    told; set both right\n",
+                (double)int_of(document, "ahead_us") / 1e6);
 
     if (why && *why)
         fprintf(out, "    why: %s\n", ctl_plain(why, text, sizeof text));
@@ -117,6 +126,16 @@ print_why(const json_t *document, FILE *out)
         fputc('\n', out);
     if (ctl_status_causes("    dead: ", json_object_get(document, "dead"), out))
         fputc('\n', out);
+}
+
+static void
+print_missing(json_t *stages, FILE *out)
+{
+    const char *name;
+    size_t at = 0;
+
+    while ((name = ctl_status_missing(stages, &at)) != NULL)
+        fprintf(out, "%-18s MISSING: nobody works as %s\n", name, name);
 }
 
 void
@@ -157,6 +176,7 @@ ctl_status_print(json_t *stages, FILE *out)
                     " (lockstep snapshot status)\n",
                     int_of(document, "sweeps_waiting"));
     }
+    print_missing(stages, out);
     fputs(json_object_size(stages) > 0 ? LEGEND : "no stage has written a status yet\n", out);
 }
 
@@ -180,6 +200,7 @@ ctl_lag_print(json_t *stages, FILE *out)
                 int_of(document, "applied"), int_of(document, "parked_records"));
         print_why(document, out);
     }
+    print_missing(stages, out);
     fputs("records: not yet read in Kafka, with the marks of transactions; of apply with\n"
           "what is open; of capture, rows not yet read in the binlog; ~: an estimate\n" LEGEND,
           out);

@@ -129,6 +129,13 @@ tf_status_metrics(struct tf_status *s)
     return s->metrics;
 }
 
+/* Without partitions nothing is known: at least since the start. */
+static int64_t
+lag_us(const struct tf_status *s, const struct tf_facts *f)
+{
+    return f->assigned ? f->lag_us : ls_now_us() - s->started_us;
+}
+
 static void
 set_metrics(struct tf_status *s, const struct tf_facts *f)
 {
@@ -146,9 +153,7 @@ set_metrics(struct tf_status *s, const struct tf_facts *f)
     }
     ls_metric_set(s->metrics, TF_M_ROWS, NULL, (double)f->counts->in);
     ls_metric_set(s->metrics, TF_M_BALANCE, NULL, (double)tf_counts_balance(f->counts));
-    /* without partitions nothing is known: at least since the start */
-    ls_metric_set_age(s->metrics, TF_M_LAG, NULL,
-                      (double)(f->assigned ? f->lag_us : ls_now_us() - s->started_us) / 1e6);
+    ls_metric_set_age(s->metrics, TF_M_LAG, NULL, (double)lag_us(s, f) / 1e6);
     ls_metric_set(s->metrics, TF_M_LAG_RECORDS, NULL,
                   f->lag_records < 0 ? NAN : (double)f->lag_records);
     ls_metric_set(s->metrics, TF_M_LAG_BYTES, NULL,
@@ -172,7 +177,7 @@ document(struct tf_status *s, const struct tf_facts *f, double rate, const char 
         "s:{s:s, s:I, s:I}, s:f, s:i}",
         "stage", "transform", "instance", s->instance, "version", LS_VERSION, "time_us",
         (json_int_t)ls_now_us(), "started_us", (json_int_t)s->started_us, "ready", !why, "why",
-        why ? why : "", "lag_us", (json_int_t)f->lag_us, "last_progress_us",
+        why ? why : "", "lag_us", (json_int_t)lag_us(s, f), "last_progress_us",
         (json_int_t)f->last_progress_us, "counters", "in", (json_int_t)f->counts->in, "out",
         (json_int_t)tf_counts_sum(f->counts, TF_COUNT_OUT), "filtered",
         (json_int_t)tf_counts_sum(f->counts, TF_COUNT_FILTERED), "dead",

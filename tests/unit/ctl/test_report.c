@@ -81,11 +81,27 @@ plain_lines_fit_100_columns_and_hide_control_characters(void **state)
 
 /* ---- status */
 
+static char *
+table_printed(void (*print)(json_t *, FILE *), json_t *stages)
+{
+    char *text = NULL;
+    size_t n = 0;
+    FILE *out = open_memstream(&text, &n);
+
+    assert_non_null(out);
+    print(stages, out);
+    fclose(out);
+    return text;
+}
+
+/* Of apply, beside two that are well. */
 static json_t *
 stage(int64_t time_us, int64_t lag_us, bool ready, int64_t balance)
 {
-    return json_pack("{s:{s:I, s:I, s:b, s:I}}", "apply/1", "time_us", (json_int_t)time_us,
-                     "lag_us", (json_int_t)lag_us, "ready", ready, "balance", (json_int_t)balance);
+    return json_pack("{s:{s:I, s:I, s:b, s:I}, s:{s:I, s:b}, s:{s:I, s:b}}", "apply/1", "time_us",
+                     (json_int_t)time_us, "lag_us", (json_int_t)lag_us, "ready", ready, "balance",
+                     (json_int_t)balance, "capture/1", "time_us", (json_int_t)time_us, "ready", 1,
+                     "transform/1", "time_us", (json_int_t)time_us, "ready", 1);
 }
 
 static int64_t
@@ -124,6 +140,68 @@ a_clock_ahead_of_ours_is_no_negative_age(void **state)
     json_decref(stages);
 }
 
+/* It may have died half an hour ago, by the true time. */
+static void
+a_word_from_the_future_is_no_sign_of_life(void **state)
+{
+    json_t *stages = stage(1000000000, 5, true, 0);
+    char *text;
+
+    (void)state;
+    ctl_status_enrich(stages, 1000000000 - 9000000);
+    assert_int_equal(ctl_status_verdict(stages), LS_EXIT_OK);
+    json_object_set_new(json_object_get(stages, "apply/1"), "time_us", json_integer(1011000000));
+    ctl_status_enrich(stages, 1000000000);
+    assert_int_equal(ctl_status_verdict(stages), LS_EXIT_DIFFERENT);
+    text = table_printed(ctl_status_print, stages);
+    assert_non_null(strstr(text, "apply/1            CLOCK "));
+    assert_non_null(strstr(text, "    its clock is 11 s ahead of this host's"));
+    free(text);
+    json_decref(stages);
+}
+
+static void
+a_stage_that_nobody_works_as_is_named_whoever_stands_by(void **state)
+{
+    json_t *stages = stage(1000000000, 0, true, 0);
+    char *text;
+
+    (void)state;
+    json_object_set(stages, "standby/1", json_object_get(stages, "apply/1"));
+    json_object_del(stages, "apply/1");
+    ctl_status_enrich(stages, 1000000000);
+    assert_int_equal(ctl_status_verdict(stages), LS_EXIT_DIFFERENT);
+    text = table_printed(ctl_status_print, stages);
+    assert_non_null(strstr(text, "apply              MISSING: nobody works as apply\n"));
+    assert_null(strstr(text, "capture            MISSING"));
+    free(text);
+    text = table_printed(ctl_lag_print, stages);
+    assert_non_null(strstr(text, "apply              MISSING: nobody works as apply\n"));
+    free(text);
+    json_decref(stages);
+}
+
+/* The word of the host that was before stays in the topic. */
+static void
+a_silent_one_whose_stage_speaks_from_elsewhere_is_no_trouble(void **state)
+{
+    json_t *stages = stage(1000000000, 0, true, 0), *old = stage(1, 0, true, 0);
+    char *text;
+
+    (void)state;
+    json_object_set(stages, "apply/old", json_object_get(old, "apply/1"));
+    ctl_status_enrich(stages, 1000000000);
+    text = table_printed(ctl_status_print, stages);
+    assert_non_null(strstr(text, "apply/old          SILENT "));
+    assert_non_null(strstr(text, "    replaced by apply/1\n"));
+    assert_int_equal(ctl_status_verdict(stages), LS_EXIT_OK);
+    free(text);
+    ctl_status_enrich(stages, 2000000000); /* now both are silent */
+    assert_int_equal(ctl_status_verdict(stages), LS_EXIT_DIFFERENT);
+    json_decref(old);
+    json_decref(stages);
+}
+
 static void
 not_ready_out_of_balance_and_nobody_are_no_good_verdict(void **state)
 {
@@ -139,19 +217,6 @@ not_ready_out_of_balance_and_nobody_are_no_good_verdict(void **state)
     json_decref(unready);
     json_decref(unbalanced);
     json_decref(nobody);
-}
-
-static char *
-table_printed(void (*print)(json_t *, FILE *), json_t *stages)
-{
-    char *text = NULL;
-    size_t n = 0;
-    FILE *out = open_memstream(&text, &n);
-
-    assert_non_null(out);
-    print(stages, out);
-    fclose(out);
-    return text;
 }
 
 /* What is queued or in flight is at work; the rest is parked, and why stands below. */
@@ -370,6 +435,9 @@ main(void)
         cmocka_unit_test(plain_lines_fit_100_columns_and_hide_control_characters),
         cmocka_unit_test(the_lag_of_a_stopped_stage_keeps_rising),
         cmocka_unit_test(a_clock_ahead_of_ours_is_no_negative_age),
+        cmocka_unit_test(a_word_from_the_future_is_no_sign_of_life),
+        cmocka_unit_test(a_stage_that_nobody_works_as_is_named_whoever_stands_by),
+        cmocka_unit_test(a_silent_one_whose_stage_speaks_from_elsewhere_is_no_trouble),
         cmocka_unit_test(not_ready_out_of_balance_and_nobody_are_no_good_verdict),
         cmocka_unit_test(lag_by_user_says_when_it_cannot_tell),
         cmocka_unit_test(a_sweep_that_waits_shows_what_it_would_delete),
