@@ -27,6 +27,7 @@
 
 struct item {
     UT_hash_handle hh;
+    bool found;  /* in the topics */
     char name[]; /* "<topic> <key>", "user <uid>" */
 };
 struct repair_plan {
@@ -109,8 +110,8 @@ repair_plan_free(struct repair_plan *plan)
     free(plan);
 }
 
-bool
-repair_plan_has(const struct repair_plan *plan, const char *topic, struct ls_str key)
+static struct item *
+item_of(const struct repair_plan *plan, const char *topic, struct ls_str key)
 {
     char name[2048];
     struct item *item = NULL;
@@ -118,13 +119,38 @@ repair_plan_has(const struct repair_plan *plan, const char *topic, struct ls_str
 
     if (n > 0 && (size_t)n < sizeof name)
         HASH_FIND(hh, plan->items, name, (size_t)n, item);
-    return item != NULL;
+    return item;
+}
+
+bool
+repair_plan_has(const struct repair_plan *plan, const char *topic, struct ls_str key)
+{
+    return item_of(plan, topic, key) != NULL;
 }
 
 bool
 repair_plan_has_user(const struct repair_plan *plan, const char *user)
 {
     return repair_plan_has(plan, "user", ls_str_of(user));
+}
+
+void
+repair_plan_found(struct repair_plan *plan, const char *topic, struct ls_str key)
+{
+    struct item *item = item_of(plan, topic, key);
+
+    if (item)
+        item->found = true;
+}
+
+size_t
+repair_plan_absent(const struct repair_plan *plan)
+{
+    size_t n = 0;
+
+    for (const struct item *item = plan->items; item; item = item->hh.next)
+        n += !item->found;
+    return n;
 }
 
 struct repair_counts
@@ -175,29 +201,36 @@ repair_args_free(struct repair_args *args)
 /* ---- the command */
 
 struct choosing {
-    const struct repair_plan *plan;
+    struct repair_plan *plan;
     const char *topic;
     struct whose *whose;
 };
 
+/* A deletion is no record of what the source has. */
 static bool
 is_chosen(void *arg, const struct ls_message *m)
 {
     struct choosing *c = arg;
+    bool person = strcmp(c->topic, "cs3.person") == 0;
     char user[256];
 
     if (!m->key.n || m->key.p[0] == '!') /* brackets and heartbeats are about no entity */
         return false;
-    if (repair_plan_has(c->plan, c->topic, m->key))
+    if (repair_plan_has(c->plan, c->topic, m->key)) {
+        if (m->value.p)
+            repair_plan_found(c->plan, c->topic, m->key);
         return true;
-    if (strcmp(c->topic, "cs3.person") != 0 && strcmp(c->topic, "cs3.space") != 0)
+    }
+    if (!person && strcmp(c->topic, "cs3.space") != 0)
         return false;
     whose_record(c->whose, c->topic, m->key, m->value, user, sizeof user);
+    if (person && m->value.p && m->key.p[0] == 'u') /* an account */
+        repair_plan_found(c->plan, "user", ls_str_of(user));
     return repair_plan_has_user(c->plan, user);
 }
 
 static int
-send_all(const struct ls_config *config, const struct repair_plan *plan, struct resend *resend,
+send_all(const struct ls_config *config, struct repair_plan *plan, struct resend *resend,
          struct replay_done *done, struct ls_err *err)
 {
     static const char *const topics[] = {"cs3.person", "cs3.space", "cs3.resource", "cs3.share"};
@@ -232,17 +265,17 @@ name_differences(const struct verify *verify, FILE *out)
 
 static void
 say(const struct verify *verify, const struct repair_counts *n, const struct replay_done *done,
-    const struct resend *resend, const char *why, const struct ctl_flags *flags, bool dry_run,
-    FILE *out)
+    size_t absent, const struct resend *resend, const char *why, const struct ctl_flags *flags,
+    bool dry_run, FILE *out)
 {
     json_int_t left = (json_int_t)n->foreign + (json_int_t)done->left;
 
     if (flags->json) {
-        json_t *json =
-            json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "different",
-                      (json_int_t)verify->differences.n, "again", (json_int_t)n->again, "carried",
-                      (json_int_t)n->carried, "left", left, "entities", (json_int_t)done->entities,
-                      "sent", (json_int_t)done->sent, "dry_run", dry_run);
+        json_t *json = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "different",
+                                 (json_int_t)verify->differences.n, "again", (json_int_t)n->again,
+                                 "carried", (json_int_t)n->carried, "left", left, "absent",
+                                 (json_int_t)absent, "entities", (json_int_t)done->entities, "sent",
+                                 (json_int_t)done->sent, "dry_run", dry_run);
         if (resend)
             json_object_set_new(json, "run", json_string(resend_run(resend)));
         json_dumpf(json, out, JSON_SORT_KEYS | JSON_INDENT(2));
@@ -257,6 +290,11 @@ say(const struct verify *verify, const struct repair_counts *n, const struct rep
             verify->differences.n, n->again, n->carried, n->foreign);
     if (done->left > 0)
         fprintf(out, "%zu left: too large to be sent again\n", done->left);
+    if (absent > 0)
+        fprintf(out,
+                "%zu are in no record of the topics: `lockstep snapshot start --user U` reads them "
+                "again at the source (--all: accounts and groups, too)\n",
+                absent);
     if (resend)
         fprintf(out,
                 "%zu sent with the accounts and spaces they are in, run %s; verify again when "
@@ -294,6 +332,7 @@ ctl_repair(const struct ls_config *config, const struct repair_args *args,
     struct resend *resend = NULL;
     struct verify verify;
     struct ls_err err = {0};
+    size_t absent;
     char why[200];
     int status;
 
@@ -313,9 +352,11 @@ ctl_repair(const struct ls_config *config, const struct repair_args *args,
     status = LS_EXIT_KAFKA;
     if (n.again > 0 && send_all(config, plan, resend, &done, &err) < 0)
         goto out;
-    say(&verify, &n, &done, resend, why, flags, args->dry_run, out);
-    status = n.foreign + done.left > 0 || (args->dry_run && n.again > 0) ? LS_EXIT_DIFFERENT
-                                                                         : LS_EXIT_OK;
+    absent = n.again > 0 ? repair_plan_absent(plan) : 0;
+    say(&verify, &n, &done, absent, resend, why, flags, args->dry_run, out);
+    status = n.foreign + done.left + absent > 0 || (args->dry_run && n.again > 0)
+                 ? LS_EXIT_DIFFERENT
+                 : LS_EXIT_OK;
 out:
     if (err.kind != LS_ERR_NONE)
         ls_log_err(LS_ERROR, "repair", &err);

@@ -26,6 +26,10 @@ void repair_plan_free(struct repair_plan *plan);                            /* N
 bool repair_plan_has(const struct repair_plan *plan, const char *topic, struct ls_str key);
 /* Something of that user differs. */
 bool repair_plan_has_user(const struct repair_plan *plan, const char *user);
+/* A record of it was seen; topic "user" for that of an account. */
+void repair_plan_found(struct repair_plan *plan, const char *topic, struct ls_str key);
+/* Of how much that shall be sent again no record was seen: only a snapshot brings it. */
+size_t repair_plan_absent(const struct repair_plan *plan);
 /* How many differences the source has a row for, are on their way, are the target's alone. */
 struct repair_counts {
     size_t again, carried, foreign;

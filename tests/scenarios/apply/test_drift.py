@@ -95,6 +95,28 @@ def test_nothing_is_lost_of_what_somebody_writes_in_ocis_beside_the_stream(new_w
     world.assert_balanced()
 
 
+def test_repair_says_of_what_is_in_no_topic_what_brings_it(new_world):
+    world = new_world(sets=SETS)
+    world.work.populate(1, actions=2)
+    world.daemons.start()
+    world.daemons.wait_snapshot()
+    site, uid = world.site, world.site.users[0]
+    site.sql("SET SESSION sql_log_bin = 0")
+    site.upload(site.files(uid), "unlogged.txt", b"behind the binlog's back")
+    site.sql("SET SESSION sql_log_bin = 1")
+    world.drained()
+    code, text = world.daemons.lockstep("repair", "--user", uid, "--yes", "--json")
+    assert code == 3 and json.loads(text)["absent"] == 1, text
+    code, text = world.daemons.lockstep("repair", "--user", uid, "--yes")
+    assert code == 3 and "1 are in no record of the topics: `lockstep snapshot start --user U`" in text, text
+    assert world.daemons.lockstep("snapshot", "start", "--user", uid)[0] == 0
+    world.daemons.wait_snapshot()
+    world.drained()
+    world.assert_equal()
+    code, text = world.daemons.lockstep("repair", "--user", uid, "--yes", "--json")
+    assert code == 0 and json.loads(text)["absent"] == 0, text
+
+
 def test_repair_makes_what_differs_as_the_source_has_it_and_leaves_what_is_the_targets_alone(new_world):
     world = new_world(sets=SETS)
     world.work.populate(1, actions=2)

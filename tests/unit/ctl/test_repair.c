@@ -76,6 +76,30 @@ a_user_of_whom_all_differs_is_sent_with_his_account_alone(void **state)
     repair_plan_free(plan);
 }
 
+static void
+what_no_record_was_seen_of_is_absent(void **state)
+{
+    struct verify_difference d[] = {difference(VD_NODE, VW_REAL, 12, 0),
+                                    difference(VD_SHARE, VW_REAL, 14, 7),
+                                    difference(VD_NODE, VW_CARRIED, 16, 0)};
+    struct verify_difference *each[] = {&d[0], &d[1], &d[2]};
+    struct verify_list list = {each, 3, 3};
+    struct repair_plan *plan = repair_plan_new(&list);
+
+    (void)state;
+    assert_non_null(plan);
+    assert_int_equal(repair_plan_absent(plan), 4); /* two rows, two accounts */
+    repair_plan_found(plan, "cs3.resource", LS_STR("12"));
+    repair_plan_found(plan, "cs3.resource", LS_STR("12"));
+    repair_plan_found(plan, "cs3.resource", LS_STR("16"));
+    repair_plan_found(plan, "user", LS_STR("alice"));
+    assert_int_equal(repair_plan_absent(plan), 2);
+    repair_plan_found(plan, "cs3.share", LS_STR("7"));
+    repair_plan_found(plan, "user", LS_STR("bob"));
+    assert_int_equal(repair_plan_absent(plan), 0);
+    repair_plan_free(plan);
+}
+
 static int
 arguments(struct repair_args *ret, const char **why, int n, const char *const *words)
 {
@@ -124,6 +148,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(
             what_the_source_has_a_row_for_is_sent_again_and_what_the_target_alone_has_is_left),
+        cmocka_unit_test(what_no_record_was_seen_of_is_absent),
         cmocka_unit_test(a_user_of_whom_all_differs_is_sent_with_his_account_alone),
         cmocka_unit_test(it_wants_somebody_and_takes_no_samples),
     };
