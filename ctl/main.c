@@ -15,6 +15,7 @@
 #include "ctl/snapshot.h"
 #include "ctl/usage.h"
 #include "ctl/verify/verify_command.h"
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -231,8 +232,8 @@ run_id(int argc, char **argv)
     return status;
 }
 
-int
-main(int argc, char **argv)
+static int
+run(int argc, char **argv)
 {
     static const char *const extra[] = {"--json",   "--watch", "--source", "--kafka",
                                         "--target", "--data",  NULL};
@@ -293,4 +294,18 @@ main(int argc, char **argv)
     fprintf(stderr, "lockstep: no command '%s'\n", argv[1]);
     ctl_help(stderr);
     return LS_EXIT_USAGE;
+}
+
+/* A report that did not arrive whole, as on a full disk, is none. */
+int
+main(int argc, char **argv)
+{
+    int status = run(argc, argv);
+
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    fprintf(stderr, "lockstep: the output could not be written: %s\n", strerror(errno));
+    return status == LS_EXIT_OK || status == LS_EXIT_DIFFERENT || status == LS_EXIT_CARRIED
+               ? LS_EXIT_FAILURE
+               : status;
 }

@@ -43,6 +43,14 @@ def test_the_help_of_each_command_fits_80_columns_and_both_ways_to_ask_agree(com
     assert lockstep("help", "nonsense") == (2, "lockstep: no command 'nonsense'\n")
 
 
+def test_output_that_cannot_be_written_is_no_success():
+    with open("/dev/full", "w") as full:
+        for args in (["help"], ["help", "verify"], ["--version"]):
+            done = subprocess.run([BIN / "lockstep", *args], stdout=full, stderr=subprocess.PIPE, text=True)
+            assert done.returncode == 1, args
+            assert done.stderr == "lockstep: the output could not be written: No space left on device\n"
+
+
 def words_of(synopsis):
     """What may stand first behind the command: [[]] when nothing need."""
     first = synopsis.split()[3] if len(synopsis.split()) > 3 else ""
