@@ -295,7 +295,8 @@ set_metrics(struct ap_status *status, struct ap_core *core, int64_t lag, int64_t
     ls_metric_set(m, M_BALANCE, NULL, (double)balance);
     ls_metric_set(m, M_IN_FLIGHT, NULL, (double)core->n_jobs);
     ls_metric_set(m, M_LIMIT, NULL, (double)ap_pace_limit(&core->pace));
-    ls_metric_set(m, M_PAUSED, NULL, core->target.paused ? 1 : 0);
+    ls_metric_set(m, M_PAUSED, NULL,
+                  core->target.paused && strcmp(core->target.why, "no-lease") != 0 ? 1 : 0);
     ls_metric_set(m, M_SWEEPS, NULL, (double)sweeps);
     ls_metric_set(m, M_ASTRAY, NULL, (double)ap_astray_count(core->ledger));
     ls_metric_set(m, M_ACTIVE, NULL, 1);

@@ -152,3 +152,21 @@ def test_what_the_lost_host_was_about_is_looked_up_and_done_once(hosts):
         twice = ledger.execute("SELECT fileid FROM node WHERE leftover = 0 GROUP BY fileid"
                                " HAVING count(*) > 1").fetchall()
     assert twice == []
+
+
+def test_without_kafka_apply_says_that_it_has_no_lease_and_not_that_the_target_is_in_trouble(new_world):
+    world = new_world(sets={**SETS, "apply.standby_ms": 1000})
+    world.work.populate(1, actions=2)
+    world.daemons.start()
+    world.daemons.wait_snapshot()
+    world.drained()
+    daemons, broker = world.daemons, world.bed.kafka.process
+    broker.signal(signal.SIGSTOP)
+    try:
+        wait_until(lambda: "no-lease" in daemons.get("apply", "/readyz")[1], 60, "/readyz to name it")
+        assert "\nlockstep_apply_paused 0\n" in daemons.get("apply", "/metrics")[1]
+    finally:
+        broker.signal(signal.SIGCONT)
+    wait_until(lambda: daemons.ready("apply"), 60, "/readyz to recover")
+    world.drained()
+    world.assert_equal()
