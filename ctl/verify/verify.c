@@ -308,7 +308,8 @@ verify_compare(struct verify *verify, struct ls_err *err)
         return -1;
     }
     for (size_t i = 0; i < verify->n_users; i++)
-        if (verify_list_move(&verify->users[i].differences, &verify->differences) < 0)
+        if (!verify->users[i].beside &&
+            verify_list_move(&verify->users[i].differences, &verify->differences) < 0)
             return ls_fail(err, LS_ERR_FATAL, 0, "out of memory");
     verify_list_sort(&verify->differences);
     return 0;

@@ -90,6 +90,7 @@ struct verify_list {
 struct verify_user {
     struct side_user *user;
     bool picked;   /* his tree, trash, links and what he received are compared */
+    bool beside;   /* ... but nobody has asked for it: what of his differs is not told */
     bool signs_in; /* there; else what he received and his links were not looked at */
     int done;      /* 1: tree and trash were compared before this run; 2: and what he received */
     size_t count[VC_MAX], not_kept[VK_MAX], left[VL_MAX];

@@ -194,6 +194,20 @@ tell_apart(const struct verify_list *first, const struct verify_list *second)
     }
 }
 
+/* Whose file it is that is shared with one who has a difference: when it is gone by now it is in
+ * nobody else's tree. Who was not asked for stands beside. */
+static void
+pick_owner(const struct verify *verify, struct verify *next, const char *uid)
+{
+    struct side_user *before = NULL, *now = NULL;
+
+    (void)verify_pick(next, uid);
+    HASH_FIND_STR(verify->side->users, uid, before);
+    HASH_FIND_STR(next->side->users, uid, now);
+    if (before && now && !verify_user_of((struct verify *)verify, before)->picked)
+        verify_user_of(next, now)->beside = true;
+}
+
 /* Those who have differences, as a list of users of the other comparison. One who is not there any
  * more has none: what he left at the target is nobody's at the source. */
 static void
@@ -204,8 +218,7 @@ pick_again(const struct verify *verify, struct verify *next)
     next->some = true;
     for (size_t i = 0; i < verify->differences.n; i++) {
         (void)verify_pick(next, verify->differences.each[i]->user);
-        /* a shared file that is gone by now is in nobody else's tree */
-        (void)verify_pick(next, verify->differences.each[i]->owner);
+        pick_owner(verify, next, verify->differences.each[i]->owner);
     }
 }
 
@@ -221,7 +234,7 @@ take_over(struct verify *verify, const struct verify *next)
         seen = there ? verify_user_of((struct verify *)next, there) : NULL;
         if (!there)
             user->count[VC_DIFFERENT] = 0;
-        if (!seen || !seen->picked)
+        if (!seen || !seen->picked || seen->beside)
             continue;
         user->signs_in = seen->signs_in;
         user->n_read = seen->n_read;

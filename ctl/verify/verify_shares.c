@@ -199,6 +199,40 @@ find_node(struct verify *verify, const char *owner, struct side_node *node, stru
     return 0;
 }
 
+/* A second row of one place, or below one: ownCloud does not show it. */
+static bool
+is_doubled(const struct side_node *node)
+{
+    for (; node; node = node->up)
+        if (node->doubled)
+            return true;
+    return false;
+}
+
+/* The node is nowhere at the target. Where its owner's tree is compared that is a difference of
+ * his; else nobody says so but this. */
+static void
+note_unfound(struct verify *verify, struct verify_user *user, const struct side_share *share,
+             const struct side_user *owner)
+{
+    const struct verify_user *his = verify_user_of(verify, owner);
+    const char *place;
+
+    if ((his->picked && !his->beside) || is_doubled(share->node) || !share->node->up->up) {
+        verify_left(verify, user, VL_NODE_DIFFERS);
+        return;
+    }
+    place =
+        side_printf(verify->side, "%s of %s", side_place(verify->side, share->node), owner->uid);
+    verify_differ(verify, user,
+                  &(struct verify_difference){.kind = VD_NODE,
+                                              .fileid = share->node->fileid,
+                                              .owner = owner->uid,
+                                              .what = "share: its file is missing",
+                                              .place = place ? place : "(out of memory)",
+                                              .source = share->node->folder ? "folder" : "file"});
+}
+
 /* ---- one recipient */
 
 static int
@@ -333,7 +367,7 @@ expect(struct received *received, const struct side_share *share, int64_t accept
     if (!walked(verify, owner) && find_node(verify, owner->uid, node, received->err) < 0)
         return -1;
     if (!found_id(verify, node)) {
-        verify_left(verify, received->user, VL_NODE_DIFFERS);
+        note_unfound(verify, received->user, share, owner);
         return 0;
     }
     HASH_FIND_STR(received->effects, node->target_id, effect);

@@ -120,6 +120,42 @@ what_a_picked_user_received_of_another_is_found_and_what_he_should_not_have_is_c
 }
 
 static void
+a_shared_file_that_is_missing_is_told_by_whoever_was_asked_for(void **state)
+{
+    static const struct fake_node none[] = {{0}};
+    struct verify_run run;
+    size_t kept[VK_MAX], left[VL_MAX];
+
+    (void)state;
+    for (int beside = 0; beside < 2; beside++) {
+        begin(&run);
+        fake.nodes = none;
+        fake.shares = NULL;
+        assert_int_equal(verify_pick(&run.verify, "bob"), 0);
+        if (beside) { /* as in a second look */
+            assert_int_equal(verify_pick(&run.verify, "alice"), 0);
+            run.verify.users[0].beside = true;
+        }
+        verify_all(&run);
+        assert_int_equal(run.verify.differences.n, 1);
+        assert_string_equal(verify_difference(&run, 0),
+                            "bob|share: its file is missing|files/a.txt of alice|file|");
+        assert_int_equal(run.verify.differences.each[0]->fileid, 12);
+        assert_string_equal(run.verify.differences.each[0]->owner, "alice");
+        verify_end(&run);
+    }
+    begin(&run);
+    fake.nodes = none;
+    fake.shares = NULL;
+    verify_all(&run);
+    assert_int_equal(run.verify.differences.n, 1);
+    assert_string_equal(verify_difference(&run, 0), "alice|missing|files/a.txt|file|");
+    verify_sum_up(&run.verify, kept, left);
+    assert_int_equal(left[VL_NODE_DIFFERS], 2); /* bob's share, and the link */
+    verify_end(&run);
+}
+
+static void
 a_difference_names_the_rows_it_is_about(void **state)
 {
     const struct verify_difference *d;
@@ -648,6 +684,7 @@ main(void)
         cmocka_unit_test(users_and_groups_are_picked_together_and_who_is_not_there_is_said),
         cmocka_unit_test(
             what_a_picked_user_received_of_another_is_found_and_what_he_should_not_have_is_counted),
+        cmocka_unit_test(a_shared_file_that_is_missing_is_told_by_whoever_was_asked_for),
         cmocka_unit_test(a_difference_names_the_rows_it_is_about),
         cmocka_unit_test(a_sample_is_the_same_for_the_same_seed_and_about_as_large_as_asked),
         cmocka_unit_test(deep_believes_neither_sides_checksum),
