@@ -67,7 +67,7 @@ const struct tf_column tf_columns[] = {
     {"share", "item_source", NULL, NULL, TF_NOT_CARRIED, TF_NOT_CARRIED, "the same as file_source, which ownCloud goes by; counted where it is not"},
     LEFT("share", "item_target", "always empty"),
     {"share", "file_source", "share", "fileid", TF_KEEP, TF_KEEP, ""},
-    {"share", "file_target", "share", "mount_point", TF_KEEP, TF_KEEP, "of users and members; a link has none"},
+    {"share", "file_target", "share", "mount_point", TF_APPROXIMATE, TF_APPROXIMATE, "of users and members, its last part: oCIS has all that somebody received in one folder, so of two with one name the later gets a number; a link has none"},
     {"share", "permissions", "share", "permissions source_permissions", TF_APPROXIMATE, TF_APPROXIMATE, "bit by bit; resharing has no counterpart"},
     {"share", "stime", "share", "stime", TF_APPROXIMATE, TF_KEEP, "apply.shares = exact; api: oCIS takes the time of its own creation"},
     {"share", "accepted", "share", "state", TF_KEEP, TF_KEEP, ""},

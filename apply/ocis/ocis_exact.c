@@ -23,6 +23,7 @@
 #include "apply/ocis/share_files.h"
 #include "common/run.h"
 #include "common/utf8.h"
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -32,14 +33,20 @@ broken(const char *path, struct ls_err *err)
     return ls_fail_cause(err, LS_ERR_RETRY, 0, "internal", "%s has an unknown shape", path);
 }
 
+static const char *
+valid_text(const char *text)
+{
+    return text && *text && ls_utf8_valid(text, strlen(text)) ? text : NULL;
+}
+
 /* ---- one change of one file */
 struct file_change {
     const char *path;
     const struct ap_share_record *share; /* the files of shares */
     const char *ssid, *id;
-    enum cs3_share_state state;
-    const char *mount;
-    bool only_new;
+    struct ap_received_record received;
+    bool ask; /* of a name for it, as ap_received_file_put says */
+    json_t *same;
     struct ap_share_record *found; /* what a look finds; its id is "" for nothing */
     const struct ap_link_record *link;
 };
@@ -113,8 +120,18 @@ put_received(void *arg, json_t *doc, struct ls_err *err)
 {
     struct file_change *c = arg;
 
-    return shape_check(ap_received_file_put(doc, c->ssid, c->id, c->state, c->mount, c->only_new),
-                       c, err);
+    return shape_check(ap_received_file_put(doc, c->ssid, c->id, &c->received, &c->ask), c, err);
+}
+
+static int
+look_same(void *arg, json_t *doc, struct ls_err *err)
+{
+    struct file_change *c = arg;
+
+    look_share(arg, doc, err);
+    json_decref(c->same);
+    c->same = ap_share_file_same(doc, c->id);
+    return c->same ? 0 : ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
 }
 
 static int
@@ -163,6 +180,43 @@ share_look(struct ap_ocis *ocis, const char *id, const struct ap_share_record *l
 
     places_fill(&at, like);
     return change_file(ocis, at.space_file, look_share, &c, err);
+}
+
+/* ---- what a user has received */
+/* The entry of `c` needs to know more (ap_received_file_put): which other shares the node has, and
+ * what it is called itself, as far as `as` is told. 1: written now; 0: it was there. */
+static int
+received_named(struct ap_ocis *ocis, const char *as, const char *path, struct file_change *c,
+               struct ls_err *err)
+{
+    struct ap_share_record like = {0}, found;
+    struct file_change look = {.id = c->id, .found = &found};
+    struct cs3_place node;
+    struct cs3_info info = {0};
+    struct places at;
+    int r = -1;
+
+    if (ap_share_id_split(c->id, like.storage_id, like.space_id) < 0)
+        return ls_fail_cause(err, LS_ERR_POISON, 0, "refused", "no share has such an id");
+    places_fill(&at, &like);
+    if (change_file(ocis, at.space_file, look_same, &look, err) < 0)
+        goto out;
+    c->received.same = look.same;
+    if (!c->received.mount || !*c->received.mount) {
+        node = (struct cs3_place){like.storage_id, like.space_id, found.node_id, NULL};
+        if (found.id[0] && cs3_stat(ocis->cs3, as, &node, &info, NULL) < 0)
+            info.name[0] = '\0';
+        if (!info.name[0])
+            snprintf(info.name, sizeof(info.name), "share %s", strrchr(c->id, ':') + 1);
+        c->received.mount = info.name;
+    }
+    c->path = path;
+    r = ap_metadata_change(ocis->metadata, AP_SPACE_SHARES, path, false, put_received, c, err);
+out:
+    c->received.mount = NULL; /* both are gone */
+    c->received.same = NULL;
+    json_decref(look.same);
+    return r;
 }
 
 /* ---- grants */
@@ -367,8 +421,8 @@ record_fill(struct ap_ocis *ocis, const struct ap_share_want *want, struct ap_sh
     snprintf(ret->grantee_id, sizeof(ret->grantee_id), "%s", want->grantee_id);
     ret->group = want->group;
     ret->permissions = ap_share_possible(want->permissions, want->folder);
-    ret->expires = want->expires;
-    ret->ctime = want->ctime;
+    ret->expires = ap_share_time(want->expires);
+    ret->ctime = ap_share_time(want->ctime);
     if (people_fill(ocis, want->space, want->sharer, &owner, &creator, err) < 0)
         return -1;
     memcpy(ret->owner_id, owner.id, sizeof(ret->owner_id));
@@ -411,12 +465,11 @@ share_write(struct ap_ocis *ocis, const struct ap_share_want *want,
     struct file_change c[3] = {
         {.ssid = at.ssid,
          .id = share->id,
-         .state = want->state,
-         .mount = mount && ls_utf8_valid(mount, strlen(mount)) ? mount : NULL,
-         .only_new = true},
+         .received = {.state = want->state, .mount = valid_text(mount), .only_new = true}},
         {.ssid = at.ssid, .id = share->id},
         {.share = share, .id = share->id, .found = found}};
     struct ap_metadata_change all[3];
+    int received;
 
     places_fill(&at, share);
     all[0] = a_change(at.received, share->group ? put_list : put_received, &c[0]);
@@ -424,8 +477,15 @@ share_write(struct ap_ocis *ocis, const struct ap_share_want *want,
     all[2] = a_change(at.space_file, found ? put_new_share : put_share, &c[2]);
     if (ap_metadata_change_all(ocis->metadata, all, 3, err) < 0)
         return ap_unknown(err);
+    received = all[0].result;
+    /* With `found` it may be that the share has another id: then that is of no use. */
+    if (c[0].ask && !(found && found->id[0])) {
+        received = received_named(ocis, want->space->owner, at.received, &c[0], err);
+        if (received < 0)
+            return ap_unknown(err);
+    }
     if (want->ret_received) /* 0: he had something already, perhaps something else */
-        *want->ret_received = !share->group && all[0].result > 0;
+        *want->ret_received = !share->group && received > 0;
     return 0;
 }
 
@@ -568,7 +628,8 @@ ap_exact_received_set(struct ap_writer *w, const char *recipient, const char *sh
     const char *mount = state == CS3_SHARE_ACCEPTED ? ap_share_mount_name(mount_point) : NULL;
     char storage[AP_ID_SIZE], space[AP_ID_SIZE], ssid[2 * AP_ID_SIZE], id[AP_ID_SIZE];
     char path[AP_ID_SIZE + 32];
-    struct file_change c = {.ssid = ssid, .id = share_id, .state = state};
+    struct file_change c = {
+        .ssid = ssid, .id = share_id, .received = {.state = state, .mount = valid_text(mount)}};
 
     (void)doubtful; /* what is right already is not written */
     if (ap_share_id_split(share_id, storage, space) < 0)
@@ -577,9 +638,9 @@ ap_exact_received_set(struct ap_writer *w, const char *recipient, const char *sh
         return -1;
     snprintf(ssid, sizeof(ssid), "%s:%s", storage, space);
     snprintf(path, sizeof(path), "users/%s/received.json", id);
-    if (mount && ls_utf8_valid(mount, strlen(mount)))
-        c.mount = mount;
-    return change_file(ocis, path, put_received, &c, err);
+    if (change_file(ocis, path, put_received, &c, err) < 0)
+        return -1;
+    return c.ask && received_named(ocis, recipient, path, &c, err) < 0 ? -1 : 0;
 }
 
 /* ---- links */
@@ -612,12 +673,6 @@ change_links(struct ap_ocis *ocis, ap_metadata_fn *change, struct file_change *c
     return ap_metadata_change(ocis->metadata, AP_SPACE_LINKS, c->path, true, change, c, err) < 0
                ? -1
                : 0;
-}
-
-static const char *
-valid_text(const char *text)
-{
-    return text && *text && ls_utf8_valid(text, strlen(text)) ? text : NULL;
 }
 
 int

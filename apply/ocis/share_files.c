@@ -83,6 +83,12 @@ time_new(const struct dialect *d, int64_t seconds, int64_t nanos)
     return time;
 }
 
+int64_t
+ap_share_time(int64_t seconds)
+{
+    return seconds < 0 ? 0 : seconds > AP_SHARE_TIME_MAX ? AP_SHARE_TIME_MAX : seconds;
+}
+
 static int64_t
 time_at(const json_t *in, const char *key)
 {
@@ -161,6 +167,8 @@ common_set(const struct dialect *d, json_t *in, json_t *resource, int64_t permis
     field_set(in, "creator", creator, changed);
     if (permissions_at(d, in) != permissions)
         field_set(in, "permissions", permissions_new(d, permissions), changed);
+    expires = ap_share_time(expires);
+    ctime = ap_share_time(ctime);
     if (time_at(in, "expiration") != expires)
         field_set(in, "expiration", expires ? time_new(d, expires, 0) : NULL, changed);
     if (ctime && time_at(in, "ctime") != ctime)
@@ -349,29 +357,138 @@ ap_list_file_drop(json_t *doc, const char *ssid, const char *id)
     return map_drop(inner_find(doc, "UserShares", ssid, "IDs"), id);
 }
 
-int
-ap_received_file_put(json_t *doc, const char *ssid, const char *id, enum cs3_share_state state,
-                     const char *mount, bool only_new)
+/* ---- what a user made of the shares that he received */
+enum { STATE_ACCEPTED = 2 };
+
+/* "a.txt" and 1: "a (1).txt", as the target counts. */
+static char *
+name_numbered(const char *name, int number)
 {
-    json_t *states = inner_at(doc, "Spaces", ssid, "States"), *is;
-    int number = state == CS3_SHARE_ACCEPTED ? 2 : state == CS3_SHARE_REJECTED ? 3 : 1;
+    const char *dot = strrchr(name, '.');
+    size_t stem = dot && dot != name ? (size_t)(dot - name) : strlen(name);
+    char *out = NULL;
+
+    return asprintf(&out, "%.*s (%d)%s", (int)stem, name, number, name + stem) < 0 ? NULL : out;
+}
+
+struct mount_look {
+    const json_t *doc, *same;
+    const char *ssid, *id;
+    bool near; /* a share of the same space has it, of which `same` would tell more */
+};
+
+/* Has another accepted share of his that name? */
+static bool
+mount_taken(struct mount_look *look, const char *name)
+{
+    const char *ssid, *id;
+    json_t *space, *is;
+    bool taken = false;
+
+    json_object_foreach(json_object_get(look->doc, "Spaces"), ssid, space)
+    {
+        bool near = strcmp(ssid, look->ssid) == 0;
+        json_object_foreach(json_object_get(space, "States"), id, is)
+        {
+            if (number_of(json_object_get(is, "State")) != STATE_ACCEPTED ||
+                strcmp(text_at(json_object_get(is, "MountPoint"), "path"), name) != 0 ||
+                (near && (!strcmp(id, look->id) || json_object_get(look->same, id))))
+                continue;
+            look->near = look->near || (near && !look->same);
+            taken = true;
+        }
+    }
+    return taken;
+}
+
+/* What it is to be called: as wanted, or with the lowest number that is free. Free it. */
+static char *
+mount_pick(struct mount_look *look, const char *wanted)
+{
+    char *name = strdup(wanted);
+
+    for (int number = 1; name && mount_taken(look, name); number++) {
+        free(name);
+        name = name_numbered(wanted, number);
+    }
+    return name;
+}
+
+/* 1 or 0; -1: memory is out. *ret_ask: see the header, and nothing is changed. */
+static int
+mount_set(json_t *is, struct mount_look *look, const char *wanted, bool *ret_ask)
+{
+    char *name = mount_pick(look, wanted);
     bool changed = false;
 
+    if (!name)
+        return -1;
+    *ret_ask = look->near;
+    if (!look->near && strcmp(text_at(json_object_get(is, "MountPoint"), "path"), name) != 0)
+        field_set(is, "MountPoint", json_pack("{s:s}", "path", name), &changed);
+    free(name);
+    return changed;
+}
+
+int
+ap_received_file_put(json_t *doc, const char *ssid, const char *id,
+                     const struct ap_received_record *want, bool *ret_ask)
+{
+    json_t *states = inner_at(doc, "Spaces", ssid, "States"), *is;
+    struct mount_look look = {.doc = doc, .same = want->same, .ssid = ssid, .id = id};
+    bool accepted = want->state == CS3_SHARE_ACCEPTED, changed = false;
+    int number = accepted ? STATE_ACCEPTED : want->state == CS3_SHARE_REJECTED ? 3 : 1, r = 0;
+    const char *mount = want->mount && *want->mount ? want->mount : NULL;
+
+    *ret_ask = false;
     if (!states)
         return -1;
-    if (only_new && json_object_get(states, id))
+    if (want->only_new && json_object_get(states, id))
         return 0;
     is = map_at(states, id);
     if (!is)
         return -1;
-    field_set(is, "State", json_integer(number), &changed);
-    if (mount && *mount && strcmp(text_at(json_object_get(is, "MountPoint"), "path"), mount) != 0)
+    if (!mount) /* the one that it has */
+        mount = text_at(json_object_get(is, "MountPoint"), "path");
+    if (accepted && !*mount) {
+        *ret_ask = true;
+    } else if (accepted) {
+        r = mount_set(is, &look, mount, ret_ask);
+    } else if (want->mount && *want->mount &&
+               strcmp(text_at(json_object_get(is, "MountPoint"), "path"), mount) != 0) {
         field_set(is, "MountPoint", json_pack("{s:s}", "path", mount), &changed);
+    }
+    if (*ret_ask && json_object_size(is) == 0)
+        json_object_del(states, id);
+    if (*ret_ask || r < 0)
+        return r < 0 ? -1 : 0;
+    changed = changed || r > 0;
+    field_set(is, "State", json_integer(number), &changed);
     if (!json_object_get(is, "MountPoint"))
         field_set(is, "MountPoint", json_null(), &changed);
     if (!json_object_get(is, "Hidden"))
         field_set(is, "Hidden", json_false(), &changed);
     return changed;
+}
+
+json_t *
+ap_share_file_same(const json_t *doc, const char *id)
+{
+    json_t *shares = json_object_get(doc, "Shares"), *share, *same = json_object();
+    const json_t *one = json_object_get(shares, id);
+    const char *key, *node = text_at(json_object_get(one, "resource_id"), "opaque_id");
+
+    if (!same || !one)
+        return same;
+    json_object_foreach(shares, key, share)
+    {
+        if (strcmp(node, text_at(json_object_get(share, "resource_id"), "opaque_id")) == 0 &&
+            json_object_set_new(same, key, json_true()) < 0) {
+            json_decref(same);
+            return NULL;
+        }
+    }
+    return same;
 }
 
 int

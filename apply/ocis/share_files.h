@@ -38,15 +38,31 @@ int ap_share_file_get(const json_t *doc, const char *id, const struct ap_share_r
 /* Makes it, or changes permissions, expiry, creation and creator of the one with that id. */
 int ap_share_file_put(json_t *doc, const struct ap_share_record *share, int64_t now_us);
 int ap_share_file_drop(json_t *doc, const char *id);
+/* The ids of all shares of the node that the one with that id is of, as the keys of a new object;
+ * empty where there is none with that id. NULL: memory is out. */
+json_t *ap_share_file_same(const json_t *doc, const char *id);
+/* A time as the target can hold it; before 1970: 0. One of before then in a file makes the whole of
+ * it unreadable to the target, and what shows one after the year 9999 in some zone fails. */
+#define AP_SHARE_TIME_MAX INT64_C(253402128000) /* 9999-12-30 */
+int64_t ap_share_time(int64_t seconds);
 
 /* Lists of created shares, and of those that a group received. ssid: "<storage>:<space>". */
 int ap_list_file_put(json_t *doc, const char *ssid, const char *id);
 int ap_list_file_drop(json_t *doc, const char *ssid, const char *id);
 
-/* What a user made of a share. mount NULL or "": left as it is. `only_new`: not when there is
- * something already. */
-int ap_received_file_put(json_t *doc, const char *ssid, const char *id, enum cs3_share_state state,
-                         const char *mount, bool only_new);
+/* What a user made of a share. */
+struct ap_received_record {
+    enum cs3_share_state state;
+    const char *mount;  /* a name; NULL or "": as it is */
+    bool only_new;      /* not when there is something already */
+    const json_t *same; /* of ap_share_file_same; NULL: not asked yet */
+};
+/* No two accepted ones have one name, but for those of one node: the target would take either for
+ * the other. The later one gets a number, "a (1).txt". *ret_ask: nothing was changed, because it
+ * has to be known first which other shares are of the same node (same), or, where `mount` is empty
+ * and it has none yet, what it is called: the target cannot list what has no name. */
+int ap_received_file_put(json_t *doc, const char *ssid, const char *id,
+                         const struct ap_received_record *want, bool *ret_ask);
 int ap_received_file_drop(json_t *doc, const char *ssid, const char *id);
 
 struct ap_link_record {

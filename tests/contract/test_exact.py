@@ -10,6 +10,8 @@ from types import SimpleNamespace
 
 import bcrypt
 import cs3.sharing.link.v1beta1.link_api_pb2 as links_api
+import cs3.storage.provider.v1beta1.provider_api_pb2 as provider_api
+import cs3.storage.provider.v1beta1.resources_pb2 as resources
 import pytest
 import requests
 from client import DENIED, EDITOR, INTERNAL, NOT_FOUND, OK, UNKNOWN_ID, VIEWER
@@ -19,6 +21,7 @@ from test_writer import make_site
 
 ACCEPTED, REJECTED = 2, 3
 LATER = 4000000000
+JAIL = "a0ca6a90-a365-4782-871e-d44447bbc668"  # where the target shows received shares
 
 
 def hash_of(password):
@@ -231,6 +234,81 @@ def test_a_member_has_his_own_state_of_a_group_share(pair):
             assert got.mount_point.path == mount.rsplit("/", 1)[-1]
     pair.site.call("share_remove", sharer=pair.site.name, share_id=sid)
     assert len(pair.see.received()) == 0
+
+
+def names(pair):
+    """What the recipient finds in his list of received shares, by the number of each."""
+    got = {r.share.id.opaque_id.rsplit(":", 1)[-1]: r.mount_point.path
+           for r in pair.see.received() if r.state == ACCEPTED}
+    if pair.site.target.kind != "simulator":  # one without a name, and the target cannot list any
+        jail = resources.ResourceId(storage_id=JAIL, space_id=JAIL, opaque_id=JAIL)
+        listed = pair.see.call("ListContainer", provider_api.ListContainerRequest(
+            ref=resources.Reference(resource_id=jail, path=".")), "gateway")
+        assert listed.status.code == OK
+        assert {info.name for info in listed.infos} <= set(got.values())
+    return got
+
+
+def test_no_two_shares_of_a_recipient_have_one_name(pair):
+    """ownCloud has them in folders of his, oCIS all in one: a path would lead to either."""
+    nodes = [pair.site.folder("N%d" % i) for i in range(4)]
+    for row, mount in enumerate(("/Work/Photos", "/Private/Photos", "/a.txt", "/Old/a.txt"), 1):
+        share(pair, nodes[row - 1], VIEWER, row=row, state="accepted", mount_point=mount)
+    wanted = {"1": "Photos", "2": "Photos (1)", "3": "a.txt", "4": "a (1).txt"}
+    assert names(pair) == wanted
+    for _ in range(2):
+        pair.site.probe("received_set", recipient=pair.name, share_id=pair.site.ssid + ":2",
+                        state="accepted", mount_point="/Private/Photos")
+        assert writes(pair.site) == 0 and names(pair) == wanted
+    pair.site.call("share_remove", sharer=pair.site.name, share_id=pair.site.ssid + ":1")
+    pair.site.probe("received_set", recipient=pair.name, share_id=pair.site.ssid + ":2",
+                    state="accepted", mount_point="/Private/Photos")
+    assert names(pair) == dict(list(wanted.items())[2:], **{"2": "Photos"})
+
+
+def test_the_shares_of_one_node_have_one_name(pair):
+    """To a user and to a group of his: one folder to him, as the target has it, too."""
+    node, other = pair.site.folder("A"), pair.site.folder("B")
+    gid = pair.site.probe("group_ensure", gid="g" + pair.name)["id"]
+    pair.site.probe("member_set", group_id=gid, user_id=pair.uid, member=True)
+    share(pair, node, VIEWER, row=1, state="accepted", mount_point="/Mine")
+    sid = share(pair, node, VIEWER, row=2, group=True, grantee_id=gid)
+    pair.see.become(pair.site.client.authenticate(pair.name).token)
+    pair.site.probe("received_set", recipient=pair.name, share_id=sid, state="accepted",
+                    mount_point="/Mine")
+    share(pair, other, VIEWER, row=3, state="accepted", mount_point="/In/Mine")
+    assert names(pair) == {"1": "Mine", "2": "Mine", "3": "Mine (1)"}
+
+
+@pytest.mark.parametrize("mount", ["", "/", None])
+def test_a_share_that_was_accepted_without_a_name_has_that_of_its_node(pair, mount):
+    node = pair.site.folder("A")
+    where = {} if mount is None else {"mount_point": mount}
+    share(pair, node, VIEWER, row=1, state="accepted", **where)
+    assert names(pair) == {"1": "A"}
+    share(pair, pair.site.folder("B"), VIEWER, row=2)
+    pair.site.probe("received_set", recipient=pair.name, share_id=pair.site.ssid + ":2",
+                    state="accepted", mount_point=mount or "")
+    assert names(pair) == {"1": "A", "2": "B"}
+
+
+@pytest.mark.parametrize("ctime", [-5, 253402318799])
+def test_a_time_that_the_target_cannot_hold_does_not_break_its_files(pair, ctime):
+    """One before 1970 made a whole file unreadable to it, one after the year 9999 each list."""
+    site, node = pair.site, pair.site.folder("A")
+    more = {"ctime": ctime, "expires": 253402318799}
+    share(pair, node, VIEWER, row=1, **more)
+    link(site, node, VIEWER, row=1, token=new_token(), **more)
+    if site.target.kind != "simulator":
+        item = "%s$%s!%s" % (site.space["storage_id"], site.space["space_id"], node)
+        shown = requests.get("http://%s/graph/v1beta1/drives/%s/items/%s/permissions"
+                             % (site.target.graph_inside, item.split("!")[0], item),
+                             headers={"x-access-token": site.see.token})
+        assert shown.status_code == 200, shown.text
+        assert len(shown.json()["value"]) == 2
+    assert len(pair.see.received()) == len(site.see.my_links()) == 1
+    assert site.see.share(site.folder("B"), pair.see, VIEWER).status.code == OK
+    assert site.see.link(site.folder("C"), VIEWER).status.code == OK
 
 
 # ---- links
@@ -459,6 +537,20 @@ def test_a_grant_that_was_written_before_its_file_was_follows_the_file_back(sim,
     share(pair, node, VIEWER, share_id=sid, doubtful=True)
     assert [g.permissions.delete for g in pair.site.see.grants(node)] == [False]
     assert not pair.see.received()[0].share.permissions.permissions.delete
+
+
+def test_a_share_whose_name_could_not_be_written_gets_it_with_the_repeat(sim, sim_pair):
+    """Which of the same space has its name already is looked up last."""
+    pair, nodes = sim_pair, [sim_pair.site.folder(name) for name in "AB"]
+    share(pair, nodes[0], VIEWER, row=1, state="accepted", mount_point="/Mine")
+    want = {"row": 2, "state": "accepted", "mount_point": "/In/Mine"}
+    sim.ask("/faults", "POST", {"call": "system-data.PUT", "nth": 3, "effect": "http", "http": 400})
+    with pytest.raises(Failed) as failed:
+        share(pair, nodes[1], VIEWER, **want)
+    sim.ask("/faults", "DELETE")
+    assert (failed.value.kind, failed.value.cause) == ("retry", "in-part")
+    share(pair, nodes[1], VIEWER, doubtful=True, **want)
+    assert names(pair) == {"1": "Mine", "2": "Mine (1)"}
 
 
 @pytest.mark.parametrize("others", [False, True])

@@ -196,6 +196,12 @@ def live_shares(recording, world, *kinds):
             yield share, node
 
 
+def called(name, share):
+    """As it was, or with the number of one that has a twin in another folder."""
+    stem, suffix = os.path.splitext(share["file_target"].rpartition("/")[2])
+    return re.fullmatch(re.escape(stem) + r"( \(\d\))?" + re.escape(suffix), name)
+
+
 def test_shares_keep_id_time_state_and_mount_point(replayed):
     """Of several rows of one recipient the oldest gives id and time."""
     recording, world = replayed
@@ -213,8 +219,7 @@ def test_shares_keep_id_time_state_and_mount_point(replayed):
                 for r in got] != [wanted]:
             problems.append((share, [str(r.share.id.opaque_id) for r in got]))
         elif len(rows) == 1 and share["accepted"] == 0 and (
-                got[0].state != 2 or got[0].mount_point.path.removeprefix("./")
-                != share["file_target"].rpartition("/")[2]):
+                got[0].state != 2 or not called(got[0].mount_point.path.removeprefix("./"), share)):
             problems.append((share, got[0].state, got[0].mount_point.path))
     assert problems == []
     assert folded

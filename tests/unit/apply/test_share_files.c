@@ -52,6 +52,17 @@ a_share(void)
     return share;
 }
 
+static int
+received(json_t *doc, enum cs3_share_state state, const char *mount, bool only_new)
+{
+    bool ask;
+    int r = ap_received_file_put(doc, "st:sp", "i",
+                                 &(struct ap_received_record){state, mount, only_new, NULL}, &ask);
+
+    assert_false(ask);
+    return r;
+}
+
 static const char *const stored =
     "{\"Shares\":{\"st:sp:7\":{\"id\":{\"opaque_id\":\"st:sp:7\"},\"resource_id\":{\"storage_id\":"
     "\"st\",\"opaque_id\":\"n\",\"space_id\":\"sp\"},\"permissions\":{\"permissions\":{\"stat\":"
@@ -117,17 +128,141 @@ lists_and_states_take_null_for_empty(void **state)
     assert_int_equal(ap_list_file_drop(doc, "st:sp", "i"), 1);
     json_decref(doc);
     doc = doc_of("{\"Spaces\":{\"st:sp\":{\"States\":null}}}");
-    assert_int_equal(ap_received_file_put(doc, "st:sp", "i", CS3_SHARE_PENDING, NULL, true), 1);
+    assert_int_equal(received(doc, CS3_SHARE_PENDING, NULL, true), 1);
     assert_doc(doc, "{\"Spaces\":{\"st:sp\":{\"States\":{\"i\":{\"State\":1,\"MountPoint\":null,"
                     "\"Hidden\":false}}}}}");
-    assert_int_equal(ap_received_file_put(doc, "st:sp", "i", CS3_SHARE_ACCEPTED, "m", true), 0);
-    assert_int_equal(ap_received_file_put(doc, "st:sp", "i", CS3_SHARE_ACCEPTED, "m", false), 1);
-    assert_int_equal(ap_received_file_put(doc, "st:sp", "i", CS3_SHARE_ACCEPTED, "m", false), 0);
-    assert_int_equal(ap_received_file_put(doc, "st:sp", "i", CS3_SHARE_REJECTED, NULL, false), 1);
+    assert_int_equal(received(doc, CS3_SHARE_ACCEPTED, "m", true), 0);
+    assert_int_equal(received(doc, CS3_SHARE_ACCEPTED, "m", false), 1);
+    assert_int_equal(received(doc, CS3_SHARE_ACCEPTED, "m", false), 0);
+    assert_int_equal(received(doc, CS3_SHARE_REJECTED, NULL, false), 1);
     assert_doc(doc, "{\"Spaces\":{\"st:sp\":{\"States\":{\"i\":{\"State\":3,\"MountPoint\":"
                     "{\"path\":\"m\"},\"Hidden\":false}}}}}");
     assert_int_equal(ap_received_file_drop(doc, "st:sp", "i"), 1);
     assert_int_equal(ap_received_file_drop(doc, "other", "i"), 0);
+    json_decref(doc);
+}
+
+static const char *const photos =
+    "{\"Spaces\":{\"st:sp\":{\"States\":{\"one\":{\"State\":2,\"MountPoint\":{\"path\":"
+    "\"Photos\"},\"Hidden\":false}}},\"st:other\":{\"States\":{\"two\":{\"State\":2,"
+    "\"MountPoint\":{\"path\":\"a.b.txt\"},\"Hidden\":false},\"gone\":{\"State\":3,"
+    "\"MountPoint\":{\"path\":\"free\"},\"Hidden\":false},\"odd\":7}}}}";
+
+/* Puts the share "i" of "st:sp" under a name; what it is called then, "" for nothing. */
+static const char *
+called(json_t *doc, const char *mount, const json_t *same, bool *ret_ask)
+{
+    json_t *states, *spaces = json_object_get(doc, "Spaces");
+
+    assert_true(
+        ap_received_file_put(doc, "st:sp", "i",
+                             &(struct ap_received_record){CS3_SHARE_ACCEPTED, mount, false, same},
+                             ret_ask) >= 0);
+    states = json_object_get(json_object_get(spaces, "st:sp"), "States");
+    states = json_object_get(json_object_get(json_object_get(states, "i"), "MountPoint"), "path");
+    return states ? json_string_value(states) : "";
+}
+
+static void
+no_two_accepted_shares_have_one_name(void **state)
+{
+    json_t *doc = doc_of(photos), *same = json_object();
+    bool ask;
+
+    (void)state;
+    assert_string_equal(called(doc, "a.b.txt", NULL, &ask), "a.b (1).txt");
+    assert_string_equal(called(doc, "a.b.txt", NULL, &ask), "a.b (1).txt");
+    assert_string_equal(called(doc, "free", NULL, &ask), "free");
+    /* In the same space it may be of the same node: that is asked first. */
+    assert_string_equal(called(doc, "Photos", NULL, &ask), "free");
+    assert_true(ask);
+    assert_string_equal(called(doc, "Photos", same, &ask), "Photos (1)");
+    assert_false(ask);
+    json_object_set_new(same, "one", json_true());
+    assert_string_equal(called(doc, "Photos", same, &ask), "Photos");
+    json_decref(same);
+    json_decref(doc);
+    doc =
+        doc_of("{\"Spaces\":{\"x\":{\"States\":{\"a\":{\"State\":2,\"MountPoint\":{\"path\":"
+               "\".profile\"}},\"b\":{\"State\":2,\"MountPoint\":{\"path\":\".profile (1)\"}}}}}}");
+    assert_string_equal(called(doc, ".profile", NULL, &ask), ".profile (2)");
+    json_decref(doc);
+}
+
+static void
+no_share_is_accepted_without_a_name(void **state)
+{
+    json_t *doc = doc_of("{\"Spaces\":{\"st:sp\":{\"States\":{}}}}");
+    bool ask;
+
+    (void)state;
+    assert_string_equal(called(doc, "", NULL, &ask), "");
+    assert_true(ask);
+    assert_doc(doc, "{\"Spaces\":{\"st:sp\":{\"States\":{}}}}");
+    assert_string_equal(called(doc, "n", NULL, &ask), "n");
+    assert_string_equal(called(doc, NULL, NULL, &ask), "n");
+    assert_false(ask);
+    json_decref(doc);
+}
+
+static void
+the_shares_of_one_node_are_known_by_the_file_of_its_space(void **state)
+{
+    json_t *doc = doc_of(stored), *same;
+    struct ap_share_record other = a_share();
+
+    (void)state;
+    strcpy(other.id, "st:sp:8");
+    assert_int_equal(ap_share_file_put(doc, &other, NOW), 1);
+    strcpy(other.id, "st:sp:9");
+    strcpy(other.node_id, "m");
+    assert_int_equal(ap_share_file_put(doc, &other, NOW), 1);
+    same = ap_share_file_same(doc, "st:sp:7");
+    assert_doc(same, "{\"st:sp:7\":true,\"st:sp:8\":true}");
+    json_decref(same);
+    same = ap_share_file_same(doc, "st:sp:10");
+    assert_doc(same, "{}");
+    json_decref(same);
+    json_decref(doc);
+}
+
+static void
+a_time_that_the_target_cannot_read_or_show_is_not_written(void **state)
+{
+    struct ap_share_record share = a_share();
+    struct ap_link_record link = {.id = "7",
+                                  .token = "t",
+                                  .storage_id = "st",
+                                  .space_id = "sp",
+                                  .node_id = "n",
+                                  .owner_id = "a",
+                                  .creator_id = "a",
+                                  .idp = "",
+                                  .expires = INT64_C(253402318799),
+                                  .ctime = -5};
+    json_t *doc = json_object(), *is, *text;
+
+    (void)state;
+    share.ctime = -5;
+    share.expires = INT64_C(253402318799); /* 9999-12-31 24:00 in a zone west of Greenwich */
+    assert_int_equal(ap_share_file_put(doc, &share, NOW), 1);
+    assert_int_equal(ap_share_file_put(doc, &share, NOW + 5), 0);
+    is = json_object_get(json_object_get(doc, "Shares"), "st:sp:7");
+    assert_true(json_equal(json_object_get(is, "ctime"), json_object_get(is, "mtime")));
+    assert_int_equal(
+        json_integer_value(json_object_get(json_object_get(is, "expiration"), "seconds")),
+        AP_SHARE_TIME_MAX);
+    json_decref(doc);
+    doc = json_object();
+    assert_int_equal(ap_link_file_put(doc, &link, NOW), 1);
+    assert_int_equal(ap_link_file_put(doc, &link, NOW + 5), 0);
+    text = json_object_get(json_object_get(doc, "7"), "share");
+    is = doc_of(json_string_value(text));
+    assert_true(json_equal(json_object_get(is, "ctime"), json_object_get(is, "mtime")));
+    assert_string_equal(
+        json_string_value(json_object_get(json_object_get(is, "expiration"), "seconds")),
+        "253402128000");
+    json_decref(is);
     json_decref(doc);
 }
 
@@ -144,8 +279,7 @@ another_shape_is_left_alone(void **state)
         json_t *doc = doc_of(odd[i]);
         assert_int_equal(ap_share_file_put(doc, &share, NOW), -1);
         assert_int_equal(ap_list_file_put(doc, "st:sp", "i"), -1);
-        assert_int_equal(ap_received_file_put(doc, "st:sp", "i", CS3_SHARE_ACCEPTED, "m", false),
-                         -1);
+        assert_int_equal(received(doc, CS3_SHARE_ACCEPTED, "m", false), -1);
         assert_int_equal(ap_list_file_drop(doc, "st:sp", "i"), 0);
         assert_int_equal(ap_received_file_drop(doc, "st:sp", "i"), 0);
         assert_doc(doc, odd[i]);
@@ -333,6 +467,10 @@ main(void)
         cmocka_unit_test(a_share_is_written_as_the_manager_writes_it),
         cmocka_unit_test(what_is_not_ours_in_a_share_stays),
         cmocka_unit_test(lists_and_states_take_null_for_empty),
+        cmocka_unit_test(no_two_accepted_shares_have_one_name),
+        cmocka_unit_test(no_share_is_accepted_without_a_name),
+        cmocka_unit_test(the_shares_of_one_node_are_known_by_the_file_of_its_space),
+        cmocka_unit_test(a_time_that_the_target_cannot_read_or_show_is_not_written),
         cmocka_unit_test(another_shape_is_left_alone),
         cmocka_unit_test(the_storage_and_space_of_a_share_stand_in_its_id),
         cmocka_unit_test(a_link_is_written_as_the_manager_writes_it),
