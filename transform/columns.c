@@ -71,7 +71,7 @@ const struct tf_column tf_columns[] = {
     {"share", "permissions", "share", "permissions source_permissions", TF_APPROXIMATE, TF_APPROXIMATE, "bit by bit; resharing has no counterpart"},
     {"share", "stime", "share", "stime", TF_APPROXIMATE, TF_KEEP, "apply.shares = exact; api: oCIS takes the time of its own creation"},
     {"share", "accepted", "share", "state", TF_KEEP, TF_KEEP, ""},
-    {"share", "expiration", "share", "expires", TF_KEEP, TF_KEEP, "the last second of that day in source.time_zone"},
+    {"share", "expiration", "share", "expires", TF_KEEP, TF_KEEP, "the last second of that day in source.time_zone; the date of zeros has expired"},
     {"share", "token", "share", "token", TF_APPROXIMATE, TF_KEEP, "only with capture.link_secrets and apply.shares = exact, else a new one; of federated shares only with capture.federation_secrets"},
     {"share", "mail_send", "share", "mail_send", TF_LOSE, TF_LOSE, "says only that a mail was sent"},
     {"share", "share_name", "share", "label", TF_KEEP, TF_KEEP, "of links"},

@@ -3,7 +3,8 @@
  *
  * A DATETIME has no zone; PHP wrote it in the server's. What can go wrong: days that are 23 or 25
  * hours long (so the end of the day is asked from the zone, not added), a zone that this machine
- * does not know (libc would quietly take UTC, so it is looked up first), dates that are none.
+ * does not know (libc would quietly take UTC, so it is looked up first), dates that are none, above
+ * all the one of zeros, which must not become "never".
  */
 #include "transform/zone.h"
 
@@ -16,6 +17,8 @@
 /* The end of the year 9999 in UTC; west of it that year is longer, and oCIS cannot write a later
  * one. */
 #define LAST_SECOND INT64_C(253402300799)
+/* oC10 compares it with today, in PHP as in its daily job: such a share has expired. */
+#define LONG_OVER 1
 
 static int
 offset_parse(const char *s, int32_t *ret)
@@ -81,7 +84,7 @@ tf_zone_end_of_day(const struct tf_zone *zone, struct ls_str text, int64_t *ret,
         !digits(text.p + 5, 2, &m) || !digits(text.p + 8, 2, &d))
         goto wrong;
     if (y == 0 && m == 0 && d == 0) {
-        *ret = 0;
+        *ret = LONG_OVER;
         return 0;
     }
     tm.tm_year = y - 1900;

@@ -20,8 +20,8 @@ int tf_zone_set(const char *name, struct tf_zone *ret, struct ls_err *err);
 
 /*
  * The last second of the day of 'YYYY-MM-DD[ HH:MM:SS[.ffffff]]' in that zone, as seconds since
- * 1970; oC10's expiration is a day, and valid through that day. 0 for MySQL's zero date. POISON,
- * cause "expiration", for what is no date.
+ * 1970; oC10's expiration is a day, and valid through that day. Never 0. MySQL's zero date, which
+ * oC10 takes for one long ago, is 1. POISON, cause "expiration", for what is no date.
  */
 int tf_zone_end_of_day(const struct tf_zone *zone, struct ls_str text, int64_t *ret,
                        struct ls_err *err);

@@ -822,7 +822,7 @@ rows_without_an_effect_are_counted_apart(void **state)
         SHARE("2", "0", "bob", "77", "1", "0", NULL),                  /* no such file */
         SHARE("3", "0", "BOB", "13", "1", "0", NULL),                  /* no such user */
         SHARE("4", "0", "bob", "91", "1", "0", NULL),                  /* external */
-        SHARE("5", "0", "bob", "13", "1", "0", "1970-01-02 00:00:00"), /* expired */
+        SHARE("5", "0", "bob", "13", "1", "0", "0000-00-00 00:00:00"), /* long expired */
         SHARE("6", "6", "bob@far", "13", "1", "0", NULL),              /* federated */
         SHARE("7", "9", "bob", "13", "1", "0", NULL),                  /* unknown */
         SHARE("8", "1", "customgroup_friends", "13", "1", "0", NULL),  /* an app's group */

@@ -483,8 +483,8 @@ an_expiration_is_the_last_second_of_its_day_in_the_sources_zone(void **state)
         {"-0330", "9999-12-31 00:00:00", 253402300799}, /* a later second is none in oCIS */
         {"America/New_York", "9999-12-31 00:00:00", 253402300799},
         {"UTC", "1970-01-01 00:00:00", 86399}, /* long over, but not "never" */
-        {"UTC", "0000-00-00 00:00:00", 0},
-        {"UTC", "0000-00-00", 0},
+        {"UTC", "0000-00-00 00:00:00", 1},     /* so is this one, for oC10 and its daily job */
+        {"+02:00", "0000-00-00", 1},
     };
     struct site *s = *state;
 
