@@ -119,8 +119,9 @@ struct cs3_resource {
     /* A version "<version_of>.v<version_time>" of a file in the folder that lies below `files` (or
      * in the trash) as this one's parent does below files_versions. */
     struct ls_str version_of; /* null: no version */
-    int64_t version_time;     /* seconds: the version's own mtime, and its key */
-    bool version_meta;        /* not its content, but what is known of its author (.json) */
+    int64_t version_time;     /* seconds: the version's own mtime, and its key; as mtime */
+    bool version_meta;        /* not its content, but what is known of its author (.json); with
+                                 version_time 0 perhaps of who wrote what the file holds */
     int64_t path_hash;        /* cs3_path_hash of the row's path; 0: not known */
 };
 /* FNV-1a in 64 bits, by which it shows whether a path is its parent's and the name: the hash of

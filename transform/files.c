@@ -227,9 +227,7 @@ fill_times(const struct ls_envelope *e, struct cs3_resource *r, struct tf_result
 {
     int64_t mtime = tf_int(e, FC_MTIME, 0);
 
-    r->mtime = mtime > CS3_MTIME_MAX   ? CS3_MTIME_MAX
-               : mtime < CS3_MTIME_MIN ? CS3_MTIME_MIN
-                                       : mtime;
+    r->mtime = tf_mtime(mtime);
     if (r->mtime != mtime)
         tf_warn(ret, "mtime");
     if (r->folder)

@@ -129,6 +129,12 @@ tf_key_int(struct ls_arena *arena, const char *prefix, int64_t number, struct ls
     return 0;
 }
 
+int64_t
+tf_mtime(int64_t mtime)
+{
+    return mtime > CS3_MTIME_MAX ? CS3_MTIME_MAX : mtime < CS3_MTIME_MIN ? CS3_MTIME_MIN : mtime;
+}
+
 void
 tf_warn(struct tf_result *result, const char *word)
 {

@@ -110,6 +110,8 @@ int tf_spaces_of_account(const struct tf_world *world, const struct ls_envelope 
                          struct ls_str uid, struct ls_str home, struct ls_arena *arena,
                          struct tf_result *ret, struct ls_err *err);
 
+/* The nearest time that oCIS can hold (map.c). */
+int64_t tf_mtime(int64_t mtime);
 /* The facts of a version, when path and r->name say that this is one (versions.c). */
 void tf_version_fill(struct ls_str path, struct cs3_resource *r);
 /* What oc_share.attributes says of downloads (attributes.c). *ret_odd: it is not what oC10 writes,

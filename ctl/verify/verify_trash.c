@@ -417,6 +417,8 @@ is_version(const char *name, size_t n)
 
     while (at > 0 && name[at - 1] >= '0' && name[at - 1] <= '9')
         at--;
+    if (at < n && at > 0 && name[at - 1] == '-') /* before 1970 */
+        at--;
     return at < n && at > 2 && name[at - 1] == 'v' && name[at - 2] == '.';
 }
 

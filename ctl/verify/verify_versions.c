@@ -51,16 +51,22 @@ versions_of(const struct side_node *folder)
     return up ? side_child(up, folder->name) : NULL;
 }
 
-/* "a.txt.v1700000000" of "a.txt" -> 1700000000; -1: it is none of its versions. */
-static int64_t
-version_time(const char *name, const char *of)
+/* "a.txt.v1700000000" of "a.txt" -> 1700000000, "a.txt.v-5" -> -5; false: it is none of its
+ * versions. */
+static bool
+version_time(const char *name, const char *of, int64_t *ret)
 {
-    size_t n = strlen(of);
+    size_t n = strlen(of), digits;
+    const char *time;
 
-    if (strncmp(name, of, n) != 0 || name[n] != '.' || name[n + 1] != 'v' || !name[n + 2] ||
-        strlen(name + n + 2) > 18 || strspn(name + n + 2, "0123456789") != strlen(name + n + 2))
-        return -1;
-    return strtoll(name + n + 2, NULL, 10);
+    if (strncmp(name, of, n) != 0 || name[n] != '.' || name[n + 1] != 'v')
+        return false;
+    time = name + n + 2;
+    digits = strlen(time + (*time == '-'));
+    if (digits == 0 || digits > 18 || strspn(time + (*time == '-'), "0123456789") != digits)
+        return false;
+    *ret = strtoll(time, NULL, 10);
+    return true;
 }
 
 static bool
@@ -108,8 +114,7 @@ verify_versions(struct verify *verify, struct verify_user *user, const struct si
     int r = 0;
 
     for (version = folder ? folder->first : NULL; version && r == 0; version = version->next) {
-        if (version->folder || version->doubled ||
-            (time = version_time(version->name, file->name)) < 0)
+        if (version->folder || version->doubled || !version_time(version->name, file->name, &time))
             continue;
         if (!on || !user->signs_in) {
             verify_left(verify, user, on ? VL_VERSIONS_UNSEEN : VL_VERSIONS_OFF);

@@ -48,6 +48,13 @@ def test_their_contents_can_be_had_again(site):
     assert key.startswith(node + ".REV.")
 
 
+def test_a_content_from_before_1970_is_a_revision_of_its_second(site):
+    node = site.put("f", "one", mtime=-5, ns=0)["id"]
+    site.overwrite(node, "two", mtime=1600000002, ns=2)
+    assert [(at - 2**64 if at >= 2**63 else at, size) for _, at, size in revisions(site, node)] == [(-5, 3)]
+    assert site.probe("revision_find", space=site.space, node_id=node, mtime=-5, size=3)["found"]
+
+
 def test_an_older_time_that_comes_later_is_the_content_all_the_same(site):
     node = site.put("f", "newer", mtime=1600000005, ns=5)["id"]
     site.overwrite(node, "older", mtime=1600000001, ns=1)

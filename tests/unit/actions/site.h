@@ -386,6 +386,13 @@ site_is_folder(struct site *s, const struct sr_row *row)
     return type && strcmp(sr_text(type, MT_MIMETYPE), "httpd/unix-directory") == 0;
 }
 
+/* The nearest time that oCIS can hold. */
+static int64_t
+held(int64_t mtime)
+{
+    return mtime > CS3_MTIME_MAX ? CS3_MTIME_MAX : mtime;
+}
+
 static void
 lines_of_row(struct site *s, struct sr_row *row, struct lines *l)
 {
@@ -412,8 +419,7 @@ lines_of_row(struct site *s, struct sr_row *row, struct lines *l)
             strip_time(part);
         snprintf(path + strlen(path), sizeof(path) - strlen(path), "/%s", part);
     }
-    if (mtime > CS3_MTIME_MAX)
-        mtime = CS3_MTIME_MAX;
+    mtime = held(mtime);
     snprintf(line, sizeof(line), "S%.40s %s %s %s %" PRId64, owner, trash ? "trash" : "live", path,
              site_is_folder(s, row) ? "folder" : row->content,
              trash || site_is_folder(s, row) ? 0 : mtime);
@@ -501,14 +507,14 @@ version_of(struct site *s, struct sr_row *row)
         return -1;
     }
     snprintf(name, sizeof(name), "%s", sr_text(row, FC_NAME));
+    if (strlen(name) > 5 && strcmp(name + strlen(name) - 5, ".json") == 0)
+        name[strlen(name) - 5] = '\0';
     if (from == 2 && n == 3 && (dot = strrchr(name, '.')) != NULL) {
         snprintf(deleted, sizeof(deleted), "%s", dot);
         *dot = '\0';
     }
-    if (strlen(name) > 5 && strcmp(name + strlen(name) - 5, ".json") == 0)
-        name[strlen(name) - 5] = '\0';
     dot = strrchr(name, '.');
-    if (!dot || dot[1] != 'v')
+    if (!dot || (dot[1] != 'v' && strcmp(dot, ".current") != 0))
         return -1;
     snprintf(dot, sizeof(deleted), "%s", deleted);
     at = sr_child(&s->src, sr_int(at, FC_FILEID), "files");
@@ -569,7 +575,7 @@ site_versions_differ(struct site *s, bool show)
             continue;
         time = strrchr(sr_text(row, FC_NAME), '.');
         if (strncmp(time, ".v", 2) != 0 ||
-            has_revision(&s->target, atoi(node.target + 1), strtoll(time + 2, NULL, 10),
+            has_revision(&s->target, atoi(node.target + 1), held(strtoll(time + 2, NULL, 10)),
                          sr_int(row, FC_SIZE)))
             continue;
         bad++;

@@ -132,6 +132,31 @@ a_version_that_is_not_there_or_has_another_size_is_a_difference(void **state)
 }
 
 static void
+a_version_from_before_1970_is_compared_as_any_other(void **state)
+{
+    static const struct fake_row old[] = {
+        ALICE, A_FILE("36", "31", "a.txt.v-5", "files_versions/docs/a.txt.v-5", "2", "99"),
+        A_FILE("37", "31", "a.txt.v-", "files_versions/docs/a.txt.v-", "2", "99"), END};
+    static const struct fake_version versions[] = {
+        {"alice", "n-a", -5, 2}, {"alice", "n-a", 50, 4}, {"alice", "n-a", 40, 3}, {0}};
+    struct verify_run run;
+    size_t kept[VK_MAX], left[VL_MAX];
+
+    (void)state;
+    for (int without = 0; without < 2; without++) {
+        fake.nodes = nodes;
+        fake.versions = versions + without;
+        verify_begin(&run, old);
+        verify_all(&run);
+        verify_sum_up(&run.verify, kept, left);
+        assert_int_equal(kept[VK_EXPIRIES], 0);
+        /* without a home on the disk it may be one whose file is gone */
+        assert_int_equal(left[VL_VERSIONS_GONE] + run.verify.differences.n, without);
+        verify_end(&run);
+    }
+}
+
+static void
 the_newest_may_be_what_the_file_holds_now(void **state)
 {
     static const struct fake_node now[] = {
@@ -185,6 +210,9 @@ versions_in_the_trash_are_counted_as_not_compared(void **state)
         A_FILE("43", "41", "a.txt.v50.d900", "files_trashbin/versions/a.txt.v50.d900", "3", "9"),
         A_FILE("44", "41", "a.txt.v50.json.d900", "files_trashbin/versions/a.txt.v50.json.d900",
                "3", "9"),
+        A_FILE("48", "41", "a.txt.v50.d900.json", "files_trashbin/versions/a.txt.v50.d900.json",
+               "3", "9"),
+        A_FILE("49", "41", "a.txt.v-5.d900", "files_trashbin/versions/a.txt.v-5.d900", "3", "9"),
         A_FILE("45", "41", "odd.d900", "files_trashbin/versions/odd.d900", "3", "9"),
         DIR("46", "41", "box.d901", "files_trashbin/versions/box.d901"),
         A_FILE("47", "46", "in.v7", "files_trashbin/versions/box.d901/in.v7", "3", "9"),
@@ -201,7 +229,7 @@ versions_in_the_trash_are_counted_as_not_compared(void **state)
     verify_all(&run);
     assert_string_equal(verify_difference(&run, 0), "");
     verify_sum_up(&run.verify, kept, left);
-    assert_int_equal(left[VL_VERSIONS_TRASHED], 3);
+    assert_int_equal(left[VL_VERSIONS_TRASHED], 4);
     verify_end(&run);
 }
 
@@ -212,6 +240,7 @@ main(void)
         cmocka_unit_test(versions_by_time_and_size_are_equal_and_more_of_them_are_counted),
         cmocka_unit_test(versions_that_could_not_be_listed_are_never_equal),
         cmocka_unit_test(a_version_that_is_not_there_or_has_another_size_is_a_difference),
+        cmocka_unit_test(a_version_from_before_1970_is_compared_as_any_other),
         cmocka_unit_test(the_newest_may_be_what_the_file_holds_now),
         cmocka_unit_test(a_version_whose_file_is_gone_from_the_disk_is_only_counted),
         cmocka_unit_test(versions_in_the_trash_are_counted_as_not_compared),

@@ -308,13 +308,33 @@ a_version_says_what_it_is_of_and_from_when(void **state)
         {"files_trashbin/versions/a.txt.v17.d23", "a.txt.v17.d23", "a.txt", 17, 23, false},
         {"files_trashbin/versions/D.d23/a.txt.v17", "a.txt.v17", "a.txt", 17, 0, false},
         {"files_trashbin/versions/a.txt.v17.json.d23", "a.txt.v17.json.d23", "a.txt", 17, 23, true},
+        {"files_trashbin/versions/a.txt.v17.d23.json", "a.txt.v17.d23.json", "a.txt", 17, 23, true},
+        {"files_trashbin/versions/D.d23/a.v17.json", "a.v17.json", "a", 17, 0, true},
+        {"files_versions/b.json.v17", "b.json.v17", "b.json", 17, 0, false},
+        {"files_trashbin/versions/b.json.v17.d23", "b.json.v17.d23", "b.json", 17, 23, false},
+        /* who wrote what the file holds now */
+        {"files_versions/D/a.txt.current.json", "a.txt.current.json", "a.txt", 0, 0, true},
+        {"files_trashbin/versions/a.current.d23.json", "a.current.d23.json", "a", 0, 23, true},
+        /* a time before 1970, and times that oCIS does not hold: the nearest, as the file's own */
+        {"files_versions/D/a.txt.v-5", "a.txt.v-5", "a.txt", -5, 0, false},
+        {"files_trashbin/versions/a.v-5.d23", "a.v-5.d23", "a", -5, 23, false},
+        {"files_versions/a.v0", "a.v0", "a", 0, 0, false},
+        {"files_versions/a.v253402300800", "a.v253402300800", "a", CS3_MTIME_MAX, 0, false},
+        {"files_versions/a.v1234567890123", "a.v1234567890123", "a", CS3_MTIME_MAX, 0, false},
+        {"files_versions/a.v-99999999999", "a.v-99999999999", "a", CS3_MTIME_MIN, 0, false},
         /* what only looks like one, or is none at all */
         {"files/D/a.txt.v17", "a.txt.v17", NULL, 0, 0, false},
         {"files_trashbin/files/a.txt.v17.d23", "a.txt.v17.d23", NULL, 0, 0, false},
         {"files_versions/.v17", ".v17", NULL, 0, 0, false},
         {"files_versions/a.v", "a.v", NULL, 0, 0, false},
-        {"files_versions/a.v1234567890123", "a.v1234567890123", NULL, 0, 0, false},
+        {"files_versions/a.v-", "a.v-", NULL, 0, 0, false},
+        {"files_versions/a.v--5", "a.v--5", NULL, 0, 0, false},
+        {"files_versions/a.v5-5", "a.v5-5", NULL, 0, 0, false},
+        {"files_versions/a.v1234567890123456789", "a.v1234567890123456789", NULL, 0, 0, false},
+        {"files_trashbin/versions/a.v17.d-23", "a.v17.d-23", NULL, 0, 0, false},
         {"files_versions/a.json", "a.json", NULL, 0, 0, false},
+        {"files_versions/.current.json", ".current.json", NULL, 0, 0, false},
+        {"files_versions/a.current", "a.current", NULL, 0, 0, false},
     };
     struct site *s = *state;
 
