@@ -34,7 +34,8 @@ static const struct rec_symbol quotas[] = {
     {"UNSET", CS3_QUOTA_UNSET}, {"DEFAULT", CS3_QUOTA_DEFAULT}, {"NONE", CS3_QUOTA_NONE},
     {"BYTES", CS3_QUOTA_BYTES}};
 static const struct rec_symbol annotation_types[] = {
-    {"CATEGORY", CS3_CATEGORY}, {"TAGGED", CS3_TAGGED}, {"PROPERTY", CS3_PROPERTY}};
+    {"CATEGORY", CS3_CATEGORY}, {"TAGGED", CS3_TAGGED}, {"PROPERTY", CS3_PROPERTY},
+    {"SYSTEMTAG", CS3_SYSTEMTAG}, {"SYSTEMTAGGED", CS3_SYSTEMTAGGED}};
 static const struct rec_symbol share_types[] = {
     {"USER", CS3_SHARE_USER}, {"GROUP", CS3_SHARE_GROUP}, {"MEMBER", CS3_SHARE_MEMBER},
     {"LINK", CS3_SHARE_LINK}, {"FEDERATED", CS3_SHARE_FEDERATED},
@@ -135,6 +136,9 @@ static const struct rec_field annotation_fields[] = {
     BOOL(cs3_annotation, favorite, false),
     TEXT(cs3_annotation, value),
     LONG(cs3_annotation, value_type, 1),
+    BOOL(cs3_annotation, visible, true),
+    BOOL(cs3_annotation, editable, true),
+    BOOL(cs3_annotation, assignable, true),
 };
 
 static const struct rec_field share_fields[] = {

@@ -177,19 +177,28 @@ struct cs3_person {
 };
 
 /* schemas/cs3/annotation.avsc: what people wrote on files. Key: "c:<id>" (oc_vcategory),
- * "t:<objid>/<categoryid>/<type>" (oc_vcategory_to_object), "p:<id>" (oc_properties). */
-enum cs3_annotation_type { CS3_CATEGORY, CS3_TAGGED, CS3_PROPERTY };
+ * "t:<objid>/<categoryid>/<type>" (oc_vcategory_to_object), "p:<id>" (oc_properties), "g:<id>"
+ * (oc_systemtag), "o:<objecttype>/<objectid>/<systemtagid>" (oc_systemtag_object_mapping). */
+enum cs3_annotation_type {
+    CS3_CATEGORY, /* of one user: his favourites, or a tag of his own */
+    CS3_TAGGED,
+    CS3_PROPERTY,
+    CS3_SYSTEMTAG, /* a tag that everybody sees */
+    CS3_SYSTEMTAGGED,
+};
 struct cs3_annotation {
     struct cs3_head head;
     enum cs3_annotation_type type;
-    int64_t id;                /* of the category, TAGGED too; of the property */
-    int64_t fileid;            /* TAGGED, PROPERTY; LS_NO_STORAGE: not known (a deleted property) */
-    struct ls_str uid;         /* CATEGORY: whose */
-    struct ls_str object_type; /* CATEGORY, TAGGED: "files"; of others fileid is no file */
-    struct ls_str name;        /* of the category; of the property, "{namespace}name" */
+    int64_t id;        /* of the category or tag, *TAGGED too; of the property */
+    int64_t fileid;    /* *TAGGED, PROPERTY; LS_NO_STORAGE: not known (a deleted property) */
+    struct ls_str uid; /* CATEGORY: whose */
+    struct ls_str object_type; /* CATEGORY, *TAGGED: "files"; of others fileid is no file */
+    struct ls_str name;        /* of the category or tag; of the property, "{namespace}name" */
     bool favorite;             /* CATEGORY: the one that stands for favourites */
     struct ls_str value;       /* PROPERTY */
     int64_t value_type;        /* PROPERTY: 1 text, 2 XML, 3 object */
+    /* SYSTEMTAG: what those who are no administrators may do with it */
+    bool visible, editable, assignable;
 };
 
 /* CS3 ResourcePermissions as bits, in the order of the .proto's fields; names in

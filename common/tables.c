@@ -61,6 +61,10 @@ const struct ls_table ls_tables[LS_T_COUNT] = {
           KEY_INT("id"), TEXT("uid"), TEXT("type"), TEXT("category")),
     TABLE(LS_T_VCATEGORY_TO_OBJECT, "vcategory_to_object", true, false, VO_COUNT,
           KEY_INT("objid"), KEY_INT("categoryid"), KEY_TEXT("type")),
+    TABLE(LS_T_SYSTEMTAG, "systemtag", true, false, GT_COUNT,
+          KEY_INT("id"), TEXT("name"), INT("visibility"), INT("editable"), INT("assignable")),
+    TABLE(LS_T_SYSTEMTAG_MAPPING, "systemtag_object_mapping", true, false, GO_COUNT,
+          KEY_TEXT("objecttype"), KEY_TEXT("objectid"), KEY_INT("systemtagid")),
     TABLE(LS_T_PREFERENCES, "preferences", false, false, PF_COUNT,
           KEY_TEXT("userid"), KEY_TEXT("appid"), KEY_TEXT("configkey"), TEXT("configvalue")),
 };

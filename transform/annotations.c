@@ -1,12 +1,14 @@
 /*
- * oc_vcategory, oc_vcategory_to_object, oc_properties -> cs3.annotation: categories, what is in
- * them, dead properties.
+ * oc_vcategory, oc_vcategory_to_object, oc_properties, oc_systemtag, oc_systemtag_object_mapping ->
+ * cs3.annotation: categories, what is in them, dead properties, tags that everybody sees and what
+ * has them.
  *
  * A favourite is a file in the category that ownCloud names `_$!<Favorite>!$_`, one for each user;
  * a tag of one's own is a file in any other. A file in a category names the category by its number
  * only, and its row may come first: who reads the records joins them. Categories of contacts and
- * calendars live in the same tables; they say so in object_type. What can go wrong: a row that is
- * deleted by its key alone. Everything but the key is null then.
+ * calendars live in the same tables; they say so in object_type. Tags that everybody sees are
+ * numbered apart; what is no file has none in ownCloud, and is left out. What can go wrong: a row
+ * that is deleted by its key alone. Everything but the key is null then.
  */
 #include "transform/map.h"
 
@@ -23,7 +25,10 @@ annotation_new(const struct ls_envelope *e, enum cs3_annotation_type type, struc
             .head = tf_head(e, e->op == LS_OP_DELETE ? CS3_DELETE : CS3_UPSERT),
             .type = type,
             .fileid = LS_NO_STORAGE,
-            .value_type = 1};
+            .value_type = 1,
+            .visible = true,
+            .editable = true,
+            .assignable = true};
     return a;
 }
 
@@ -107,6 +112,56 @@ tf_property_map(const struct tf_world *world, const struct ls_envelope *e, struc
                              "property %lld belongs to no file", (long long)a->id);
     if (tf_key_int(arena, "p:", a->id, &key, err) < 0)
         return -1;
+    tf_emit(ret, TF_ANNOTATION, 0, key, a);
+    return 0;
+}
+
+int
+tf_systemtag_map(const struct tf_world *world, const struct ls_envelope *e, struct ls_arena *arena,
+                 struct tf_result *ret, struct ls_err *err)
+{
+    struct cs3_annotation *a = annotation_new(e, CS3_SYSTEMTAG, arena, err);
+    struct ls_str key;
+
+    (void)world;
+    if (!a)
+        return -1;
+    a->id = tf_int(e, GT_ID, LS_NO_STORAGE);
+    if (a->id == LS_NO_STORAGE)
+        return no_number(err, "tag");
+    a->name = tf_text(e, GT_NAME);
+    a->visible = tf_int(e, GT_VISIBILITY, 1) != 0;
+    a->editable = tf_int(e, GT_EDITABLE, 1) != 0;
+    a->assignable = tf_int(e, GT_ASSIGNABLE, 1) != 0; /* no such column before 10.1 */
+    if (tf_key_int(arena, "g:", a->id, &key, err) < 0)
+        return -1;
+    tf_emit(ret, TF_ANNOTATION, 0, key, a);
+    return 0;
+}
+
+int
+tf_systemtagged_map(const struct tf_world *world, const struct ls_envelope *e,
+                    struct ls_arena *arena, struct tf_result *ret, struct ls_err *err)
+{
+    struct cs3_annotation *a = annotation_new(e, CS3_SYSTEMTAGGED, arena, err);
+    struct ls_str key;
+
+    (void)world;
+    if (!a)
+        return -1;
+    a->object_type = tf_text(e, GO_OBJECTTYPE);
+    if (!ls_str_is(a->object_type, "files")) {
+        ret->filtered = "tag-object";
+        return 0;
+    }
+    a->fileid = tf_int(e, GO_OBJECTID, LS_NO_STORAGE);
+    a->id = tf_int(e, GO_SYSTEMTAGID, LS_NO_STORAGE);
+    if (a->fileid == LS_NO_STORAGE || a->id == LS_NO_STORAGE)
+        return no_number(err, "file with a tag");
+    key = ls_str_of(
+        ls_arena_printf(arena, "o:files/%lld/%lld", (long long)a->fileid, (long long)a->id));
+    if (!key.p)
+        return ls_fail_cause(err, LS_ERR_FATAL, 0, "memory", "the arena of one record is full");
     tf_emit(ret, TF_ANNOTATION, 0, key, a);
     return 0;
 }

@@ -144,6 +144,16 @@ const struct tf_column tf_columns[] = {
     {"vcategory_to_object", "categoryid", "annotation", "id", TF_LOSE, TF_KEEP, ""},
     {"vcategory_to_object", "type", "annotation", "object_type", TF_LOSE, TF_KEEP, ""},
 
+    {"systemtag", "id", "annotation", "id type", TF_LOSE, TF_LOSE, "a number of the row"},
+    {"systemtag", "name", "annotation", "name", TF_LOSE, TF_APPROXIMATE, "a tag that everybody sees; kept in apply's ledger"},
+    {"systemtag", "visibility", "annotation", "visible", TF_LOSE, TF_LOSE, "oCIS's tags are everybody's"},
+    {"systemtag", "editable", "annotation", "editable", TF_LOSE, TF_LOSE, ""},
+    {"systemtag", "assignable", "annotation", "assignable", TF_LOSE, TF_LOSE, "no such column before ownCloud 10.1"},
+
+    {"systemtag_object_mapping", "objecttype", "annotation", "object_type", TF_LOSE, TF_KEEP, "of what is no file nothing is done"},
+    {"systemtag_object_mapping", "objectid", "annotation", "fileid", TF_LOSE, TF_KEEP, ""},
+    {"systemtag_object_mapping", "systemtagid", "annotation", "id", TF_LOSE, TF_KEEP, ""},
+
     {"properties", "id", "annotation", "id", TF_LOSE, TF_LOSE, "a number of the row"},
     {"properties", "fileid", "annotation", "fileid", TF_LOSE, TF_KEEP, ""},
     {"properties", "propertyname", "annotation", "name", TF_LOSE, TF_KEEP, ""},

@@ -59,12 +59,14 @@ tf_map_fn tf_space_map;    /* oc_storages, spaces.c */
 tf_map_fn tf_user_map;     /* oc_accounts, people.c; also spaces of which the owner is known now */
 tf_map_fn tf_group_map;    /* oc_groups, people.c */
 tf_map_fn tf_member_map;   /* oc_group_user, people.c */
-tf_map_fn tf_credential_map; /* oc_users, credentials.c */
-tf_map_fn tf_ldap_map;       /* oc_ldap_user_mapping, oc_ldap_group_mapping, credentials.c */
-tf_map_fn tf_quota_map;      /* oc_preferences, credentials.c */
-tf_map_fn tf_category_map;   /* oc_vcategory, annotations.c */
-tf_map_fn tf_tagged_map;     /* oc_vcategory_to_object, annotations.c */
-tf_map_fn tf_property_map;   /* oc_properties, annotations.c */
+tf_map_fn tf_credential_map;   /* oc_users, credentials.c */
+tf_map_fn tf_ldap_map;         /* oc_ldap_user_mapping, oc_ldap_group_mapping, credentials.c */
+tf_map_fn tf_quota_map;        /* oc_preferences, credentials.c */
+tf_map_fn tf_category_map;     /* oc_vcategory, annotations.c */
+tf_map_fn tf_tagged_map;       /* oc_vcategory_to_object, annotations.c */
+tf_map_fn tf_property_map;     /* oc_properties, annotations.c */
+tf_map_fn tf_systemtag_map;    /* oc_systemtag, annotations.c */
+tf_map_fn tf_systemtagged_map; /* oc_systemtag_object_mapping, annotations.c */
 
 /* True when the row refers to something that `known` does not have, and may have yet (and so the
  * small topics should be read to their end before it is mapped: each such row costs three questions

@@ -41,6 +41,7 @@ static const struct {
     {LS_T_VCATEGORY, false, LS_T_VCATEGORY},       {LS_T_VCATEGORY_TO_OBJECT, true, LS_T_VCATEGORY},
     {LS_T_PROPERTIES, true, LS_T_VCATEGORY},       {LS_T_SHARE_EXTERNAL, true, LS_T_SHARE},
     {LS_T_TRUSTED_SERVERS, true, LS_T_SHARE},      {LS_T_LDAP_GROUP_MAPPING, true, LS_T_ACCOUNTS},
+    {LS_T_SYSTEMTAG, true, LS_T_VCATEGORY},        {LS_T_SYSTEMTAG_MAPPING, true, LS_T_VCATEGORY},
 };
 #define TABLES (sizeof(tables) / sizeof(tables[0]))
 

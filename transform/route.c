@@ -3,7 +3,7 @@
  *
  * What can go wrong: a bracket that speaks for more than its table covers. The `end` of oc_groups
  * must not sweep users, and that of oc_files_trash must not sweep files: seven tables share
- * cs3.person, three each cs3.share and cs3.annotation, two cs3.resource. So brackets of the lesser
+ * cs3.person, five cs3.annotation, three cs3.share, two cs3.resource. So brackets of the lesser
  * tables have keys of their own (the compacted topic keeps each) and the record's `type` or `what`
  * says what they cover. A snapshot of one storage has brackets that name it, in key and record.
  */
@@ -45,6 +45,10 @@ static const struct route {
                                   false, "t:"},
     [LS_T_PROPERTIES] = {tf_property_map, NULL, NULL, TF_ANNOTATION, ":properties", CS3_PROPERTY,
                          false, "p:"},
+    [LS_T_SYSTEMTAG] = {tf_systemtag_map, NULL, NULL, TF_ANNOTATION, ":systemtag", CS3_SYSTEMTAG,
+                        false, "g:"},
+    [LS_T_SYSTEMTAG_MAPPING] = {tf_systemtagged_map, NULL, NULL, TF_ANNOTATION, ":systemtagged",
+                                CS3_SYSTEMTAGGED, false, "o:"},
     [LS_T_FILES_TRASH] = {tf_trash_map, tf_trash_asks, NULL, TF_RESOURCE, ":trash", CS3_TRASH_INFO,
                           false, "t"},
     /* Looked up when other rows are mapped, never sent. */
@@ -103,7 +107,10 @@ bare_record(const struct route *route, struct cs3_head head, int64_t storage,
         if (annotation)
             *annotation = (struct cs3_annotation){.head = head,
                                                   .type = (enum cs3_annotation_type)route->type,
-                                                  .fileid = LS_NO_STORAGE};
+                                                  .fileid = LS_NO_STORAGE,
+                                                  .visible = true,
+                                                  .editable = true,
+                                                  .assignable = true};
         return annotation;
     default:
         share = tf_alloc(arena, sizeof(*share), err);

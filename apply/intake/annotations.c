@@ -1,5 +1,5 @@
 /*
- * Records of cs3.annotation into the ledger: categories, files in them, properties.
+ * Records of cs3.annotation into the ledger: categories, files in them, properties, tags.
  *
  * No writer carries them yet: the newest state of each is kept, and each record is counted as left,
  * as "favorite", "tag" or "property". What can go wrong: whether a file is a favourite or tagged
@@ -28,8 +28,14 @@ key_of(const struct cs3_annotation *a, char *out, size_t size)
     if (a->type == CS3_TAGGED)
         n = snprintf(out, size, "t:%lld/%lld/%.*s", (long long)a->fileid, (long long)a->id,
                      (int)type.n, type.p ? type.p : "");
+    else if (a->type == CS3_SYSTEMTAGGED)
+        n = snprintf(out, size, "o:files/%lld/%lld", (long long)a->fileid, (long long)a->id);
     else
-        n = snprintf(out, size, "%c:%lld", a->type == CS3_CATEGORY ? 'c' : 'p', (long long)a->id);
+        n = snprintf(out, size, "%c:%lld",
+                     a->type == CS3_CATEGORY   ? 'c'
+                     : a->type == CS3_PROPERTY ? 'p'
+                                               : 'g',
+                     (long long)a->id);
     return n > 0 && (size_t)n < size;
 }
 
@@ -41,6 +47,8 @@ word_of(struct ap_core *core, const struct cs3_annotation *a, const char *had)
 
     if (a->type == CS3_PROPERTY)
         return "property";
+    if (a->type == CS3_SYSTEMTAG || a->type == CS3_SYSTEMTAGGED)
+        return "tag";
     if (a->head.kind == CS3_DELETE && *had)
         return had;
     if (a->type == CS3_TAGGED)

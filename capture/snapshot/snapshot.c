@@ -50,6 +50,8 @@ static const enum ls_table_id all_steps[LS_T_COUNT] = {
     LS_T_FILECACHE,
     LS_T_SHARE,
     LS_T_LDAP_GROUP_MAPPING,
+    LS_T_SYSTEMTAG,
+    LS_T_SYSTEMTAG_MAPPING,
 };
 static const enum ls_table_id chosen_steps[] = {LS_T_FILES_TRASH, LS_T_FILECACHE, LS_T_SHARE};
 

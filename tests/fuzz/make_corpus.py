@@ -28,7 +28,7 @@ PACKED = set(range(165, 172)) | {PAYLOAD}
 LS_TABLES = ["filecache", "share", "storages", "mimetypes", "share_external", "trusted_servers",
              "accounts", "users", "groups", "group_user", "ldap_user_mapping",
              "ldap_group_mapping", "files_trash", "properties",
-             "vcategory", "vcategory_to_object", "preferences"]
+             "vcategory", "vcategory_to_object", "systemtag", "systemtag_object_mapping", "preferences"]
 CS3 = ["resource", "space", "person", "share", "annotation"]
 seen = set()
 

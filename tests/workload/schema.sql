@@ -87,6 +87,16 @@ CREATE TABLE oc_vcategory_to_object (
   objid BIGINT UNSIGNED NOT NULL DEFAULT 0, categoryid INT UNSIGNED NOT NULL DEFAULT 0,
   type VARCHAR(64) NOT NULL DEFAULT '', PRIMARY KEY (categoryid, objid, type));
 
+CREATE TABLE oc_systemtag (
+  id INT UNSIGNED NOT NULL AUTO_INCREMENT, name VARCHAR(64) NOT NULL DEFAULT '',
+  visibility SMALLINT NOT NULL DEFAULT 1, editable SMALLINT NOT NULL DEFAULT 1,
+  assignable SMALLINT NOT NULL DEFAULT 1, PRIMARY KEY (id),
+  UNIQUE KEY tag_ident (name, visibility, editable, assignable));
+CREATE TABLE oc_systemtag_object_mapping (
+  objectid VARCHAR(64) NOT NULL DEFAULT '', objecttype VARCHAR(64) NOT NULL DEFAULT '',
+  systemtagid INT UNSIGNED NOT NULL DEFAULT 0,
+  UNIQUE KEY mapping (objecttype, objectid, systemtagid));
+
 CREATE TABLE oc_preferences (
   userid VARCHAR(64) NOT NULL DEFAULT '', appid VARCHAR(32) NOT NULL DEFAULT '',
   configkey VARCHAR(64) NOT NULL DEFAULT '', configvalue LONGTEXT NULL,

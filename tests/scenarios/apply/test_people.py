@@ -29,13 +29,18 @@ def test_quotas_arrive_and_what_no_writer_carries_is_counted_by_name(new_world):
     site.sql("INSERT INTO oc_properties (id, fileid, propertyname, propertyvalue)"
              " VALUES (3003, %s, '{urn:x}a', 'b')", node.id)
     site.sql("DELETE FROM oc_vcategory_to_object WHERE categoryid = %s", favorites)
+    site.sql("INSERT INTO oc_systemtag (id, name) VALUES (9009, 'Tag A')")
+    for kind, what in (("files", node.id), ("calendars", "x")):
+        site.sql("INSERT INTO oc_systemtag_object_mapping (objecttype, objectid, systemtagid)"
+                 " VALUES (%s, %s, 9009)", kind, what)
+    site.sql("DELETE FROM oc_systemtag_object_mapping WHERE systemtagid = 9009")
 
     def left():
         now = world.daemons.status("apply")["counters"]
         return {k[5:]: n - before.get(k, 0) for k, n in now.items()
                 if k.startswith("left:") and n != before.get(k, 0) and k != "left:version"}
 
-    wanted = {"credential": 1, "favorite": 3, "tag": 2, "property": 1}
+    wanted = {"credential": 1, "favorite": 3, "tag": 5, "property": 1}
     wait_until(lambda: left() == wanted, 60, "what is left", 0.3)
     wait_until(lambda: world.cs3.quota("alice") == 2 << 30, 60, "the quota", 0.3)
     world.drained()

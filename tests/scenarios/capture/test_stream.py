@@ -201,7 +201,7 @@ def test_heartbeats_reach_every_partition_and_say_now_when_idle(capture):
     assert {r["partition"] for r in beats} == {0, 1, 2, 3}
     for table in ("share", "accounts", "storages", "users", "preferences", "vcategory",
                   "vcategory_to_object", "properties", "ldap_user_mapping",
-                  "ldap_group_mapping"):
+                  "ldap_group_mapping", "systemtag", "systemtag_object_mapping"):
         assert any(r["op"] == "h" for r in capture.records(table))
     for p in range(4):
         times = [r["source_ts_us"] for r in beats if r["partition"] == p]

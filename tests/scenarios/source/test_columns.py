@@ -17,7 +17,7 @@ import record_rows  # noqa: E402
 
 TABLES = """filecache share storages mimetypes share_external trusted_servers accounts users groups
     group_user ldap_user_mapping ldap_group_mapping files_trash properties vcategory
-    vcategory_to_object preferences""".split()
+    vcategory_to_object systemtag systemtag_object_mapping preferences""".split()
 # columns of types that ours never have, in front of ours, between them and behind
 BESIDE = """ADD COLUMN x_f FLOAT DEFAULT 1.5 FIRST, ADD COLUMN x_d DECIMAL(31,7) DEFAULT -12345.6789,
     ADD COLUMN x_j JSON, ADD COLUMN x_b BIT(13) DEFAULT b'1010101010101', ADD COLUMN x_t TIME(3),

@@ -20,7 +20,8 @@ KEYS = {"filecache": ("fileid",), "share": ("id",), "storages": ("numeric_id",),
         "group_user": ("gid", "uid"), "files_trash": ("auto_id",), "users": ("uid",),
         "ldap_user_mapping": ("owncloud_name",), "ldap_group_mapping": ("owncloud_name",),
         "vcategory": ("id",), "properties": ("id",),
-        "vcategory_to_object": ("objid", "categoryid", "type"),
+        "vcategory_to_object": ("objid", "categoryid", "type"), "systemtag": ("id",),
+        "systemtag_object_mapping": ("objecttype", "objectid", "systemtagid"),
         "preferences": ("userid", "appid", "configkey")}
 
 
@@ -28,7 +29,7 @@ class Pipe:
     # what capture beats beside oc_filecache
     BEATING = ("share", "storages", "accounts", "groups", "group_user", "users", "ldap_user_mapping",
                "ldap_group_mapping", "preferences", "files_trash", "vcategory", "vcategory_to_object",
-               "properties", "share_external", "trusted_servers")
+               "properties", "systemtag", "systemtag_object_mapping", "share_external", "trusted_servers")
 
     def __init__(self, bed, avro, prefix, folder, sets=None):
         self.sets, self.bed, self.prefix, self.folder = sets or {}, bed, prefix, folder

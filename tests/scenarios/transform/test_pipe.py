@@ -38,12 +38,15 @@ def test_rows_become_desired_states_and_every_row_is_counted(new_pipe):
         pipe.row("vcategory_to_object", "c", {"objid": 44, "categoryid": 7, "type": "files"}),
         pipe.row("properties", "c", {"id": 3, "fileid": 44, "propertyname": "{urn:x}a",
                                      "propertyvalue": "b", "propertytype": 1}),
+        pipe.row("systemtag", "c", {"id": 7, "name": "Tag A", "visibility": 1, "editable": 0, "assignable": 1}),
+        pipe.row("systemtag_object_mapping", "c", {"objecttype": "files", "objectid": "44", "systemtagid": 7}),
+        pipe.row("systemtag_object_mapping", "c", {"objecttype": "x", "objectid": "y", "systemtagid": 7}),
         pipe.row("files_trash", "c", {"auto_id": 9, "id": "a.txt", "user": "bob",
                                       "timestamp": "1700000000", "location": "."}))
-    status = pipe.wait_in(21)
+    status = pipe.wait_in(24)
     assert status["balance"] == 0
-    assert status["out"] == {"space": 3, "resource": 3, "share": 1, "person": 7, "annotation": 3}
-    assert status["filtered"] == {"lookup": 2, "storage-external": 1}
+    assert status["out"] == {"space": 3, "resource": 3, "share": 1, "person": 7, "annotation": 5}
+    assert status["filtered"] == {"lookup": 2, "storage-external": 1, "tag-object": 1}
     assert status["dead"] == {"share-type": 1}
     assert status["warning"] == {"password-legacy": 1}
 
@@ -63,7 +66,8 @@ def test_rows_become_desired_states_and_every_row_is_counted(new_pipe):
     assert people[(0, "q:alice")]["quota_bytes"] == 5 << 30
     assert people[(0, "d:alice")]["gid"] == "alice" and people[(0, "l:alice")]["uid"] == "alice"
     notes = pipe.folded("annotation")
-    assert set(notes) == {(0, "c:7"), (0, "t:44/7/files"), (0, "p:3")}
+    assert set(notes) == {(0, "c:7"), (0, "t:44/7/files"), (0, "p:3"), (0, "g:7"), (0, "o:files/44/7")}
+    assert (notes[(0, "g:7")]["name"], notes[(0, "g:7")]["editable"]) == ("Tag A", False)
     assert notes[(0, "c:7")]["favorite"] and notes[(0, "t:44/7/files")]["fileid"] == 44
     spaces = pipe.folded("space")
     assert spaces[(0, "5")]["owner"] == "alice"
@@ -131,7 +135,8 @@ def test_brackets_and_heartbeats_reach_the_partitions_they_speak_for(new_pipe):
     assert people[(0, "!end:groups")]["begin_counter"] == groups["seq_counter"]
     notes = pipe.folded("annotation")
     assert {k: r["type"] for (_, k), r in notes.items() if r["kind"] == "END"} == {
-        "!end": "CATEGORY", "!end:tagged": "TAGGED", "!end:properties": "PROPERTY"}
+        "!end": "CATEGORY", "!end:tagged": "TAGGED", "!end:properties": "PROPERTY",
+        "!end:systemtag": "SYSTEMTAG", "!end:systemtagged": "SYSTEMTAGGED"}
     for kind in ("share", "person", "space", "annotation"):
         assert pipe.folded(kind)[(0, "!heartbeat")]["kind"] == "HEARTBEAT"
     assert pipe.status()["counters"]["in"] == 6

@@ -355,6 +355,20 @@ annotations_are_counted_by_what_they_are(void **state)
     give_note(w, tagged);
     assert_int_equal(counted(w, "left:property"), 1);
     assert_int_equal(counted(w, "left:tag"), 2);
+    /* tags of everybody's have numbers of their own */
+    tag.type = CS3_SYSTEMTAG;
+    tagged.type = CS3_SYSTEMTAGGED;
+    give_note(w, tagged);
+    give_note(w, tag);
+    assert_int_equal(counted(w, "left:tag"), 4);
+    assert_int_equal(ap_number(w->ledger, 0, "SELECT count(*) FROM annotation", NULL), 5);
+    tagged.head.kind = CS3_DELETE;
+    give_note(w, tagged);
+    assert_int_equal(ap_number(w->ledger, 0,
+                               "SELECT fileid FROM annotation WHERE deleted = 1 AND type = 4",
+                               NULL),
+                     44);
+    assert_int_equal(counted(w, "left:tag"), 5);
     assert_int_equal(ap_balance(w->ledger), 0);
     property.head.seq = (struct ls_seq){1, 1, 0};
     give_note(w, property);
@@ -733,8 +747,10 @@ annotations_are_swept_table_by_table(void **state)
         give_note(w, (struct cs3_annotation){.type = CS3_CATEGORY, .id = i});
         give_note(w, (struct cs3_annotation){.type = CS3_TAGGED, .id = i, .fileid = i});
         give_note(w, (struct cs3_annotation){.type = CS3_PROPERTY, .id = i, .fileid = i});
+        give_note(w, (struct cs3_annotation){.type = CS3_SYSTEMTAG, .id = i});
+        give_note(w, (struct cs3_annotation){.type = CS3_SYSTEMTAGGED, .id = i, .fileid = i});
     }
-    for (int type = CS3_CATEGORY; type <= CS3_PROPERTY; type++)
+    for (int type = CS3_CATEGORY; type <= CS3_SYSTEMTAGGED; type++)
         mark(w, &notes, type, CS3_BEGIN, 100 + type);
     give_note(w, (struct cs3_annotation){
                      .head = {.seq = {2, 150, 0}}, .type = CS3_TAGGED, .id = 2, .fileid = 2});
@@ -748,6 +764,10 @@ annotations_are_swept_table_by_table(void **state)
     mark(w, &notes, CS3_CATEGORY, CS3_END, 200);
     assert_int_equal(
         ap_number(w->ledger, 0, "SELECT count(*) FROM annotation WHERE deleted = 1", NULL), 5);
+    mark(w, &notes, CS3_SYSTEMTAGGED, CS3_END, 204);
+    mark(w, &notes, CS3_SYSTEMTAG, CS3_END, 203);
+    assert_int_equal(
+        ap_number(w->ledger, 0, "SELECT count(*) FROM annotation WHERE deleted = 1", NULL), 9);
     assert_int_equal(ap_balance(w->ledger), 0);
 }
 

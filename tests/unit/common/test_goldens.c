@@ -161,6 +161,13 @@ static const struct cs3_annotation property = {.head = HEAD,
                                                .name = {"{urn:x}colour", 13},
                                                .value = {"blue", 4},
                                                .value_type = 1};
+static const struct cs3_annotation systemtag = {.head = HEAD,
+                                                .type = CS3_SYSTEMTAG,
+                                                .id = 7,
+                                                .fileid = LS_NO_STORAGE,
+                                                .name = {"Tag A", 5},
+                                                .visible = true,
+                                                .assignable = true};
 static const struct cs3_annotation category = {.head = HEAD,
                                                .type = CS3_CATEGORY,
                                                .id = 7,
@@ -297,6 +304,7 @@ cs3_records_are_written_and_read_as_the_goldens_say(void **state)
     cs3_golden("cs3-person-credential", &cs3_person_type_, &credential);
     cs3_golden("cs3-person-quota", &cs3_person_type_, &quota);
     cs3_golden("cs3-annotation-property", &cs3_annotation_type_, &property);
+    cs3_golden("cs3-annotation-systemtag", &cs3_annotation_type_, &systemtag);
     cs3_golden("cs3-annotation-category", &cs3_annotation_type_, &category);
     cs3_golden("cs3-share", &cs3_share_type_, &share);
 }

@@ -455,10 +455,11 @@ lesser_row(struct source *s)
     static const enum ls_table_id tables[] = {
         LS_T_USERS,          LS_T_PREFERENCES,         LS_T_LDAP_USER_MAPPING,
         LS_T_VCATEGORY,      LS_T_VCATEGORY_TO_OBJECT, LS_T_PROPERTIES,
-        LS_T_SHARE_EXTERNAL, LS_T_TRUSTED_SERVERS,     LS_T_LDAP_GROUP_MAPPING};
+        LS_T_SHARE_EXTERNAL, LS_T_TRUSTED_SERVERS,     LS_T_LDAP_GROUP_MAPPING,
+        LS_T_SYSTEMTAG,      LS_T_SYSTEMTAG_MAPPING};
     static const char *const texts[] = {
         "files", "quota", "5 GB", "none", "_$!<Favorite>!$_", "https://other.example/", "a/b%c"};
-    const struct ls_table *t = &ls_tables[tables[chance(s, 9)]];
+    const struct ls_table *t = &ls_tables[tables[chance(s, 11)]];
     struct ls_value v[LS_MAX_COLUMNS] = {0};
 
     for (size_t i = 0; i < t->n_columns; i++)
@@ -466,6 +467,13 @@ lesser_row(struct source *s)
                                               : txt(s, texts[chance(s, 7)]);
     if (t->id == LS_T_SHARE_EXTERNAL)
         v[SX_ACCEPTED] = num((int64_t)chance(s, 2));
+    if (t->id == LS_T_SYSTEMTAG_MAPPING) {
+        char number[8];
+
+        snprintf(number, sizeof(number), "%d", (int)(1 + chance(s, 6)));
+        v[GO_OBJECTTYPE] = txt(s, chance(s, 4) ? "files" : "calendars");
+        v[GO_OBJECTID] = txt(s, number);
+    }
     if (t->id == LS_T_PREFERENCES) { /* capture sends no others */
         v[PF_APPID] = txt(s, "files");
         v[PF_CONFIGKEY] = txt(s, "quota");

@@ -454,6 +454,69 @@ a_file_in_a_category_is_told_by_all_three_columns_of_its_key(void **state)
 }
 
 static void
+a_tag_of_everybodys_keeps_its_name_and_who_may_do_what(void **state)
+{
+    struct site *s = *state;
+    struct ls_envelope *e = row(s, LS_T_SYSTEMTAG, LS_OP_CREATE);
+    const struct cs3_annotation *a;
+
+    number(e, GT_ID, 7);
+    text(e, GT_NAME, "Tag A");
+    number(e, GT_VISIBILITY, 1);
+    number(e, GT_EDITABLE, 0);
+    a = record(s, e);
+    assert_int_equal(a->type, CS3_SYSTEMTAG);
+    assert_int_equal(a->id, 7);
+    assert_str(a->name, "Tag A");
+    assert_null(a->uid.p);
+    assert_true(a->visible && !a->editable && a->assignable); /* the last since 10.1 */
+    assert_str(s->result.emits[0].key, "g:7");                /* category 7 is another record */
+    assert_str(tombstone(s, LS_T_SYSTEMTAG, "7"), "g:7");
+    number(e, GT_VISIBILITY, 0);
+    number(e, GT_EDITABLE, 1);
+    number(e, GT_ASSIGNABLE, 0);
+    a = record(s, e);
+    assert_true(!a->visible && a->editable && !a->assignable);
+    e = row(s, LS_T_SYSTEMTAG, LS_OP_DELETE);
+    number(e, GT_ID, 7);
+    a = record(s, e);
+    assert_int_equal(a->head.kind, CS3_DELETE);
+    assert_null(a->name.p);
+    assert_poison(s, row(s, LS_T_SYSTEMTAG, LS_OP_CREATE), "annotation-id");
+}
+
+static void
+a_file_with_a_tag_is_told_by_its_number_and_what_is_no_file_is_left_out(void **state)
+{
+    struct site *s = *state;
+    struct ls_envelope *e = row(s, LS_T_SYSTEMTAG_MAPPING, LS_OP_CREATE);
+    const struct cs3_annotation *a;
+
+    text(e, GO_OBJECTTYPE, "files");
+    text(e, GO_OBJECTID, "5000000000");
+    number(e, GO_SYSTEMTAGID, 7);
+    a = record(s, e);
+    assert_int_equal(a->type, CS3_SYSTEMTAGGED);
+    assert_int_equal(a->fileid, 5000000000);
+    assert_int_equal(a->id, 7);
+    assert_str(a->object_type, "files");
+    assert_str(s->result.emits[0].key, "o:files/5000000000/7");
+    assert_str(tombstone(s, LS_T_SYSTEMTAG_MAPPING, "files/5000000000/7"), "o:files/5000000000/7");
+    text(e, GO_OBJECTID, "x");
+    assert_poison(s, e, "annotation-id");
+    text(e, GO_OBJECTTYPE, "calendars");
+    assert_int_equal(route(s, e), 0);
+    assert_string_equal(s->result.filtered, "tag-object");
+    e = row(s, LS_T_SYSTEMTAG_MAPPING, LS_OP_DELETE);
+    text(e, GO_OBJECTTYPE, "files");
+    text(e, GO_OBJECTID, "44");
+    number(e, GO_SYSTEMTAGID, 7);
+    a = record(s, e);
+    assert_int_equal(a->head.kind, CS3_DELETE);
+    assert_int_equal(a->fileid, 44);
+}
+
+static void
 properties_keep_name_value_and_kind(void **state)
 {
     struct site *s = *state;
@@ -504,6 +567,8 @@ main(void)
         SITE_TEST(a_mapping_of_a_group_is_another_record_than_that_of_a_user_or_group_of_that_name),
         SITE_TEST(the_category_of_favourites_is_told_by_name_and_type),
         SITE_TEST(a_file_in_a_category_is_told_by_all_three_columns_of_its_key),
+        SITE_TEST(a_tag_of_everybodys_keeps_its_name_and_who_may_do_what),
+        SITE_TEST(a_file_with_a_tag_is_told_by_its_number_and_what_is_no_file_is_left_out),
         SITE_TEST(properties_keep_name_value_and_kind),
     };
 

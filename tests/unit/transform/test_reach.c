@@ -148,7 +148,7 @@ a_heartbeat_claims_no_more_than_was_read_of_the_lesser_tables(void **state)
     note(s, LS_T_TRUSTED_SERVERS, LS_OP_HEARTBEAT, 0, 6000);
     assert_int_equal(forwarded(s, LS_T_SHARE, 5000), 5000);
     assert_int_equal(forwarded(s, LS_T_STORAGES, 5000), 5000);
-    assert_int_equal(forwarded(s, LS_T_VCATEGORY, 5000), 2000); /* both others are */
+    assert_int_equal(forwarded(s, LS_T_VCATEGORY, 5000), 2000); /* all others are */
     note(s, LS_T_FILES_TRASH, LS_OP_HEARTBEAT, 0, 4000);
     note(s, LS_T_GROUP_USER, LS_OP_CREATE, 0, 7000);
     note(s, LS_T_USERS, LS_OP_CREATE, 0, 7000);
@@ -159,6 +159,10 @@ a_heartbeat_claims_no_more_than_was_read_of_the_lesser_tables(void **state)
     note(s, LS_T_PROPERTIES, LS_OP_HEARTBEAT, 0, 6000);
     assert_int_equal(forwarded(s, LS_T_VCATEGORY, 5001), 2000);
     note(s, LS_T_VCATEGORY_TO_OBJECT, LS_OP_HEARTBEAT, 0, 4500);
+    assert_int_equal(forwarded(s, LS_T_VCATEGORY, 5001), 2000);
+    note(s, LS_T_SYSTEMTAG, LS_OP_HEARTBEAT, 0, 6000);
+    assert_int_equal(forwarded(s, LS_T_VCATEGORY, 5001), 2000);
+    note(s, LS_T_SYSTEMTAG_MAPPING, LS_OP_HEARTBEAT, 0, 6000);
     assert_int_equal(forwarded(s, LS_T_VCATEGORY, 5001), 4500);
     assert_int_equal(forwarded(s, LS_T_FILECACHE, 5001), 4000);
     assert_int_equal(forwarded(s, LS_T_ACCOUNTS, 5001), 5001);

@@ -433,6 +433,8 @@ brackets_say_what_they_cover_and_are_not_counted(void **state)
         {LS_T_VCATEGORY, TF_ANNOTATION, "!end", CS3_CATEGORY, 0},
         {LS_T_VCATEGORY_TO_OBJECT, TF_ANNOTATION, "!end:tagged", CS3_TAGGED, 0},
         {LS_T_PROPERTIES, TF_ANNOTATION, "!end:properties", CS3_PROPERTY, 0},
+        {LS_T_SYSTEMTAG, TF_ANNOTATION, "!end:systemtag", CS3_SYSTEMTAG, 0},
+        {LS_T_SYSTEMTAG_MAPPING, TF_ANNOTATION, "!end:systemtagged", CS3_SYSTEMTAGGED, 0},
     };
     struct site *s = *state;
 
