@@ -196,6 +196,26 @@ def test_a_grantee_acts_within_his_permissions(people):
     assert viewer.delete(owner.info(folder, "x").id.opaque_id, owner.uid).status.code == DENIED
 
 
+def test_who_may_only_look_sees_everything_and_is_given_no_content(people):
+    """The permissions of oCIS's secure viewer, which a share without downloads gets."""
+    owner, viewer, looker = people(), people(), people()
+    folder = owner.folder("A")
+    node = owner.file("f", b"secret", parent=folder)
+    assert owner.add_grant(folder, viewer, VIEWER).status.code == OK
+    assert owner.add_grant(folder, looker, dict.fromkeys(("stat", "get_path", "list_container"), True)).status.code == OK
+    for who in (viewer, looker):
+        assert who.info(node, space=owner.uid).size == 6
+        listed = who.call("ListContainer", api.ListContainerRequest(ref=owner.ref(folder)))
+        assert [i.name for i in listed.infos] == ["f"]
+    url = "http://%s/data/spaces/%s$%s!%s" % (owner.client.target.data, owner.client.target.storage_id, owner.uid, node)
+    answers = [who.client.http.get(url, headers={"x-access-token": who.token}) for who in (viewer, looker)]
+    assert (answers[0].status_code, answers[0].content) == (200, b"secret")
+    assert answers[1].status_code in (403, 404) and b"secret" not in answers[1].content
+    asked = looker.call("InitiateFileDownload", api.InitiateFileDownloadRequest(ref=owner.ref(node)))
+    assert not any(p.download_endpoint and looker.client.http.get(
+        p.download_endpoint, headers={"x-access-token": looker.token}).status_code == 200 for p in asked.protocols)
+
+
 def test_a_locked_file_refuses_changes(home):
     node = home.file("f")
     lock = api.SetLockRequest(ref=home.ref(node))
