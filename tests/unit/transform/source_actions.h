@@ -297,12 +297,12 @@ purge(struct source *s)
 static inline void
 share(struct source *s)
 {
-    static const int64_t kinds[] = {0, 1, 3};
+    static const int64_t kinds[] = {0, 1, 3, 2, 6};
     struct source_row *row = live(s, false);
     struct ls_value v[LS_MAX_COLUMNS] = {0};
     int to = (int)chance(s, SOURCE_USERS);
     bool folder;
-    int64_t kind = kinds[chance(s, 3)];
+    int64_t kind = kinds[chance(s, 5)];
     int u = row ? user_of(s, row->values[FC_STORAGE].i) : -1;
     char source[32];
 
@@ -313,7 +313,11 @@ share(struct source *s)
     v[SH_ID] = num(++s->next_id);
     v[SH_SHARE_TYPE] = num(kind);
     if (kind != 3)
-        v[SH_SHARE_WITH] = txt(s, kind == 1 ? "staff" : s->users[to].uid);
+        v[SH_SHARE_WITH] = txt(s, kind == 1   ? "staff"
+                                  : kind == 6 ? "zoe@far.example"
+                                              : s->users[to].uid);
+    if (kind == 2)
+        v[SH_PARENT] = num(v[SH_ID].i + 1); /* whatever that is */
     v[SH_UID_OWNER] = v[SH_UID_INITIATOR] = txt(s, s->users[u].uid);
     v[SH_ITEM_TYPE] = txt(s, folder ? "folder" : "file");
     v[SH_ITEM_SOURCE] = txt(s, source);
@@ -332,9 +336,20 @@ change_share(struct source *s)
 
     if (!row)
         return;
-    switch (chance(s, 4)) {
+    switch (chance(s, 7)) {
     case 0:
         delete_row(s, row);
+        break;
+    case 4:
+        set(s, row, SH_EXPIRATION,
+            txt(s, chance(s, 3) ? "2031-01-01 00:00:00" : "0000-00-00 00:00:00"));
+        break;
+    case 5:
+        set(s, row, SH_ATTRIBUTES, txt(s, "[[\"permissions\",\"download\",false]]"));
+        break;
+    case 6:
+        if (row->values[SH_SHARE_TYPE].i == 3)
+            set(s, row, SH_SHARE_WITH, txt(s, chance(s, 2) ? LS_MASKED : "1|$argon2id$x"));
         break;
     case 1:
         set(s, row, SH_ACCEPTED, num((int64_t)chance(s, 3)));
