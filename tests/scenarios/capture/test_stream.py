@@ -45,11 +45,15 @@ def test_rows_nobody_asked_for_are_filtered_and_counted(capture):
         INSERT INTO oc_accounts(user_id, lower_user_id, backend, home) VALUES('A','a','D','/a');
         UPDATE oc_accounts SET last_login = 17;
         UPDATE oc_accounts SET last_login = 18, state = 2;
+        INSERT INTO oc_storages(id) VALUES('smb::away');
+        UPDATE oc_storages SET available = 0, last_checked = 1700000000;
+        UPDATE oc_storages SET available = 1, last_checked = 1700000600;
         INSERT INTO oc_preferences VALUES('A', 'files', 'quota', '5 GB'), ('A', 'core', 'lang', 'de');
         UPDATE oc_preferences SET configvalue = 'fr' WHERE configkey = 'lang';
         DELETE FROM oc_preferences""")
     counters = capture.drain()["counters"]
-    assert counters["filtered:unwatched-columns"] == 1
+    assert counters["filtered:unwatched-columns"] == 3  # last_login, and a storage that failed and came back
+    assert [r["op"] for r in capture.rows("storages")] == ["c"]
     assert counters["filtered:preferences"] == 3
     assert [r["op"] for r in capture.rows("accounts")] == ["c", "u"]
     assert [(r["op"], r["key"]) for r in capture.rows("preferences")] == [

@@ -55,6 +55,23 @@ a_federated_share_that_is_refused_at_once_leaves_nothing(void **state)
     assert_int_equal(counted(f, "left:federated-out"), 2);
 }
 
+/* What bob received and shares on: a token of his own until the other server has answered. */
+static void
+a_share_that_is_shared_on_with_another_server_is_one_share(void **state)
+{
+    struct flow *f = *state;
+
+    flow_row(f, "I oc_share id=7 share_type=6 share_with='zoe@far.example' uid_owner='bob'"
+                " uid_initiator='bob' file_source=44 file_target='' token='tmp_token_1700000000'");
+    flow_row(f, "U oc_share id=7 token='abc' uid_owner='ann@other.example'");
+    flow_is(f, "shared on", "");
+    assert_int_equal(remote_rows(f, CS3_SHARE_FEDERATED), 1);
+    assert_int_equal(counted(f, "left:federated-out"), 2);
+    flow_row(f, "D oc_share id=7");
+    flow_is(f, "taken back", "");
+    assert_int_equal(remote_rows(f, CS3_SHARE_FEDERATED), 0);
+}
+
 static void
 a_number_that_changes_its_kind_is_the_newer_one(void **state)
 {
@@ -144,6 +161,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         FLOW_TEST(what_is_with_other_servers_is_left_by_name_and_makes_no_call),
         FLOW_TEST(a_federated_share_that_is_refused_at_once_leaves_nothing),
+        FLOW_TEST(a_share_that_is_shared_on_with_another_server_is_one_share),
         FLOW_TEST(a_number_that_changes_its_kind_is_the_newer_one),
         FLOW_TEST(an_older_record_of_another_kind_changes_nothing),
         FLOW_TEST(a_snapshot_of_one_of_the_three_tables_sweeps_that_one_alone),

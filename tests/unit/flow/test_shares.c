@@ -91,6 +91,19 @@ SEQUENCE(/* S41 */
           "Papers of alice: carol rejected at /x\n"
           "Papers of alice: group staff edit\n"})
 
+SEQUENCE(/* members who switched auto-accept off get a row each, right after the group's */
+         a_member_with_auto_accept_off_has_a_row_of_his_own_at_once,
+         {"I oc_share id=2 share_type=1 share_with='staff' file_source=44 file_target='/Papers'",
+          NULL},
+         {"I oc_share id=3 share_type=2 share_with='bob' parent=2 file_source=44 accepted=1 "
+          "file_target='/Papers'",
+          "Papers of alice: bob pending at /Papers\n"
+          "Papers of alice: carol accepted at /Papers\n"
+          "Papers of alice: group staff edit\n"},
+         {"U oc_share id=3 accepted=0", "Papers of alice: bob accepted at /Papers\n"
+                                        "Papers of alice: carol accepted at /Papers\n"
+                                        "Papers of alice: group staff edit\n"})
+
 SEQUENCE(/* S4b, S7b: the members' rows follow in a second transaction */
          a_change_of_a_group_share_reaches_the_members_rows_later,
          {"I oc_share id=2 share_type=1 share_with='staff' file_source=44", NULL},
@@ -312,6 +325,7 @@ main(void)
         FLOW_TEST(a_member_renames_and_declines_a_group_share),
         FLOW_TEST(a_members_row_without_permissions_means_declined),
         FLOW_TEST(a_group_share_with_auto_accept_off_is_accepted_and_declined_one_by_one),
+        FLOW_TEST(a_member_with_auto_accept_off_has_a_row_of_his_own_at_once),
         FLOW_TEST(a_change_of_a_group_share_reaches_the_members_rows_later),
         FLOW_TEST(a_group_share_is_taken_back),
         FLOW_TEST(a_group_is_deleted),
