@@ -183,6 +183,7 @@ struct cs3_upload {
     int64_t mtime;
     uint32_t mtime_ns;
     const char *sha1;     /* NULL: unknown */
+    bool distinct;        /* the nanoseconds count before 1970, too (see cs3_mtime_text) */
     bool server_time;     /* the server's clock instead of mtime */
     bool if_not_exist;    /* exclusive */
     const char *if_match; /* etag without quotes, or NULL */

@@ -46,6 +46,16 @@ etag_of(const char *in, char *out, size_t size)
     snprintf(out, size, "%.*s", (int)(n > 1000 ? 1000 : n), cs3_text(in));
 }
 
+/* Before 1970 the target divides towards zero, so that its nanoseconds are below it, too. */
+static void
+mtime_of(const Cs3__Timestamp *in, struct cs3_info *out)
+{
+    int32_t ns = (int32_t)in->nanos;
+
+    out->mtime = (int64_t)in->seconds - (ns < 0);
+    out->mtime_ns = (uint32_t)(ns < 0 ? ns + 1000000000 : ns);
+}
+
 void
 cs3_info_of(const Cs3__ResourceInfo *in, struct cs3_info *out)
 {
@@ -70,10 +80,8 @@ cs3_info_of(const Cs3__ResourceInfo *in, struct cs3_info *out)
         copy(out->owner_id, sizeof(out->owner_id), in->owner->opaque_id);
     out->folder = in->type == 2;
     out->size = (int64_t)in->size;
-    if (in->mtime) {
-        out->mtime = (int64_t)in->mtime->seconds;
-        out->mtime_ns = in->mtime->nanos;
-    }
+    if (in->mtime)
+        mtime_of(in->mtime, out);
     for (size_t i = 0; in->opaque && i < in->opaque->n_map; i++) {
         const Cs3__OpaqueMapEntry *e = in->opaque->map[i];
         if (!strcmp(cs3_text(e->key), "status") && e->value && e->value->value.len == 10 &&
@@ -186,8 +194,8 @@ cs3_move(struct cs3_client *client, const char *as, const struct cs3_place *from
     return cs3_call(client, CS3_AT_PROVIDER, "Move", as, &req.base, NULL, NULL, err);
 }
 
-/* The target reads what follows the dot as a number of nanoseconds, so nine digits; with a
- * negative time it gets the fraction's sign wrong, so there is none. */
+/* The target reads what follows the dot as a number of nanoseconds, so nine digits. A time before
+ * 1970 with a fraction it keeps, but shows some seconds late, so there is none. */
 void
 cs3_mtime_text(int64_t mtime, uint32_t mtime_ns, char *out, size_t size)
 {
@@ -260,6 +268,9 @@ upload_opaque_fill(struct upload_opaque *o, const struct cs3_upload *upload)
     if (!upload->server_time) {
         n = o->opaque.n_map;
         cs3_mtime_text(upload->mtime, upload->mtime_ns, o->text[n], sizeof(o->text[n]));
+        if (upload->distinct && upload->mtime < 0)
+            snprintf(o->text[n] + strlen(o->text[n]), sizeof(o->text[n]) - strlen(o->text[n]),
+                     ".%09" PRIu32, upload->mtime_ns % 1000000000u);
         opaque_add(o, "X-OC-Mtime");
     }
     if (upload->sha1 && *upload->sha1) {

@@ -51,6 +51,7 @@ struct put {
     const struct ap_blob_want *want;
     int64_t mtime;
     uint32_t mtime_ns;
+    bool distinct;                  /* a content before has that very second before 1970 */
     const struct ap_expect *expect; /* NULL: whatever it has, the source wins */
     bool doubtful;                  /* an earlier try may have arrived */
     char seen[64];                  /* the etag that the node had when it was compared */
@@ -154,6 +155,18 @@ second_is(const struct put *put, const struct cs3_info *info)
     cs3_mtime_text(put->mtime, 0, want, sizeof(want));
     cs3_mtime_text(info->mtime, 0, is, sizeof(is));
     return !strcmp(want, is);
+}
+
+/* Another time than that of a content before: else they have one etag, and the next one fails. A
+ * time before 1970 has its nanoseconds only then. */
+static void
+time_apart(struct put *put, uint32_t from_ns)
+{
+    put->distinct = put->mtime < 0;
+    if (!put->distinct || put->mtime_ns == from_ns || !put->mtime_ns)
+        put->mtime_ns = (put->mtime_ns + 1) % 1000000000u;
+    if (put->distinct && put->mtime_ns == from_ns)
+        put->mtime_ns = (put->mtime_ns + 1) % 1000000000u;
 }
 
 /* The content is right; now the time. */
@@ -382,6 +395,7 @@ upload_once(const struct put *put, struct ap_node *ret, struct ls_err *err)
     struct cs3_upload upload = {.mtime = put->mtime,
                                 .mtime_ns = put->mtime_ns,
                                 .sha1 = put->want->sha1,
+                                .distinct = put->distinct,
                                 .if_not_exist = !put->node_id,
                                 .if_match = put->seen[0] ? put->seen : NULL};
     int64_t began_ms = ls_mono_ms();
@@ -506,7 +520,7 @@ ap_ocis_put_file(struct ap_writer *w, const struct ap_space *space, const char *
     if (over[0] && ap_look(put.ocis, space, over, NULL, &info, NULL) != 1)
         info.id[0] = '\0';
     if (put.node_id && info.id[0] && mtime_is(&put, &info))
-        put.mtime_ns = (put.mtime_ns + 1) % 1000000000u;
+        time_apart(&put, info.mtime_ns);
     if (expect && !over[0] && node_id) /* who comes between the look and the upload is not lost */
         snprintf(put.seen, sizeof(put.seen), "%s", info.etag);
     for (int try = 0; try < 2; try++) { /* a token may be refused once */
@@ -522,7 +536,7 @@ ap_ocis_put_file(struct ap_writer *w, const struct ap_space *space, const char *
         return 0;
     put.node_id = stuck;
     put.seen[0] = '\0';
-    put.mtime_ns = (put.mtime_ns + 1) % 1000000000u;
+    time_apart(&put, put.mtime_ns);
     if (upload_once(&put, ret, &why) == 0)
         return 0;
     if (ap_cause_is(&why, "internal"))

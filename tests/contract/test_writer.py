@@ -262,6 +262,22 @@ def test_contents_of_one_second_all_arrive_with_different_etags(site):
     assert len(etags) == 5
 
 
+@pytest.mark.parametrize("mtime", [-1, -62135596800])
+def test_contents_of_one_second_before_1970_all_arrive_with_different_etags(site, mtime):
+    """Times like -1 and the year 1 are what programs write who know none. Of three contents with
+    one time the target takes no third, ever."""
+    node = site.put("f", "0", mtime=mtime, ns=100)
+    etags = {node["etag"]}
+    for i in range(1, 5):
+        new = site.overwrite(node["id"], str(i), mtime=mtime, ns=100 + i)
+        etags.add(new["etag"])
+        assert new["mtime"] == node["mtime"]
+        assert site.see.get(node["id"]).content == str(i).encode()
+    assert len(etags) == 5 and len(site.see.versions(node["id"]).versions) == 4
+    site.overwrite(node["id"], "4", mtime=mtime, ns=104)
+    assert "PUT" not in site.probe.calls and "SetArbitraryMetadata" not in site.probe.calls
+
+
 def test_a_new_file_is_never_put_over_another(site):
     node = site.put("f", "mine")["id"]
     refused = site.fails("put_file", parent_id=site.root, name="f", blob=site.blob("other"),
