@@ -4,8 +4,10 @@
  * The endpoint stands in the reply of InitiateFileUpload and often names `localhost`; target.data
  * says where it really is. An upload that is broken off leaves files in the server's uploads
  * folder for ever, so its session is ended over the `tus` endpoint of the same id; that is a
- * courtesy, its failure changes nothing. 206 means that the server took the name for one of
- * ownCloud's old chunks ("name-chunking-1-2-3") and put the content aside: the file is not there.
+ * courtesy, its failure changes nothing. Not after 502 and 504: then somebody in between has no
+ * answer, and the server may be about to finish it. 206 means that the server took the name for one
+ * of ownCloud's old chunks ("name-chunking-1-2-3") and put the content aside: the file is not
+ * there.
  */
 #include "apply/cs3/data.h"
 #include <errno.h>
@@ -138,7 +140,8 @@ put(struct ap_data *data, const char *as, const char *url, struct ap_http_reques
         ap_http_fail(&request, &reply, err);
         if (reply.status == 401 && cs3_token(data->cs3, as, token, &fresh, NULL) < 0)
             fresh = NULL; /* the next try will say why */
-        upload_give_up(data, fresh ? fresh : token, place);
+        if (reply.status != 502 && reply.status != 504)
+            upload_give_up(data, fresh ? fresh : token, place);
         goto out;
     }
     if (ret_id)

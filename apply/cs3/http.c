@@ -6,6 +6,11 @@
  * callback that may refuse to go on (content that does not match): the connection is then cut
  * before the server has all of it. What broke a transfer must be told apart: never connected is
  * the target being down, anything later leaves the outcome unknown.
+ *
+ * A transfer in which nothing moves for long is given up. But an upload is answered only when the
+ * target has made its checksums, and has put it where it keeps its blobs, and meanwhile nothing
+ * moves; who gave it up then would send all of it again. So what has been sent whole is waited for
+ * the longer the bigger it is.
  */
 #include "apply/cs3/http.h"
 #include "apply/lease.h"
@@ -18,11 +23,12 @@
 #include <string.h>
 #include <strings.h>
 
-enum { MAX_IDLE = 256, QUIET_MIN_S = 120, HEADER_MAX = 65536 };
+enum { MAX_IDLE = 256, QUIET_MIN_MS = 120 * 1000, HEADER_MAX = 65536, DIGEST_BYTES_MS = 16 << 10 };
 
 struct ap_http {
     bool verify;
-    long connect_ms, quiet_s;
+    long connect_ms;
+    int64_t quiet_ms;
     ap_call_fn *call_counter;
     void *arg;
     pthread_mutex_t mutex;
@@ -34,6 +40,7 @@ struct transfer {
     const struct ap_http_request *request;
     struct ap_http_reply *reply;
     struct ls_err broken; /* why a callback broke it off */
+    int64_t quiet_ms, moved, moved_ms;
 };
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -58,8 +65,7 @@ ap_http_new(const struct ls_config *config, ap_call_fn *call_counter, void *arg,
         return ls_fail(err, LS_ERR_FATAL, ENOMEM, "libcurl cannot start");
     http->verify = ls_config_bool(config, "target", "tls_verify");
     http->connect_ms = timeout_ms < 5000 ? (long)timeout_ms : 5000;
-    /* A big upload is answered when its checksums are done; nothing moves meanwhile. */
-    http->quiet_s = timeout_ms / 1000 > QUIET_MIN_S ? (long)(timeout_ms / 1000) : QUIET_MIN_S;
+    http->quiet_ms = timeout_ms > QUIET_MIN_MS ? timeout_ms : QUIET_MIN_MS;
     http->call_counter = call_counter;
     http->arg = arg;
     pthread_mutex_init(&http->mutex, NULL);
@@ -121,7 +127,7 @@ on_read(char *p, size_t size, size_t n, void *arg)
         return CURL_READFUNC_ABORT;
     }
     got = t->request->read(t->request->read_arg, p, size * n, &t->broken);
-
+    t->moved_ms = ls_mono_ms(); /* the time that the source took is not the target's */
     return got < 0 ? CURL_READFUNC_ABORT : (size_t)got;
 }
 
@@ -134,6 +140,28 @@ on_write(char *p, size_t size, size_t n, void *arg)
         return t->request->write(t->request->write_arg, p, size * n, &t->broken) < 0 ? 0 : size * n;
     ls_buf_append(&t->reply->body, p, size * n); /* too long: its end does not matter */
     return size * n;
+}
+
+int64_t
+ap_http_patience_ms(int64_t quiet_ms, int64_t sent, int64_t all)
+{
+    return all > 0 && sent >= all ? quiet_ms + all / DIGEST_BYTES_MS : quiet_ms;
+}
+
+/* Called about once a second, also while nothing moves. */
+static int
+on_progress(void *arg, curl_off_t down_all, curl_off_t down, curl_off_t up_all, curl_off_t up)
+{
+    struct transfer *t = arg;
+    int64_t now = ls_mono_ms();
+
+    (void)down_all;
+    (void)up_all;
+    if (down + up != t->moved) {
+        t->moved = down + up;
+        t->moved_ms = now;
+    }
+    return now - t->moved_ms > ap_http_patience_ms(t->quiet_ms, up, t->request->read_len);
 }
 
 /* Connected, and about to ask: may we (still)? */
@@ -241,8 +269,12 @@ handle_setup(struct ap_http *http, CURL *curl, struct transfer *t, struct curl_s
     curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, http->verify ? 1L : 0L);
     curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, http->verify ? 2L : 0L);
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, http->connect_ms);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, http->quiet_s);
+    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, t);
+    curl_easy_setopt(curl, CURLOPT_TCP_KEEPALIVE, 1L); /* a dead target is known long before that */
+    curl_easy_setopt(curl, CURLOPT_TCP_KEEPIDLE, 30L);
+    curl_easy_setopt(curl, CURLOPT_TCP_KEEPINTVL, 15L);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(curl, CURLOPT_HEADERDATA, t);
@@ -302,7 +334,8 @@ int
 ap_http_do(struct ap_http *http, const struct ap_http_request *request, struct ap_http_reply *reply,
            struct ls_err *err)
 {
-    struct transfer transfer = {.request = request, .reply = reply};
+    struct transfer transfer = {
+        .request = request, .reply = reply, .quiet_ms = http->quiet_ms, .moved_ms = ls_mono_ms()};
     struct curl_slist *headers = NULL;
     int64_t start = ls_mono_ms();
     char status[24] = "failed";

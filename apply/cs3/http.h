@@ -50,6 +50,9 @@ struct ap_http_reply {
  * RETRY timeout (the outcome is unknown), or the error of `read` or `write`. */
 int ap_http_do(struct ap_http *http, const struct ap_http_request *request,
                struct ap_http_reply *reply, struct ls_err *err);
+/* How long nothing may move, with so much of a body of `all` bytes sent: `quiet_ms`, and once all
+ * has been sent as much longer as the target takes for 16 MiB a second (16 KiB a millisecond). */
+int64_t ap_http_patience_ms(int64_t quiet_ms, int64_t sent, int64_t all);
 /* What a status of 300 or more means; always -1. 401 is RETRY sign-in, the rest by writer.h. */
 int ap_http_fail(const struct ap_http_request *request, const struct ap_http_reply *reply,
                  struct ls_err *err);

@@ -58,6 +58,8 @@ def test_an_http_status_of_the_put_is_told_as_its_cause(site, status, cause):
     fault(site, call="data.PUT", nth=1, effect="http", http=status)
     refused = put_fails(site)
     assert (refused.kind, refused.cause) == ("retry", cause)
+    # What somebody in between says for want of an answer is no reason to end what may be finishing.
+    assert ("DELETE upload" in site.probe.calls) == (status not in (502, 504))
     site.put("f", "hello", doubtful=True)
     one_file(site)
 

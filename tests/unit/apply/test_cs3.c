@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "apply/cs3/cs3_call.h"
+#include "apply/cs3/http.h"
 #include <cmocka.h>
 #include <string.h>
 
@@ -27,6 +28,36 @@ a_time_before_1970_has_no_fraction(void **state)
     (void)state;
     cs3_mtime_text(-5, 7, out, sizeof(out));
     assert_string_equal(out, "-5");
+}
+
+static void
+a_time_before_1970_is_read_as_it_was_written(void **state)
+{
+    Cs3__ResourceInfo in = CS3__RESOURCE_INFO__INIT;
+    Cs3__Timestamp mtime = CS3__TIMESTAMP__INIT;
+    struct cs3_info info;
+
+    (void)state;
+    in.mtime = &mtime;
+    mtime.seconds = (uint64_t)INT64_C(-4); /* as the target shows -5.000000007 */
+    mtime.nanos = 3294967303u;
+    cs3_info_of(&in, &info);
+    assert_int_equal(info.mtime, -5);
+    assert_int_equal(info.mtime_ns, 7);
+    mtime.nanos = 0;
+    cs3_info_of(&in, &info);
+    assert_int_equal(info.mtime, -4);
+}
+
+static void
+an_upload_that_was_sent_whole_is_waited_for_by_its_size(void **state)
+{
+    (void)state;
+    assert_int_equal(ap_http_patience_ms(120000, 0, 0), 120000);
+    assert_int_equal(ap_http_patience_ms(120000, 1, INT64_C(1) << 40), 120000);
+    assert_int_equal(ap_http_patience_ms(120000, 1 << 20, 1 << 20), 120064);
+    assert_int_equal(ap_http_patience_ms(120000, INT64_C(1) << 40, INT64_C(1) << 40),
+                     120000 + (1 << 26)); /* 1 TiB: 18 hours */
 }
 
 static void
@@ -170,6 +201,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_time_is_written_with_nine_digits_of_nanoseconds),
         cmocka_unit_test(a_time_before_1970_has_no_fraction),
+        cmocka_unit_test(a_time_before_1970_is_read_as_it_was_written),
+        cmocka_unit_test(an_upload_that_was_sent_whole_is_waited_for_by_its_size),
         cmocka_unit_test(a_time_beyond_the_targets_range_is_the_nearest_it_holds),
         cmocka_unit_test(each_permission_bit_is_one_field_and_back),
         cmocka_unit_test(a_place_is_an_id_or_a_name_below_one),
