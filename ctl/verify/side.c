@@ -76,6 +76,22 @@ take_folder_type(void *arg, const struct ls_str *c, size_t n)
     return 0;
 }
 
+/* ownCloud checks what stands in the account, and the preference where that says nothing. */
+static void
+take_quota(struct side_user *user, struct ls_str text)
+{
+    enum cs3_quota kind = CS3_QUOTA_UNSET;
+    int64_t bytes = 0;
+
+    if (user->quota_said || !text.p || !tf_quota_parse(text, &kind, &bytes) ||
+        kind == CS3_QUOTA_UNSET)
+        return;
+    user->quota_said = true;
+    user->quota_default = kind == CS3_QUOTA_DEFAULT;
+    if (kind == CS3_QUOTA_BYTES)
+        user->quota = bytes;
+}
+
 static int
 take_user(void *arg, const struct ls_str *c, size_t n)
 {
@@ -84,10 +100,11 @@ take_user(void *arg, const struct ls_str *c, size_t n)
     const char *home = c[1].p ? keep(load, c[1]) : "";
     char path[4096];
 
-    (void)n;
     if (!user || !home || !(user->uid = keep(load, c[0])))
         return no_memory(load->err);
-    user->storage = -1;
+    user->storage = user->quota = -1;
+    if (n > 3)
+        take_quota(user, c[3]);
     user->enabled = ctl_int(c[2]) != 2; /* 0: made, never signed in; 1: enabled */
     if (ap_home_map(load->config, home, user->uid, path, sizeof path, load->err) < 0)
         return -1;
@@ -107,6 +124,17 @@ user_of(const struct side_load *load, struct ls_str uid)
     if (uid.p)
         HASH_FIND(hh, load->side->users, uid.p, uid.n, user);
     return user;
+}
+
+static int
+take_preference(void *arg, const struct ls_str *c, size_t n)
+{
+    struct side_user *user = user_of(arg, c[0]);
+
+    (void)n;
+    if (user)
+        take_quota(user, c[1]);
+    return 0;
 }
 
 static int
@@ -365,7 +393,8 @@ take_trash(void *arg, const struct ls_str *c, size_t n)
 
 const struct side_table side_tables[] = {
     {"SELECT id FROM {p}mimetypes WHERE mimetype='httpd/unix-directory'", false, take_folder_type},
-    {"SELECT user_id, home, state FROM {p}accounts WHERE COALESCE(state,1)<>3", false, take_user},
+    {"SELECT user_id, home, state, quota FROM {p}accounts WHERE COALESCE(state,1)<>3", false,
+     take_user},
     /* home:: before object::, so that of two the former is the home */
     {"SELECT numeric_id, id FROM {p}storages ORDER BY id DESC", false, take_storage},
     {"SELECT fileid, storage, parent, name, path, mimetype, size, mtime, encrypted, checksum FROM "
@@ -382,6 +411,8 @@ const struct side_table side_tables[] = {
     {"SELECT user_id FROM {p}accounts WHERE " LS_SQL_OF_LDAP("backend"), true, take_ldap_user},
     {"SELECT owncloud_name, directory_uuid FROM {p}ldap_user_mapping", true, take_mapping},
     {"SELECT owncloud_name, directory_uuid FROM {p}ldap_group_mapping", true, take_group},
+    {"SELECT userid, configvalue FROM {p}preferences WHERE appid='files' AND configkey='quota'",
+     true, take_preference},
     {NULL, false, NULL},
 };
 

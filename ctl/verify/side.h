@@ -54,6 +54,9 @@ struct side_user {
     bool ldap;                  /* of ownCloud's LDAP; then: */
     const char *directory_uuid; /* NULL: no mapping says it */
     int64_t storage;            /* -1: never logged in, no home */
+    int64_t quota;              /* in bytes, of his own; -1: there is no limit, or the default */
+    bool quota_said;            /* by his account, or else by his preferences */
+    bool quota_default;         /* ... that he has the default */
     struct side_node *root;     /* of the storage; NULL */
     UT_hash_handle hh, hh_storage;
 };

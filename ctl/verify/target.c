@@ -50,8 +50,9 @@ struct target {
     struct cs3_client *cs3;
     struct ap_http *http;
     struct ap_data *data;
-    struct ap_graph *graph; /* NULL: no service account */
-    pthread_mutex_t lock;   /* of sessions */
+    struct ap_graph *graph;  /* NULL: no service account */
+    struct ap_graph *quotas; /* NULL: Graph does not answer target.graph_user from here */
+    pthread_mutex_t lock;    /* of sessions */
     struct session *sessions;
     pthread_mutex_t homes_lock; /* of those below */
     struct home *homes;
@@ -75,6 +76,23 @@ open_service(struct target *target, const struct ls_config *config, struct ls_er
     return cs3_sign_in(target->cs3, CS3_SERVICE_ACCOUNT, NULL, err);
 }
 
+/* Whether it tells of spaces shows with the first one that is asked for. */
+static void
+open_quotas(struct target *target, const struct ls_config *config)
+{
+    const char *name = ls_config_str(config, "target", "graph_user");
+    struct ap_graph_user user;
+    struct ls_err err = {0};
+
+    if (!name || ap_graph_new(config, target->http, target->cs3, &target->quotas, &err) < 0)
+        return;
+    if (ap_graph_user_get(target->quotas, name, &user, &err) == 0)
+        return;
+    ls_log_err(LS_WARN, "no-quotas", &err);
+    ap_graph_free(target->quotas);
+    target->quotas = NULL;
+}
+
 int
 target_open(const struct ls_config *config, struct target **ret, struct ls_err *err)
 {
@@ -93,6 +111,7 @@ target_open(const struct ls_config *config, struct target **ret, struct ls_err *
         target_close(target);
         return -1;
     }
+    open_quotas(target, config);
     *ret = target;
     return 0;
 }
@@ -119,6 +138,7 @@ target_close(struct target *target)
         after = home->hh.next;
         free(home);
     }
+    ap_graph_free(target->quotas);
     ap_graph_free(target->graph);
     ap_data_free(target->data);
     ap_http_free(target->http);
@@ -398,6 +418,27 @@ target_in_group(struct target *target, const char *uid, const char *group_id)
         return false;
     snprintf(wanted, sizeof wanted, "\n%s\n", group_id);
     return strcasestr(session->groups, wanted) != NULL;
+}
+
+int
+target_quota(struct target *target, const char *uid, int64_t *ret, struct ls_err *err)
+{
+    struct session *session = NULL;
+    char drive[2 * AP_ID_SIZE + 2];
+    struct tries tries = {0};
+    int r;
+
+    if (session_of(target, uid, &session, err) < 0)
+        return -1;
+    if (!target->quotas || !session || !session->has_space)
+        return 0;
+    snprintf(drive, sizeof drive, "%s$%s", session->space.storage_id, session->space.space_id);
+    do
+        r = ap_graph_drive_quota_get(target->quotas, drive, ret, err);
+    while (r < 0 && once_more(target, err, &tries));
+    if (r < 0 && strcmp(err->cause, "refused") == 0)
+        return 0; /* target.graph_user may not */
+    return r < 0 ? -1 : 1;
 }
 
 bool

@@ -12,6 +12,7 @@
  */
 #include "ctl/verify/verify.h"
 #include "apply/cs3/cs3.h"
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -150,6 +151,57 @@ holdings(const struct side_user *user, char *out, size_t size)
     return live > 0 || (bin && verify_below(bin) > 0);
 }
 
+static void
+quota_text(int64_t bytes, char *out, size_t size)
+{
+    if (bytes > 0)
+        snprintf(out, size, "%" PRId64 " bytes", bytes);
+    else
+        snprintf(out, size, "no limit");
+}
+
+/* Where apply sets them. A space that was never given a quota has what oCIS gives, and whether it
+ * was given one before is not known here. oCIS takes 0 for no limit, so that one byte stands for
+ * it. */
+static int
+compare_quota(struct verify *verify, struct verify_user *user, struct ls_err *err)
+{
+    int64_t want = user->user->quota, have = 0;
+    char source[40], target[40];
+    struct ls_err why = {0};
+    int r;
+
+    if (strcmp(ls_config_str(verify->config, "people", "mode"), "create") != 0)
+        return 0;
+    if (!user->user->quota_said || user->user->quota_default)
+        want = ls_config_int(verify->config, "people", "default_quota");
+    else if (want == 0)
+        want = 1;
+    if (want <= 0) {
+        verify_left(verify, user, VL_QUOTA_NONE);
+        return 0;
+    }
+    quota_text(want, source, sizeof source);
+    r = target_quota(verify->target, user->user->uid, &have, &why);
+    if (r < 0 && verify_ends(&why)) {
+        *err = why;
+        return -1;
+    }
+    if (r < 0)
+        verify_unseen(
+            verify, user,
+            (struct verify_difference){.what = "quota cannot be looked at", .source = source},
+            &why);
+    else if (r == 0)
+        verify_left(verify, user, VL_QUOTA_UNSEEN);
+    if (r <= 0 || have == want)
+        return 0;
+    quota_text(have, target, sizeof target);
+    verify_differ(verify, user,
+                  &(struct verify_difference){.what = "quota", .source = source, .target = target});
+    return 0;
+}
+
 static int
 look_at_user(struct verify *verify, struct verify_user *user, struct ls_err *err)
 {
@@ -198,6 +250,9 @@ look_at_user(struct verify *verify, struct verify_user *user, struct ls_err *err
                                                   .source = "disabled",
                                                   .target = who.signs_in ? "can sign in"
                                                                          : "enabled in Graph"});
+    verify_left(verify, user, VL_ACCOUNT);
+    if (user->user->storage >= 0 && compare_quota(verify, user, err) < 0)
+        return -1;
     if (verify_tree(verify, user, err) < 0)
         return -1;
     return verify_trash(verify, user, err);

@@ -55,6 +55,9 @@ enum verify_left {
     VL_VERSIONS_TRASHED,
     VL_TRASH_CONTENT,
     VL_LINK_PASSWORDS,
+    VL_QUOTA_NONE,
+    VL_QUOTA_UNSEEN,
+    VL_ACCOUNT,
     VL_MAX
 };
 

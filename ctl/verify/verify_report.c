@@ -50,6 +50,9 @@ static const char *const left[VL_MAX] = {
     [VL_VERSIONS_TRASHED] = "versions of trashed files (oCIS shows none of them)",
     [VL_TRASH_CONTENT] = "contents of trashed files (oCIS shows none in its trash, nor checksums)",
     [VL_LINK_PASSWORDS] = "link passwords ([target] system_user_id and its key are not set)",
+    [VL_QUOTA_NONE] = "users without a quota of their own, and how much oCIS gives them",
+    [VL_QUOTA_UNSEEN] = "quotas (Graph does not tell them to [target] graph_user)",
+    [VL_ACCOUNT] = "users' names, addresses and groups (but what is shared with these)",
     [VL_VERSIONS_GONE] = "versions whose content ownCloud itself has erased",
 };
 

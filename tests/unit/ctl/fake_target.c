@@ -49,6 +49,17 @@ target_user(struct target *target, const char *uid, struct target_who *ret, stru
     return 0;
 }
 
+int
+target_quota(struct target *target, const char *uid, int64_t *ret, struct ls_err *err)
+{
+    (void)target;
+    (void)uid;
+    if (fails("quota", err))
+        return -1;
+    *ret = fake.quota;
+    return fake.quota >= 0;
+}
+
 /* fake.grouped: "uid=id " of each membership */
 bool
 target_in_group(struct target *target, const char *uid, const char *group_id)
@@ -243,7 +254,7 @@ verify_begin(struct verify_run *run, const struct fake_row *rows)
     if (ls_config_load(NULL, sets, 2, &run->config, &err) < 0 ||
         side_begin(run->config, &load, &err) < 0)
         fail_msg("%s", err.msg);
-    for (int table = T_FOLDER_TYPE; table <= T_GROUPS; table++)
+    for (int table = T_FOLDER_TYPE; table <= T_PREFERENCE; table++)
         for (const struct fake_row *row = rows; row->table >= 0; row++) {
             struct ls_str columns[13];
             for (size_t i = 0; i < 13; i++)

@@ -60,6 +60,7 @@ struct fake {
     const struct fake_version *versions;
     const struct fake_share *shares;
     const struct fake_link *links;
+    int64_t quota;                      /* of everybody; -1: not told */
     bool no_hashes;                     /* nobody there who may read them */
     const struct fake_content *content; /* ends with a NULL node */
     const char *gone;                   /* this node id answers "gone" */
@@ -81,7 +82,8 @@ enum {
     T_TRASH,
     T_LDAP,
     T_MAPPING,
-    T_GROUPS
+    T_GROUPS,
+    T_PREFERENCE
 };
 struct fake_row {
     int table;

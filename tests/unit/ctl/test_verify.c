@@ -233,6 +233,61 @@ what_fails_for_one_thing_is_a_difference_and_the_rest_is_compared(void **state)
 }
 
 static void
+a_quota_is_the_accounts_or_else_the_preferences_and_the_space_has_it(void **state)
+{
+    static const struct {
+        const char *account, *preference;
+        int64_t normal, have;
+        const char *want; /* of the difference; "" none, "none", "unseen" */
+    } cases[] = {
+        {"5 GB", "1 GB", 0, 5368709120, ""},
+        {"5 GB", "1 GB", 0, 1073741824, "5368709120 bytes|1073741824 bytes"},
+        {NULL, "1 GB", 0, 1073741824, ""},
+        {NULL, "1 GB", 0, 0, "1073741824 bytes|no limit"},
+        {"0 B", NULL, 0, 1, ""},
+        {"0 B", NULL, 0, 0, "1 bytes|no limit"},
+        {"none", "1 GB", 0, 7, "none"},
+        {"none", "1 GB", 9, 7, "none"},
+        {"default", "1 GB", 0, 7, "none"},
+        {"default", "1 GB", 9, 7, "9 bytes|7 bytes"},
+        {NULL, NULL, 0, 7, "none"},
+        {NULL, NULL, 9, 9, ""},
+        {"1 GB", NULL, 0, -1, "unseen"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct fake_row rows[] = {{T_FOLDER_TYPE, {"2"}},
+                                        {T_USER, {"ann", "/data/ann", "1", cases[i].account}},
+                                        HOME("1", "ann"),
+                                        {T_PREFERENCE, {"ann", cases[i].preference}},
+                                        END};
+        char root[] = "data.root=/nonexistent", set[64], *sets[] = {root, set};
+        size_t kept[VK_MAX], left[VL_MAX];
+        bool differs = strchr(cases[i].want, '|') != NULL;
+        struct verify_run run;
+        struct ls_err err = {0};
+
+        fake.quota = cases[i].have;
+        verify_begin(&run, rows);
+        snprintf(set, sizeof set, "people.default_quota=%d", (int)cases[i].normal);
+        ls_config_free(run.config);
+        assert_int_equal(ls_config_load(NULL, sets, 2, &run.config, &err), 0);
+        run.verify.config = run.config;
+        verify_all(&run);
+        assert_int_equal(run.verify.differences.n, differs);
+        if (differs)
+            assert_string_equal(strstr(verify_difference(&run, 0), "ann|quota||") + 11,
+                                cases[i].want);
+        verify_sum_up(&run.verify, kept, left);
+        assert_int_equal(left[VL_QUOTA_NONE], strcmp(cases[i].want, "none") == 0);
+        assert_int_equal(left[VL_QUOTA_UNSEEN], strcmp(cases[i].want, "unseen") == 0);
+        assert_int_equal(left[VL_ACCOUNT], 1);
+        verify_end(&run);
+    }
+}
+
+static void
 a_target_that_is_away_or_lets_nobody_in_ends_the_comparison(void **state)
 {
     static const char *const parts[] = {"user", "list", "trash", "received", "links"};
@@ -950,6 +1005,7 @@ main(void)
         cmocka_unit_test(missing_extra_and_another_type_are_named),
         cmocka_unit_test(a_folder_that_goes_while_it_is_read_is_a_difference),
         cmocka_unit_test(what_fails_for_one_thing_is_a_difference_and_the_rest_is_compared),
+        cmocka_unit_test(a_quota_is_the_accounts_or_else_the_preferences_and_the_space_has_it),
         cmocka_unit_test(a_target_that_is_away_or_lets_nobody_in_ends_the_comparison),
         cmocka_unit_test(without_a_checksum_the_disk_is_read_and_what_cannot_be_read_differs),
         cmocka_unit_test(an_mtime_beyond_the_targets_range_is_expected_clamped_and_counted),
