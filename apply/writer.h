@@ -195,7 +195,8 @@ struct ap_writer_ops {
     int (*space_look)(struct ap_writer *w, const char *uid, struct ap_space_found *ret,
                       struct ls_err *err);
 
-    /* ---- people. Found by name first; created when mode is `create`. In mode `match` nothing
+    /* ---- people. Found by name first; created when mode is `create`. A mail that is null is left
+     * as it is, an empty one replaced by one that leads nowhere. In mode `match` nothing
      * is changed (enabled, removed, made a member): 0 all the same. With a directory_uuid a user or
      * a group is looked up by that, and never made or changed. */
     int (*user_ensure)(struct ap_writer *w, const struct cs3_person *person,

@@ -344,32 +344,48 @@ ap_graph_user_create(struct ap_graph *graph, const char *name, const char *displ
     return r;
 }
 
-static int
+/* The answer's status, or -1. */
+static long
 user_patch(struct ap_graph *graph, const char *user_id, json_t *body, struct ls_err *err)
 {
     const char *const parts[] = {"users/", user_id};
-    long status = -1;
+    long status;
 
-    if (!body)
-        return ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
+    if (!body) {
+        ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
+        return -1;
+    }
     status = graph_call(graph, "PATCH", "graph PATCH user", parts, 2, body, NULL, err);
     json_decref(body);
-    return status / 100 == 2 ? 0 : -1;
+    return status;
 }
 
 int
 ap_graph_user_update(struct ap_graph *graph, const char *user_id, const char *display_name,
-                     struct ls_err *err)
+                     const char *mail, struct ls_err *err)
 {
-    if (!display_name)
+    struct ls_err why = {0};
+    long status;
+
+    if (!display_name && !mail)
         return 0;
-    return user_patch(graph, user_id, json_pack("{s:s}", "displayName", display_name), err);
+    status = user_patch(graph, user_id,
+                        json_pack("{s:s*, s:s*}", "displayName", display_name, "mail", mail), &why);
+    if (status == 400 && mail)
+        return ap_graph_user_update(graph, user_id, display_name, NULL, err);
+    if (status / 100 == 2)
+        return 0;
+    if (err)
+        *err = why;
+    return -1;
 }
 
 int
 ap_graph_user_enable(struct ap_graph *graph, const char *user_id, bool enabled, struct ls_err *err)
 {
-    return user_patch(graph, user_id, json_pack("{s:b}", "accountEnabled", enabled ? 1 : 0), err);
+    json_t *body = json_pack("{s:b}", "accountEnabled", enabled ? 1 : 0);
+
+    return user_patch(graph, user_id, body, err) / 100 == 2 ? 0 : -1;
 }
 
 /* ---- roles */

@@ -39,9 +39,9 @@ int ap_graph_user_by_id(struct ap_graph *graph, const char *id, struct ap_graph_
  * RETRY taken when the name exists; POISON name-refused. */
 int ap_graph_user_create(struct ap_graph *graph, const char *name, const char *display_name,
                          const char *mail, struct ap_graph_user *ret, struct ls_err *err);
-/* display_name NULL: left alone. */
+/* NULL: left alone, and so is a mail address that the target refuses. */
 int ap_graph_user_update(struct ap_graph *graph, const char *user_id, const char *display_name,
-                         struct ls_err *err);
+                         const char *mail, struct ls_err *err);
 int ap_graph_user_enable(struct ap_graph *graph, const char *user_id, bool enabled,
                          struct ls_err *err);
 /* Who has no role at all gets the one that oCIS gives to whoever signs in for the first time;

@@ -91,6 +91,8 @@ static const char *const schema =
     " epoch INT, counter INT, part INT, deleted INT,"
     " target TEXT, applied INT DEFAULT 0, applied_enabled INT DEFAULT 1, applied_name TEXT);"
     "CREATE INDEX IF NOT EXISTS person_uid ON person(uid, type);"
+    /* the address of a user that the target was given last, which it tells nobody */
+    "CREATE TABLE IF NOT EXISTS mailed(person INTEGER PRIMARY KEY, address TEXT);"
     "CREATE INDEX IF NOT EXISTS person_gid ON person(gid, type);"
     /* what a space was given; below 0: no limit */
     "CREATE TABLE IF NOT EXISTS quota(storage INTEGER PRIMARY KEY, bytes INT);"

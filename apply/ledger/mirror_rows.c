@@ -58,6 +58,7 @@ static const struct table tables[] = {
      NULL,
      1,
      {"id", "key", "type", "uid", "gid", "target", "applied", "applied_enabled", "applied_name"}},
+    {"mailed", "mailed", NULL, 1, {"person", "address"}},
     {"grant",
      "grants",
      NULL,

@@ -63,6 +63,23 @@ user_make(struct ap_ocis *ocis, const char *uid, const char *display_name, const
     return -1;
 }
 
+/* What of somebody who is there shall be otherwise. The target does not tell his address, so where
+ * one is named it is given. */
+static int
+user_change(struct ap_ocis *ocis, const struct ap_graph_user *user, const char *uid,
+            const char *name, const char *mail, struct ls_err *err)
+{
+    bool renamed = *name && strcmp(name, user->display_name) != 0;
+    char address[512];
+
+    if (!ocis->create_people || strcmp(uid, ocis->graph_user) == 0)
+        return 0;
+    if (mail)
+        mail_make(ocis, uid, mail, address, sizeof(address));
+    return ap_graph_user_update(ocis->graph, user->id, renamed ? name : NULL, mail ? address : NULL,
+                                err);
+}
+
 static int
 directory_find(struct ap_ocis *ocis, const struct cs3_person *person, struct ap_person_id *ret,
                struct ls_err *err)
@@ -115,9 +132,8 @@ ap_ocis_user_ensure(struct ap_writer *w, const struct cs3_person *person, struct
         r = user_make(ocis, uid, name, mail, &user, err);
     else if (r < 0 && err)
         *err = why;
-    else if (r == 0 && ocis->create_people && *name && strcmp(name, user.display_name) != 0 &&
-             strcmp(uid, ocis->graph_user) != 0)
-        r = ap_graph_user_update(ocis->graph, user.id, name, err);
+    else if (r == 0)
+        r = user_change(ocis, &user, uid, name, person->mail.p ? mail : NULL, err);
     if (r == 0)
         snprintf(ret->id, sizeof(ret->id), "%s", user.id);
 out:

@@ -31,7 +31,7 @@ struct person {
     int64_t id;
     enum cs3_person_type type;
     char uid[256], gid[256], target[AP_ID_SIZE], display_name[512], applied_name[512];
-    char mail[512], home[4096], quota[64];
+    char mail[512], applied_mail[512], home[4096], quota[64];
     char directory_uuid[256]; /* of a directory's, as the mapping has it */
     bool known, enabled, deleted, applied, applied_enabled;
     bool ldap;   /* the directory's: nothing of it is changed at the target */
@@ -65,12 +65,14 @@ mapping_get(struct ap_core *core, struct person *p)
 static bool
 person_get(struct ap_core *core, int64_t id, struct person *ret)
 {
-    sqlite3_stmt *s = ap_query(core->ledger,
-                               "SELECT type, uid, gid, target, display_name, applied_name,"
-                               " epoch IS NOT NULL, enabled, coalesce(deleted, 1), applied,"
-                               " applied_enabled, mail, home, quota,"
-                               " " LS_SQL_OF_LDAP("backend") " FROM person WHERE id = ?",
-                               "i", id);
+    sqlite3_stmt *s = ap_query(
+        core->ledger,
+        "SELECT type, uid, gid, target, display_name, applied_name,"
+        " epoch IS NOT NULL, enabled, coalesce(deleted, 1), applied,"
+        " applied_enabled, mail, home, quota,"
+        " " LS_SQL_OF_LDAP("backend") ", address FROM person"
+                                      " LEFT JOIN mailed ON mailed.person = id WHERE id = ?",
+        "i", id);
     if (!ap_step(core->ledger, s))
         return false;
     ret->id = id;
@@ -89,6 +91,7 @@ person_get(struct ap_core *core, int64_t id, struct person *ret)
     ap_text(s, 12, ret->home, sizeof(ret->home));
     ap_text(s, 13, ret->quota, sizeof(ret->quota));
     ret->ldap = core->options.match_ldap && ret->type == CS3_USER && sqlite3_column_int(s, 14) != 0;
+    ap_text(s, 15, ret->applied_mail, sizeof(ret->applied_mail));
     ret->directory_uuid[0] = '\0';
     ret->mapped = false;
     ap_done(s);
@@ -104,6 +107,7 @@ person_into_job(const struct person *p, struct ap_job *job)
     memcpy(job->gid, p->gid, sizeof(job->gid));
     memcpy(job->display_name, p->display_name, sizeof(job->display_name));
     memcpy(job->mail, p->mail, sizeof(job->mail));
+    job->keep_mail = p->target[0] && strcmp(p->mail, p->applied_mail) == 0;
     memcpy(job->user_home, p->home, sizeof(job->user_home));
     memcpy(job->quota, p->quota, sizeof(job->quota));
     memcpy(job->person_id, p->target, sizeof(job->person_id));
@@ -397,7 +401,8 @@ user_next(struct ap_core *core, const struct person *p, bool doubt, struct ap_ne
     job->enabled = busy || on;
     if (p->target[0] && doubt) {
         call(next, AP_USER_ENABLE);
-    } else if (!p->target[0] || (!p->deleted && strcmp(p->display_name, p->applied_name) != 0)) {
+    } else if (!p->target[0] || (!p->deleted && (strcmp(p->display_name, p->applied_name) != 0 ||
+                                                 !job->keep_mail))) {
         job->enabled = true;
         ap_exec(core->ledger, "UPDATE person SET applied_name = ? WHERE id = ?", "si", NO_NAME,
                 p->id);
@@ -557,6 +562,15 @@ is_still(struct ap_core *core, const char *kind, const char *name, const char *t
                      "sss", kind, name, target) == 1;
 }
 
+/* One of a directory has the address that stands there. */
+static void
+user_mailed(struct ap_core *core, const struct ap_job *job)
+{
+    if (!job->keep_mail && !job->directory_uuid[0])
+        ap_exec(core->ledger, "INSERT OR REPLACE INTO mailed(person, address) VALUES(?, ?)", "is",
+                job->who.id, job->mail);
+}
+
 void
 ap_people_settled(struct ap_core *core, const struct ap_job *job)
 {
@@ -570,8 +584,10 @@ ap_people_settled(struct ap_core *core, const struct ap_job *job)
         ap_exec(core->ledger, "UPDATE person SET target = ?, applied_name = ? WHERE id = ?", "ssi",
                 job->person.id, job->directory_uuid[0] ? job->directory_uuid : job->display_name,
                 job->who.id);
-        if (job->call == AP_USER_ENSURE)
+        if (job->call == AP_USER_ENSURE) {
             ap_person_match(core, job->who.id);
+            user_mailed(core, job);
+        }
         break;
     case AP_USER_ENABLE:
         ap_exec(core->ledger, "UPDATE person SET applied_enabled = ? WHERE id = ?", "ii",

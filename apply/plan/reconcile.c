@@ -750,6 +750,7 @@ ap_user_forget(struct ap_core *core, int64_t person, const char *uid)
             "UPDATE person SET target = NULL, applied_name = NULL, applied_enabled = 1"
             " WHERE id = ?",
             "i", person);
+    ap_exec(core->ledger, "DELETE FROM mailed WHERE person = ?", "i", person);
     ap_person_match(core, person);
     mark_each(core, AP_SPACE,
               "SELECT storage FROM space WHERE owner = ? AND ready = 1 AND"

@@ -210,7 +210,7 @@ ap_job_run(struct ap_writer *w, struct ap_job *job)
                                 .uid = ls_str_of(job->uid),
                                 .gid = ls_str_of(job->gid),
                                 .display_name = ls_str_of(job->display_name),
-                                .mail = ls_str_of(job->mail),
+                                .mail = job->keep_mail ? LS_STR_NULL : ls_str_of(job->mail),
                                 .home = ls_str_of(job->user_home),
                                 .quota = ls_str_of(job->quota),
                                 .enabled = job->enabled};

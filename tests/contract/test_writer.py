@@ -73,6 +73,22 @@ def test_a_user_is_found_by_name_or_made(site):
     assert not any(c.startswith("POST") for c in site.probe.calls)
 
 
+def test_an_address_is_changed_and_kept_and_one_that_is_refused_stays_as_it_was(site, clients, target):
+    def ensure(**more):
+        again = site.probe("user_ensure", uid=site.name, **{"display_name": "W. Riter", **more})
+        assert again["id"] == site.user_id
+        seen = clients(target).authenticate(site.name).user
+        return seen.mail, seen.display_name
+
+    made_up = ensure()[0]
+    assert made_up.startswith(site.name + "@")
+    assert ensure(mail="w@example.org") == ("w@example.org", "W. Riter")
+    assert ensure() == ("w@example.org", "W. Riter")
+    assert ensure(mail="wr@example.com", display_name="W. R.") == ("wr@example.com", "W. R.")
+    assert ensure(mail="jürgen@exämple.org", display_name="J.") == ("wr@example.com", "J.")
+    assert ensure(mail="", display_name="J.") == (made_up, "J.")
+
+
 def test_a_user_is_disabled_and_enabled(site, clients, target):
     site.probe("user_enable", user_id=site.user_id, enabled=False)
     assert clients(target).authenticate(site.name).status.code == NOT_FOUND

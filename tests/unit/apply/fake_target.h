@@ -89,6 +89,7 @@ struct fake_target {
     char trashed_in[300];     /* the name of the folder where the last item lay; "" the root */
     char removed[AP_ID_SIZE]; /* the last share or link */
     char named[64];           /* the last user's display name */
+    char mailed[64];          /* ... and address; "kept": none was named */
     char sought[256];         /* the directory_uuid of the last one who was looked for */
     char matched[512];        /* whom it was told of: "uid=id " of each */
 };
@@ -685,6 +686,9 @@ fake_user_ensure(struct ap_writer *w, const struct cs3_person *person, struct ap
     if (happens)
         snprintf(fake_of(w)->named, sizeof(fake_of(w)->named), "%.*s", (int)person->display_name.n,
                  person->display_name.p);
+    if (happens)
+        snprintf(fake_of(w)->mailed, sizeof(fake_of(w)->mailed), "%.*s",
+                 person->mail.p ? (int)person->mail.n : 4, person->mail.p ? person->mail.p : "kept");
     snprintf(fake_of(w)->sought, sizeof(fake_of(w)->sought), "%.*s", (int)person->directory_uuid.n,
              person->directory_uuid.p ? person->directory_uuid.p : "");
     if (r == 0)

@@ -418,6 +418,56 @@ favourites_are_counted_the_same_in_any_order(void **state)
     }
 }
 
+/* ---- addresses */
+
+static void
+give_mail(struct world *w, const char *mail)
+{
+    struct cs3_person ann = user("ann");
+
+    ann.mail = ls_str_of(mail);
+    give(w, ann);
+    snprintf(w->target.mailed, sizeof(w->target.mailed), "not called");
+    run(w);
+}
+
+static void
+an_address_that_changes_is_changed_at_the_target(void **state)
+{
+    struct world *w = *state;
+    struct cs3_person ann = user("ann");
+
+    give_mail(w, "ann@example.org");
+    assert_string_equal(w->target.mailed, "ann@example.org");
+    give_mail(w, "ann@example.org");
+    assert_string_equal(w->target.mailed, "not called");
+    give_mail(w, "ann@example.com");
+    assert_string_equal(w->target.mailed, "ann@example.com");
+    ann.mail = LS_STR("ann@example.com");
+    ann.display_name = LS_STR("Ann of Cleves");
+    give(w, ann);
+    run(w);
+    assert_string_equal(w->target.named, "Ann of Cleves");
+    assert_string_equal(w->target.mailed, "kept");
+    give_mail(w, "");
+    assert_string_equal(w->target.mailed, ""); /* the writer has one that leads nowhere */
+    give_mail(w, "");
+    assert_string_equal(w->target.mailed, "not called");
+    assert_int_equal(ap_number(w->ledger, 0, "SELECT count(*) FROM work", NULL), 0);
+    assert_int_equal(ap_balance(w->ledger), 0);
+}
+
+static void
+who_never_had_an_address_is_called_for_once(void **state)
+{
+    struct world *w = *state;
+
+    give_mail(w, "");
+    assert_string_equal(w->target.mailed, "");
+    give_mail(w, "");
+    assert_string_equal(w->target.mailed, "not called");
+}
+
 /* ---- quotas */
 
 #define GB (1024ll * 1024 * 1024)
@@ -912,6 +962,8 @@ main(void)
         T(names_that_differ_in_anything_are_different_people),
         T(the_space_of_who_was_taken_for_a_user_is_not_his),
         T(two_groups_that_are_one_at_the_target_do_not_become_one),
+        T(an_address_that_changes_is_changed_at_the_target),
+        T(who_never_had_an_address_is_called_for_once),
         T(the_end_of_one_table_sweeps_nothing_of_another),
         T(annotations_are_swept_table_by_table),
         T(the_end_of_the_trash_entries_sweeps_no_file),
