@@ -148,10 +148,11 @@ content_differs(const struct ap_desired *row, const struct ap_applied *node)
 {
     if (row->folder)
         return false;
-    if (row->sha1[0] && node->sha1[0])
-        return strcmp(row->sha1, node->sha1) != 0;
+    /* Also beside one checksum: of what lies in a bucket ownCloud writes it after the object. */
     if (row->size >= 0 && row->size != node->size)
         return true;
+    if (row->sha1[0] && node->sha1[0])
+        return strcmp(row->sha1, node->sha1) != 0;
     /* Without a checksum the etag of a local file names its inode, time and size. */
     return row->mtime != node->mtime ||
            (row->etag[0] && node->etag[0] && strcmp(row->etag, node->etag) != 0);

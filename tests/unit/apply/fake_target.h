@@ -432,6 +432,7 @@ fake_put_file(struct ap_writer *w, const struct ap_space *space, const char *nod
         }
     }
     if (node_id && blob->sha1 && strcmp(f->nodes[i].sha1, blob->sha1) == 0 &&
+        (blob->size < 0 || blob->size == f->nodes[i].size) &&
         (!blob->anew || f->nodes[i].mtime == mtime)) {
         f->nodes[i].mtime = mtime; /* it is there: nothing is read or sent */
         f->nodes[i].size = blob->size >= 0 ? blob->size : f->nodes[i].size;
@@ -688,7 +689,8 @@ fake_user_ensure(struct ap_writer *w, const struct cs3_person *person, struct ap
                  person->display_name.p);
     if (happens)
         snprintf(fake_of(w)->mailed, sizeof(fake_of(w)->mailed), "%.*s",
-                 person->mail.p ? (int)person->mail.n : 4, person->mail.p ? person->mail.p : "kept");
+                 person->mail.p ? (int)person->mail.n : 4,
+                 person->mail.p ? person->mail.p : "kept");
     snprintf(fake_of(w)->sought, sizeof(fake_of(w)->sought), "%.*s", (int)person->directory_uuid.n,
              person->directory_uuid.p ? person->directory_uuid.p : "");
     if (r == 0)

@@ -293,6 +293,41 @@ a_file_that_cannot_get_its_new_content_is_moved_trashed_and_deleted_all_the_same
     stop_world(&w);
 }
 
+/* With a bucket ownCloud writes the row first, then the object, then the row's checksum. */
+static void
+a_size_that_is_ahead_of_its_checksum_is_content_that_is_still_to_come(void **state)
+{
+    static struct world w;
+    struct model_row *a;
+    int64_t first;
+    int node;
+
+    (void)state;
+    start_world(&w);
+    a = add_file(&w, 1, w.model.files[1], "a");
+    first = a->mtime;
+    finish(&w, 0);
+    for (node = 1; strcmp(w.target.nodes[node].name, "a") != 0; node++)
+        assert_true(node < w.target.n_nodes);
+    a->mtime += 5;
+    model_changed(&w.model, a);
+    w.model.records[w.model.n_records - 1].r.size = 11;
+    a->sha1[0] = 'b'; /* what the object has by now */
+    rounds(&w, 5);
+    assert_int_equal(w.target.mtimes, 0);
+    assert_int_equal(w.target.puts, 1);
+    assert_int_equal(w.target.nodes[node].mtime, first);
+    model_changed(&w.model, a);
+    w.model.records[w.model.n_records - 1].r.size = 11;
+    finish(&w, 0);
+    assert_int_equal(w.target.mtimes, 0);
+    assert_int_equal(w.target.puts, 2);
+    assert_int_equal(w.target.nodes[node].mtime, first + 5);
+    assert_int_equal(w.target.nodes[node].size, 11);
+    assert_int_equal(w.target.revisions[0].mtime, first);
+    stop_world(&w);
+}
+
 int
 main(void)
 {
@@ -300,6 +335,7 @@ main(void)
         cmocka_unit_test(content_that_never_matches_is_dead_only_after_the_heartbeat),
         cmocka_unit_test(the_verdict_on_content_comes_also_when_the_stream_lags_behind_the_tries),
         cmocka_unit_test(bytes_that_cannot_be_read_are_a_dead_letter_and_the_rest_goes_on),
+        cmocka_unit_test(a_size_that_is_ahead_of_its_checksum_is_content_that_is_still_to_come),
         cmocka_unit_test(the_end_does_not_depend_on_when_content_was_lost),
         cmocka_unit_test(
             a_file_moved_to_somebody_else_whose_content_was_erased_in_his_trash_leaves_nothing_behind),
