@@ -4,7 +4,8 @@
  *
  * A row's place is its parents and names, never its path. Only a child of a home's ROOT row is
  * special by its name: the row of `files` may move into another home and is an ordinary folder
- * there. Chains that end nowhere or in a ring are answers, not errors.
+ * there. Chains that end nowhere, in a ring or in a file are answers, not errors: a scan that finds
+ * a file where a folder was turns that folder's row into the file's, and leaves the rows below it.
  */
 #include "apply/plan/converge.h"
 #include <stdio.h>
@@ -65,10 +66,10 @@ ap_place_find(const struct ap_view *view, const struct ap_desired *row, struct a
             ret->class = AP_CLASS_LOOP;
             return;
         }
-        if (!view->desired(view->arg, parent, &up) || up.deleted) {
+        if (!view->desired(view->arg, parent, &up) || up.deleted || !up.folder) {
             ret->class = AP_CLASS_ORPHAN;
             ret->broken = parent;
-            if (view->desired(view->arg, parent, &up) && up.moved_to != LS_NO_STORAGE)
+            if (view->desired(view->arg, parent, &up) && up.deleted && up.moved_to != LS_NO_STORAGE)
                 ret->class = AP_CLASS_MOVING;
             return;
         }

@@ -86,19 +86,6 @@ view_inside(void *arg, int64_t id, struct ap_key *ret)
 
     if (!ap_node_get(arg, id, &top))
         return false;
-    if (top.leftover) {
-        int64_t who =
-            ap_number(arg, 0,
-                      "WITH RECURSIVE below(id, fileid, leftover) AS ("
-                      " SELECT id, fileid, leftover FROM node WHERE parent = ?1"
-                      " UNION ALL SELECT n.id, n.fileid, n.leftover FROM node n"
-                      " JOIN below b ON n.parent = b.id)"
-                      " SELECT b.fileid FROM below b JOIN desired d ON d.fileid = b.fileid"
-                      " WHERE b.leftover = 0 AND (d.deleted = 0 OR d.moved_to <> ?2) LIMIT 1",
-                      "ii", id, LS_NO_STORAGE);
-        *ret = (struct ap_key){AP_NODE, who};
-        return who != 0;
-    }
     do {
         sqlite3_stmt *s =
             ap_query(arg,
@@ -107,9 +94,9 @@ view_inside(void *arg, int64_t id, struct ap_key *ret)
                      " UNION ALL SELECT n.id, n.fileid, b.fileid, n.leftover FROM node n"
                      " JOIN below b ON n.parent = b.id)"
                      " SELECT b.id, b.fileid FROM below b JOIN desired d ON d.fileid = b.fileid"
-                     " WHERE b.leftover = 0 AND d.parent <> b.up AND (d.deleted = 0"
+                     " WHERE b.leftover = 0 AND (?5 OR d.parent <> b.up) AND (d.deleted = 0"
                      " OR d.moved_to <> ?3) AND b.id > ?4 ORDER BY b.id LIMIT 64",
-                     "iiii", id, top.fileid, LS_NO_STORAGE, last);
+                     "iiiii", id, top.fileid, LS_NO_STORAGE, last, (int64_t)top.leftover);
         for (n = 0; n < PAGE && ap_step(arg, s); n++) {
             last = found[n].id = sqlite3_column_int64(s, 0);
             found[n].fileid = sqlite3_column_int64(s, 1);

@@ -106,6 +106,55 @@ a_name_held_by_a_dead_letter_is_given_to_who_shall_have_it(void **state)
     stop_world(&w);
 }
 
+/* A scan of the disk keeps the row of what has its name, whatever that is now. */
+static void
+a_file_whose_row_becomes_a_folders_is_a_folder(void **state)
+{
+    static struct world w;
+    struct model_row *row;
+
+    (void)state;
+    start_world(&w);
+    row = add_file(&w, 1, w.model.files[1], "both");
+    finish(&w, 0);
+    row->folder = true;
+    row->sha1[0] = '\0';
+    model_changed(&w.model, row);
+    add_file(&w, 1, row->fileid, "in it");
+    finish(&w, 0);
+    assert_int_equal(target_has(&w, "both"), 1);
+    assert_int_equal(target_has(&w, "in it"), 1);
+    assert_equal_trees(&w);
+    stop_world(&w);
+}
+
+/* What was in it keeps its rows, which nothing leads to any more. */
+static void
+a_folder_whose_row_becomes_a_files_is_a_file_and_what_was_in_it_is_gone(void **state)
+{
+    static struct world w;
+    struct model_row *row, *deep;
+
+    (void)state;
+    start_world(&w);
+    row = model_add(&w.model, 1, w.model.files[1], "both", true);
+    model_changed(&w.model, row);
+    add_file(&w, 1, row->fileid, "in it");
+    deep = model_add(&w.model, 1, row->fileid, "deep", true);
+    model_changed(&w.model, deep);
+    add_file(&w, 1, deep->fileid, "below");
+    finish(&w, 0);
+    row->folder = false;
+    model_content(&w.model, row);
+    model_changed(&w.model, row);
+    rounds(&w, 60);
+    assert_int_equal(target_has(&w, "both"), 1);
+    assert_int_not_equal(target_has(&w, "in it"), 1);
+    assert_int_not_equal(target_has(&w, "below"), 1);
+    finish(&w, 3);
+    stop_world(&w);
+}
+
 static void
 calls_that_are_made_again_are_counted_by_cause(void **state)
 {
@@ -574,6 +623,8 @@ main(void)
         cmocka_unit_test(who_waits_for_a_call_that_met_a_trashed_folder_goes_on),
         cmocka_unit_test(the_old_copy_goes_only_when_the_new_one_is_there),
         cmocka_unit_test(a_name_held_by_a_dead_letter_is_given_to_who_shall_have_it),
+        cmocka_unit_test(a_file_whose_row_becomes_a_folders_is_a_folder),
+        cmocka_unit_test(a_folder_whose_row_becomes_a_files_is_a_file_and_what_was_in_it_is_gone),
         cmocka_unit_test(calls_that_are_made_again_are_counted_by_cause),
         cmocka_unit_test(one_who_cannot_sign_in_holds_up_nobody_else),
         cmocka_unit_test(a_file_is_planned_while_the_calls_of_somebody_else_fill_all_the_room),
