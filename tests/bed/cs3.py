@@ -45,6 +45,13 @@ class Cs3:
                                    (("x-access-token", answer.token),))
         return self.sessions[user]
 
+    def person(self, user):
+        """(display name, address)"""
+        answer = self._ok(self.api.Authenticate(gateway_api_pb2.AuthenticateRequest(
+            type="machine", client_id=self.names.get(user, user), client_secret=self.target.machine_key)),
+            f"signing in as {user}")
+        return answer.user.display_name, answer.user.mail
+
     def exists(self, user):
         try:
             return bool(self.session(user))

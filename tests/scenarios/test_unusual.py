@@ -317,6 +317,100 @@ def who_is_deleted_takes_his_shares_along_and_may_come_back_as_another_one(world
     shares.to_user(folder(site, "fred", "Fred's"), "ann")
 
 
+@story
+def names_addresses_and_quotas_of_people_change(world, site, unusual, _shares):
+    site.create_user("jane", "Jane")
+    site.login("jane")
+    site.create_user("kim")  # who never signs in
+    yield
+    assert world.cs3.person("jane")[0] == "Jane"
+    unusual.change_person("jane", "jane@example.org", quota="5 GB")
+    unusual.change_person("kim", "kim@example.org", "Kim")
+    yield
+    assert world.cs3.person("jane") == ("Jane", "jane@example.org")
+    assert world.cs3.person("kim") == ("Kim", "kim@example.org")
+    assert world.cs3.quota("jane") == 5 << 30
+    unusual.change_person("jane", "j.doe@example.com", "Jane Doe", "none")
+    yield
+    assert world.cs3.person("jane") == ("Jane Doe", "j.doe@example.com")
+    assert world.cs3.quota("jane") == 0
+    unusual.change_person("jane", "", quota="1 MB")
+    yield
+    assert world.cs3.person("jane")[1].endswith("@invalid.example")
+    assert world.cs3.quota("jane") == 1 << 20
+    unusual.change_person("jane", quota="default")
+
+
+@story
+def a_scan_finds_folders_where_files_were_and_a_file_where_a_folder_was(_world, site, unusual, _shares):
+    top = folder(site, "cleo", "in place", ("a.txt", "b.txt"))
+    a, deep = top.children["a.txt"], top.children["deep"]
+    yield
+    unusual.scan_in_place(a)
+    unusual.scan("cleo", [(a, "inside.txt", b"in what was a file")])
+    unusual.scan_in_place(deep, b"a file where a folder was")
+    yield
+    site.overwrite(deep, b"and written over")
+    yield
+    unusual.scan_in_place(deep)
+    unusual.scan("cleo", [(deep, "again.txt", b"a folder again")])
+    site.delete(a)
+
+
+@story
+def all_of_a_home_is_handed_over_and_its_owner_goes_on(_world, site, unusual, shares):
+    for uid in ("lea", "max"):
+        site.create_user(uid)
+        site.login(uid)
+    top = folder(site, "lea", "Work")
+    numbers = [shares.to_user(top, "ann"), shares.to_group(top.children["deep"], "choir"),
+               shares.to_user(top.children["a.txt"], "max", 19)]
+    shares.rename_received(numbers[1], "cleo", "/of lea")
+    shares.link(top, 15, password=True, name="all")
+    site.delete(top.children["b.txt"])
+    yield
+    unusual.transfer_home("lea", "max")
+    assert not shares.rows("id = %s", numbers[2])
+    yield
+    again = folder(site, "lea", "Work")
+    shares.to_user(again, "ann")
+    unusual.restore("lea", site.trashed("lea")[0], again)
+    yield
+    unusual.transfer_home("lea", "max")
+
+
+@story
+def contents_of_one_second_leave_one_version(_world, site, unusual, _shares):
+    top = site.mkdir(site.files("dora"), "one second")
+    file, touched = (site.upload(top, n, b"first", 1600000000) for n in ("often.txt", "touched.txt"))
+    for n in range(4):
+        site.overwrite(file, b"content %d of one second" % n + b"." * n, 1600000001)
+    assert [v.name for v in site._versions_of(file)] == ["often.txt.v1600000000", "often.txt.v1600000001"]
+    yield
+    site.overwrite(file, b"one more", 1600000001)
+    unusual.touch(touched, 1500000000)
+    yield
+    site.overwrite(file, b"and the last", 1600000002)
+    site.overwrite(touched, b"then written over")
+
+
+@story
+def what_recipients_move_from_one_share_into_another_belongs_to_its_owner(_world, site, unusual, shares):
+    one, two = folder(site, "ann", "From here"), folder(site, "dora", "To there")
+    for top in (one, two):
+        shares.to_user(top, "ben")
+    inner = shares.to_user(one.children["deep"], "emil", 1)
+    yield
+    moved = unusual.move_out_of_share(one.children["a.txt"], two, "moved.txt")
+    unusual.move_out_of_share(one.children["deep"], two, "deeper")
+    yield
+    site.overwrite(moved, b"hers now")
+    shares.change_permissions(inner, 17)
+    site.move(two, site.mkdir(site.files("dora"), "box"), "To there")
+    yield
+    site.delete(two)
+
+
 def settled(world):
     assert consistency.problems(world.site) == []
     world.drained()

@@ -247,20 +247,27 @@ class Site:
         c.update(root, size=root.size - total, etag=c.folder_etag())
         return node
 
-    def _version(self, node):
-        """Keeps the present content as a version, unless there is one of that second."""
+    def _version(self, node, again=True):
+        """Keeps the present content as a version; one of that second is written over (`again`)."""
         c, uid = self.cache, self.owner(node)
         folder = self._chain(self.root(uid),
                              ["files_versions", *node.path.split("/")[1:-1]])
         name = f"{node.name}.v{node.mtime}"
-        if name in folder.children or len(name.encode()) > 250:
+        version = folder.children.get(name)
+        if version and not again or len(name.encode()) > 250:
             return
         content = self.disk(node).read_bytes()
         (self.disk(folder) / name).write_bytes(content)
-        version = c.insert(node.storage, folder, name, OCTETS, len(content))
+        more = len(content) - (version.size if version else 0)
+        if version:
+            now = self.now()
+            c.update(version, size=len(content), mtime=now, storage_mtime=now, etag=c.file_etag(),
+                     checksum="")
+        else:
+            version = c.insert(node.storage, folder, name, OCTETS, len(content))
         os.utime(self.disk(version), (version.mtime, version.mtime))
         c.touch_parent(version)
-        c.propagate(version, len(content))
+        c.propagate(version, more)
         if node.checksum:
             c.update(version, checksum=node.checksum)
 

@@ -17,6 +17,7 @@ from .workload import Workload
 class Unusual:
     def __init__(self, site, shares):
         self.site, self.shares, self.sql = site, shares, site.sql
+        self.left_behind = {}  # row of what is a file by now -> rows of what was in it as a folder
 
     # ---- trash
 
@@ -195,7 +196,7 @@ class Unusual:
         """What is there becomes a version; the row has the old size, then no checksum."""
         site, c = self.site, self.site.cache
         content = site.disk(version).read_bytes()
-        site._version(node)
+        site._version(node, again=False)
         c.update(node, size=len(content))
         site._write(site.owner(node), node.path, content)
         now = site.now()
@@ -258,6 +259,40 @@ class Unusual:
         for a in above.values():
             a.mtime, a.etag = max(a.mtime, now), etag
 
+    def scan_in_place(self, node, content=None):
+        """
+        occ files:scan where a folder is by now where a file was, or a file with this content where a
+        folder was. The row stays. A file leaves the rows that were below it, until a folder comes back.
+        """
+        site, c = self.site, self.site.cache
+        place = site.disk(node)
+        if node.folder:
+            shutil.rmtree(place)
+            place.write_bytes(content)
+            self.left_behind[node.id] = dict(node.children)
+            node.children.clear()
+        else:
+            place.unlink()
+            place.mkdir()
+        mtime = int(place.stat().st_mtime)
+        c.update(node, mime=FOLDER if content is None else type_of(node.name),
+                 size=-1 if content is None else len(content), mtime=mtime, storage_mtime=mtime,
+                 etag=c.file_etag(), permissions=31 if content is None else 27, checksum="")
+        for child in self.left_behind.pop(node.id, {}).values() if node.folder else ():
+            node.children[child.name] = child
+            c.remove(child)
+        if node.folder:
+            c.update(node, size=0)
+        c.correct_sizes(node.parent)
+        c.propagate(node)
+
+    def touch(self, node, mtime):
+        """PROPPATCH of a file's time: its checksum is not known any more."""
+        c = self.site.cache
+        os.utime(self.site.disk(node), (mtime, mtime))
+        c.update(node, mtime=mtime, storage_mtime=mtime, etag=c.file_etag(), checksum="")
+        c.propagate(node)
+
     def repair_mimetypes(self, ending, mime):
         """occ maintenance:mimetype:update-db --repair-filecache: one UPDATE for all of them."""
         c = self.site.cache
@@ -274,6 +309,20 @@ class Unusual:
 
     def enable(self, uid, on):
         self.sql("UPDATE oc_accounts SET state = %s WHERE user_id = %s", 1 if on else 2, uid)
+
+    def change_person(self, uid, mail=None, name=None, quota=None):
+        """Each is an UPDATE of its own; a quota is in oc_preferences first."""
+        if mail is not None:
+            self.sql("UPDATE oc_accounts SET email = %s WHERE user_id = %s", mail, uid)
+        if name is not None:
+            self.sql("UPDATE oc_accounts SET display_name = %s WHERE user_id = %s", name, uid)
+            self.sql("UPDATE oc_users SET displayname = %s WHERE uid = %s", name, uid)
+        if quota is not None:
+            self.sql("DELETE FROM oc_preferences WHERE userid = %s AND appid = 'files' AND"
+                     " configkey = 'quota'", uid)
+            self.sql("INSERT INTO oc_preferences (userid, appid, configkey, configvalue)"
+                     " VALUES (%s, 'files', 'quota', %s)", uid, quota)
+            self.sql("UPDATE oc_accounts SET quota = %s WHERE user_id = %s", quota, uid)
 
     def delete_user(self, uid):
         """In its order: trash, groups, preferences, storage, rows, account; then his shares."""
@@ -359,26 +408,46 @@ class Unusual:
         """occ files:transfer-ownership --path: a folder's move, then a row of each share in it."""
         site = self.site
         giver = site.owner(node)
-        name = f"transferred from {giver} on {site.now()}"
-        place = site.mkdir(site.files(receiver), name)
-        inside = [node.id] + [n.id for n in node.below()]
-        rows = [r for i in inside for r in self.shares.rows("file_source = %s AND uid_owner = %s", i,
-                                                            giver)]
+        place = site.mkdir(site.files(receiver), f"transferred from {giver} on {site.now()}")
+        rows = self._shares_in(node, giver)
         site.move(node, place, node.name)
+        self._hand_over(rows, giver, receiver, node.name)
+        return place
+
+    def transfer_home(self, giver, receiver):
+        """Without --path: the row of `files` itself goes, and the giver gets a new one. Versions stay."""
+        site, c = self.site, self.site.cache
+        old, root = site.files(giver), site.root(giver)
+        name = f"transferred from {giver} on {site.now()}"
+        rows = self._shares_in(old, giver)
+        site._shift(old, site.files(receiver), name)
+        (site.data / giver / "files").mkdir()
+        new = c.insert(root.storage, root, "files")
+        c.update(new, size=0)
+        c.propagate(new)
+        self._hand_over(rows, giver, receiver, name)
+        return old
+
+    def _shares_in(self, node, giver):
+        inside = [node.id] + [n.id for n in node.below()]
+        return [r for i in inside for r in self.shares.rows("file_source = %s AND uid_owner = %s", i,
+                                                            giver)]
+
+    def _hand_over(self, rows, giver, receiver, folder):
+        """Who created them stays where that was not the giver."""
         for number, kind, with_, *_ in rows:
             if kind == USER and with_ == receiver:
                 self.sql("DELETE FROM oc_share WHERE id = %s", number)
             elif kind != MEMBER:
-                target, = self.sql("SELECT file_target FROM oc_share WHERE id = %s",
-                                   number).fetchone()
+                target, by = self.sql("SELECT file_target, uid_initiator FROM oc_share WHERE id = %s",
+                                      number).fetchone()
+                by = receiver if by == giver else by
                 self.sql("UPDATE oc_share SET uid_owner = %s, uid_initiator = %s, file_target = %s"
-                         " WHERE id = %s", receiver, receiver,
-                         f"/{node.name}/{target.rsplit('/', 1)[-1]}", number)
+                         " WHERE id = %s", receiver, by, f"/{folder}/{target.rsplit('/', 1)[-1]}",
+                         number)
                 if kind == GROUP:
                     self.sql("UPDATE oc_share SET uid_owner = %s, uid_initiator = %s WHERE parent ="
-                             " %s AND share_type = %s", receiver, receiver, number, MEMBER)
-        return place
-
+                             " %s AND share_type = %s", receiver, by, number, MEMBER)
 
 
 class UnusualWorkload(Workload):
@@ -521,6 +590,30 @@ class UnusualWorkload(Workload):
             return False
         self.unusual.transfer_folder(node, taker)
 
+    def transfer_home(self):
+        giver, taker = self.uid(), self.uid()
+        if giver == taker:
+            return False
+        self.unusual.transfer_home(giver, taker)
+
+    def touch(self):
+        node = self.pick(self.uid(), folders=False)
+        if not node:
+            return False
+        self.unusual.touch(node, self.site.now() - self.rng.randrange(10 ** 8))
+
+    def change_person(self):
+        uid = self.uid()
+        self.unusual.change_person(uid, f"{uid}{self.rng.randrange(9)}@example.org",
+                                   quota=self.rng.choice(("none", "default", "10 GB")))
+
+    def overwrite_within_a_second(self):
+        node = self.pick(self.uid(), folders=False)
+        if not node:
+            return False
+        for _ in range(3):
+            self.site.overwrite(node, self.content())
+
     def replace_user(self):
         uid = self.uid()
         if uid == self.disabled:
@@ -532,4 +625,5 @@ class UnusualWorkload(Workload):
         **Workload.WEIGHTS, "recipient_deletes": 8, "recipient_takes": 4, "restore_elsewhere": 4,
         "restore_inside": 4, "purge_inside": 3, "delete_in_one_second": 4, "delete_for_good": 3,
         "restore_version": 4, "scan": 4, "repair_mimetypes": 1, "regroup": 1, "transfer_folder": 2,
-        "replace_user": 0.7, "copy_with_versions": 3, "expire_version": 2, "disable": 1.5}
+        "replace_user": 0.7, "copy_with_versions": 3, "expire_version": 2, "disable": 1.5,
+        "transfer_home": 0.7, "touch": 3, "change_person": 1, "overwrite_within_a_second": 4}
