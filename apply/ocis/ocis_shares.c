@@ -19,6 +19,7 @@
  * ledger has the id, makes a second link, whose address nobody has been told.
  */
 #include "apply/ocis/ocis_api.h"
+#include "apply/ocis/share_files.h"
 #include "common/run.h"
 #include <errno.h>
 #include <stdio.h>
@@ -283,7 +284,7 @@ share_set_locked(struct ap_ocis *ocis, const struct ap_share_want *want, char sh
         .grantee_id = want->grantee_id,
         .group = want->group,
         .permissions = ap_share_possible(want->permissions, want->folder),
-        .expires = want->expires,
+        .expires = ap_share_time(want->expires),
     };
     struct share_search search = {0};
     char id[AP_ID_SIZE] = "";
@@ -401,55 +402,6 @@ ap_share_mount_name(const char *mount_point)
     return slash ? slash + 1 : mount_point;
 }
 
-struct received_search {
-    const char *id, *mount;
-    enum cs3_share_state state;
-    bool right;
-};
-
-static int
-received_check(void *arg, const struct cs3_received_info *received)
-{
-    struct received_search *search = arg;
-
-    if (!strcmp(received->share.id, search->id))
-        search->right = received->state == search->state &&
-                        (!search->mount || !strcmp(received->mount_point, search->mount));
-    return 0;
-}
-
-int
-ap_ocis_received_set(struct ap_writer *w, const char *recipient, const char *share_id,
-                     enum cs3_share_state state, const char *mount_point, bool doubtful,
-                     struct ls_err *err)
-{
-    struct ap_ocis *ocis = ap_ocis_of(w);
-    const char *mount = state == CS3_SHARE_ACCEPTED ? ap_share_mount_name(mount_point) : NULL;
-    struct received_search search = {.id = share_id, .state = state, .mount = mount};
-    struct ls_err why = {0};
-    char id[AP_ID_SIZE];
-
-    if (doubtful && cs3_list_received(ocis->cs3, recipient, received_check, &search, err) < 0)
-        return -1;
-    if (search.right)
-        return 0;
-    if (cs3_update_received(ocis->cs3, recipient, share_id, state, mount, &why) == 0)
-        return 0;
-    if (ap_cause_is(&why, "gone")) { /* a group of his that his token does not know yet? */
-        if (cs3_sign_in(ocis->cs3, recipient, id, err) < 0)
-            return -1;
-        cs3_token_forget(ocis->cs3, id);
-        if (cs3_update_received(ocis->cs3, recipient, share_id, state, mount, &why) == 0)
-            return 0;
-        if (ap_cause_is(&why, "gone"))
-            return ls_fail_cause(err, LS_ERR_RETRY, why.code, "busy",
-                                 "the share is not among those that the user received");
-    }
-    if (err)
-        *err = why;
-    return -1;
-}
-
 /* ---- links */
 #define UNFINISHED "lockstep: unfinished"
 
@@ -478,7 +430,8 @@ is_lost(const struct link_search *search, const struct cs3_link_info *link)
     const struct ap_link_want *want = search->lost;
     const char *label = want && want->label && *want->label ? want->label : link->token;
 
-    if (!want || link->has_password != want->has_password || link->expires != want->expires ||
+    if (!want || link->has_password != want->has_password ||
+        link->expires != ap_share_time(want->expires) ||
         link->permissions != ap_share_possible(want->permissions, want->folder) ||
         strcmp(link->label, label) != 0 || !*link->creator_id ||
         (strcmp(link->creator_id, search->makers[0]) != 0 &&
@@ -728,7 +681,7 @@ link_set_locked(struct ap_ocis *ocis, const struct ap_link_want *want, char link
 {
     const struct cs3_link_info link = {
         .permissions = ap_share_possible(want->permissions, want->folder),
-        .expires = want->expires,
+        .expires = ap_share_time(want->expires),
         .label = want->label,
     };
     struct link_search search = {.id = link_id[0] ? link_id : NULL,

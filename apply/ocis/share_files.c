@@ -360,9 +360,8 @@ ap_list_file_drop(json_t *doc, const char *ssid, const char *id)
 /* ---- what a user made of the shares that he received */
 enum { STATE_ACCEPTED = 2 };
 
-/* "a.txt" and 1: "a (1).txt", as the target counts. */
-static char *
-name_numbered(const char *name, int number)
+char *
+ap_name_numbered(const char *name, int number)
 {
     const char *dot = strrchr(name, '.');
     size_t stem = dot && dot != name ? (size_t)(dot - name) : strlen(name);
@@ -409,7 +408,7 @@ mount_pick(struct mount_look *look, const char *wanted)
 
     for (int number = 1; name && mount_taken(look, name); number++) {
         free(name);
-        name = name_numbered(wanted, number);
+        name = ap_name_numbered(wanted, number);
     }
     return name;
 }

@@ -63,6 +63,8 @@ struct ap_received_record {
  * and it has none yet, what it is called: the target cannot list what has no name. */
 int ap_received_file_put(json_t *doc, const char *ssid, const char *id,
                          const struct ap_received_record *want, bool *ret_ask);
+/* "a.txt" and 1: "a (1).txt", as the target counts. Free it; NULL: memory is out. */
+char *ap_name_numbered(const char *name, int number);
 int ap_received_file_drop(json_t *doc, const char *ssid, const char *id);
 
 struct ap_link_record {

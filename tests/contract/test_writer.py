@@ -513,6 +513,42 @@ def test_a_received_share_gets_state_and_mount_point(pair):
             assert got.mount_point.path.strip("/").split("/")[-1] == mount.split("/")[-1]
 
 
+def test_an_end_after_the_year_9999_is_one_that_the_target_can_show(pair):
+    """ownCloud's latest day has its end there west of Greenwich; such an end broke Graph's lists."""
+    node = pair.site.folder("A")
+    sid = share(pair, node, VIEWER, expires=253402318799)["id"]
+    assert pair.see.received()[0].share.expiration.seconds == 253402128000
+    share(pair, node, VIEWER, expires=253402318799, share_id=sid, doubtful=True)
+    assert "UpdateShare" not in pair.site.probe.calls
+
+
+def test_no_two_received_shares_have_one_name(pair):
+    """But those of one node: in two folders of ownCloud they had one, here a path would lead to either."""
+    gid = pair.site.probe("group_ensure", gid="g" + pair.name)["id"]
+    pair.site.probe("member_set", group_id=gid, user_id=pair.uid, member=True)
+    nodes = [pair.site.folder(name) for name in "ABC"]
+    sids = [share(pair, node, VIEWER)["id"] for node in nodes]
+    wanted = [{"recipient": pair.name, "share_id": sid, "state": "accepted",
+               "mount_point": "/%d/a.txt" % i} for i, sid in enumerate(sids)]
+    calls = [{"call": "received_set", **want} for want in wanted]
+    assert all(r["ok"] for r in pair.site.probe("concurrent", calls=calls)["results"])
+
+    def names():
+        return {r.share.id.opaque_id: r.mount_point.path.removeprefix("./")
+                for r in pair.see.received()}
+    first = names()
+    assert sorted(first.values()) == ["a (1).txt", "a (2).txt", "a.txt"]
+    for doubtful in (False, True):
+        for want in wanted:
+            pair.site.probe("received_set", doubtful=doubtful, **want)
+            assert "UpdateReceivedShare" not in pair.site.probe.calls
+    group = share(pair, nodes[0], VIEWER, group=True, grantee_id=gid)["id"]
+    pair.site.probe("received_set", recipient=pair.name, share_id=group, state="accepted",
+                    mount_point="/x/" + first[sids[0]])
+    pair.see.become(pair.site.client.authenticate(pair.name).token)
+    assert names() == {**first, group: first[sids[0]]}
+
+
 def test_a_resharer_without_the_right_still_gets_the_share_made(pair):
     node = pair.site.folder("A")
     share(pair, node, VIEWER)
