@@ -185,6 +185,28 @@ missing_extra_and_another_type_are_named(void **state)
 }
 
 static void
+what_is_encrypted_is_missing_and_says_why(void **state)
+{
+    static const struct fake_row rows[] = {
+        ALICE,
+        {T_FILE, {"26", "1", "10", "e.txt", "files/e.txt", "3", "1", "1", "7", SUM_A}},
+        {T_FILE,
+         {"27", "1", "21", "e.d300", "files_trashbin/files/e.d300", "3", "1", "1", "1", SUM_A}},
+        END};
+    struct verify_run run;
+
+    (void)state;
+    fake.nodes = alice_nodes;
+    fake.trash = alice_trash;
+    run_all(&run, rows);
+    assert_int_equal(run.verify.differences.n, 2);
+    assert_string_equal(verify_difference(&run, 0), "alice|missing (encrypted)|files/e.txt|file|");
+    assert_string_equal(verify_difference(&run, 1),
+                        "alice|trash: missing (encrypted)|files_trashbin/files/e.d300|file|");
+    verify_end(&run);
+}
+
+static void
 a_folder_that_goes_while_it_is_read_is_a_difference(void **state)
 {
     static const struct fake_row rows[] = {ALICE, END};
@@ -1003,6 +1025,7 @@ main(void)
         cmocka_unit_test(equal_sides_have_no_difference_and_say_what_is_not_kept),
         cmocka_unit_test(size_content_and_mtime_are_differences),
         cmocka_unit_test(missing_extra_and_another_type_are_named),
+        cmocka_unit_test(what_is_encrypted_is_missing_and_says_why),
         cmocka_unit_test(a_folder_that_goes_while_it_is_read_is_a_difference),
         cmocka_unit_test(what_fails_for_one_thing_is_a_difference_and_the_rest_is_compared),
         cmocka_unit_test(a_quota_is_the_accounts_or_else_the_preferences_and_the_space_has_it),
