@@ -7,10 +7,11 @@
  * we know alone: another version of oCIS may keep more in a share than this one.
  *
  * The time of the last change (mtime) is set when something has changed only, else no two runs
- * would ever agree. A password is compared by bcrypt there; where ownCloud's hash is not known or
- * is none of bcrypt's, the text stored is one that no password has: such a link is never open. Who
- * wrote a hash is seen by its letter, which changes nothing else: y, from a row (as PHP writes it);
- * a, by the target, when somebody set a new password there; b, one that no password has.
+ * would ever agree; of what is new it is the time it was made, which may be years ago. A password
+ * is compared by bcrypt there; where ownCloud's hash is not known or is none of bcrypt's, the text
+ * stored is one that no password has: such a link is never open. Who wrote a hash is seen by its
+ * letter, which changes nothing else: y, from a row (as PHP writes it); a, by the target, when
+ * somebody set a new password there; b, one that no password has.
  */
 #include "apply/ocis/share_files.h"
 #include <stdio.h>
@@ -175,6 +176,13 @@ common_set(const struct dialect *d, json_t *in, json_t *resource, int64_t permis
         field_set(in, "ctime", time_new(d, ctime, 0), changed);
 }
 
+static json_t *
+mtime_new(const struct dialect *d, bool made, int64_t ctime, int64_t now_us)
+{
+    ctime = made ? ap_share_time(ctime) : 0;
+    return ctime ? time_new(d, ctime, 0) : time_new(d, now_us / 1000000, now_us % 1000000 * 1000);
+}
+
 /* ---- maps in a document. NULL when the document has another shape, or memory is out. */
 static json_t *
 map_at(json_t *in, const char *key)
@@ -305,14 +313,15 @@ int
 ap_share_file_put(json_t *doc, const struct ap_share_record *share, int64_t now_us)
 {
     json_t *shares = map_at(doc, "Shares"), *is;
-    bool changed = false;
+    bool changed = false, made;
 
     if (!shares)
         return -1;
     is = map_at(shares, share->id);
     if (!is)
         return -1;
-    if (json_object_size(is) == 0) {
+    made = json_object_size(is) == 0;
+    if (made) {
         json_object_set_new(is, "id", json_pack("{s:s}", "opaque_id", share->id));
         json_object_set_new(is, "owner", user_new(&go, share->owner_id, share->idp));
         json_object_set_new(is, "grantee", grantee_new(share));
@@ -322,7 +331,7 @@ ap_share_file_put(json_t *doc, const struct ap_share_record *share, int64_t now_
                share->permissions, share->expires, share->ctime,
                user_new(&go, share->creator_id, share->idp), &changed);
     if (changed)
-        json_object_set_new(is, "mtime", time_new(&go, now_us / 1000000, now_us % 1000000 * 1000));
+        json_object_set_new(is, "mtime", mtime_new(&go, made, share->ctime, now_us));
     if (!json_object_get(is, "ctime"))
         json_object_set(is, "ctime", json_object_get(is, "mtime"));
     if (!json_object_get(doc, "Etag"))
@@ -624,8 +633,7 @@ ap_link_file_put(json_t *doc, const struct ap_link_record *link, int64_t now_us)
         r = 0;
         goto out;
     }
-    json_object_set_new(share, "mtime",
-                        time_new(&proto, now_us / 1000000, now_us % 1000000 * 1000));
+    json_object_set_new(share, "mtime", mtime_new(&proto, !entry, link->ctime, now_us));
     if (!json_object_get(share, "ctime"))
         json_object_set(share, "ctime", json_object_get(share, "mtime"));
     text = json_dumps(share, JSON_COMPACT);

@@ -71,7 +71,7 @@ def test_a_share_keeps_its_id_its_time_its_state_and_its_mount_point(pair):
     assert [(r.share.id.opaque_id, r.state, r.mount_point.path) for r in got] == \
         [(sid, ACCEPTED, "Mine")]
     seen = got[0].share
-    assert seen.ctime.seconds == 1500000000 and seen.expiration.seconds == LATER
+    assert (seen.ctime.seconds, seen.mtime.seconds, seen.expiration.seconds) == (1500000000, 1500000000, LATER)
     assert seen.permissions.permissions.stat and not seen.permissions.permissions.delete
     assert (seen.owner.opaque_id, seen.creator.opaque_id) == (site.user_id, site.user_id)
     assert pair.see.stat(node, space=site.user_id).status.code == OK
@@ -101,7 +101,7 @@ def test_a_share_is_changed_and_removed(pair):
     assert share(pair, node, EDITOR, share_id=sid, expires=LATER) == sid
     got = pair.see.received()[0]
     assert got.share.permissions.permissions.delete and got.share.expiration.seconds == LATER
-    assert got.share.ctime.seconds == 1500000000
+    assert got.share.ctime.seconds == 1500000000 < got.share.mtime.seconds
     assert (got.state, got.mount_point.path) == (ACCEPTED, "Mine")
     assert [g.permissions.delete for g in pair.site.see.grants(node)] == [True]
     assert pair.see.mkdir("in it", parent=node, space=pair.site.user_id).status.code == OK

@@ -69,7 +69,7 @@ static const char *const stored =
     "true,\"delete\":true}},\"grantee\":{\"type\":1,\"Id\":{\"UserId\":{\"idp\":\"https://x\","
     "\"opaque_id\":\"b\",\"type\":1}}},\"owner\":{\"idp\":\"https://x\",\"opaque_id\":\"a\","
     "\"type\":1},\"creator\":{\"idp\":\"https://x\",\"opaque_id\":\"a\",\"type\":1},\"ctime\":"
-    "{\"seconds\":1500000000},\"mtime\":{\"seconds\":1700000000,\"nanos\":123000},\"expiration\":"
+    "{\"seconds\":1500000000},\"mtime\":{\"seconds\":1500000000},\"expiration\":"
     "{\"seconds\":2000000000}}},\"Etag\":\"\"}";
 
 static void
@@ -355,7 +355,7 @@ a_link_is_written_as_the_manager_writes_it(void **state)
                "\"https://x\",\"opaqueId\":\"a\",\"type\":\"USER_TYPE_PRIMARY\"},"
                "\"creator\":{\"idp\":\"https://x\",\"opaqueId\":\"a\",\"type\":"
                "\"USER_TYPE_PRIMARY\"},\"ctime\":{\"seconds\":\"1500000000\"},\"mtime\":"
-               "{\"seconds\":\"1700000000\",\"nanos\":123000},\"passwordProtected\":true,"
+               "{\"seconds\":\"1500000000\"},\"passwordProtected\":true,"
                "\"expiration\":{\"seconds\":\"2000000000\"},\"displayName\":\"name\"}");
     json_decref(share);
     assert_int_equal(ap_link_file_put(doc, &link, NOW + 9), 0);
@@ -364,6 +364,9 @@ a_link_is_written_as_the_manager_writes_it(void **state)
     assert_string_equal(hash_in(doc, "23"), "");
     share = link_in(doc, "23");
     assert_null(json_object_get(share, "passwordProtected"));
+    assert_string_equal(
+        json_string_value(json_object_get(json_object_get(share, "mtime"), "seconds")),
+        "1700000000");
     json_decref(share);
     assert_int_equal(ap_link_file_drop(doc, "23"), 1);
     assert_int_equal(ap_link_file_drop(doc, "23"), 0);
