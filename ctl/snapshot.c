@@ -14,6 +14,7 @@
 #include "ctl/source.h"
 #include "ctl/status.h"
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -198,6 +199,15 @@ add_sweeps(const struct ls_config *config, json_t *snapshot)
     json_decref(stages);
 }
 
+/* 0: it speaks. */
+static int64_t
+silent_for_s(const json_t *document)
+{
+    int64_t age = ls_now_us() - json_integer_value(json_object_get(document, "time_us"));
+
+    return age > CTL_STALE_US ? age / 1000000 : 0;
+}
+
 static int
 show_once(const struct ls_config *config, const struct ctl_flags *flags, FILE *out,
           struct ls_err *err)
@@ -205,9 +215,15 @@ show_once(const struct ls_config *config, const struct ctl_flags *flags, FILE *o
     struct look look = {0};
     json_t *s;
     json_int_t eta;
+    int64_t silent_s;
     int r = look_once(config, &look, err);
 
     s = json_object_get(look.newest, "snapshot");
+    silent_s = s ? silent_for_s(look.newest) : 0;
+    if (silent_s > 0) {
+        json_object_set_new(s, "silent_s", json_integer(silent_s));
+        json_object_set_new(s, "eta_s", json_integer(-1));
+    }
     if (r == LS_EXIT_OK && flags->watch)
         ctl_redraw(out);
     if (r == LS_EXIT_OK && !s) {
@@ -233,6 +249,12 @@ show_once(const struct ls_config *config, const struct ctl_flags *flags, FILE *o
         print_bar(json_integer_value(json_object_get(s, "rows")),
                   json_integer_value(json_object_get(s, "estimate")), out);
         print_sweeps(config, out);
+    }
+    if (silent_s > 0 && r == LS_EXIT_OK) {
+        if (!flags->json)
+            fprintf(out, "capture has been silent for %" PRId64 " s: that is its last word\n",
+                    silent_s);
+        r = LS_EXIT_DIFFERENT;
     }
     json_decref(look.newest);
     return r;

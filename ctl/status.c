@@ -3,12 +3,12 @@
  *
  * Every daemon writes a document to <p>.status once a second. A stage that has stopped says
  * nothing more, so its lag is what it said last plus the time since: lag must keep rising when
- * a stage is down. A document older than STALE_US is shown as "silent"; of one that is newer than
- * our clock by as much nobody can tell how old it is ("CLOCK"). Where another of the same stage
- * speaks, who is silent was replaced, as after a move to another host: it is shown, and no trouble.
- * Lag in records comes
- * from the consumer groups' offsets, not from the stages; in bytes it is an estimate then. How far
- * capture is behind by those only capture knows, so nobody does when it is silent.
+ * a stage is down. A document older than CTL_STALE_US is shown as "silent"; of one that is newer
+ * than our clock by as much nobody can tell how old it is ("CLOCK"). Where another of the same
+ * stage speaks, who is silent was replaced, as after a move to another host: it is shown, and no
+ * trouble. Lag in records comes from the consumer groups' offsets, not from the stages; in bytes it
+ * is an estimate then. How far capture is behind by those only capture knows, so nobody does when
+ * it is silent.
  */
 #include "ctl/status.h"
 #include "common/estimate.h"
@@ -24,8 +24,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#define STALE_US (10 * 1000000LL)
 
 struct status {
     json_t *stages; /* key "<stage>/<instance>" -> document */
@@ -183,11 +181,11 @@ ctl_status_enrich(json_t *stages, int64_t now_us)
     {
         json_int_t age = now_us - int_of(document, "time_us");
         json_int_t progress = int_of(document, "last_progress_us");
-        bool silent = age > STALE_US;
+        bool silent = age > CTL_STALE_US;
 
         json_object_del(document, "ahead_us");
         json_object_del(document, "replaced_by");
-        if (age < -STALE_US)
+        if (age < -CTL_STALE_US)
             json_object_set_new(document, "ahead_us", json_integer(-age));
         if (age < 0)
             age = 0;

@@ -11,6 +11,9 @@
 #include <stdint.h>
 #include <stdio.h>
 
+/* A stage speaks once a second. */
+#define CTL_STALE_US (10 * 1000000LL)
+
 /* Adds to each document what the reader knows better: `silent` (its last word is older than ten
  * seconds), `replaced_by` (that another of its stage speaks then), `ahead_us` (its last word is
  * from so long after now that its age cannot be told), `age_us` of that word, `true_lag_us`, which

@@ -316,6 +316,7 @@ give_all(const struct ls_config *config, const struct letters *letters, const st
                        .out = out,
                        .flags = JSON_SORT_KEYS | (show ? JSON_INDENT(2) : JSON_COMPACT)};
     struct ls_err err = {0};
+    size_t absent;
     int status = LS_EXIT_OK;
 
     if (!g.arena || letters_each(config, letters, &args->filter, give, &g, &err) < 0) {
@@ -325,8 +326,9 @@ give_all(const struct ls_config *config, const struct letters *letters, const st
         json_dumpf(g.array, out, JSON_SORT_KEYS | JSON_INDENT(2));
         fputc('\n', out);
     }
-    if (status == LS_EXIT_OK && show && g.n < args->filter.n_ids) {
-        fprintf(stderr, "lockstep: %zu of these letters are not there\n", args->filter.n_ids - g.n);
+    absent = letters_absent(letters, &args->filter);
+    if (status == LS_EXIT_OK && absent > 0) {
+        fprintf(stderr, "lockstep: %zu of these letters are not there\n", absent);
         status = LS_EXIT_DIFFERENT;
     }
     json_decref(g.array);

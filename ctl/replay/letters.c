@@ -308,6 +308,20 @@ letters_note(struct letters *letters, const struct ls_replay *replay)
         note_text(&l->reason, replay->drop);
 }
 
+size_t
+letters_absent(const struct letters *letters, const struct letter_filter *filter)
+{
+    size_t absent = 0;
+
+    for (size_t i = 0; i < filter->n_ids; i++) {
+        bool there = false;
+        for (size_t l = 0; l < letters->n && !there; l++)
+            there = letters->letter[l].offset == filter->ids[i];
+        absent += !there;
+    }
+    return absent;
+}
+
 bool
 letter_matches(const struct letter_filter *filter, const struct letter *l)
 {

@@ -51,6 +51,8 @@ struct letter_filter {
     int64_t *ids; /* offsets */
     size_t n_ids;
 };
+/* How many of the ids are of no letter. */
+size_t letters_absent(const struct letters *letters, const struct letter_filter *filter);
 bool letter_matches(const struct letter_filter *filter, const struct letter *letter);
 
 /* All letters, oldest first, with their states. `key` may be null: then states stand unproven. */

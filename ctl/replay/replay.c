@@ -207,6 +207,14 @@ is_chosen(void *arg, const struct ls_message *m)
     return strcmp(user, r->args->user) == 0;
 }
 
+/* Something of the topic was asked for, not all that it may have. */
+static bool
+is_part(const struct replay_args *a)
+{
+    return a->user || a->entity || a->from.offset >= 0 || a->from.ms >= 0 || a->from.by_gtid ||
+           a->to.offset >= 0 || a->to.ms >= 0 || a->to.by_gtid;
+}
+
 static void
 say(const struct replay_args *args, const struct replay_done *done, const struct resend *resend,
     json_t *notes, bool as_json, FILE *out)
@@ -234,6 +242,8 @@ say(const struct replay_args *args, const struct replay_done *done, const struct
     {
         fprintf(out, "  %s\n", json_string_value(note));
     }
+    if (done->records == 0 && is_part(args))
+        fputs("nothing in the topic is what was asked for\n", out);
     if (args->dry_run)
         fputs("dry run: nothing was sent\n", out);
     else
@@ -299,7 +309,7 @@ ctl_replay(const struct ls_config *config, const struct replay_args *args,
         json_t *notes = replay_range_notes(args, &range.seen);
         say(args, &done, resend, notes, flags->json, out);
         json_decref(notes);
-        if (done.left > 0 || (done.records == 0 && (args->from.by_gtid || args->to.by_gtid)))
+        if (done.left > 0 || (done.records == 0 && is_part(args)))
             status = LS_EXIT_DIFFERENT;
     }
 out:

@@ -47,6 +47,9 @@ def test_a_replay_of_everything_writes_nothing_and_letters_are_retried_and_dropp
         sent += did["sent"]
     one = ask(world, "replay", "--topic", "cs3.resource", "--entity", str(lost[0].id))
     assert one["sent"] == 1
+    for nothing in (("--entity", "999999"), ("--user", "nobody"), ("--from", "99999999")):
+        code, text = world.daemons.lockstep("replay", "--topic", "cs3.resource", *nothing)
+        assert code == 3 and "nothing in the topic is what was asked for" in text, (nothing, text)
     by_gtid(world, lost[1].id)
     wait_until(lambda: world.daemons.status("apply")["counters"].get("replayed")
                == replayed + sent + 1, 60, "apply to have taken them")
@@ -77,7 +80,8 @@ def test_a_replay_of_everything_writes_nothing_and_letters_are_retried_and_dropp
     paths[0].write_bytes(b"BACK.TXT")
     mtime = site.sql("SELECT mtime FROM oc_filecache WHERE fileid = %s", lost[0].id).fetchone()[0]
     os.utime(paths[0], (mtime, mtime))
-    assert ask(world, "dlq", "retry", str(back["letter"]))["retried"] == 1
+    code, text = world.daemons.lockstep("dlq", "retry", str(back["letter"]), "99999999")
+    assert code == 3 and "1 letters retried" in text and "1 of these letters are not there" in text, text
     wait_until(lambda: letter_states(world)[back["letter"]] == "alive", 30, "the letter to be alive")
     code, text = world.daemons.lockstep("dlq", "drop", str(gone["letter"]), "--reason", "a test's")
     assert code == 2 and "--yes" in text

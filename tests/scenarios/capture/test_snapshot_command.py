@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 
 import commands
 import envelopes
@@ -274,3 +275,7 @@ def test_lockstep_snapshot_sends_commands_and_says_what_became_of_them(ready):
                   ("start", "--all", "--set", "control.key=")]:
         assert snapshot(*wrong)[0] == 2, wrong
     assert ready.stop() == 0
+    wait_until(lambda: snapshot("status")[0] == 3, 60, "it to be told that capture is silent")
+    assert re.search(r"^capture has been silent for \d+ s: that is its last word$", snapshot("status")[1], re.M)
+    told = json.loads(snapshot("status", "--json")[1])
+    assert told["silent_s"] >= 10 and told["eta_s"] == -1

@@ -168,6 +168,12 @@ filters_choose(void **state)
         assert_false(letter_matches(&by_state, &letters.letter[i]));
         assert_int_equal(letter_matches(&by_id, &letters.letter[i]), i == 1);
     }
+    assert_int_equal(letters_absent(&letters, &by_stage), 0);
+    letters.letter[1].offset = 4;
+    ids[0] = ids[1];
+    assert_int_equal(letters_absent(&letters, &by_id), 0); /* named twice */
+    ids[0] = 99;
+    assert_int_equal(letters_absent(&letters, &by_id), 1);
     letters_free(&letters);
 }
 
