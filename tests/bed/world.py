@@ -31,8 +31,9 @@ def _file_differences(what, file, info):
     content = file.read_bytes()
     wanted = {"size": len(content), "SHA1": hashlib.sha1(content).hexdigest(),
               "mtime": int(file.stat().st_mtime)}
-    before_1970 = info.mtime.seconds >> 63 << 64  # the field has no sign, the time has one
-    seen = {"size": info.size, "SHA1": info.checksum.sum, "mtime": info.mtime.seconds - before_1970}
+    before_1970 = info.mtime.seconds >> 63 << 64  # the fields have no sign, the time has one
+    seconds = info.mtime.seconds - before_1970 - (info.mtime.nanos >> 31)  # divided towards zero
+    seen = {"size": info.size, "SHA1": info.checksum.sum, "mtime": seconds}
     return [f"{what} has {k} {seen[k]}, not {wanted[k]}" for k in wanted if wanted[k] != seen[k]]
 
 

@@ -411,6 +411,29 @@ def what_recipients_move_from_one_share_into_another_belongs_to_its_owner(_world
     site.delete(two)
 
 
+@story
+def who_receives_folders_of_one_name_from_three_finds_each(world, site, _unusual, shares):
+    site.create_user("nora")
+    tops = [folder(site, uid, "Photos 2024.old", (uid + ".txt",), False) for uid in ("ann", "dora", "emil")]
+    first = shares.to_user(tops[0], "nora")
+    yield
+    shares.to_user(tops[1], "nora")
+    third = shares.to_user(tops[2], "nora")
+    yield
+    assert len(names_received(world, "nora")) == 3
+    # ownCloud tells them apart when she looks at her files
+    shares.rename_received(third, "nora", "/Photos 2024 (2).old")
+    shares.rename_received(first, "nora", "/Old ones")
+    yield
+    assert {"Old ones", "Photos 2024 (2).old"} < names_received(world, "nora")
+    shares.answer(third, "nora", REJECTED)
+    shares.rename_received(first, "nora", "/Box/Photos 2024 (2).old")
+
+
+def names_received(world, uid):
+    return {r.mount_point.path.strip("/") for r in world.cs3.received(uid)}
+
+
 def settled(world):
     assert consistency.problems(world.site) == []
     world.drained()
