@@ -328,8 +328,8 @@ fill(const struct tf_world *world, const struct ls_envelope *e, struct cs3_resou
         r->path_hash = cs3_path_hash(CS3_PATH_ROOT, tf_text(e, FC_PATH));
     if (!root && path_disagrees(tf_text(e, FC_PATH), r->name))
         tf_warn(ret, "path");
-    if (!r->folder)
-        tf_version_fill(tf_text(e, FC_PATH), r);
+    if (!r->folder && !tf_version_fill(tf_text(e, FC_PATH), r))
+        tf_warn(ret, "mtime");
     return 0;
 }
 

@@ -114,8 +114,9 @@ int tf_spaces_of_account(const struct tf_world *world, const struct ls_envelope 
 
 /* The nearest time that oCIS can hold (map.c). */
 int64_t tf_mtime(int64_t mtime);
-/* The facts of a version, when path and r->name say that this is one (versions.c). */
-void tf_version_fill(struct ls_str path, struct cs3_resource *r);
+/* The facts of a version, when path and r->name say that this is one (versions.c). False: its time
+ * is one that oCIS cannot hold, and is the nearest. */
+bool tf_version_fill(struct ls_str path, struct cs3_resource *r);
 /* What oc_share.attributes says of downloads (attributes.c). *ret_odd: it is not what oC10 writes,
  * and read as oC10 reads it. */
 enum cs3_download tf_download(struct ls_str attributes, bool *ret_odd);

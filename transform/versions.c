@@ -60,7 +60,7 @@ take_word(struct ls_str *name, const char *word)
     return true;
 }
 
-void
+bool
 tf_version_fill(struct ls_str path, struct cs3_resource *r)
 {
     struct ls_str base = r->name;
@@ -69,15 +69,16 @@ tf_version_fill(struct ls_str path, struct cs3_resource *r)
 
     if (trash ? !starts_with(path, "files_trashbin/versions/")
               : r->class_hint != CS3_CLASS_VERSIONS)
-        return;
+        return true;
     meta = take_word(&base, ".json");
     if (trash)
         take_time(&base, ".d", false, &deleted);
     meta = meta || (deleted != 0 && take_word(&base, ".json"));
     if (!(meta && take_word(&base, ".current")) && !take_time(&base, ".v", true, &time))
-        return;
+        return true;
     r->version_of = base;
     r->version_time = tf_mtime(time);
     r->version_meta = meta;
     r->trash_time = deleted;
+    return r->version_time == time;
 }

@@ -350,6 +350,9 @@ a_version_says_what_it_is_of_and_from_when(void **state)
         assert_int_equal(r->version_time, rows[i].time);
         assert_int_equal(r->trash_time, rows[i].deleted);
         assert_int_equal(r->version_meta, rows[i].meta);
+        /* counted as a file's own time */
+        assert_int_equal(s->result.n_warnings,
+                         r->version_time == CS3_MTIME_MAX || r->version_time == CS3_MTIME_MIN);
     }
 }
 
