@@ -23,7 +23,8 @@
 #include <unistd.h>
 
 #define SITE_PARTITIONS 3
-#define SITE_STREAMS (SITE_PARTITIONS + 3) /* cs3.resource, then space, person, share */
+/* cs3.resource, then space, person, share, annotation */
+#define SITE_STREAMS (SITE_PARTITIONS + 4)
 #define SITE_RECORDS 60000
 /* 64 characters: ownCloud keeps the md5 of "home::" and this */
 #define LONG_UID "uuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuu"
@@ -98,12 +99,10 @@ site_map(struct site *s, const struct ls_envelope *e, int32_t partition)
             if (emit->topic == TF_RESOURCE && emit->partition != TF_ALL_PARTITIONS &&
                 emit->partition != p)
                 continue;
-            if (emit->topic <= TF_SHARE)
-                site_queue(s,
-                           emit->topic == TF_RESOURCE
-                               ? p
-                               : SITE_PARTITIONS + (int)emit->topic - (int)TF_SPACE,
-                           emit->key, values[i]);
+            site_queue(
+                s,
+                emit->topic == TF_RESOURCE ? p : SITE_PARTITIONS + (int)emit->topic - (int)TF_SPACE,
+                emit->key, values[i]);
         }
     }
     ls_buf_free(&buf);
@@ -285,7 +284,7 @@ site_teardown(void **state)
 static bool
 site_give(struct site *s, int stream)
 {
-    static const char *const topics[] = {"cs3.space", "cs3.person", "cs3.share"};
+    static const char *const topics[] = {"cs3.space", "cs3.person", "cs3.share", "cs3.annotation"};
     struct ls_err err = {0};
 
     while (s->next[stream] < s->n_records) {

@@ -62,6 +62,9 @@ every_action_ends_in_the_right_state(void **state)
     assert_true(play(s, f, site_settle) > 50);
     fclose(f);
     assert_int_equal(s->src.passed_over, 1); /* the fileid that is deleted twice */
+    assert_int_equal(ap_counted(s->ledger, "left:favorite"), 3);
+    assert_int_equal(ap_counted(s->ledger, "left:tag"), 3);
+    assert_int_equal(ap_counted(s->ledger, "left:property"), 1);
     assert_int_equal(s->n_dead, 0);
     assert_snapshot_is_silent(s);
 }
@@ -313,7 +316,14 @@ recorded(struct site *s, const char *name, int at_least)
 static void
 every_recorded_action_of_10_16_ends_in_the_right_state(void **state)
 {
-    recorded(*state, "actions-10.16.txt.zst", 100);
+    struct site *s = *state;
+
+    recorded(s, "actions-10.16.txt.zst", 100);
+    /* A17, A18, P5 to P7, and what is left of them once more in the snapshot: a favourite, a
+     * property, a tag that everybody sees */
+    assert_int_equal(ap_counted(s->ledger, "left:favorite"), 3 + 1);
+    assert_int_equal(ap_counted(s->ledger, "left:property"), 1 + 1);
+    assert_int_equal(ap_counted(s->ledger, "left:tag"), 3 + 1);
 }
 
 static void
