@@ -359,26 +359,30 @@ ready(const struct put *put, const char *id, const char *sha1, int64_t size, str
     return adopt(put, &info, ret, err) < 0 ? ap_unknown(err) : 0;
 }
 
-static size_t
-digits_back(const char *name, size_t n)
+/* Letters, digits and "_", or digits alone, up to the "-" or the end; NULL where there are none. */
+static const char *
+word_end(const char *p, bool digits)
 {
-    while (n && name[n - 1] >= '0' && name[n - 1] <= '9')
-        n--;
-    return n;
+    static const char signs[] = "0123456789_ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    size_t n = digits ? strspn(p, "0123456789") : strspn(p, signs);
+
+    return n > 0 ? p + n : NULL;
 }
 
-/* "a-chunking-12-3-1" is what ownCloud's clients of long ago called a piece of a file: the target
+/* "a-chunking-12ab-3-1" is what ownCloud's clients of long ago called a piece of a file: the target
  * would wait for the other pieces for ever. */
 static int
 chunk_check(const char *name, struct ls_err *err)
 {
-    const char *mark = strstr(name, "-chunking-");
-    size_t n = strlen(name), last = digits_back(name, n), middle;
+    static const char mark[] = "-chunking-";
+    const char *p = NULL;
 
-    if (!mark || last == n || !last || name[last - 1] != '-')
-        return 0;
-    middle = digits_back(name, last - 1);
-    if (middle == last - 1 || !middle || name[middle - 1] != '-')
+    for (const char *next = name; (next = strstr(next, mark)); next += strlen(mark))
+        p = next + strlen(mark);
+    p = p ? word_end(p, false) : NULL;
+    p = p && *p == '-' ? word_end(p + 1, true) : NULL;
+    p = p && *p == '-' ? word_end(p + 1, true) : NULL;
+    if (!p || *p)
         return 0;
     return ls_fail_cause(err, LS_ERR_POISON, 0, "name-refused",
                          "the target takes the name for a chunk of an old upload");

@@ -6,7 +6,7 @@ import hashlib
 import uuid
 
 import pytest
-from client import EDITOR, FILE_EDITOR, NOT_FOUND, OK, UNKNOWN_ID, VIEWER
+from client import EDITOR, FILE_EDITOR, NOT_FOUND, OK, UNKNOWN_ID, VIEWER, grpc_code
 from probe import Probe, bits
 
 
@@ -292,6 +292,22 @@ def test_contents_of_one_second_before_1970_all_arrive_with_different_etags(site
     assert len(etags) == 5 and len(site.see.versions(node["id"]).versions) == 4
     site.overwrite(node["id"], "4", mtime=mtime, ns=104)
     assert "PUT" not in site.probe.calls and "SetArbitraryMetadata" not in site.probe.calls
+
+
+@pytest.mark.parametrize("name, taken", [
+    ("a-chunking-12-3-1", False), ("-chunking-_b-3-1", False), ("a-chunking-b-chunking-c-0-0", False),
+    ("a-chunking-5-3", True), ("a-chunking-x.y-5-3", True), ("a-chunking-\u00e9-5-3", True),
+    ("a-chunking-12-3-1.txt", True), ("a-chunking--3-1", True), ("a-chunking-12-3-", True)])
+def test_only_what_the_target_takes_for_a_chunk_of_an_old_upload_is_refused(site, name, taken):
+    if taken:
+        assert site.see.get(site.put(name, "hello")["id"]).content == b"hello"
+        return
+    refused = site.fails("put_file", parent_id=site.root, name=name, blob=site.blob("hello"),
+                         mtime=1, mtime_ns=1)
+    assert (refused.kind, refused.cause) == ("poison", "name-refused")
+    answer = []  # the target's own word, or none
+    if grpc_code(lambda: answer.append(site.see.initiate(name, 5))) == "OK":
+        assert answer[0].status.code != OK or site.see.put(answer[0], b"hello").status_code != 200
 
 
 def test_a_new_file_is_never_put_over_another(site):

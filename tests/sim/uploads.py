@@ -28,7 +28,7 @@ from store import Node, Place
 YEAR_10000 = 253402300800 * values.SECOND  # a time the real server cannot read back
 YEAR_1 = -62135596800 * values.SECOND  # taken for "no time given"
 # a piece of a file, as clients of long ago sent them: it waits for the others for ever
-CHUNK = re.compile(r"-chunking-\w+-[0-9]+-[0-9]+$")
+CHUNK = re.compile(r"-chunking-\w+-[0-9]+-[0-9]+$", re.ASCII)
 SMALL = 256 * 1024  # larger blobs go to files
 
 
