@@ -387,11 +387,13 @@ ap_exact_share_remove(struct ap_writer *w, const struct ap_space *space, const c
     return share_drop(ocis, space, &found, err);
 }
 
-/* Who shares: the sharer where he can be found, else the owner. */
+/* Who shares: the sharer where he can be found, else the owner. That he cannot sign in is no
+ * verdict: he may be disabled, and a gateway that stops says the same of everybody. */
 static int
 people_fill(struct ap_ocis *ocis, const struct ap_space *space, const char *sharer,
             struct cs3_user *ret_owner, struct cs3_user *ret_creator, struct ls_err *err)
 {
+    struct ap_graph_user user;
     struct ls_err why = {0};
 
     if (cs3_user_of(ocis->cs3, space->owner, ret_owner, err) < 0)
@@ -400,11 +402,14 @@ people_fill(struct ap_ocis *ocis, const struct ap_space *space, const char *shar
     if (ap_share_by_owner(space, sharer) || cs3_user_of(ocis->cs3, sharer, ret_creator, &why) == 0)
         return 0;
     *ret_creator = *ret_owner;
-    if (ap_cause_is(&why, "no-user"))
-        return 0;
-    if (err)
-        *err = why;
-    return -1;
+    if (ap_cause_is(&why, "no-user") && ap_graph_user_of(ocis->graph, sharer, &user, &why) == 0)
+        memcpy(ret_creator->id, user.id, sizeof(ret_creator->id));
+    else if (!ap_cause_is(&why, "grantee-missing")) {
+        if (err)
+            *err = why;
+        return -1;
+    }
+    return 0;
 }
 
 /* -1: *ret has all but who made it. */

@@ -217,6 +217,23 @@ def test_a_reshare_keeps_who_made_it(pair):
     assert sid in [s.id.opaque_id for s in pair.see.my_shares()]
 
 
+def test_a_share_keeps_who_made_it_though_he_is_disabled(pair, target, tmp_path):
+    """In mode `match` nobody is enabled to be acted for."""
+    site, node = pair.site, pair.site.folder("A")
+    third = site.probe("user_ensure", uid="t" + pair.name, display_name="T")["id"]
+    site.probe("user_enable", user_id=pair.uid, enabled=False)
+    match = matching(target, tmp_path, False)
+    want = {"space": site.space, "node_id": node, "permissions": bits(VIEWER), "folder": True,
+            "expires": 0, "group": False, "sharer": pair.name, "grantee_id": third, "row": 18}
+    sid = match("share_set", **want)["id"]
+    match("link_set", has_password=False, label="", **want)
+    match("share_set", **{**want, "row": 19, "sharer": "nobody", "grantee_id": pair.uid})
+    match.stop()
+    assert [site.see.get_share(one).share.creator.opaque_id for one in (sid, site.ssid + ":19")] \
+        == [pair.uid, site.user_id]
+    assert [x.creator.opaque_id for x in site.see.my_links()] == [pair.uid]
+
+
 def test_a_member_has_his_own_state_of_a_group_share(pair):
     gid = pair.site.probe("group_ensure", gid="g" + pair.name)["id"]
     pair.site.probe("member_set", group_id=gid, user_id=pair.uid, member=True)
@@ -537,6 +554,21 @@ def test_a_grant_that_was_written_before_its_file_was_follows_the_file_back(sim,
     share(pair, node, VIEWER, share_id=sid, doubtful=True)
     assert [g.permissions.delete for g in pair.site.see.grants(node)] == [False]
     assert not pair.see.received()[0].share.permissions.permissions.delete
+
+
+def test_a_gateway_that_knows_nobody_for_a_moment_does_not_change_who_made_a_share(sim, sim_pair,
+                                                                                   tmp_path):
+    pair, node = sim_pair, sim_pair.site.folder("A")
+    third = pair.site.probe("user_ensure", uid="t" + pair.name, display_name="T")["id"]
+    match = matching(sim, tmp_path, False)
+    sim.ask("/faults", "POST", {"call": "gateway.Authenticate", "nth": 2, "effect": "code",
+                                "code": NOT_FOUND})  # the first is the owner's
+    sid = match("share_set", space=pair.site.space, node_id=node, permissions=bits(VIEWER),
+                folder=True, expires=0, group=False, sharer=pair.name, grantee_id=third,
+                row=18)["id"]
+    sim.ask("/faults", "DELETE")
+    match.stop()
+    assert pair.site.see.get_share(sid).share.creator.opaque_id == pair.uid
 
 
 def test_a_share_whose_name_could_not_be_written_gets_it_with_the_repeat(sim, sim_pair):
