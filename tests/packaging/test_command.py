@@ -184,10 +184,11 @@ zpty -w z 'fpath=('$1' $fpath); autoload -Uz compinit; compinit -u -D; PS1=; stt
 zpty -w z 'LISTMAX=10000; LINES=900; COLUMNS=300; zstyle ":completion:*" list-prompt ""; print RE''ADY'
 zpty -r -m z line '*READY*'
 zpty -w -n z "$2"$'\t\t'
+zpty -r -m z list "*$3*"
 zpty -w -n z $'\C-u'
 zpty -w z 'print DO''NE'
 zpty -r -m z line '*DONE*'
-print -r -- $line
+print -r -- $list$line
 zpty -d z
 """
 
@@ -201,10 +202,10 @@ def has_terminals():
     return True
 
 
-def zsh(installed, line):
-    """What zsh shows behind this line when Tab is pressed."""
+def zsh(installed, line, word):
+    """What zsh shows behind this line when Tab is pressed, `word` among it: it shows nothing where more was typed ahead."""
     done = subprocess.run(["zsh", "-f", "-c", ZSH, "zsh",
-                           installed / "usr/share/zsh/vendor-completions", line],
+                           installed / "usr/share/zsh/vendor-completions", line, word],
                           capture_output=True, text=True, timeout=60,
                           env={"TERM": "vt100", "PATH": "/usr/bin:/bin", "HOME": "/nonexistent"})
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", done.stdout)
@@ -212,10 +213,10 @@ def zsh(installed, line):
 
 @pytest.mark.skipif(not has_terminals(), reason="zsh completes in a terminal: no /dev/pts here")
 def test_zsh_offers_the_commands_and_their_options(installed, commands):
-    shown = zsh(installed, "lockstep ")
+    shown = zsh(installed, "lockstep ", "verify")
     for name in commands:
         assert re.search(rf"\b{name}\b", shown), (name, shown)
     for name in ("check", "snapshot"):
-        shown = zsh(installed, f"lockstep {name} --")
+        shown = zsh(installed, f"lockstep {name} --", "--json")
         for option, _ in commands[name][1]:
             assert option in shown, (name, option, shown)
