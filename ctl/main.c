@@ -296,12 +296,31 @@ run(int argc, char **argv)
     return LS_EXIT_USAGE;
 }
 
+/* What looks at the side that an exit status is about. */
+static void
+hint(const char *command, int status)
+{
+    static const char *const parts[] = {[LS_EXIT_SOURCE] = "source",
+                                        [LS_EXIT_TARGET] = "target",
+                                        [LS_EXIT_KAFKA] = "kafka",
+                                        [LS_EXIT_DATA] = "data"};
+
+    if (status >= 0 && (size_t)status < sizeof parts / sizeof parts[0] && parts[status] &&
+        strcmp(command, "check") != 0)
+        fprintf(stderr, "lockstep: what is wrong there, says `lockstep check --%s`\n",
+                parts[status]);
+}
+
 /* A report that did not arrive whole, as on a full disk, is none. */
 int
 main(int argc, char **argv)
 {
-    int status = run(argc, argv);
+    char command[32];
+    int status;
 
+    snprintf(command, sizeof command, "%s", argc > 1 ? argv[1] : "");
+    status = run(argc, argv);
+    hint(command, status);
     if (fflush(stdout) == 0 && !ferror(stdout))
         return status;
     fprintf(stderr, "lockstep: the output could not be written: %s\n", strerror(errno));

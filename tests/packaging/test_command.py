@@ -51,6 +51,18 @@ def test_output_that_cannot_be_written_is_no_success():
             assert done.stderr == "lockstep: the output could not be written: No space left on device\n"
 
 
+def test_who_cannot_reach_a_server_is_told_which_check_looks_at_it(tmp_path):
+    config = tmp_path / "l.conf"
+    config.write_text("[source]\nhost = 127.0.0.1:1\nuser = x\npassword = y\ndatabase = owncloud\n"
+                      "[kafka]\nbootstrap.servers = 127.0.0.1:1\n[target]\nmachine_key = x\n[data]\nroot = /\n")
+    for command, status, part in (("verify", 4, "source"), ("status", 7, "kafka"), ("check", 3, None)):
+        done = subprocess.run([BIN / "lockstep", command, "--config", config], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, timeout=120)
+        assert done.returncode == status, (command, done)
+        told = re.findall(r"^lockstep: what is wrong there, says `lockstep check --(\w+)`$", done.stderr, re.M)
+        assert told == ([part] if part else []), (command, done.stderr)
+
+
 def words_of(synopsis):
     """What may stand first behind the command: [[]] when nothing need."""
     first = synopsis.split()[3] if len(synopsis.split()) > 3 else ""
