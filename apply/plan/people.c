@@ -382,6 +382,15 @@ directory_user_next(struct ap_core *core, const struct person *p, struct ap_next
     }
 }
 
+/* ownCloud shows the uid of who has no name. Who never had one keeps what the target calls him. */
+static const char *
+name_wanted(const struct person *p)
+{
+    bool had = p->applied_name[0] && strcmp(p->applied_name, NO_NAME) != 0;
+
+    return p->display_name[0] || !had ? p->display_name : p->uid;
+}
+
 /* Which call it was that nobody saw the answer of, the ledger does not say. So the name and the
  * quota are forgotten before they are given; whether he is enabled others go by, so that is kept,
  * and said again before all else. */
@@ -390,6 +399,7 @@ user_next(struct ap_core *core, const struct person *p, bool doubt, struct ap_ne
           struct ap_job *job)
 {
     bool busy, on = p->enabled && !(p->deleted && core->options.disable_deleted);
+    const char *name = name_wanted(p);
 
     if (p->ldap) {
         directory_user_next(core, p, next, job);
@@ -401,9 +411,10 @@ user_next(struct ap_core *core, const struct person *p, bool doubt, struct ap_ne
     job->enabled = busy || on;
     if (p->target[0] && doubt) {
         call(next, AP_USER_ENABLE);
-    } else if (!p->target[0] || (!p->deleted && (strcmp(p->display_name, p->applied_name) != 0 ||
-                                                 !job->keep_mail))) {
+    } else if (!p->target[0] ||
+               (!p->deleted && (strcmp(name, p->applied_name) != 0 || !job->keep_mail))) {
         job->enabled = true;
+        snprintf(job->display_name, sizeof(job->display_name), "%s", name);
         ap_exec(core->ledger, "UPDATE person SET applied_name = ? WHERE id = ?", "si", NO_NAME,
                 p->id);
         call(next, AP_USER_ENSURE);

@@ -335,7 +335,9 @@ def names_addresses_and_quotas_of_people_change(world, site, unusual, _shares):
     assert world.cs3.person("jane") == ("Jane Doe", "j.doe@example.com")
     assert world.cs3.quota("jane") == 0
     unusual.change_person("jane", "", quota="1 MB")
+    unusual.change_person("kim", name="")
     yield
+    assert world.cs3.person("kim") == ("kim", "kim@example.org")
     assert world.cs3.person("jane")[1].endswith("@invalid.example")
     assert world.cs3.quota("jane") == 1 << 20
     unusual.change_person("jane", quota="default")

@@ -458,6 +458,34 @@ an_address_that_changes_is_changed_at_the_target(void **state)
 }
 
 static void
+who_loses_his_name_is_called_by_his_uid_and_who_never_had_one_is_left(void **state)
+{
+    struct world *w = *state;
+    struct cs3_person ann = user("ann"), bob = user("bob");
+
+    ann.display_name = LS_STR("Ann of Cleves");
+    give(w, ann);
+    run(w);
+    ann.display_name = bob.display_name = LS_STR_NULL;
+    give(w, ann);
+    run(w);
+    assert_string_equal(w->target.named, "ann");
+    give(w, bob);
+    run(w);
+    assert_string_equal(w->target.named, ""); /* as the target has it, or his uid when he is made */
+    snprintf(w->target.named, sizeof(w->target.named), "nobody since");
+    give(w, ann);
+    give(w, bob);
+    run(w);
+    assert_string_equal(w->target.named, "nobody since");
+    ann.display_name = LS_STR("Anne");
+    give(w, ann);
+    run(w);
+    assert_string_equal(w->target.named, "Anne");
+    assert_int_equal(ap_number(w->ledger, 0, "SELECT count(*) FROM work", NULL), 0);
+}
+
+static void
 who_never_had_an_address_is_called_for_once(void **state)
 {
     struct world *w = *state;
@@ -963,6 +991,7 @@ main(void)
         T(the_space_of_who_was_taken_for_a_user_is_not_his),
         T(two_groups_that_are_one_at_the_target_do_not_become_one),
         T(an_address_that_changes_is_changed_at_the_target),
+        T(who_loses_his_name_is_called_by_his_uid_and_who_never_had_one_is_left),
         T(who_never_had_an_address_is_called_for_once),
         T(the_end_of_one_table_sweeps_nothing_of_another),
         T(annotations_are_swept_table_by_table),
