@@ -97,6 +97,14 @@ int ap_drift_item(struct ap_ocis *ocis, const struct ap_space *space, const char
                   const struct ap_expect *expect, struct ls_err *err);
 
 /* ---- ocis_content.c */
+enum { AP_OVERTAKEN_MS = 60 * 1000, AP_STUCK_MS = 10 * 60 * 1000 };
+enum ap_stuck { AP_STUCK_NOT, AP_STUCK_OVERTAKEN, AP_STUCK_LONG };
+/* Will a node of `size` bytes that is processed since `since_ms` be so for ever? newest_done_ms:
+ * when the latest upload began that is ready; last_over_ms: when one went over one that was
+ * STUCK_LONG.
+ */
+enum ap_stuck ap_processing_stuck(int64_t now_ms, int64_t since_ms, int64_t newest_done_ms,
+                                  int64_t last_over_ms, int64_t size);
 void ap_ocis_processing_free(struct ap_ocis *ocis);
 int ap_ocis_put_file(struct ap_writer *w, const struct ap_space *space, const char *node_id,
                      const char *parent_id, const char *name, const struct ap_blob_want *blob,

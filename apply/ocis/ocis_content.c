@@ -18,6 +18,8 @@
  * over them works. But a long backlog looks the same, and uploading again would make it longer. So
  * a node counts as stuck when an upload that began a minute later is ready, or, where nothing else
  * is uploaded, after ten minutes, and then one a minute at most: its success tells of the others.
+ * Of a big file both are longer: it is on its way to the blob store, or is looked through for
+ * viruses, while small ones pass it.
  */
 #include "apply/ocis/ocis_api.h"
 #include "common/run.h"
@@ -31,8 +33,6 @@ enum {
     READY_FIRST_MS = 5,
     READY_MAX_MS = 500,
     PIECE = 262144,
-    OVERTAKEN_MS = 60 * 1000,
-    STUCK_MS = 10 * 60 * 1000,
     MAX_PROCESSING = 100000,
 };
 
@@ -210,23 +210,34 @@ processing_slot(struct ap_ocis *ocis, const char *id)
     return slot;
 }
 
-static bool
-is_stuck(struct ap_ocis *ocis, const char *id)
+enum ap_stuck
+ap_processing_stuck(int64_t now_ms, int64_t since_ms, int64_t newest_done_ms, int64_t last_over_ms,
+                    int64_t size)
 {
+    if (newest_done_ms > since_ms + ap_http_patience_ms(AP_OVERTAKEN_MS, size, size))
+        return AP_STUCK_OVERTAKEN;
+    if (now_ms > since_ms + ap_http_patience_ms(AP_STUCK_MS, size, size) &&
+        now_ms > last_over_ms + AP_OVERTAKEN_MS)
+        return AP_STUCK_LONG;
+    return AP_STUCK_NOT;
+}
+
+static bool
+is_stuck(struct ap_ocis *ocis, const struct cs3_info *info)
+{
+    enum ap_stuck stuck = AP_STUCK_NOT;
     int64_t now = ls_mono_ms();
     struct ap_processing *slot;
-    bool stuck = false;
 
     pthread_mutex_lock(&ocis->uploads);
-    slot = processing_slot(ocis, id);
-    if (slot && ocis->newest_done_ms > slot->since_ms + OVERTAKEN_MS) {
-        stuck = true;
-    } else if (slot && now > slot->since_ms + STUCK_MS && now > ocis->last_over_ms + OVERTAKEN_MS) {
+    slot = processing_slot(ocis, info->id);
+    if (slot)
+        stuck = ap_processing_stuck(now, slot->since_ms, ocis->newest_done_ms, ocis->last_over_ms,
+                                    info->size);
+    if (stuck == AP_STUCK_LONG)
         ocis->last_over_ms = now;
-        stuck = true;
-    }
     pthread_mutex_unlock(&ocis->uploads);
-    return stuck;
+    return stuck != AP_STUCK_NOT;
 }
 
 static void
@@ -265,7 +276,7 @@ may_go_over(const struct put *put, const struct cs3_info *info)
                                    is_earlier_try(put, info)
                              : !info->folder && mtime_is(put, info);
 
-    return ours && is_stuck(put->ocis, info->id);
+    return ours && is_stuck(put->ocis, info);
 }
 
 /* What a doubtful try has made, known by the source's time to the nanosecond. Only for a row
