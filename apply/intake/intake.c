@@ -301,6 +301,7 @@ ap_take_resource(struct ap_core *core, const struct ap_origin *at, const struct 
     if (known && moved && (have.folder || r->folder)) {
         content_again(core, r->storage);
         loops_again(core, r->fileid);
+        ap_shares_below_row(core, r->fileid);
     }
 }
 

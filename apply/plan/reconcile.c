@@ -618,8 +618,10 @@ live_found(struct ap_core *core, const struct ap_applied *node, const struct ap_
         return false;
     ap_exec(core->ledger, "UPDATE node SET parent = ?, name = ? WHERE id = ?", "isi", parent,
             found->name, node->id);
-    if (node->folder)
+    if (node->folder) {
+        ap_shares_below_node(core, node->id);
         return true;
+    }
     ap_exec(core->ledger, "UPDATE node SET sha1 = ?, size = ?, mtime = ?, etag = ? WHERE id = ?",
             "siisi", found->node.sha1[0] ? found->node.sha1 : UNKNOWN, found->node.size,
             found->node.mtime, other ? UNKNOWN : node->etag, node->id);

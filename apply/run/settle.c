@@ -137,6 +137,7 @@ tree_done(struct ap_core *core, const struct ap_job *job)
         ap_exec(core->ledger, "UPDATE node SET sha1 = ? WHERE id = ? AND sha1 = '' AND folder = 0",
                 "si", job->node.sha1, op->node); /* nobody could see it in the trash */
         ap_sought_below(core, op->node);
+        ap_shares_below_node(core, op->node);
         break;
     default:
         ap_removed_subtree(core, op->node);

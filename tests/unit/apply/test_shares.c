@@ -945,10 +945,40 @@ nothing_is_done_in_a_space_that_is_to_be_looked_at(void **state)
     stop_world(&w);
 }
 
+/* ownCloud writes what lies in a folder before the folder itself, and there may be a while between.
+ */
+static void
+what_is_shared_in_a_folder_is_shared_again_when_the_folder_comes_out_of_the_trash(void **state)
+{
+    static struct world w;
+
+    (void)state;
+    for (int link = 0; link < 2; link++) {
+        start_world(&w, false);
+        give_node(&w, 1, 12, 10, "files_trashbin");
+        give_node(&w, 1, 13, 12, "files");
+        give_node(&w, 1, 100, 11, "d");
+        give_node(&w, 1, FILE_ID, 100, "a");
+        finish(&w, 0);
+        give_node(&w, 1, 100, 13, "d.d1700000000");
+        finish(&w, 0);
+        give_either(&w, link, 1);
+        finish(&w, 2); /* dormant */
+        give_node(&w, 1, FILE_ID, 100, "a");
+        finish(&w, 2);
+        give_node(&w, 1, 100, 11, "d");
+        finish(&w, 0);
+        assert_true(w.target.shares[0].used);
+        stop_world(&w);
+    }
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(
+            what_is_shared_in_a_folder_is_shared_again_when_the_folder_comes_out_of_the_trash),
         cmocka_unit_test(shares_that_cannot_be_told_take_nobodys_place),
         cmocka_unit_test(a_group_that_becomes_another_one_while_it_gets_a_member_has_him),
         cmocka_unit_test(nothing_is_done_in_a_space_that_is_to_be_looked_at),
