@@ -313,18 +313,19 @@ void ap_space_full(struct ap_core *core, int64_t storage);
 int64_t ap_person_find(struct ap_core *core, enum cs3_person_type type, const char *uid,
                        const char *gid);
 void ap_share_next(struct ap_core *core, const struct ap_work *work, struct ap_next *next);
-void ap_grant_next(struct ap_core *core, const struct ap_work *work, struct ap_next *next,
+/* These may move `work` to another lane. */
+void ap_grant_next(struct ap_core *core, struct ap_work *work, struct ap_next *next,
                    struct ap_job *job);
 void ap_received_next(struct ap_core *core, const struct ap_work *work, struct ap_next *next,
                       struct ap_job *job);
-void ap_link_next(struct ap_core *core, const struct ap_work *work, struct ap_next *next,
+void ap_link_next(struct ap_core *core, struct ap_work *work, struct ap_next *next,
                   struct ap_job *job);
 void ap_shares_settled(struct ap_core *core, const struct ap_job *job);
 /* The rows of this share (before and after a change) belong to these entities. */
 void ap_share_touch(struct ap_core *core, int64_t share, int64_t ready_at);
 void ap_node_made(struct ap_core *core, int64_t fileid, int64_t storage);
-/* A folder has come out of the trash, or a folder of the desired tree has another place: what is
- * shared in it and waits is looked at. */
+/* A folder has come out of the trash, or a folder of the desired tree has another place: what is shared in it
+ * and waits is looked at. */
 void ap_shares_below_node(struct ap_core *core, int64_t node);
 void ap_shares_below_row(struct ap_core *core, int64_t fileid);
 void ap_shares_make_exact(struct ap_core *core); /* at start, in a transaction */

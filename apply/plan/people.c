@@ -27,6 +27,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define DISABLING 2 /* as applied_enabled */
+
 struct person {
     int64_t id;
     enum cs3_person_type type;
@@ -34,8 +36,9 @@ struct person {
     char mail[512], applied_mail[512], home[4096], quota[64];
     char directory_uuid[256]; /* of a directory's, as the mapping has it */
     bool known, enabled, deleted, applied, applied_enabled;
-    bool ldap;   /* the directory's: nothing of it is changed at the target */
-    bool mapped; /* ... and there is a mapping */
+    bool disabling; /* it was sent to the target, and nobody may act as him any more */
+    bool ldap;      /* the directory's: nothing of it is changed at the target */
+    bool mapped;    /* ... and there is a mapping */
 };
 
 /* Whom the tables of groups do not name is the directory's as well: none such is made here, so none
@@ -86,7 +89,8 @@ person_get(struct ap_core *core, int64_t id, struct person *ret)
     ret->enabled = sqlite3_column_int(s, 7) != 0;
     ret->deleted = sqlite3_column_int(s, 8) != 0;
     ret->applied = sqlite3_column_int(s, 9) != 0;
-    ret->applied_enabled = sqlite3_column_int(s, 10) != 0;
+    ret->applied_enabled = sqlite3_column_int(s, 10) == 1;
+    ret->disabling = sqlite3_column_int(s, 10) == DISABLING;
     ap_text(s, 11, ret->mail, sizeof(ret->mail));
     ap_text(s, 12, ret->home, sizeof(ret->home));
     ap_text(s, 13, ret->quota, sizeof(ret->quota));
@@ -147,15 +151,28 @@ call(struct ap_next *next, enum ap_call what)
     next->op.call = what;
 }
 
+/* A call is out that was planned for him to make. */
+static bool
+is_acting(const struct ap_core *core, const char *uid)
+{
+    for (int i = 0; i < core->n_jobs; i++)
+        if (core->jobs[i]->call >= AP_SHARE_SET && strcmp(core->jobs[i]->sharer, uid) == 0)
+            return true;
+    return false;
+}
+
 /* Something is open that only he can do. */
 static bool
 is_busy(struct ap_core *core, const char *uid)
 {
-    return ap_number(core->ledger, 0,
-                     "SELECT 1 FROM space s JOIN work w ON w.storage = s.storage"
-                     " WHERE s.owner = ?1 AND w.trouble = 0 AND w.kind IN (1, 2, 6, 8) UNION ALL"
+    return is_acting(core, uid) ||
+           ap_number(core->ledger, 0,
+                     "SELECT 1 FROM space s JOIN work w ON w.storage = s.storage WHERE s.owner = ?1"
+                     " AND (w.trouble = 0 OR w.state = 2) AND w.kind IN (1, 2, 6, 8) UNION ALL"
                      " SELECT 1 FROM received r JOIN work w ON w.kind = 7 AND w.id = r.id"
-                     " WHERE r.uid = ?1 AND w.trouble = 0 UNION ALL"
+                     " WHERE r.uid = ?1 AND (w.trouble = 0 OR w.state = 2) UNION ALL"
+                     " SELECT 1 FROM space s JOIN reconcile c ON c.kind = 3 AND c.id = s.storage"
+                     " WHERE s.owner = ?1 AND c.state = 0 UNION ALL"
                      " SELECT 1 FROM space WHERE owner = ?1 AND known = 1 AND type = 0"
                      " AND ready = 0 AND deleted = 0 LIMIT 1",
                      "s", uid) == 1;
@@ -391,6 +408,17 @@ name_wanted(const struct person *p)
     return p->display_name[0] || !had ? p->display_name : p->uid;
 }
 
+/* What is planned while it is on its way finds him disabled. */
+static void
+enable_next(struct ap_core *core, const struct person *p, struct ap_next *next,
+            const struct ap_job *job)
+{
+    if (!job->enabled && p->applied_enabled)
+        ap_exec(core->ledger, "UPDATE person SET applied_enabled = ? WHERE id = ?", "ii",
+                (int64_t)DISABLING, p->id);
+    call(next, AP_USER_ENABLE);
+}
+
 /* Which call it was that nobody saw the answer of, the ledger does not say. So the name and the
  * quota are forgotten before they are given; whether he is enabled others go by, so that is kept,
  * and said again before all else. */
@@ -410,7 +438,7 @@ user_next(struct ap_core *core, const struct person *p, bool doubt, struct ap_ne
     busy = is_busy(core, p->uid);
     job->enabled = busy || on;
     if (p->target[0] && doubt) {
-        call(next, AP_USER_ENABLE);
+        enable_next(core, p, next, job);
     } else if (!p->target[0] ||
                (!p->deleted && (strcmp(name, p->applied_name) != 0 || !job->keep_mail))) {
         job->enabled = true;
@@ -418,8 +446,8 @@ user_next(struct ap_core *core, const struct person *p, bool doubt, struct ap_ne
         ap_exec(core->ledger, "UPDATE person SET applied_name = ? WHERE id = ?", "si", NO_NAME,
                 p->id);
         call(next, AP_USER_ENSURE);
-    } else if (job->enabled != p->applied_enabled) {
-        call(next, AP_USER_ENABLE);
+    } else if (job->enabled != p->applied_enabled || p->disabling) {
+        enable_next(core, p, next, job);
     } else if (busy && !on) {
         next->verdict = AP_LATER;
         next->cause = "drain";

@@ -387,7 +387,7 @@ who_get(struct ap_core *core, int64_t id, struct who *ret)
     ap_text(s, 3, ret->target, sizeof(ret->target));
     ret->deleted = sqlite3_column_int(s, 4) != 0;
     ret->applied = sqlite3_column_int(s, 5) != 0;
-    ret->enabled = sqlite3_column_int(s, 6) != 0;
+    ret->enabled = sqlite3_column_int(s, 6) == 1;
     ap_done(s);
     return true;
 }

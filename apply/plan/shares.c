@@ -284,9 +284,12 @@ struct basis {
     bool effective;
 };
 
-/* The shared node, live, in a space whose owner can act. False: *next says what to wait for. */
+/* The shared node, live, in a space whose owner can act. False: *next says what to wait for. Who
+ * waits for the owner, or calls as him, does so in the lane of that space, so that he is seen to be
+ * busy: the row may have come before its file, or the file may have moved. */
 static bool
-basis_find(struct ap_core *core, int64_t fileid, struct basis *ret, struct ap_next *next)
+basis_find(struct ap_core *core, struct ap_work *work, int64_t fileid, struct basis *ret,
+           struct ap_next *next)
 {
     struct ap_desired row;
     struct ap_place place;
@@ -308,6 +311,7 @@ basis_find(struct ap_core *core, int64_t fileid, struct basis *ret, struct ap_ne
         wait_for(next, ret->space.deleted ? "space-deleted" : "space", AP_SPACE, ret->node.storage);
         return false;
     }
+    work->storage = ret->node.storage;
     if (core->view.owner_off(core->ledger, &ret->space, &person)) {
         wait_for(next, "owner-disabled", AP_PERSON, person);
         return false;
@@ -414,10 +418,29 @@ grantee_fill(struct ap_core *core, const struct grant *g, struct ap_job *job)
     return true;
 }
 
-static void
-grant_remove(struct ap_core *core, const struct ap_work *work, struct grant *g,
-             struct ap_next *next, struct ap_job *job)
+/* Who takes away acts as the owner of that space. One who is disabled is enabled first, as for all
+ * that is his, so that the ledger knows of it. Where that cannot be done now the call goes as it
+ * is: those he shared with see it all as long as it is there. */
+static bool
+waits_for_owner(struct ap_core *core, struct ap_work *work, const struct ap_space_row *space,
+                struct ap_next *next)
 {
+    struct ap_work other;
+    int64_t person;
+
+    work->storage = space->storage;
+    if (!core->view.owner_off(core->ledger, space, &person) ||
+        (ap_work_get(core->ledger, (struct ap_key){AP_PERSON, person}, &other) && other.trouble))
+        return false;
+    wait_for(next, "owner-disabled", AP_PERSON, person);
+    return true;
+}
+
+static void
+grant_remove(struct ap_core *core, struct ap_work *work, struct grant *g, struct ap_next *next,
+             struct ap_job *job)
+{
+    struct ap_applied node;
     struct ap_space_row space;
 
     bool half =
@@ -425,10 +448,15 @@ grant_remove(struct ap_core *core, const struct ap_work *work, struct grant *g,
 
     job->half = false;
     if (!g->share_id[0] && work->doubt && grantee_fill(core, g, job)) {
+        if (ap_node_of(core->ledger, g->fileid, &node) &&
+            ap_space_get(core->ledger, node.storage, &space) &&
+            waits_for_owner(core, work, &space, next))
+            return;
         job_share(job, next, AP_SHARE_REMOVE, NULL); /* it may be there all the same */
         return;
     }
-    if (!g->share_id[0] || !ap_space_get(core->ledger, g->storage, &space))
+    if (!g->share_id[0] || !ap_space_get(core->ledger, g->storage, &space) ||
+        waits_for_owner(core, work, &space, next))
         return;
     job_share(job, next, AP_SHARE_REMOVE, NULL);
     job->half = half && grantee_fill(core, g, job) &&
@@ -461,8 +489,7 @@ old_can_go(struct ap_core *core, const struct grant *g)
 }
 
 void
-ap_grant_next(struct ap_core *core, const struct ap_work *work, struct ap_next *next,
-              struct ap_job *job)
+ap_grant_next(struct ap_core *core, struct ap_work *work, struct ap_next *next, struct ap_job *job)
 {
     struct grant g;
     struct ap_fold fold;
@@ -479,7 +506,7 @@ ap_grant_next(struct ap_core *core, const struct ap_work *work, struct ap_next *
     if (fold.first_end != 0)
         ap_exec(core->ledger, "INSERT INTO expiry(grant_id, at) VALUES(?, ?)", "ii", work->key.id,
                 fold.first_end);
-    if (!basis_find(core, g.fileid, &basis, next))
+    if (!basis_find(core, work, g.fileid, &basis, next))
         return;
     if (g.type == CS3_SHARE_USER && strcmp(g.grantee, basis.space.owner) == 0) {
         grant_remove(core, work, &g, next, job); /* the owner has it anyway */
@@ -499,7 +526,7 @@ ap_grant_next(struct ap_core *core, const struct ap_work *work, struct ap_next *
     if (strcmp(g.node, basis.node.target) != 0) {
         if (old_can_go(core, &g))
             grant_remove(core, work, &g, next, job);
-        if (next->verdict == AP_CALL)
+        if (next->verdict != AP_EQUAL)
             return;
         g.share_id[0] = '\0';
     }
@@ -665,8 +692,7 @@ link_is_others(struct ap_core *core, const struct link *have, int64_t fileid)
 }
 
 void
-ap_link_next(struct ap_core *core, const struct ap_work *work, struct ap_next *next,
-             struct ap_job *job)
+ap_link_next(struct ap_core *core, struct ap_work *work, struct ap_next *next, struct ap_job *job)
 {
     struct link want, have;
     struct basis basis;
@@ -677,7 +703,8 @@ ap_link_next(struct ap_core *core, const struct ap_work *work, struct ap_next *n
         if (!have.link_id[0])
             ap_intent_get(core, work->key, &have.storage, have.link_id);
         ap_sought_link_done(core, work->key.id);
-        if (!have.link_id[0] || !ap_space_get(core->ledger, have.storage, &space))
+        if (!have.link_id[0] || !ap_space_get(core->ledger, have.storage, &space) ||
+            (!core->writer->exact && waits_for_owner(core, work, &space, next)))
             return;
         job_share(job, next, AP_LINK_REMOVE, NULL);
         job->space = space.target;
@@ -685,7 +712,7 @@ ap_link_next(struct ap_core *core, const struct ap_work *work, struct ap_next *n
         memcpy(job->sharer, space.owner, sizeof(job->sharer));
         return;
     }
-    if (!basis_find(core, want.fileid, &basis, next))
+    if (!basis_find(core, work, want.fileid, &basis, next))
         return;
     if (strcmp(have.node, basis.node.target) != 0) {
         if (!core->writer->exact) /* it goes there with its token, which is its own only */

@@ -297,7 +297,7 @@ static bool
 view_owner_off(void *arg, const struct ap_space_row *space, int64_t *ret)
 {
     *ret = ap_number(arg, 0,
-                     "SELECT id FROM person WHERE type = 0 AND uid = ? AND applied_enabled = 0"
+                     "SELECT id FROM person WHERE type = 0 AND uid = ? AND applied_enabled <> 1"
                      " LIMIT 1",
                      "s", space->owner);
     return *ret != 0;

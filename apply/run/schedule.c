@@ -162,8 +162,7 @@ content_is_dead(struct ap_core *core, const struct ap_work *work)
 }
 
 static void
-entity_next(struct ap_core *core, const struct ap_work *work, struct ap_next *next,
-            struct ap_job *job)
+entity_next(struct ap_core *core, struct ap_work *work, struct ap_next *next, struct ap_job *job)
 {
     struct ap_how how = {work->forced, content_is_dead(core, work)};
 

@@ -945,6 +945,136 @@ nothing_is_done_in_a_space_that_is_to_be_looked_at(void **state)
     stop_world(&w);
 }
 
+/* What the target was asked to do as somebody whom it has disabled, and for a share that is not
+ * there. */
+static int as_disabled, for_nothing;
+
+static void
+act_as(struct fake_target *f, const char *uid)
+{
+    char what[160];
+
+    snprintf(what, sizeof(what), "user U%s", uid);
+    as_disabled += !fake_said(f, what, true);
+}
+
+static int
+set_as_owner(struct ap_writer *w, const struct ap_share_want *want, char share_id[AP_ID_SIZE],
+             bool doubtful, struct ls_err *err)
+{
+    act_as(fake_of(w), want->space->owner);
+    return fake_share_set(w, want, share_id, doubtful, err);
+}
+
+static int
+remove_as_owner(struct ap_writer *w, const struct ap_space *space, const char *sharer,
+                const char *share_id, bool doubtful, struct ls_err *err)
+{
+    act_as(fake_of(w), space->owner);
+    return fake_share_remove(w, space, sharer, share_id, doubtful, err);
+}
+
+static int
+received_of_a_share(struct ap_writer *w, const char *recipient, const char *share_id,
+                    enum cs3_share_state state, const char *mount_point, bool doubtful,
+                    struct ls_err *err)
+{
+    struct fake_target *f = fake_of(w);
+
+    act_as(f, recipient);
+    for_nothing += !f->shares[fake_share_index(f, share_id)].used;
+    return fake_received_set(w, recipient, share_id, state, mount_point, doubtful, err);
+}
+
+static void
+watch_who_acts(struct world *w)
+{
+    static struct ap_writer_ops ops;
+
+    ops = *w->target.writer.ops;
+    ops.share_set = set_as_owner;
+    ops.share_remove = ops.link_remove = remove_as_owner;
+    ops.received_set = received_of_a_share;
+    w->target.writer.ops = &ops;
+    as_disabled = for_nothing = 0;
+}
+
+/* He who is killed while he has enabled somebody finds it in his ledger. */
+static void
+assert_off_in_the_end(struct world *w)
+{
+    finish(w, 0);
+    for (int i = 0; i < 30; i++) { /* the look at whether he is still needed is a second later */
+        clock_pass_us(50000);
+        round_once(w);
+        run_some(w, 10);
+    }
+    finish(w, 0);
+    assert_int_equal(as_disabled, 0);
+    assert_false(fake_said(&w->target, "user Uu1", true));
+}
+
+static void
+what_a_disabled_owner_shared_is_taken_away_while_the_ledger_has_him_enabled(void **state)
+{
+    static struct world w;
+
+    (void)state;
+    for (int link = 0; link < 2; link++) {
+        start_world(&w, false);
+        watch_who_acts(&w);
+        give_either(&w, link, 1);
+        finish(&w, 0);
+        give_account(&w, "u1", false, 0);
+        assert_off_in_the_end(&w);
+        give_share(&w, 7, link ? CS3_SHARE_LINK : CS3_SHARE_USER, 0, link ? NULL : "u2", 1,
+                   CS3_SHARE_ACCEPTED, CS3_DELETE);
+        assert_off_in_the_end(&w);
+        assert_false(w.target.shares[0].used);
+        stop_world(&w);
+    }
+}
+
+static void
+what_a_disabled_owner_shares_is_made_also_when_its_row_came_before_its_file(void **state)
+{
+    static struct world w;
+
+    (void)state;
+    start_world(&w, false);
+    watch_who_acts(&w);
+    give_account(&w, "u1", false, 0);
+    assert_off_in_the_end(&w);
+    give_either(&w, false, 1);
+    ledger_begin(w.ledger); /* the lane of a share whose file has no node */
+    ap_exec(w.ledger, "UPDATE work SET storage = ? WHERE kind = 6", "i", (int64_t)AP_LANE_SHARES);
+    ledger_commit(w.ledger);
+    assert_off_in_the_end(&w);
+    assert_true(w.target.shares[0].used);
+    stop_world(&w);
+}
+
+static void
+nobody_is_acted_for_while_he_is_being_disabled(void **state)
+{
+    static struct world w;
+
+    (void)state;
+    start_world(&w, false);
+    watch_who_acts(&w);
+    give_account(&w, "u1", false, 0);
+    for (int i = 0; w.core->n_jobs == 0; i++) {
+        assert_true(i < 10000);
+        round_once(&w);
+    }
+    give_either(&w, false, 1);
+    round_once(&w);
+    run_some(&w, 100);
+    assert_off_in_the_end(&w);
+    assert_true(w.target.shares[0].used);
+    stop_world(&w);
+}
+
 /* ownCloud writes what lies in a folder before the folder itself, and there may be a while between.
  */
 static void
@@ -977,6 +1107,11 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(
+            what_a_disabled_owner_shared_is_taken_away_while_the_ledger_has_him_enabled),
+        cmocka_unit_test(
+            what_a_disabled_owner_shares_is_made_also_when_its_row_came_before_its_file),
+        cmocka_unit_test(nobody_is_acted_for_while_he_is_being_disabled),
         cmocka_unit_test(
             what_is_shared_in_a_folder_is_shared_again_when_the_folder_comes_out_of_the_trash),
         cmocka_unit_test(shares_that_cannot_be_told_take_nobodys_place),
