@@ -418,6 +418,20 @@ grantee_fill(struct ap_core *core, const struct grant *g, struct ap_job *job)
     return true;
 }
 
+/* A recipient's state is on its way to the target: it would come behind the removal, and stay. */
+static bool
+waits_for_recipient(struct ap_core *core, int64_t grant, struct ap_next *next)
+{
+    int64_t received = ap_number(core->ledger, 0,
+                                 "SELECT r.id FROM received r JOIN work w ON w.kind = 7"
+                                 " AND w.id = r.id AND w.state = 2 WHERE r.grant_id = ? LIMIT 1",
+                                 "i", grant);
+
+    if (received != 0)
+        wait_for(next, "busy", AP_RECEIVED, received);
+    return received != 0;
+}
+
 /* Who takes away acts as the owner of that space. One who is disabled is enabled first, as for all
  * that is his, so that the ledger knows of it. Where that cannot be done now the call goes as it
  * is: those he shared with see it all as long as it is there. */
@@ -456,7 +470,7 @@ grant_remove(struct ap_core *core, struct ap_work *work, struct grant *g, struct
         return;
     }
     if (!g->share_id[0] || !ap_space_get(core->ledger, g->storage, &space) ||
-        waits_for_owner(core, work, &space, next))
+        waits_for_recipient(core, work->key.id, next) || waits_for_owner(core, work, &space, next))
         return;
     job_share(job, next, AP_SHARE_REMOVE, NULL);
     job->half = half && grantee_fill(core, g, job) &&
@@ -790,6 +804,10 @@ ap_shares_settled(struct ap_core *core, const struct ap_job *job)
         ap_exec(core->ledger,
                 "UPDATE grants SET share_id = '', node = '' WHERE id = ? AND share_id = ?", "is",
                 job->who.id, job->share_id);
+        ap_exec(core->ledger,
+                "UPDATE received SET share_id = '', state = NULL WHERE grant_id = ?"
+                " AND share_id <> ''",
+                "i", job->who.id);
         break;
     case AP_RECEIVED_SET:
         ap_exec(core->ledger, "UPDATE received SET share_id = ?, state = ?, mount = ? WHERE id = ?",

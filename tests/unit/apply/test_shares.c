@@ -1075,6 +1075,42 @@ nobody_is_acted_for_while_he_is_being_disabled(void **state)
     stop_world(&w);
 }
 
+static void
+the_state_of_a_recipient_that_is_on_its_way_goes_before_the_removal(void **state)
+{
+    static struct world w;
+    struct ap_job *job;
+
+    (void)state;
+    start_world(&w, true);
+    watch_who_acts(&w);
+    give_either(&w, false, 1);
+    finish(&w, 0);
+    give_share(&w, 7, CS3_SHARE_USER, 0, "u2", 1, CS3_SHARE_REJECTED, CS3_UPSERT);
+    for (int i = 0; (job = ap_job_next(w.core)) == NULL; i++) {
+        assert_true(i < 10000);
+        round_once(&w);
+    }
+    assert_int_equal(job->call, AP_RECEIVED_SET);
+    give_share(&w, 7, CS3_SHARE_USER, 0, "u2", 1, CS3_SHARE_REJECTED, CS3_DELETE);
+    for (int i = 0; i < 10; i++) {
+        round_once(&w);
+        run_some(&w, 10);
+    }
+    assert_true(w.target.shares[0].used);
+    ap_job_run(&w.target.writer, job);
+    ap_job_back(w.core, job);
+    finish(&w, 0);
+    assert_false(w.target.shares[0].used);
+    assert_int_equal(for_nothing, 0);
+    /* one with the same id is another share */
+    give_share(&w, 7, CS3_SHARE_USER, 0, "u2", 1, CS3_SHARE_REJECTED, CS3_UPSERT);
+    finish(&w, 0);
+    assert_int_equal(w.target.received[w.target.n_received - 1].state, CS3_SHARE_REJECTED);
+    assert_true(w.target.shares[w.target.received[w.target.n_received - 1].share].used);
+    stop_world(&w);
+}
+
 /* ownCloud writes what lies in a folder before the folder itself, and there may be a while between.
  */
 static void
@@ -1112,6 +1148,7 @@ main(void)
         cmocka_unit_test(
             what_a_disabled_owner_shares_is_made_also_when_its_row_came_before_its_file),
         cmocka_unit_test(nobody_is_acted_for_while_he_is_being_disabled),
+        cmocka_unit_test(the_state_of_a_recipient_that_is_on_its_way_goes_before_the_removal),
         cmocka_unit_test(
             what_is_shared_in_a_folder_is_shared_again_when_the_folder_comes_out_of_the_trash),
         cmocka_unit_test(shares_that_cannot_be_told_take_nobodys_place),
