@@ -73,9 +73,10 @@ static const char *const schema =
     "CREATE TABLE IF NOT EXISTS trashinfo(auto_id INTEGER PRIMARY KEY, partition INT, user TEXT,"
     " name TEXT, location TEXT, time INT, epoch INT, counter INT, part INT, deleted INT);"
     "CREATE INDEX IF NOT EXISTS trashinfo_name ON trashinfo(user, name, time);"
-    "CREATE TABLE IF NOT EXISTS node(id INTEGER PRIMARY KEY, fileid INT, storage INT, target TEXT,"
-    " parent INT, name TEXT, folder INT, sha1 TEXT, size INT, mtime INT, etag TEXT, leftover INT"
-    " DEFAULT 0);"
+    /* A number is given once: a call that is out may be below a node that is gone by then. */
+    "CREATE TABLE IF NOT EXISTS node(id INTEGER PRIMARY KEY AUTOINCREMENT, fileid INT, storage INT,"
+    " target TEXT, parent INT, name TEXT, folder INT, sha1 TEXT, size INT, mtime INT, etag TEXT,"
+    " leftover INT DEFAULT 0);"
     "CREATE INDEX IF NOT EXISTS node_fileid ON node(fileid);"
     "CREATE INDEX IF NOT EXISTS node_target ON node(target);"
     "CREATE INDEX IF NOT EXISTS node_place ON node(parent, name, storage);"

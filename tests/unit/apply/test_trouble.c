@@ -527,6 +527,58 @@ a_call_below_what_was_forgotten_is_not_sent_again_after_a_kill(void **state)
     stop_world(&w);
 }
 
+/* The folder's number in the ledger must not be that of another one by then. */
+static void
+a_call_into_a_folder_that_was_forgotten_is_never_made_in_another_one(void **state)
+{
+    static struct world w;
+    struct model_row *folder;
+
+    (void)state;
+    start_world(&w);
+    folder = model_add(&w.model, 1, w.model.files[1], "d", true);
+    model_changed(&w.model, folder);
+    finish(&w, 0);
+    for (int i = 1; i < w.target.n_nodes; i++)
+        w.target.nodes[i].used = w.target.nodes[i].used && strcmp(w.target.nodes[i].name, "d") != 0;
+    w.target.lost_calls = 1000;
+    model_changed(&w.model, model_add(&w.model, 1, folder->fileid, "a", true));
+    round_once(&w, 50);
+    run_some(&w, 1);
+    w.target.lost_calls = 0;
+    round_once(&w, 0); /* nobody knows what became of it */
+    assert_int_equal(ap_number(w.ledger, 0, "SELECT count(*) FROM op", NULL), 1);
+    w.core->jobs[0]->resend_at = INT64_MAX;
+    add_file(&w, 1, folder->fileid, "b");
+    for (int n = 0; ap_number(w.ledger, 0, "SELECT max(tries) FROM gone", NULL) != 2; n++) {
+        assert_true(n < 100000);
+        round_once(&w, 50);
+        run_some(&w, 1);
+    }
+    for (int n = 0; w.core->n_jobs < 2; n++) { /* its third try is out, and the folder is deleted */
+        assert_true(n < 100000);
+        round_once(&w, 0);
+    }
+    model_purge(&w.model, folder);
+    round_once(&w, 50);
+    run_some(&w, 1);
+    round_once(&w, 50);
+    assert_int_equal(w.core->lost, 1);
+    model_changed(&w.model, model_add(&w.model, 1, w.model.files[1], "o", true));
+    for (int n = 0; target_has(&w, "o") == 0; n++) {
+        assert_true(n < 100000);
+        round_once(&w, 50);
+        run_some(&w, 1);
+    }
+    round_once(&w, 50);
+    close_world(&w);
+    open_world(&w);
+    finish(&w, 0);
+    assert_int_equal(w.target.makes, 2);
+    assert_equal_trees(&w);
+    stop_world(&w);
+}
+
 static void
 more_calls_than_there_is_room_for_by_the_settings_are_found_again(void **state)
 {
@@ -618,6 +670,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_call_into_a_folder_that_was_forgotten_is_never_made_in_another_one),
         cmocka_unit_test(a_call_below_what_was_forgotten_is_not_sent_again_after_a_kill),
         cmocka_unit_test(more_calls_than_there_is_room_for_by_the_settings_are_found_again),
         cmocka_unit_test(who_waits_for_a_call_that_met_a_trashed_folder_goes_on),
