@@ -688,6 +688,11 @@ space_forget(struct ap_core *core, int64_t storage)
                          " JOIN desired d ON d.fileid = n.fileid WHERE n.storage = ?1 AND "
                          "n.leftover = 0" AP_WAITING_AGAIN,
             "ii", storage, now_ms());
+    ap_exec(core->ledger,
+            AP_WORK_OPEN "2, n.id, n.storage, 0, ?2, ?2 * 1000, 0, 0, 0 FROM node n"
+                         " JOIN dead x ON x.kind = 2 AND x.id = n.id WHERE n.storage = ?1"
+                         " AND n.leftover = 1" AP_UNLESS_OPEN,
+            "ii", storage, now_ms());
     ap_exec(core->ledger, "DELETE FROM reconcile WHERE storage = ? AND kind IN (1, 2)", "i",
             storage);
     ap_exec(core->ledger,

@@ -42,6 +42,14 @@ node_forget(struct ap_core *core, int64_t id)
             " JOIN node n ON n.id = b.id JOIN desired d ON d.fileid = n.fileid"
             " WHERE n.leftover = 0 AND d.deleted = 0" AP_UNLESS_OPEN,
             "ii", id, now_ms());
+    /* A dead letter about a node that goes with this one is about nothing any more. */
+    ap_exec(core->ledger,
+            "WITH RECURSIVE below(id) AS (SELECT ?1 UNION ALL SELECT n.id FROM node n"
+            " JOIN below b ON n.parent = b.id)" AP_WORK_OPEN
+            "2, x.id, n.storage, 0, ?2, ?2 * 1000, 0, 0, 0 FROM below b"
+            " JOIN dead x ON x.kind = 2 AND x.id = b.id JOIN node n ON n.id = b.id"
+            " WHERE 1" AP_UNLESS_OPEN,
+            "ii", id, now_ms());
     ap_exec(core->ledger,
             "WITH RECURSIVE below(id) AS (SELECT ?1 UNION ALL SELECT n.id FROM node n"
             " JOIN below b ON n.parent = b.id) DELETE FROM trashed WHERE node IN"

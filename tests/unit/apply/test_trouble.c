@@ -579,6 +579,36 @@ a_call_into_a_folder_that_was_forgotten_is_never_made_in_another_one(void **stat
     stop_world(&w);
 }
 
+/* Its number was the only thing by which somebody could have dropped it. */
+static void
+the_letter_about_an_old_copy_ends_when_the_folder_around_it_goes(void **state)
+{
+    static struct world w;
+    struct model_row *folder, *file;
+
+    (void)state;
+    start_world(&w);
+    folder = model_add(&w.model, 1, w.model.files[1], "d", true);
+    model_changed(&w.model, folder);
+    file = add_file(&w, 1, folder->fileid, "x");
+    finish(&w, 0);
+    for (int i = 1; i < w.target.n_nodes; i++)
+        if (strcmp(w.target.nodes[i].name, "x") == 0)
+            snprintf(w.target.nodes[i].sha1, sizeof(w.target.nodes[i].sha1), "his");
+    model_move(&w.model, file, 2, w.model.files[2], "x");
+    finish(&w, 0);
+    assert_int_equal(ap_number(w.ledger, 0, "SELECT count(*) FROM dead WHERE kind = 2", NULL), 1);
+    model_purge(&w.model, folder);
+    finish(&w, 0); /* dead for the same reason, and then the source shall win */
+    ledger_begin(w.ledger);
+    ap_drift_allow(w.core, (struct ap_key){AP_NODE, folder->fileid});
+    ap_work_open(w.ledger, (struct ap_key){AP_NODE, folder->fileid}, 1, 0);
+    ledger_commit(w.ledger);
+    finish(&w, 0);
+    assert_equal_trees(&w);
+    stop_world(&w);
+}
+
 static void
 more_calls_than_there_is_room_for_by_the_settings_are_found_again(void **state)
 {
@@ -671,6 +701,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_call_into_a_folder_that_was_forgotten_is_never_made_in_another_one),
+        cmocka_unit_test(the_letter_about_an_old_copy_ends_when_the_folder_around_it_goes),
         cmocka_unit_test(a_call_below_what_was_forgotten_is_not_sent_again_after_a_kill),
         cmocka_unit_test(more_calls_than_there_is_room_for_by_the_settings_are_found_again),
         cmocka_unit_test(who_waits_for_a_call_that_met_a_trashed_folder_goes_on),
