@@ -28,6 +28,7 @@
 #define DEPTH 256        /* folders around a file; deeper ones keep no versions */
 #define VERSIONS_MAX 512 /* of one file, looked at; the newest */
 #define REFUSALS 20      /* tries that fail for other causes than the content */
+#define ALONE_KEPT 16    /* revisions of a node of which ownCloud has no version; the newest */
 
 struct old {
     int64_t fileid, time, size;
@@ -382,15 +383,23 @@ ap_versions_fill(struct ap_core *core, struct ap_job *job)
     }
 }
 
+/* Of what ownCloud keeps no version the ledger only knows what the content may be again: a file
+ * that is written for ever is not to fill it. Without such a row the target is asked. */
 static void
-revision_add(struct ap_core *core, int64_t node, int64_t mtime, int64_t size, const char *sha1,
-             const char *etag)
+revision_add(struct ap_core *core, const struct ap_tree_op *op, int64_t mtime, int64_t size,
+             const char *sha1, const char *etag)
 {
+    if (ap_exec(core->ledger,
+                "INSERT INTO revision(node, mtime, size, sha1, etag) SELECT ?1, ?2, ?3, ?4, ?5"
+                " WHERE NOT EXISTS (SELECT 1 FROM revision WHERE node = ?1 AND mtime = ?2"
+                " AND size = ?3 AND sha1 = ?4)",
+                "iiiss", op->node, mtime, size, sha1, etag) == 0)
+        return;
     ap_exec(core->ledger,
-            "INSERT INTO revision(node, mtime, size, sha1, etag) SELECT ?1, ?2, ?3, ?4, ?5"
-            " WHERE NOT EXISTS (SELECT 1 FROM revision WHERE node = ?1 AND mtime = ?2"
-            " AND size = ?3 AND sha1 = ?4)",
-            "iiiss", node, mtime, size, sha1, etag);
+            "DELETE FROM revision WHERE node = ?1 AND id <= (SELECT id FROM revision"
+            " WHERE node = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2) AND NOT EXISTS"
+            " (SELECT 1 FROM version v WHERE v.of = ?3 AND v.time = revision.mtime)",
+            "iii", op->node, (int64_t)ALONE_KEPT, op->fileid);
 }
 
 void
@@ -409,8 +418,8 @@ ap_versions_settled(struct ap_core *core, const struct ap_job *job, const struct
                 " AND mtime = ? AND sha1 = ?)",
                 "iis", op->node, op->mtime, job->node.sha1);
     if (job->there)
-        revision_add(core, op->node, op->mtime, op->size, op->sha1, op->etag);
+        revision_add(core, op, op->mtime, op->size, op->sha1, op->etag);
     else if (job->reverted || strcmp(old->sha1, job->node.sha1) != 0 ||
              (job->anew && old->mtime != op->mtime))
-        revision_add(core, op->node, old->mtime, old->size, old->sha1, old->etag);
+        revision_add(core, op, old->mtime, old->size, old->sha1, old->etag);
 }

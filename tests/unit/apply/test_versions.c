@@ -780,6 +780,28 @@ a_version_whose_file_is_missing_becomes_a_dead_letter_and_holds_up_nothing(void 
 }
 
 static void
+a_file_that_is_written_for_ever_does_not_fill_the_ledger(void **state)
+{
+    struct world *w = *state;
+
+    give_file(w, FIRST, FILES, "a", 1, 1000);
+    give_version(w, FIRST + 1, VERSIONS, "a", 500, 50, 0);
+    run(w);
+    for (int i = 2; i < 60; i++) { /* ownCloud makes no version of these */
+        give_file(w, FIRST, FILES, "a", i, 1000 * i);
+        run(w);
+    }
+    assert_in_range(ap_number(w->ledger, 0, "SELECT count(*) FROM revision", NULL), 2, 20);
+    assert_int_equal(
+        ap_number(w->ledger, 0, "SELECT count(*) FROM revision WHERE mtime = 500", NULL), 1);
+    give_version(w, FIRST + 2, VERSIONS, "a", 3000, 3, 0); /* late: the target is asked */
+    run(w);
+    assert_int_equal(w->target.finds, 1);
+    assert_int_equal(w->target.puts, 60);
+    assert_int_equal(w->target.n_revisions, 59);
+}
+
+static void
 what_the_target_has_though_the_ledger_does_not_know_is_not_doubled(void **state)
 {
     struct world *w = *state;
@@ -954,6 +976,7 @@ main(void)
         T(a_trash_item_gets_its_versions_and_takes_them_back),
         T(a_purged_file_leaves_nothing_in_the_ledger),
         T(a_version_whose_file_is_missing_becomes_a_dead_letter_and_holds_up_nothing),
+        T(a_file_that_is_written_for_ever_does_not_fill_the_ledger),
         T(what_the_target_has_though_the_ledger_does_not_know_is_not_doubled),
         T(what_somebody_deleted_at_the_target_is_not_made_again_for_a_version),
         T(the_drift_of_a_node_that_is_left_over_is_its_own_and_no_versions),
