@@ -154,6 +154,7 @@ struct ap_core {
     struct ap_pace pace;
     int64_t lane, trash_lane; /* where the round robins are */
     int64_t half_moves_at;    /* ms: when they are looked for again */
+    int64_t removed_at;       /* ms: when it is looked what may be forgotten of that */
     bool skipped;             /* a lane, because it is stuck */
     bool seeking; /* something is to be looked for at the target, see apply/plan/sought.h */
     struct ap_pause target;
@@ -324,8 +325,8 @@ void ap_shares_settled(struct ap_core *core, const struct ap_job *job);
 /* The rows of this share (before and after a change) belong to these entities. */
 void ap_share_touch(struct ap_core *core, int64_t share, int64_t ready_at);
 void ap_node_made(struct ap_core *core, int64_t fileid, int64_t storage);
-/* A folder has come out of the trash, or a folder of the desired tree has another place: what is shared in it
- * and waits is looked at. */
+/* A folder has come out of the trash, or a folder of the desired tree has another place: what is
+ * shared in it and waits is looked at. */
 void ap_shares_below_node(struct ap_core *core, int64_t node);
 void ap_shares_below_row(struct ap_core *core, int64_t fileid);
 void ap_shares_make_exact(struct ap_core *core); /* at start, in a transaction */

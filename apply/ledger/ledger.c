@@ -163,9 +163,11 @@ static const char *const schema =
     "CREATE INDEX IF NOT EXISTS reconcile_storage ON reconcile(storage, state);"
     /* what we have taken away for good at the target (of nodes id is the file's), by the target's
        ids: with an older backup of the target it may come back */
-    "CREATE TABLE IF NOT EXISTS removed(n INTEGER PRIMARY KEY, kind INT, id INT, target TEXT,"
-    " storage INT, folder INT);"
+    "CREATE TABLE IF NOT EXISTS removed(n INTEGER PRIMARY KEY AUTOINCREMENT, kind INT, id INT,"
+    " target TEXT, storage INT, folder INT);"
     "CREATE INDEX IF NOT EXISTS removed_id ON removed(kind, id);"
+    /* since 1970: the last of them that was taken away before that day */
+    "CREATE TABLE IF NOT EXISTS removed_day(day INTEGER PRIMARY KEY, n INT);"
     /* wanted, and not looked for yet at the target, in a ledger that is made of it; state 1: not in
        its trash. trash: a trash item, or in one. Below 0: a link's row */
     "CREATE TABLE IF NOT EXISTS sought(fileid INTEGER PRIMARY KEY, storage INT, state INT DEFAULT "

@@ -28,6 +28,7 @@
 #include <string.h>
 
 #define LOOK 0
+#define REMOVED_DAYS 90
 #define SEEN_IN_TRASH 1 /* and looked at again when it has come out */
 #define UNKNOWN "?"     /* as checksum, as etag: other than any */
 
@@ -122,6 +123,24 @@ ap_removed_subtree(struct ap_core *core, int64_t node)
             " n.storage, n.folder FROM below b JOIN node n ON n.id = b.id WHERE n.target <> ''"
             " AND n.fileid <> 0",
             "i", node);
+}
+
+/* A backup of the target that is older than this will hardly be put back. */
+void
+ap_removed_forget(struct ap_core *core)
+{
+    int64_t today = ls_now_us() / 1000000 / 86400, before = today - REMOVED_DAYS, last;
+
+    if (now_ms() < core->removed_at)
+        return;
+    core->removed_at = now_ms() + 3600000;
+    ap_exec(core->ledger,
+            "INSERT OR IGNORE INTO removed_day(day, n) SELECT ?, coalesce(max(n), 0) FROM removed",
+            "i", today);
+    last = ap_number(core->ledger, 0, "SELECT max(n) FROM removed_day WHERE day <= ?", "i", before);
+    if (last > 0)
+        ap_exec(core->ledger, "DELETE FROM removed WHERE n <= ?", "i", last);
+    ap_exec(core->ledger, "DELETE FROM removed_day WHERE day <= ?", "i", before);
 }
 
 /* They are in the applied tree again, as nodes without a file, and looked at: found or not, they

@@ -34,5 +34,7 @@ void ap_places_drop(struct ap_core *core);
 void ap_removed_keep(struct ap_core *core, struct ap_key key, const char *target, int64_t storage,
                      bool folder);
 void ap_removed_subtree(struct ap_core *core, int64_t node);
+/* That of long ago is forgotten; looks once an hour. */
+void ap_removed_forget(struct ap_core *core);
 
 #endif

@@ -502,6 +502,7 @@ ap_plan(struct ap_core *core)
     core->skipped = false;
     half_moves(core);
     expired(core);
+    ap_removed_forget(core);
     trash_waiters(core);
     while (budget > 0 && !ap_ledger_failed(core->ledger)) {
         enum room is = room(core);

@@ -476,6 +476,33 @@ a_deleted_user_is_disabled_when_his_rows_are_gone(void **state)
     stop_world(&w);
 }
 
+static void
+what_was_taken_away_is_forgotten_when_no_backup_is_as_old(void **state)
+{
+    static struct world w;
+    struct model_row *a, *b;
+
+    (void)state;
+    start_world(&w);
+    a = model_add(&w.model, 1, w.model.files[1], "a", true);
+    model_changed(&w.model, a);
+    b = model_add(&w.model, 1, w.model.files[1], "b", true);
+    model_changed(&w.model, b);
+    finish(&w, 0);
+    model_purge(&w.model, a);
+    finish(&w, 0);
+    for (int day = 0; day < 95; day++) {
+        if (day == 50)
+            model_purge(&w.model, b);
+        finish(&w, 0);
+        assert_int_equal(ap_number(w.ledger, -1, "SELECT count(*) FROM removed", NULL),
+                         (day <= 90) + (day >= 50));
+        clock_pass_us((int64_t)86400 * 1000000);
+    }
+    assert_in_range(ap_number(w.ledger, 0, "SELECT count(*) FROM removed_day", NULL), 1, 91);
+    stop_world(&w);
+}
+
 int
 main(void)
 {
@@ -492,6 +519,7 @@ main(void)
         cmocka_unit_test(an_exact_writer_is_given_rows_times_and_secrets_and_each_change_of_them),
         cmocka_unit_test(a_share_whose_row_is_gone_is_made_anew_with_the_number_of_another),
         cmocka_unit_test(a_deleted_user_is_disabled_when_his_rows_are_gone),
+        cmocka_unit_test(what_was_taken_away_is_forgotten_when_no_backup_is_as_old),
     };
     cmocka_set_test_filter(getenv("LOCKSTEP_TEST"));
     return cmocka_run_group_tests(tests, NULL, NULL);
