@@ -39,7 +39,7 @@ static struct {
     int n_records[2], next[2];
     bool enabled[MODEL_USERS + 1], group[GROUPS], member[GROUPS][MODEL_USERS + 1];
     int acted_off, no_share;
-    bool no_links;
+    bool over_api; /* with kills: what is made then may be there twice, or stay */
 } src;
 
 static const char *const group_names[GROUPS] = {"g", "h"};
@@ -297,7 +297,7 @@ act_on_people(struct world *w)
     snprintf(uid, sizeof(uid), "u%d", u);
     switch (random() % 4) {
     case 0: /* a group comes or goes */
-        if (random() % 3 != 0 && src.group[g])
+        if (src.group[g] && (random() % 3 != 0 || src.over_api))
             return;
         src.group[g] = !src.group[g];
         for (int i = 0; !src.group[g] && i < src.n_rows; i++)
@@ -365,7 +365,7 @@ act_on_shares(struct world *w)
         emit_share(w, row);
         break;
     case 4:
-        if (file && !src.no_links)
+        if (file && !src.over_api)
             emit_share(w, row_new(CS3_SHARE_LINK, file, ""));
         break;
     case 5:
@@ -596,6 +596,15 @@ round_of_all(struct world *w, int records)
     round_once(w, records);
 }
 
+/* A ledger made anew takes them all before its first call. */
+static void
+give_all(struct world *w)
+{
+    memset(src.next, 0, sizeof(src.next));
+    while (give_more(w, 1) || give_more(w, 0))
+        ;
+}
+
 /* What is in the trash comes out of it, so that its shares are to be there. */
 static void
 restore_all(struct world *w)
@@ -633,10 +642,13 @@ end(struct world *w)
 }
 
 static void
-history(struct world *w, unsigned seed, bool exact, bool kills, bool trouble)
+history(struct world *w, unsigned seed, bool exact, bool kills, bool trouble, bool losses)
 {
     start(w, seed, exact);
-    src.no_links = kills && !exact; /* the sharing API may leave a second one */
+    if (losses)
+        mirror_begin(w);
+    w->others = give_all;
+    src.over_api = kills && !exact;
     if (trouble) {
         w->target.lost_answers = 60;
         w->target.lost_calls = 40;
@@ -658,13 +670,15 @@ history(struct world *w, unsigned seed, bool exact, bool kills, bool trouble)
         }
         if (kills && random() % 15 == 0)
             kill_world(w);
+        if (losses && random() % 15 == 0)
+            lose_host(w);
     }
     restore_all(w);
     end(w);
 }
 
 static void
-histories(int n, bool exact, bool kills, bool trouble, unsigned first)
+histories(int n, bool exact, bool kills, bool trouble, bool losses, unsigned first)
 {
     static struct world w;
     unsigned seed = first + (unsigned)env_number("LOCKSTEP_SEED", 0);
@@ -673,7 +687,7 @@ histories(int n, bool exact, bool kills, bool trouble, unsigned first)
     for (int i = 0; i < n; i++, seed++) {
         if (getenv("LOCKSTEP_SEED"))
             print_message("seed %u\n", seed);
-        history(&w, seed, exact, kills, trouble);
+        history(&w, seed, exact, kills, trouble, losses);
         assert_equal_trees(&w);
         assert_same_shares(&w);
         assert_int_equal(src.acted_off, 0);
@@ -686,30 +700,39 @@ static void
 any_history_of_shares_ends_with_the_same_shares(void **state)
 {
     (void)state;
-    histories(10, true, false, false, 1000);
-    histories(10, false, false, false, 2000);
+    histories(10, true, false, false, false, 1000);
+    histories(10, false, false, false, false, 2000);
 }
 
 static void
 lost_answers_change_no_share_in_the_end(void **state)
 {
     (void)state;
-    histories(10, true, false, true, 3000);
-    histories(10, false, false, true, 4000);
+    histories(10, true, false, true, false, 3000);
+    histories(10, false, false, true, false, 4000);
 }
 
 static void
 kills_at_any_moment_change_no_share_in_the_end(void **state)
 {
     (void)state;
-    histories(10, true, true, true, 5000);
-    histories(10, false, true, true, 6000);
+    histories(10, true, true, true, false, 5000);
+    histories(10, false, true, true, false, 6000);
+}
+
+static void
+a_ledger_made_of_its_mirror_changes_no_share_in_the_end(void **state)
+{
+    (void)state;
+    histories(10, true, true, true, true, 7000);
+    histories(10, false, true, true, true, 8000);
 }
 
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_ledger_made_of_its_mirror_changes_no_share_in_the_end),
         cmocka_unit_test(any_history_of_shares_ends_with_the_same_shares),
         cmocka_unit_test(lost_answers_change_no_share_in_the_end),
         cmocka_unit_test(kills_at_any_moment_change_no_share_in_the_end),

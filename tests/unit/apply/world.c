@@ -284,6 +284,8 @@ lose_host(struct world *w)
     w->seq = seq;
     while (!given_all(w))
         give_next(w, (int32_t)(random() % MODEL_PARTITIONS));
+    if (w->others)
+        w->others(w);
     ap_mirror_caught_up(w->ledger);
     ap_recover(w->core);
     ledger_commit(w->ledger);

@@ -21,6 +21,7 @@ struct world {
     int64_t seq;                /* of the last record of a person or a space */
     sqlite3 *mirror;            /* of the ledger, or NULL: nothing is sent before it stands there */
     int64_t mirrored;
+    void (*others)(struct world *w); /* gives all records of topics that are not the model's */
 };
 
 /* MODEL_USERS users with an empty space each; one thread has one world at a time. */
