@@ -626,20 +626,37 @@ ap_graph_group_remove(struct ap_graph *graph, const char *group_id, struct ls_er
     return status / 100 == 2 || status == 404 ? 0 : -1;
 }
 
+/* A group that goes in the same moment is refused with 405, as one that nobody may change. */
+static int
+member_remove(struct ap_graph *graph, const char *group_id, const char *user_id, struct ls_err *err)
+{
+    const char *const parts[] = {"groups/", group_id, "/members/", user_id, "/$ref"};
+    struct ls_err why = {0}, missing = {0};
+    bool is = true;
+    long status = graph_call(graph, "DELETE", "graph DELETE member", parts, 5, NULL, NULL, &why);
+
+    if (status / 100 == 2 || status == 404)
+        return 0;
+    if (status == 405 && (ap_graph_member_get(graph, group_id, user_id, &is, &missing) == 0
+                              ? !is
+                              : ap_cause_is(&missing, "grantee-missing")))
+        return 0;
+    if (err)
+        *err = why;
+    return -1;
+}
+
 int
 ap_graph_member_set(struct ap_graph *graph, const char *group_id, const char *user_id, bool member,
                     struct ls_err *err)
 {
     const char *const add[] = {"groups/", group_id, "/members/$ref"};
-    const char *const remove[] = {"groups/", group_id, "/members/", user_id, "/$ref"};
     json_t *body = NULL;
     char *target = NULL;
     long status;
 
-    if (!member) {
-        status = graph_call(graph, "DELETE", "graph DELETE member", remove, 5, NULL, NULL, err);
-        return status / 100 == 2 || status == 404 ? 0 : -1;
-    }
+    if (!member)
+        return member_remove(graph, group_id, user_id, err);
     if (asprintf(&target, "%s/v1.0/users/%s", graph->base, user_id) < 0)
         return ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
     body = json_pack("{s:s}", "@odata.id", target);

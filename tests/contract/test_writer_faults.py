@@ -414,3 +414,17 @@ def test_a_link_with_a_wish_for_a_password_never_stands_open_meanwhile(site):
     site.probe.raw("link_set", space=site.space, node_id=node, folder=True, sharer=site.name,
                    expires=0, has_password=True, label="x", permissions=bits(VIEWER))
     assert all(x.password_protected for x in site.see.my_links())
+
+
+def test_a_member_who_is_refused_though_he_is_out_is_out(site):
+    """A group that is removed in the same moment answers so."""
+    gid = site.probe("group_ensure", gid="grp " + site.name)["id"]
+    out = dict(group_id=gid, user_id=site.user_id, member=False)
+    site.probe("member_set", **{**out, "member": True})
+    fault(site, call="graph.DELETE*", effect="http", http=405)
+    refused = site.probe.fails("member_set", **out)
+    assert (refused.kind, refused.cause) == ("poison", "refused")
+    site.sim.ask("/faults", "DELETE")
+    site.probe("member_set", **out)
+    fault(site, call="graph.DELETE*", effect="http", http=405)
+    site.probe("member_set", **out)
