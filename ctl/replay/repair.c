@@ -15,6 +15,7 @@
 #include "common/log.h"
 #include "ctl/ctl.h"
 #include "ctl/lines.h"
+#include "ctl/replay/letters.h"
 #include "ctl/replay/replay.h"
 #include "ctl/replay/resend.h"
 #include "ctl/replay/whose.h"
@@ -22,6 +23,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
+
+#define ARENA_CAP (64u << 20)
 
 /* ---- the plan */
 
@@ -61,6 +64,8 @@ number_add(struct repair_plan *plan, const char *topic, int64_t id)
     return item_add(plan, topic, key);
 }
 
+#define SHARES_OF "shares-of"
+
 static bool
 difference_add(struct repair_plan *plan, const struct verify_difference *d)
 {
@@ -75,6 +80,9 @@ difference_add(struct repair_plan *plan, const struct verify_difference *d)
         return true;
     }
     plan->counts.again++;
+    /* several rows may reach him there, and the difference names one of them */
+    if (d->kind == VD_SHARE && !number_add(plan, SHARES_OF, d->fileid))
+        return false;
     return (!*d->user || item_add(plan, "user", d->user)) &&
            (!*d->owner || item_add(plan, "user", d->owner)) &&
            (d->kind == VD_USER || (of_share ? number_add(plan, "cs3.share", d->share)
@@ -134,6 +142,15 @@ repair_plan_has_user(const struct repair_plan *plan, const char *user)
     return repair_plan_has(plan, "user", ls_str_of(user));
 }
 
+bool
+repair_plan_has_shares_of(const struct repair_plan *plan, int64_t fileid)
+{
+    char key[24];
+
+    snprintf(key, sizeof key, "%" PRId64, fileid);
+    return repair_plan_has(plan, SHARES_OF, ls_str_of(key));
+}
+
 void
 repair_plan_found(struct repair_plan *plan, const char *topic, struct ls_str key)
 {
@@ -149,7 +166,7 @@ repair_plan_absent(const struct repair_plan *plan)
     size_t n = 0;
 
     for (const struct item *item = plan->items; item; item = item->hh.next)
-        n += !item->found;
+        n += !item->found && strncmp(item->name, SHARES_OF " ", sizeof SHARES_OF) != 0;
     return n;
 }
 
@@ -204,7 +221,21 @@ struct choosing {
     struct repair_plan *plan;
     const char *topic;
     struct whose *whose;
+    struct ls_arena *arena;
 };
+
+/* A share of something of which some share differs. */
+static bool
+is_beside(struct choosing *c, const struct ls_message *m)
+{
+    json_t *record = letter_record_json(c->topic, m->value, false, c->arena);
+    bool beside =
+        repair_plan_has_shares_of(c->plan, json_integer_value(json_object_get(record, "fileid")));
+
+    json_decref(record);
+    ls_arena_reset(c->arena);
+    return beside;
+}
 
 /* A deletion is no record of what the source has. */
 static bool
@@ -221,6 +252,8 @@ is_chosen(void *arg, const struct ls_message *m)
             repair_plan_found(c->plan, c->topic, m->key);
         return true;
     }
+    if (strcmp(c->topic, "cs3.share") == 0)
+        return is_beside(c, m);
     if (!person && strcmp(c->topic, "cs3.space") != 0)
         return false;
     whose_record(c->whose, c->topic, m->key, m->value, user, sizeof user);
@@ -234,8 +267,9 @@ send_all(const struct ls_config *config, struct repair_plan *plan, struct resend
          struct replay_done *done, struct ls_err *err)
 {
     static const char *const topics[] = {"cs3.person", "cs3.space", "cs3.resource", "cs3.share"};
-    struct choosing choosing = {.plan = plan};
-    int r = whose_new(config, &choosing.whose, err);
+    struct choosing choosing = {.plan = plan, .arena = ls_arena_new(ARENA_CAP)};
+    int r = choosing.arena ? whose_new(config, &choosing.whose, err)
+                           : ls_fail(err, LS_ERR_FATAL, 0, "out of memory");
 
     for (size_t i = 0; r == 0 && i < sizeof topics / sizeof topics[0]; i++) {
         choosing.topic = topics[i];
@@ -243,6 +277,7 @@ send_all(const struct ls_config *config, struct repair_plan *plan, struct resend
                          resend, done, err);
     }
     whose_free(choosing.whose);
+    ls_arena_free(choosing.arena);
     return r == 0 && resend ? resend_flush(resend, err) : r;
 }
 

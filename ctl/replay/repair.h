@@ -26,6 +26,8 @@ void repair_plan_free(struct repair_plan *plan);                            /* N
 bool repair_plan_has(const struct repair_plan *plan, const char *topic, struct ls_str key);
 /* Something of that user differs. */
 bool repair_plan_has_user(const struct repair_plan *plan, const char *user);
+/* A share of that file differs: all of them are compared. */
+bool repair_plan_has_shares_of(const struct repair_plan *plan, int64_t fileid);
 /* A record of it was seen; topic "user" for that of an account. */
 void repair_plan_found(struct repair_plan *plan, const char *topic, struct ls_str key);
 /* Of how much that shall be sent again no record was seen: only a snapshot brings it. */

@@ -117,6 +117,33 @@ def test_repair_says_of_what_is_in_no_topic_what_brings_it(new_world):
     assert code == 0 and json.loads(text)["absent"] == 0, text
 
 
+def test_repair_compares_every_share_of_a_file_of_which_one_differs(new_world):
+    """Two rows reach bob; what is lost at the target is the second one, and a difference names the first."""
+    world = new_world(sets=SETS)
+    site = world.site
+    for uid in ("ann", "bob"):
+        site.create_user(uid)
+        site.login(uid)
+    site.create_group("staff")
+    site.add_member("staff", "bob")
+    folder = site.mkdir(site.files("ann"), "Box")
+    world.work.shares.to_user(folder, "bob", 1)
+    world.work.shares.to_group(folder, "staff", 15)
+    world.daemons.start()
+    world.daemons.wait_snapshot()
+    world.drained()
+    world.assert_equal()
+    owner = Client(world.target).sign_in("ann")
+    lost = [s for s in owner.my_shares() if s.grantee.type == 2]  # a group
+    assert len(lost) == 1 and owner.remove_share(lost[0].id.opaque_id).status.code == OK
+    status, text = world.verify()
+    assert status == 3 and "bob: share: permissions: files/Box of ann" in text, text
+    code, text = world.daemons.lockstep("repair", "--user", "bob", "--yes")
+    assert code == 0, text
+    wait_until(lambda: world.verify()[0] == 0, 60, "both sides to be equal")
+    world.assert_balanced()
+
+
 def test_repair_makes_what_differs_as_the_source_has_it_and_leaves_what_is_the_targets_alone(new_world):
     world = new_world(sets=SETS)
     world.work.populate(1, actions=2)

@@ -58,6 +58,9 @@ what_the_source_has_a_row_for_is_sent_again_and_what_the_target_alone_has_is_lef
     assert_false(repair_plan_has(plan, "cs3.resource", LS_STR_NULL));
     assert_true(repair_plan_has_user(plan, "bob"));
     assert_true(repair_plan_has_user(plan, "alice"));
+    assert_true(repair_plan_has_shares_of(plan, 14)); /* another row may be the one */
+    assert_false(repair_plan_has_shares_of(plan, 12));
+    assert_false(repair_plan_has_shares_of(plan, 15)); /* too much at the target */
     assert_false(repair_plan_has_user(plan, "carol"));
     repair_plan_free(plan);
 }
