@@ -6,7 +6,7 @@ status, goes on from what there is when it is told to, and a snapshot brings wha
 import time
 
 import pytest
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
 from bed import topics, wait_until
@@ -46,8 +46,19 @@ def lose(world, topic):
             [ConfigResource(ConfigResource.Type.TOPIC, name, incremental_configs=[policy])]).values():
         done.result(60)
     parts = [TopicPartition(name, p, -1) for p in range(topics.names(world.bed.kafka.bootstrap)[name])]
-    for done in admin.delete_records(parts).values():
-        done.result(60)
+
+    def cut():
+        """Refused until the broker, too, knows of the policy that the controller has taken."""
+        try:
+            for done in admin.delete_records(parts).values():
+                done.result(60)
+        except KafkaException as e:
+            if e.args[0].code() != KafkaError.POLICY_VIOLATION:
+                raise
+            return False
+        return True
+
+    wait_until(cut, 60, f"{name} to be cut")
 
 
 def bring_again(world, admin):

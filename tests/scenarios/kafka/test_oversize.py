@@ -1,6 +1,7 @@
 """A record that a topic does not take is one dead letter, and everything else goes on."""
 
-from bed import topics
+from bed import topics, wait_until
+from confluent_kafka import KafkaError, Producer
 from confluent_kafka.admin import (AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource,
                                    NewTopic, ResourceType)
 
@@ -16,6 +17,22 @@ def admin(capture):
 def share(capture, first, last, size):
     capture.sql("INSERT INTO oc_share(id, uid_owner, attributes) "
                 f"SELECT seq, 'a', REPEAT('x', {size}) FROM seq_{first}_to_{last}")
+
+
+def wait_limit(capture, topic):
+    """Until the broker goes by the limit: that it is set is the controller's word, which comes first."""
+    producer = Producer({"bootstrap.servers": capture.bootstrap, "transactional.id": f"{topic}-limit"})
+    producer.init_transactions(60)
+
+    def refused():
+        answers = []
+        producer.begin_transaction()
+        producer.produce(topic, b"x" * (LIMIT + 5000), on_delivery=lambda why, _: answers.append(why))
+        producer.flush(60)
+        producer.abort_transaction(60)  # nobody sees those that it took
+        return answers and answers[0] and answers[0].code() == KafkaError.MSG_SIZE_TOO_LARGE
+
+    wait_until(refused, 60, "the broker to know its limit")
 
 
 def check(capture, large, small):
@@ -55,6 +72,7 @@ def test_a_limit_that_is_lowered_while_capture_runs_ends_in_a_dead_letter(new_ca
                         incremental_operation=AlterConfigOpType.SET)])
     for future in client.incremental_alter_configs([resource]).values():
         future.result(120)
+    wait_limit(capture, f"{capture.prefix}.oc10.oc_share")
     share(capture, 4, 4, LIMIT + 5000)
     share(capture, 5, 12, LIMIT // 3)
     check(capture, [4], [1, 2, 3, *range(5, 13)])
