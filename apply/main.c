@@ -489,8 +489,10 @@ group_commit(struct apply *a, bool now)
                                            sqlite3_column_int(s, 1), sqlite3_column_int64(s, 2)};
     }
     ap_done(s);
-    if (n > 0 && ls_consumer_commit(a->consumer, parts, n, &err) < 0)
-        ls_log_err(LS_DEBUG, "group-commit", &err); /* only a view; tried again in a second */
+    /* Only a view: no round waits for a Kafka that stands still. With the next records it comes
+     * again. */
+    if (n > 0 && ls_consumer_commit(a->consumer, parts, n, now, &err) < 0)
+        ls_log_err(LS_DEBUG, "group-commit", &err);
     else
         a->moved = false;
     a->commit_at = ls_mono_ms() + 1000;

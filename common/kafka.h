@@ -132,9 +132,11 @@ int64_t ls_consumer_behind(struct ls_consumer *consumer);
 double ls_consumer_record_bytes(const struct ls_consumer *consumer);
 /* Back to the group's committed offsets (or the ones given at assignment), after an abort. */
 int ls_consumer_rewind(struct ls_consumer *consumer, struct ls_err *err);
-/* Plain commit of these offsets for the group (apply; never used beside send_offsets). */
+/* Plain commit of these offsets for the group (apply; never used beside send_offsets). Without
+ * `wait` it is only sent, and nobody hears what becomes of it; with it a broker that stands still
+ * holds the caller for minutes. */
 int ls_consumer_commit(struct ls_consumer *consumer, const struct ls_partition *parts, size_t n,
-                       struct ls_err *err);
+                       bool wait, struct ls_err *err);
 /* The end of the committed part (last stable offset) and the first offset still there. */
 int ls_consumer_bounds(struct ls_consumer *consumer, const char *topic, int32_t partition,
                        int64_t *ret_first, int64_t *ret_end, struct ls_err *err);

@@ -584,7 +584,7 @@ ls_consumer_waiting(struct ls_consumer *consumer)
 
 int
 ls_consumer_commit(struct ls_consumer *consumer, const struct ls_partition *parts, size_t n,
-                   struct ls_err *err)
+                   bool wait, struct ls_err *err)
 {
     plist *list = rd_kafka_topic_partition_list_new((int)n);
     rd_kafka_resp_err_t code;
@@ -592,8 +592,8 @@ ls_consumer_commit(struct ls_consumer *consumer, const struct ls_partition *part
     for (size_t i = 0; i < n; i++)
         rd_kafka_topic_partition_list_add(list, parts[i].topic, parts[i].partition)->offset =
             parts[i].offset;
-    code = rd_kafka_commit(consumer->rk, list, 0);
-    for (int i = 0; i < list->cnt && !code; i++)
+    code = rd_kafka_commit(consumer->rk, list, !wait);
+    for (int i = 0; wait && i < list->cnt && !code; i++)
         code = list->elems[i].err;
     rd_kafka_topic_partition_list_destroy(list);
     return code ? kafka_fail(err, code, "commit of offsets") : 0;

@@ -289,7 +289,7 @@ a_plain_commit_is_where_the_group_goes_on(void **state)
     ok(ls_consumer_new(config, group, &c, &err));
     ok(ls_consumer_assign(c, &stored, 1, &err));
     assert_int_equal(drain(c, 4), 4);
-    ok(ls_consumer_commit(c, &commit, 1, &err));
+    ok(ls_consumer_commit(c, &commit, 1, true, &err));
     ok(ls_consumer_assign(c, &stored, 1, &err));
     ok(ls_consumer_poll(c, 10000, &m, &err));
     assert_non_null(m);
