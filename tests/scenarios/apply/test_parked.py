@@ -29,8 +29,12 @@ def test_a_sweep_above_the_limit_waits_for_a_word(new_world):
     assert [e["path"] for e in sweeps[0]["examples"]] == ["files/to go"]
     status, text = world.daemons.lockstep("status")
     assert status == 0 and "sweeps that wait for a word: 1 (lockstep snapshot status)" in text, text
-    lag = json.loads(world.daemons.lockstep("lag", "--json")[1])["apply/1"]
-    assert lag["applied"] > 30 and lag["parked_records"] == 0 and lag["lag_records"] >= 0
+
+    def nothing_else_waits():
+        lag = json.loads(world.daemons.lockstep("lag", "--json")[1])["apply/1"]
+        return lag["applied"] > 30 and lag["parked_records"] == 0 and lag["lag_records"] >= 0
+
+    wait_until(nothing_else_waits, 60, "the rest of the snapshot to be through")
     world.daemons.stop("apply")
     world.daemons.start("apply", args=["--set", "apply.sweep_max_percent=100"])
     world.drained()
