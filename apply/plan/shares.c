@@ -143,38 +143,38 @@ ap_node_made(struct ap_core *core, int64_t fileid, int64_t storage)
             "iii", fileid, storage, now);
 }
 
-/* What is shared below a folder may be in the trash no more, in either tree. */
-#define WAITING_ON(ids)                                                                            \
-    " UPDATE work SET state = 0, ready_at = ?2, on_kind = 0, on_id = 0, trouble = 0"               \
-    " WHERE kind IN (6, 8) AND state = 1 AND on_kind = 1 AND on_id IN (SELECT " ids " FROM below)"
+/* What is shared below a folder may be in the trash no more, in either tree: `below` names the
+ * files. Where nothing of the kind waits, as nearly always, no tree is walked. */
+#define WAKE_BELOW(below)                                                                          \
+    "WITH RECURSIVE below" below " UPDATE work SET state = 0, ready_at = ?2, on_kind = 0,"         \
+    " on_id = 0, trouble = 0 WHERE kind IN (6, 8) AND +state = 1 AND on_kind = 1"                  \
+    " AND on_id IN (SELECT fileid FROM below)"
 
-static bool
-some_wait(struct ap_core *core)
+static void
+wake_below(struct ap_core *core, const char *statement, int64_t top)
 {
-    return ap_number(core->ledger, 0,
-                     "SELECT 1 FROM work WHERE kind IN (6, 8) AND state = 1 LIMIT 1", NULL) == 1;
+    /* by the kind: of all that waits there may be millions */
+    if (ap_number(core->ledger, 0, "SELECT 1 FROM work WHERE kind IN (6, 8) AND +state = 1 LIMIT 1",
+                  NULL) == 1)
+        ap_exec(core->ledger, statement, "ii", top, ls_now_us() / 1000);
 }
 
 void
 ap_shares_below_node(struct ap_core *core, int64_t node)
 {
-    if (some_wait(core))
-        ap_exec(core->ledger,
-                "WITH RECURSIVE below(id, fileid) AS (SELECT id, fileid FROM node WHERE parent = ?1"
-                " UNION ALL SELECT n.id, n.fileid FROM node n JOIN below b ON n.parent ="
-                " b.id)" WAITING_ON("fileid"),
-                "ii", node, ls_now_us() / 1000);
+    wake_below(core,
+               WAKE_BELOW("(id, fileid) AS (SELECT id, fileid FROM node WHERE parent = ?1 UNION ALL"
+                          " SELECT n.id, n.fileid FROM node n JOIN below b ON n.parent = b.id)"),
+               node);
 }
 
 void
 ap_shares_below_row(struct ap_core *core, int64_t fileid)
 {
-    if (some_wait(core))
-        ap_exec(core->ledger,
-                "WITH RECURSIVE below(fileid) AS (SELECT fileid FROM desired WHERE parent = ?1"
-                " UNION SELECT d.fileid FROM desired d JOIN below b ON d.parent ="
-                " b.fileid)" WAITING_ON("fileid"),
-                "ii", fileid, ls_now_us() / 1000);
+    wake_below(core,
+               WAKE_BELOW("(fileid) AS (SELECT fileid FROM desired WHERE parent = ?1 UNION"
+                          " SELECT d.fileid FROM desired d JOIN below b ON d.parent = b.fileid)"),
+               fileid);
 }
 
 /* A new member of a group gets what is shared with it. */
