@@ -47,19 +47,18 @@ verify_differ(struct verify *verify, struct verify_user *user,
     }
 }
 
-bool
-verify_ends(const struct ls_err *err)
-{
-    return err->kind == LS_ERR_NONE || err->kind == LS_ERR_FATAL ||
-           strcmp(err->cause, "target-down") == 0 || strcmp(err->cause, "sign-in") == 0;
-}
-
-void
+int
 verify_unseen(struct verify *verify, struct verify_user *user, struct verify_difference d,
-              const struct ls_err *why)
+              const struct ls_err *why, struct ls_err *err)
 {
+    if (why->kind == LS_ERR_NONE || why->kind == LS_ERR_FATAL ||
+        strcmp(why->cause, "target-down") == 0 || strcmp(why->cause, "sign-in") == 0) {
+        *err = *why;
+        return -1;
+    }
     d.target = why->msg;
     verify_differ(verify, user, &d);
+    return 0;
 }
 
 void
@@ -183,18 +182,14 @@ compare_quota(struct verify *verify, struct verify_user *user, struct ls_err *er
     }
     quota_text(want, source, sizeof source);
     r = target_quota(verify->target, user->user->uid, &have, &why);
-    if (r < 0 && verify_ends(&why)) {
-        *err = why;
-        return -1;
-    }
     if (r < 0)
-        verify_unseen(
+        return verify_unseen(
             verify, user,
-            (struct verify_difference){.what = "quota cannot be looked at", .source = source},
-            &why);
-    else if (r == 0)
+            (struct verify_difference){.what = "quota cannot be looked at", .source = source}, &why,
+            err);
+    if (r == 0)
         verify_left(verify, user, VL_QUOTA_UNSEEN);
-    if (r <= 0 || have == want)
+    if (r == 0 || have == want)
         return 0;
     quota_text(have, target, sizeof target);
     verify_differ(verify, user,
@@ -213,16 +208,11 @@ look_at_user(struct verify *verify, struct verify_user *user, struct ls_err *err
     char text[128];
 
     has = holdings(user->user, text, sizeof text);
-    if (target_user(verify->target, user->user->uid, &who, &why) < 0) {
-        if (verify_ends(&why)) {
-            *err = why;
-            return -1;
-        }
-        verify_unseen(
+    if (target_user(verify->target, user->user->uid, &who, &why) < 0)
+        return verify_unseen(
             verify, user,
-            (struct verify_difference){.what = "user cannot be looked at", .source = text}, &why);
-        return 0;
-    }
+            (struct verify_difference){.what = "user cannot be looked at", .source = text}, &why,
+            err);
     user->signs_in = who.signs_in;
     if (user->user->enabled && !who.signs_in) {
         verify_differ(

@@ -181,12 +181,11 @@ void verify_list_free(struct verify_list *list);
 /* "user", "node", "trash", "share", "link". */
 const char *verify_kind_name(enum verify_kind kind);
 
-/* Does a failure of the target end the comparison? Not when it is about one thing alone: then that
- * is a difference, for one broken folder must not hide what millions of others are. */
-bool verify_ends(const struct ls_err *err);
-/* What cannot be told of the user ("shares: cannot be listed"), and why; `d` has the rest. */
-void verify_unseen(struct verify *verify, struct verify_user *user, struct verify_difference d,
-                   const struct ls_err *why);
+/* The target failed. -1 with *err: that ends the comparison. 0 where it failed for one thing alone:
+ * that is a difference ("shares: cannot be listed"), of which `d` has all but why, for one broken
+ * folder must not hide what millions of others are. */
+int verify_unseen(struct verify *verify, struct verify_user *user, struct verify_difference d,
+                  const struct ls_err *why, struct ls_err *err);
 
 /* After all trees: the node that was found under that id, or NULL. */
 struct side_node *verify_live(const struct verify *verify, const char *target_id);

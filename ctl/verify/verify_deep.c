@@ -28,15 +28,9 @@ verify_content(struct verify *verify, struct verify_user *user, const struct sid
     }
     if (target_content(verify->target, user->user->uid, node->target_id, there, &size_there, &why) <
         0) {
-        if (verify_ends(&why)) {
-            *err = why;
-            return -1;
-        }
         d.what = "content unreadable at the target";
         d.source = here;
-        d.target = why.msg;
-        verify_differ(verify, user, &d);
-        return 0;
+        return verify_unseen(verify, user, d, &why, err);
     }
     user->n_read++;
     user->read_bytes += size_here;

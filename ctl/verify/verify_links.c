@@ -271,17 +271,12 @@ static int
 list_links(struct verify *verify, struct verify_user *user, struct links *links, struct ls_err *err)
 {
     struct ls_err why = {0};
-    int r = target_links(verify->target, user->user->uid, take_link, links, &why);
 
-    if (r < 0 && !verify_ends(&why)) {
-        verify_unseen(
-            verify, user,
-            (struct verify_difference){.kind = VD_LINK, .what = "links: cannot be listed"}, &why);
+    if (target_links(verify->target, user->user->uid, take_link, links, &why) >= 0)
         return 0;
-    }
-    if (r < 0)
-        *err = why;
-    return r;
+    return verify_unseen(
+        verify, user,
+        (struct verify_difference){.kind = VD_LINK, .what = "links: cannot be listed"}, &why, err);
 }
 
 int

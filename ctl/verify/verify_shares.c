@@ -600,15 +600,10 @@ verify_received(struct verify *verify, struct verify_user *user, struct ls_err *
     if (r == 0 &&
         target_received(verify->target, user->user->uid, take_received, &received, &why) < 0) {
         seen = false;
-        if (verify_ends(&why)) {
-            *err = why;
-            r = -1;
-        } else {
-            verify_unseen(
-                verify, user,
-                (struct verify_difference){.kind = VD_SHARE, .what = "shares: cannot be listed"},
-                &why);
-        }
+        r = verify_unseen(
+            verify, user,
+            (struct verify_difference){.kind = VD_SHARE, .what = "shares: cannot be listed"}, &why,
+            err);
     }
     effect = received.effects;
     HASH_CLEAR(hh, received.effects);

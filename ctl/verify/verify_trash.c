@@ -235,19 +235,14 @@ sum_seen(struct verify *verify, struct verify_user *user, struct seen_trash *see
 
     if (r == 0)
         return 0;
-    if (verify_ends(&why)) {
-        *err = why;
-        return -1;
-    }
     /* oCIS answers INTERNAL for a key that is not there */
-    verify_unseen(verify, user,
-                  (struct verify_difference){.kind = VD_TRASH,
-                                             .target_id = seen->key,
-                                             .what = "trash: went away while it was read",
-                                             .place = seen->name},
-                  &why);
     seen->matched = true;
-    return 0;
+    return verify_unseen(verify, user,
+                         (struct verify_difference){.kind = VD_TRASH,
+                                                    .target_id = seen->key,
+                                                    .what = "trash: went away while it was read",
+                                                    .place = seen->name},
+                         &why, err);
 }
 
 /* ---- matching */
@@ -447,17 +442,12 @@ list_target(struct verify *verify, struct verify_user *user, struct seen_trash *
             struct ls_err *err)
 {
     struct ls_err why = {0};
-    int r = target_trash(verify->target, user->user->uid, NULL, take_trashed, bin, &why);
 
-    if (r < 0 && !verify_ends(&why)) {
-        verify_unseen(
-            verify, user,
-            (struct verify_difference){.kind = VD_TRASH, .what = "trash: cannot be listed"}, &why);
+    if (target_trash(verify->target, user->user->uid, NULL, take_trashed, bin, &why) >= 0)
         return 0;
-    }
-    if (r < 0)
-        *err = why;
-    return r;
+    return verify_unseen(
+        verify, user,
+        (struct verify_difference){.kind = VD_TRASH, .what = "trash: cannot be listed"}, &why, err);
 }
 
 int

@@ -237,22 +237,18 @@ compare_folder(struct verify *verify, struct verify_user *user, struct side_node
     struct ls_err why = {0};
     int r = target_list(verify->target, user->user->uid, target_id, take_item, &listing, &why);
 
-    if (r < 0 && verify_ends(&why)) {
-        *err = why;
-        goto out;
-    }
     if (r < 0) {
         bool gone = strcmp(why.cause, "gone") == 0;
-        verify_unseen(verify, user,
-                      (struct verify_difference){.kind = VD_NODE,
-                                                 .fileid = folder ? folder->fileid : 0,
-                                                 .target_id = target_id,
-                                                 .what = gone ? "went away while it was read"
-                                                              : "cannot be listed at the target",
-                                                 .place = above,
-                                                 .source = "folder"},
-                      &why);
-        r = 0;
+        r = verify_unseen(verify, user,
+                          (struct verify_difference){.kind = VD_NODE,
+                                                     .fileid = folder ? folder->fileid : 0,
+                                                     .target_id = target_id,
+                                                     .what = gone
+                                                                 ? "went away while it was read"
+                                                                 : "cannot be listed at the target",
+                                                     .place = above,
+                                                     .source = "folder"},
+                          &why, err);
         goto out;
     }
     for (struct side_node *child = folder ? folder->first : NULL; child && r == 0;

@@ -134,19 +134,15 @@ verify_versions(struct verify *verify, struct verify_user *user, const struct si
         if (!revisions->each[i].used)
             verify_not_kept(verify, user, VK_EXPIRIES);
     free(revisions);
-    if (r < 0 && !verify_ends(&why)) {
-        verify_unseen(verify, user,
-                      (struct verify_difference){.kind = VD_NODE,
-                                                 .fileid = file->fileid,
-                                                 .target_id = file->target_id,
-                                                 .what = strcmp(why.cause, "gone") == 0
-                                                             ? "went away while it was read"
-                                                             : "versions cannot be listed",
-                                                 .place = place},
-                      &why);
+    if (r == 0)
         return 0;
-    }
-    if (r < 0)
-        *err = why;
-    return r;
+    return verify_unseen(verify, user,
+                         (struct verify_difference){.kind = VD_NODE,
+                                                    .fileid = file->fileid,
+                                                    .target_id = file->target_id,
+                                                    .what = strcmp(why.cause, "gone") == 0
+                                                                ? "went away while it was read"
+                                                                : "versions cannot be listed",
+                                                    .place = place},
+                         &why, err);
 }
