@@ -45,12 +45,15 @@ received_check(void *arg, const struct cs3_received_info *received)
 
 /* Another node has that name. */
 static bool
-mount_taken(const struct received_search *search, const char *name)
+mount_taken(void *arg, const char *name)
 {
+    const struct received_search *search = arg;
     const char *space, *node, *mount;
     json_t *other;
     size_t i;
 
+    if (!search->found || !*name)
+        return false;
     json_array_foreach(search->others, i, other)
     {
         if (json_unpack(other, "[s, s, s]", &space, &node, &mount) == 0 && !strcmp(mount, name) &&
@@ -67,29 +70,20 @@ received_look(struct ap_ocis *ocis, const char *recipient, const char *share_id,
               enum cs3_share_state state, const char *wanted, char **ret_mount, struct ls_err *err)
 {
     struct received_search search = {.id = share_id, .others = json_array()};
-    char *mount = strdup(wanted);
+    char *mount = NULL;
     int r = -1;
 
-    if (!mount || !search.others) {
-        ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
+    if (search.others && cs3_list_received(ocis->cs3, recipient, received_check, &search, err) < 0)
         goto out;
-    }
-    if (cs3_list_received(ocis->cs3, recipient, received_check, &search, err) < 0)
-        goto out;
-    for (int n = 1; search.found && *wanted && mount && mount_taken(&search, mount); n++) {
-        free(mount);
-        mount = ap_name_numbered(wanted, n);
-    }
+    mount = search.others ? ap_name_free(wanted, mount_taken, &search) : NULL;
     if (!mount) {
         ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
         goto out;
     }
     r = search.found && search.state == state && (!*wanted || !strcmp(search.mount, mount));
     *ret_mount = mount;
-    mount = NULL;
 out:
     json_decref(search.others);
-    free(mount);
     return r;
 }
 

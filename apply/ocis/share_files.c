@@ -369,14 +369,26 @@ ap_list_file_drop(json_t *doc, const char *ssid, const char *id)
 /* ---- what a user made of the shares that he received */
 enum { STATE_ACCEPTED = 2 };
 
-char *
-ap_name_numbered(const char *name, int number)
+static char *
+name_numbered(const char *name, int number)
 {
     const char *dot = strrchr(name, '.');
     size_t stem = dot && dot != name ? (size_t)(dot - name) : strlen(name);
     char *out = NULL;
 
     return asprintf(&out, "%.*s (%d)%s", (int)stem, name, number, name + stem) < 0 ? NULL : out;
+}
+
+char *
+ap_name_free(const char *wanted, bool (*taken)(void *arg, const char *name), void *arg)
+{
+    char *name = strdup(wanted);
+
+    for (int number = 1; name && taken(arg, name); number++) {
+        free(name);
+        name = name_numbered(wanted, number);
+    }
+    return name;
 }
 
 struct mount_look {
@@ -387,8 +399,9 @@ struct mount_look {
 
 /* Has another accepted share of his that name? */
 static bool
-mount_taken(struct mount_look *look, const char *name)
+mount_taken(void *arg, const char *name)
 {
+    struct mount_look *look = arg;
     const char *ssid, *id;
     json_t *space, *is;
     bool taken = false;
@@ -409,24 +422,11 @@ mount_taken(struct mount_look *look, const char *name)
     return taken;
 }
 
-/* What it is to be called: as wanted, or with the lowest number that is free. Free it. */
-static char *
-mount_pick(struct mount_look *look, const char *wanted)
-{
-    char *name = strdup(wanted);
-
-    for (int number = 1; name && mount_taken(look, name); number++) {
-        free(name);
-        name = ap_name_numbered(wanted, number);
-    }
-    return name;
-}
-
 /* 1 or 0; -1: memory is out. *ret_ask: see the header, and nothing is changed. */
 static int
 mount_set(json_t *is, struct mount_look *look, const char *wanted, bool *ret_ask)
 {
-    char *name = mount_pick(look, wanted);
+    char *name = ap_name_free(wanted, mount_taken, look);
     bool changed = false;
 
     if (!name)

@@ -63,8 +63,9 @@ struct ap_received_record {
  * and it has none yet, what it is called: the target cannot list what has no name. */
 int ap_received_file_put(json_t *doc, const char *ssid, const char *id,
                          const struct ap_received_record *want, bool *ret_ask);
-/* "a.txt" and 1: "a (1).txt", as the target counts. Free it; NULL: memory is out. */
-char *ap_name_numbered(const char *name, int number);
+/* The name wanted, or with the lowest number that is free, as the target counts: "a (1).txt" of
+ * "a.txt". Free it; NULL: memory is out. */
+char *ap_name_free(const char *wanted, bool (*taken)(void *arg, const char *name), void *arg);
 int ap_received_file_drop(json_t *doc, const char *ssid, const char *id);
 
 struct ap_link_record {
