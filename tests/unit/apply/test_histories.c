@@ -22,12 +22,8 @@ history(struct world *w, unsigned seed, bool kills, bool trouble, bool losses)
     start_world(w);
     if (losses)
         mirror_begin(w);
-    if (trouble) {
-        w->target.lost_answers = 60;
-        w->target.lost_calls = 40;
-        w->target.busy = 40;
-        w->target.down = 5;
-    }
+    if (trouble)
+        trouble_target(w);
     for (int n = 0, actions = 20 + (int)(random() % 120); n < actions; n++) {
         model_act(&w->model);
         if (random() % 3 == 0) {

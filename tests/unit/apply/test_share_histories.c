@@ -649,12 +649,8 @@ history(struct world *w, unsigned seed, bool exact, bool kills, bool trouble, bo
         mirror_begin(w);
     w->others = give_all;
     src.over_api = kills && !exact;
-    if (trouble) {
-        w->target.lost_answers = 60;
-        w->target.lost_calls = 40;
-        w->target.busy = 40;
-        w->target.down = 5;
-    }
+    if (trouble)
+        trouble_target(w);
     for (int n = 0, actions = 60 + (int)(random() % 150); n < actions; n++) {
         int what = (int)(random() % 10);
         if (what < 4)

@@ -494,6 +494,35 @@ what_was_made_is_not_forgotten_while_its_owner_cannot_sign_in(void **state)
     stop_world(&w);
 }
 
+/* A world with one folder that nobody has but the ledger, and a target that does not hear. */
+static struct model_row *
+folder_lost_at_the_target(struct world *w)
+{
+    struct model_row *folder;
+
+    start_world(w);
+    folder = model_add(&w->model, 1, w->model.files[1], "d", true);
+    model_changed(&w->model, folder);
+    finish(w, 0);
+    for (int i = 1; i < w->target.n_nodes; i++)
+        w->target.nodes[i].used =
+            w->target.nodes[i].used && strcmp(w->target.nodes[i].name, "d") != 0;
+    w->target.lost_calls = 1000;
+    return folder;
+}
+
+/* What was given is called for once, and nobody knows what became of it. */
+static void
+lose_the_call(struct world *w)
+{
+    round_once(w, 50);
+    run_some(w, 1);
+    w->target.lost_calls = 0;
+    round_once(w, 0);
+    assert_int_equal(ap_number(w->ledger, 0, "SELECT count(*) FROM op", NULL), 1);
+    w->core->jobs[0]->resend_at = INT64_MAX;
+}
+
 /* oCIS takes a parent without an id for the root of the space. */
 static void
 a_call_below_what_was_forgotten_is_not_sent_again_after_a_kill(void **state)
@@ -502,20 +531,9 @@ a_call_below_what_was_forgotten_is_not_sent_again_after_a_kill(void **state)
     struct model_row *folder;
 
     (void)state;
-    start_world(&w);
-    folder = model_add(&w.model, 1, w.model.files[1], "d", true);
-    model_changed(&w.model, folder);
-    finish(&w, 0);
-    for (int i = 1; i < w.target.n_nodes; i++)
-        w.target.nodes[i].used = w.target.nodes[i].used && strcmp(w.target.nodes[i].name, "d") != 0;
-    w.target.lost_calls = 1000;
+    folder = folder_lost_at_the_target(&w);
     add_file(&w, 1, folder->fileid, "a");
-    round_once(&w, 50);
-    run_some(&w, 1);
-    w.target.lost_calls = 0;
-    round_once(&w, 0); /* nobody knows what became of it */
-    assert_int_equal(ap_number(w.ledger, 0, "SELECT count(*) FROM op", NULL), 1);
-    w.core->jobs[0]->resend_at = INT64_MAX;
+    lose_the_call(&w);
     add_file(&w, 1, folder->fileid, "b");
     for (int i = 0; w.core->lost == 0 && i < 100; i++)
         rounds(&w, 1);
@@ -535,20 +553,9 @@ a_call_into_a_folder_that_was_forgotten_is_never_made_in_another_one(void **stat
     struct model_row *folder;
 
     (void)state;
-    start_world(&w);
-    folder = model_add(&w.model, 1, w.model.files[1], "d", true);
-    model_changed(&w.model, folder);
-    finish(&w, 0);
-    for (int i = 1; i < w.target.n_nodes; i++)
-        w.target.nodes[i].used = w.target.nodes[i].used && strcmp(w.target.nodes[i].name, "d") != 0;
-    w.target.lost_calls = 1000;
+    folder = folder_lost_at_the_target(&w);
     model_changed(&w.model, model_add(&w.model, 1, folder->fileid, "a", true));
-    round_once(&w, 50);
-    run_some(&w, 1);
-    w.target.lost_calls = 0;
-    round_once(&w, 0); /* nobody knows what became of it */
-    assert_int_equal(ap_number(w.ledger, 0, "SELECT count(*) FROM op", NULL), 1);
-    w.core->jobs[0]->resend_at = INT64_MAX;
+    lose_the_call(&w);
     add_file(&w, 1, folder->fileid, "b");
     for (int n = 0; ap_number(w.ledger, 0, "SELECT max(tries) FROM gone", NULL) != 2; n++) {
         assert_true(n < 100000);

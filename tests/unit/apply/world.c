@@ -310,6 +310,15 @@ round_once(struct world *w, int records)
 }
 
 void
+trouble_target(struct world *w)
+{
+    w->target.lost_answers = 60;
+    w->target.lost_calls = 40;
+    w->target.busy = 40;
+    w->target.down = 5;
+}
+
+void
 kill_world(struct world *w)
 {
     run_some(w, (int)(random() % 6));

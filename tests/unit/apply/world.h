@@ -56,6 +56,8 @@ void round_once(struct world *w, int records);
 void rounds(struct world *w, int n);
 /* Everything delivered and done; what stays open is parked for a reason (`parked` many). */
 void finish(struct world *w, int64_t parked);
+/* From now on calls and answers are lost, and the target is busy or down now and then. */
+void trouble_target(struct world *w);
 /* The process dies: calls that were sent have happened or not. */
 void kill_world(struct world *w);
 
