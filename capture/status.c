@@ -499,13 +499,7 @@ cap_status_tick(struct cap_status *s, const struct cap_facts *facts)
         return;
     ls_http_status(s->http, text);
     if (s->producer && ls_producer_send(s->producer, ls_config_topic(s->config, "status"), 0,
-                                        ls_str_of(s->key), ls_str_of(text), NULL, 0, &err) < 0) {
+                                        ls_str_of(s->key), ls_str_of(text), NULL, 0, &err) < 0)
         ls_log_err(LS_WARN, "status-not-sent", &err);
-        if (err.kind != LS_ERR_POISON) {
-            ls_producer_free(s->producer);
-            s->producer = NULL;
-            (void)ls_producer_new(s->config, NULL, &s->producer, NULL);
-        }
-    }
     free(text);
 }

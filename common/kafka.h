@@ -3,7 +3,7 @@
  *
  * Every producer is idempotent with acks=all. A fatal producer error (librdkafka before 2.3.0
  * has one it should not have, confluentinc/librdkafka#4438) is LS_ERR_RETRY: the stage aborts,
- * makes a new producer and repeats the batch. Being fenced is LS_ERR_FATAL with cause "fenced".
+ * makes a new producer and repeats the batch; a plain producer goes on by itself. Being fenced is LS_ERR_FATAL with cause "fenced".
  */
 #ifndef LS_KAFKA_H
 #define LS_KAFKA_H
@@ -46,7 +46,7 @@ int64_t ls_topic_takes_least(const char *topic);
 
 /* ---- producing */
 struct ls_producer;
-/* transactional_id NULL: a plain idempotent producer, else init_transactions is done (and an older
+/* The config must live as long. transactional_id NULL: a plain idempotent producer, else init_transactions is done (and an older
  * holder of the id fenced) on return. */
 int ls_producer_new(const struct ls_config *config, const char *transactional_id,
                     struct ls_producer **ret, struct ls_err *err);

@@ -4,15 +4,17 @@
  * What can go wrong, and what it means here. Fenced: another instance took over;
  * FATAL, and nothing more may be sent. An error that asks for an abort, or a
  * record that was not delivered: the transaction is aborted, RETRY. A fatal error
- * of librdkafka (2.0.2 has one it should not have): this producer is done for, but
+ * of librdkafka (2.0.2 has one it should not have, and a broker that was stopped hard
+ * may ask for sequence numbers of its own): this producer is done for, but
  * the same batch goes through a new one, RETRY; aborting then fails, which tells
- * the stage. A record that is too large for its topic is POISON before it is sent,
- * because the topics' limits are known (kafka_topics.c). Should the broker refuse
- * one all the same (a limit was lowered), it refuses a whole batch of records and
- * names none: RETRY, and from then on each record travels alone; the one that is
+ * the stage. A plain producer is its own new one at the next record. A record that is too large for
+ * its topic is POISON before it is sent, because the topics' limits are known (kafka_topics.c).
+ * Should the broker refuse one all the same (a limit was lowered), it refuses a whole batch of
+ * records and names none: RETRY, and from then on each record travels alone; the one that is
  * refused alone becomes the new limit, RETRY, and at the third try it is POISON.
  */
 #include "common/kafka_parts.h"
+#include "common/log.h"
 #include "common/run.h"
 #include <errno.h>
 #include <stdatomic.h>
@@ -37,6 +39,7 @@ static _Atomic int64_t sent_bytes;
 
 struct ls_producer {
     rd_kafka_t *rk;
+    const struct ls_config *config;
     bool transactional, open;
     bool alone;                 /* one record a request: see the top */
     struct ls_consumer *reader; /* of which the transaction holds the positions, or NULL */
@@ -128,9 +131,9 @@ queue_fit(rd_kafka_conf_t *conf)
     kafka_conf_set(conf, "queue.buffering.max.kbytes", text);
 }
 
-int
-ls_producer_new(const struct ls_config *config, const char *transactional_id,
-                struct ls_producer **ret, struct ls_err *err)
+static int
+client_make(struct ls_producer *p, const char *transactional_id, rd_kafka_t **ret,
+            struct ls_err *err)
 {
     /* A commit flushes, and so does whoever uses a plain producer: lingering costs nobody time, but
      * a request for every few records of a partition costs the broker and us. Nagle would hold back
@@ -145,13 +148,10 @@ ls_producer_new(const struct ls_config *config, const char *transactional_id,
                                            "delivery.report.only.error",
                                            "true",
                                            NULL};
-    struct ls_producer *p = calloc(1, sizeof(*p));
     rd_kafka_conf_t *conf;
 
-    if (!p)
-        return ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
-    if (kafka_conf_new(config, defaults, &conf, err) < 0)
-        goto fail;
+    if (kafka_conf_new(p->config, defaults, &conf, err) < 0)
+        return -1;
     kafka_conf_set(conf, "enable.idempotence", "true");
     kafka_conf_set(conf, "acks", "all");
     if (transactional_id)
@@ -160,16 +160,42 @@ ls_producer_new(const struct ls_config *config, const char *transactional_id,
     queue_fit(conf);
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
     rd_kafka_conf_set_opaque(conf, p);
-    if (kafka_client_new(RD_KAFKA_PRODUCER, conf, &p->rk, err) < 0)
-        goto fail;
+    return kafka_client_new(RD_KAFKA_PRODUCER, conf, ret, err);
+}
+
+static void
+client_drop(struct ls_producer *p)
+{
+    for (size_t i = 0; i < p->n_topics; i++) {
+        rd_kafka_topic_destroy(p->topics[i].rkt);
+        free(p->topics[i].name);
+    }
+    p->n_topics = p->last_topic = 0;
+    if (p->rk) {
+        rd_kafka_purge(p->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+        rd_kafka_poll(p->rk, 0);
+        rd_kafka_destroy(p->rk);
+    }
+    p->rk = NULL;
+}
+
+int
+ls_producer_new(const struct ls_config *config, const char *transactional_id,
+                struct ls_producer **ret, struct ls_err *err)
+{
+    struct ls_producer *p = calloc(1, sizeof(*p));
+
+    if (!p)
+        return ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
+    p->config = config;
     p->transactional = transactional_id != NULL;
-    if (p->transactional && transactions_init(p, err) < 0)
-        goto fail;
+    if (client_make(p, transactional_id, &p->rk, err) < 0 ||
+        (p->transactional && transactions_init(p, err) < 0)) {
+        ls_producer_free(p);
+        return -1;
+    }
     *ret = p;
     return 0;
-fail:
-    ls_producer_free(p);
-    return -1;
 }
 
 void
@@ -177,15 +203,7 @@ ls_producer_free(struct ls_producer *producer)
 {
     if (!producer)
         return;
-    for (size_t i = 0; i < producer->n_topics; i++) {
-        rd_kafka_topic_destroy(producer->topics[i].rkt);
-        free(producer->topics[i].name);
-    }
-    if (producer->rk) {
-        rd_kafka_purge(producer->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-        rd_kafka_poll(producer->rk, 0);
-        rd_kafka_destroy(producer->rk);
-    }
+    client_drop(producer);
     free(producer);
 }
 
@@ -262,13 +280,35 @@ produce(struct ls_producer *p, rd_kafka_topic_t *rkt, int32_t partition, struct 
     return code;
 }
 
+/* A plain producer that librdkafka has given up. What was queued counts as not delivered, so that
+ * the next flush says it. */
+static int
+renew(struct ls_producer *p, struct ls_err *err)
+{
+    rd_kafka_t *rk;
+    char text[160];
+
+    if (p->transactional || !rd_kafka_fatal_error(p->rk, text, sizeof(text)))
+        return 0;
+    if (client_make(p, NULL, &rk, err) < 0)
+        return -1;
+    ls_log(LS_WARN, "producer-made-anew", LS_S("why", text));
+    if (rd_kafka_outq_len(p->rk) > 0) {
+        atomic_fetch_add(&p->undelivered, rd_kafka_outq_len(p->rk));
+        atomic_store(&p->undelivered_code, RD_KAFKA_RESP_ERR__FATAL);
+    }
+    client_drop(p);
+    p->rk = rk;
+    return 0;
+}
+
 int
 ls_producer_send(struct ls_producer *producer, const char *topic, int32_t partition,
                  struct ls_str key, struct ls_str value, const struct ls_header *headers,
                  size_t n_headers, struct ls_err *err)
 {
-    rd_kafka_topic_t *rkt = topic_get(producer, topic);
     int64_t until = 0, most = kafka_limit();
+    rd_kafka_topic_t *rkt;
     rd_kafka_resp_err_t code;
 
     if (most > 0 && kafka_record_size(key.n + value.n, headers, n_headers) > most)
@@ -278,6 +318,9 @@ ls_producer_send(struct ls_producer *producer, const char *topic, int32_t partit
             "%lld)",
             key.n + value.n, (long long)most);
 
+    if (renew(producer, err) < 0)
+        return -1;
+    rkt = topic_get(producer, topic);
     if (!rkt)
         return ls_fail(err, LS_ERR_RETRY, ENOMEM, "too many topics, or out of memory");
     for (;;) {

@@ -414,6 +414,31 @@ a_fatal_producer_error_is_a_retry_with_a_new_producer(void **state)
     ls_producer_free(p);
 }
 
+/* As a broker answers that was stopped hard and has forgotten what came last (measured). */
+static void
+a_plain_producer_goes_on_behind_a_fatal_error_and_says_what_was_lost(void **state)
+{
+    const char *topic = topic_new(1);
+    struct ls_producer *p;
+    struct ls_err err = {0};
+    struct read r = {0};
+
+    (void)state;
+    ok(ls_producer_new(config, NULL, &p, &err));
+    send_text(p, topic, 0, "first");
+    ok(ls_producer_flush(p, 10000, &err));
+    rd_kafka_mock_push_request_errors(cluster, 0 /* Produce */, 1,
+                                      RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+    send_text(p, topic, 0, "lost");
+    assert_int_equal(ls_producer_flush(p, 10000, &err), -1);
+    assert_int_equal(err.kind, LS_ERR_RETRY);
+    send_text(p, topic, 0, "again");
+    ok(ls_producer_flush(p, 10000, &err));
+    ok(ls_topic_read(config, topic, collect, &r, &err));
+    assert_string_equal(r.text, "first again ");
+    ls_producer_free(p);
+}
+
 static int
 stop_at_once(void *arg, const struct ls_message *message, struct ls_err *err)
 {
@@ -688,6 +713,7 @@ main(void)
         cmocka_unit_test(a_record_that_is_not_delivered_makes_the_commit_fail),
         cmocka_unit_test(being_fenced_is_fatal_with_its_cause),
         cmocka_unit_test(a_fatal_producer_error_is_a_retry_with_a_new_producer),
+        cmocka_unit_test(a_plain_producer_goes_on_behind_a_fatal_error_and_says_what_was_lost),
         cmocka_unit_test(reading_a_topic_ends_at_its_end_or_when_told),
         cmocka_unit_test(reading_a_topic_goes_on_behind_an_error_that_passes),
         cmocka_unit_test(bounds_and_partitions_are_those_of_the_topic),
