@@ -237,11 +237,13 @@ struct verify_passing {
     int64_t capture_us; /* what it told first */
     bool clocked;
     int64_t passed_us; /* when apply had passed the marker; 0: not yet */
+    int64_t silent_ms; /* since when no apply is seen to speak, by now_ms; 0: one does */
 };
 /* From the stages' documents (ctl/status.h), again and again: 1 when apply has done all up to the
  * marker, and what followed from that; 0 when not yet, with why, -1 when it will not come to it: no
- * apply, or it does not speak. */
-int verify_stream_passed(json_t *stages, struct verify_passing *passing, char *why, size_t size);
+ * apply, or it has not spoken for half a minute. now_ms: ls_mono_ms(). */
+int verify_stream_passed(json_t *stages, struct verify_passing *passing, int64_t now_ms, char *why,
+                         size_t size);
 
 /* verify_versions.c: the old contents of a file that was found as `target_id`, with that content
  * now. */

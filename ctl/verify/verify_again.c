@@ -26,6 +26,7 @@
 #include <string.h>
 
 #define LOOK_MS 300
+#define SILENCE_MS 30000 /* behind Kafka's trouble a stage is back within ten seconds of it */
 
 /* ---- how far the stream is */
 
@@ -69,8 +70,18 @@ rests(const json_t *document, const struct verify_passing *p)
     return number(document, "counted_us") < p->passed_us || (rest != 0 && rest <= p->passed_us);
 }
 
+/* Who could not reach Kafka looks as one who is gone: 0 until it has lasted, then -1. */
+static int
+nobody_speaks(struct verify_passing *p, int64_t now_ms)
+{
+    if (p->silent_ms == 0)
+        p->silent_ms = now_ms;
+    return now_ms - p->silent_ms < SILENCE_MS ? 0 : -1;
+}
+
 int
-verify_stream_passed(json_t *stages, struct verify_passing *p, char *why, size_t size)
+verify_stream_passed(json_t *stages, struct verify_passing *p, int64_t now_ms, char *why,
+                     size_t size)
 {
     const char *key, *text;
     json_t *document;
@@ -105,8 +116,9 @@ verify_stream_passed(json_t *stages, struct verify_passing *p, char *why, size_t
     }
     if (n == 0) {
         snprintf(why, size, silent ? "apply is silent" : "no apply has written a status");
-        return -1;
+        return nobody_speaks(p, now_ms);
     }
+    p->silent_ms = 0;
     if (!why[0] && !p->clocked)
         snprintf(why, size, p->capture_us ? "capture has not told its time since" : "no capture");
     if (why[0])
@@ -114,7 +126,7 @@ verify_stream_passed(json_t *stages, struct verify_passing *p, char *why, size_t
     if (p->passed_us != 0)
         return 1;
     p->passed_us = latest;
-    return verify_stream_passed(stages, p, why, size);
+    return verify_stream_passed(stages, p, now_ms, why, size);
 }
 
 /* 1, 0 or -1 as above. */
@@ -129,10 +141,11 @@ wait_passed(const struct verify *verify, int64_t until_ms, char *why, size_t siz
         struct ls_err err = {0};
 
         if (ctl_status_load(verify->config, &stages, &err) == 0) {
-            r = verify_stream_passed(stages, &passing, why, size);
+            r = verify_stream_passed(stages, &passing, ls_mono_ms(), why, size);
             json_decref(stages);
         } else {
             snprintf(why, size, "%s", err.msg);
+            passing.silent_ms = 0;
             r = err.kind == LS_ERR_RETRY ? 0 : -1;
         }
         if (r != 0)

@@ -92,7 +92,7 @@ def test_kafka_that_is_restarted_while_verify_waits_for_the_stream_costs_no_answ
 def test_what_was_found_is_told_when_the_target_cannot_be_looked_at_again(still):
     still.daemons.pause("apply")
     still.site.upload(still.site.files(first(still)), "on its way.txt", b"text")
-    verify = Verify(still, "--wait", "15")
+    verify = Verify(still, "--wait", "45")
     verify.wait_looked()
     still.target.ask("/faults", "POST", {"call": RECEIVED, "effect": "grpc", "status": "UNIMPLEMENTED"})
     still.daemons.resume("apply")

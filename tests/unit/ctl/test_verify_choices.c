@@ -462,7 +462,7 @@ set(json_t *stages, const char *stage, const char *name, int64_t value)
 }
 
 static void
-the_stream_has_passed_when_apply_has_and_a_silent_one_never_does(void **state)
+the_stream_has_passed_when_apply_has(void **state)
 {
     static const struct {
         int64_t reached;
@@ -471,7 +471,7 @@ the_stream_has_passed_when_apply_has_and_a_silent_one_never_does(void **state)
         int want;
     } cases[] = {
         {1000000, false, "", 1}, {999999, false, "", 0}, {2000000, false, "target-down", 0},
-        {2000000, true, "", -1}, {0, false, "", 0}, /* of some partition nothing is known */
+        {2000000, true, "", 0},  {0, false, "", 0}, /* of some partition nothing is known */
     };
     struct verify_passing any = {0};
     char why[128];
@@ -481,14 +481,33 @@ the_stream_has_passed_when_apply_has_and_a_silent_one_never_does(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         stages = apply_at(cases[i].reached, cases[i].silent, cases[i].why);
         struct verify_passing p = {.marker_us = 1000000, .capture_us = 8};
-        assert_int_equal(verify_stream_passed(stages, &p, why, sizeof why), cases[i].want);
+        assert_int_equal(verify_stream_passed(stages, &p, 1, why, sizeof why), cases[i].want);
         assert_int_equal(why[0] == 0, cases[i].want == 1);
         json_decref(stages);
     }
     stages = json_object();
-    assert_int_equal(verify_stream_passed(stages, &any, why, sizeof why), -1);
+    assert_int_equal(verify_stream_passed(stages, &any, 1, why, sizeof why), 0);
+    assert_int_equal(verify_stream_passed(stages, &any, 30001, why, sizeof why), -1);
     assert_string_equal(why, "no apply has written a status");
     json_decref(stages);
+}
+
+static void
+a_silence_is_believed_when_it_lasts(void **state)
+{
+    struct verify_passing p = {.marker_us = 1000000, .capture_us = 8};
+    json_t *silent = apply_at(2000000, true, ""), *behind = apply_at(999999, false, "");
+    char why[128];
+
+    (void)state;
+    assert_int_equal(verify_stream_passed(silent, &p, 1000, why, sizeof why), 0);
+    assert_int_equal(verify_stream_passed(silent, &p, 30999, why, sizeof why), 0);
+    assert_int_equal(verify_stream_passed(behind, &p, 31000, why, sizeof why), 0);
+    assert_int_equal(verify_stream_passed(silent, &p, 40000, why, sizeof why), 0);
+    assert_int_equal(verify_stream_passed(silent, &p, 70000, why, sizeof why), -1);
+    assert_string_equal(why, "apply is silent");
+    json_decref(silent);
+    json_decref(behind);
 }
 
 static void
@@ -500,22 +519,22 @@ the_marker_lies_behind_what_captures_clock_said_after_the_comparison(void **stat
 
     (void)state;
     set(stages, "capture/1", "time_us", 4000000); /* may be from before the comparison */
-    assert_int_equal(verify_stream_passed(stages, &p, why, sizeof why), 0);
+    assert_int_equal(verify_stream_passed(stages, &p, 1, why, sizeof why), 0);
     assert_string_equal(why, "capture has not told its time since");
-    assert_int_equal(verify_stream_passed(stages, &p, why, sizeof why), 0);
+    assert_int_equal(verify_stream_passed(stages, &p, 1, why, sizeof why), 0);
     set(stages, "capture/1", "time_us", 6000000); /* it is ahead of the source's and ours */
-    assert_int_equal(verify_stream_passed(stages, &p, why, sizeof why), 0);
+    assert_int_equal(verify_stream_passed(stages, &p, 1, why, sizeof why), 0);
     assert_int_equal(p.marker_us, 6000000);
     set(stages, "capture/1", "time_us", 9000000);
     set(stages, "apply/1", "reached_us", 6000000);
-    assert_int_equal(verify_stream_passed(stages, &p, why, sizeof why), 1);
+    assert_int_equal(verify_stream_passed(stages, &p, 1, why, sizeof why), 1);
     assert_int_equal(p.marker_us, 6000000);
     json_decref(stages);
 
     p = (struct verify_passing){.marker_us = 1000000};
     stages = apply_at(5000000, false, "");
     json_object_set_new(json_object_get(stages, "capture/1"), "silent", json_true());
-    assert_int_equal(verify_stream_passed(stages, &p, why, sizeof why), 0);
+    assert_int_equal(verify_stream_passed(stages, &p, 1, why, sizeof why), 0);
     assert_string_equal(why, "no capture");
     json_decref(stages);
 }
@@ -529,17 +548,17 @@ what_follows_from_the_last_changes_is_waited_for_and_what_came_later_is_not(void
 
     (void)state;
     set(stages, "apply/1", "rest_us", 999000); /* a deletion that a move left */
-    assert_int_equal(verify_stream_passed(stages, &p, why, sizeof why), 0);
+    assert_int_equal(verify_stream_passed(stages, &p, 1, why, sizeof why), 0);
     assert_string_equal(why, "apply is at what follows from the last changes");
     assert_int_equal(p.passed_us, 1000005);
     set(stages, "apply/1", "time_us", 2000000);
     set(stages, "apply/1", "rest_us", 1000006); /* of a moment from before it passed */
     set(stages, "apply/1", "counted_us", 1000004);
-    assert_int_equal(verify_stream_passed(stages, &p, why, sizeof why), 0);
+    assert_int_equal(verify_stream_passed(stages, &p, 1, why, sizeof why), 0);
     set(stages, "apply/1", "counted_us", 1000005);
-    assert_int_equal(verify_stream_passed(stages, &p, why, sizeof why), 1);
+    assert_int_equal(verify_stream_passed(stages, &p, 1, why, sizeof why), 1);
     set(stages, "apply/1", "rest_us", 0);
-    assert_int_equal(verify_stream_passed(stages, &p, why, sizeof why), 1);
+    assert_int_equal(verify_stream_passed(stages, &p, 1, why, sizeof why), 1);
     json_decref(stages);
 }
 
@@ -693,7 +712,8 @@ main(void)
         cmocka_unit_test(
             a_line_cut_off_by_the_kill_is_compared_again_and_shares_find_the_ids_of_before),
         cmocka_unit_test(a_file_of_another_run_or_of_somebody_else_is_refused_and_left_alone),
-        cmocka_unit_test(the_stream_has_passed_when_apply_has_and_a_silent_one_never_does),
+        cmocka_unit_test(a_silence_is_believed_when_it_lasts),
+        cmocka_unit_test(the_stream_has_passed_when_apply_has),
         cmocka_unit_test(the_marker_lies_behind_what_captures_clock_said_after_the_comparison),
         cmocka_unit_test(
             what_follows_from_the_last_changes_is_waited_for_and_what_came_later_is_not),
