@@ -48,7 +48,8 @@ struct apply {
     int64_t commit_at;
     int64_t trimmed;
     bool subscribed;
-    bool moved; /* offsets since the last commit to the group */
+    bool moved;  /* offsets since the last commit to the group */
+    bool rejoin; /* the group anew, before the next poll */
     struct ap_status status;
     struct ap_latency *latency;
     struct ap_replay_guard replay;
@@ -420,20 +421,33 @@ start(struct apply *a, bool from_start, struct ls_err *err)
 
 /* ---- the loop */
 
+/* What passes does not end a round. */
+static int
+batch_trouble(struct ls_err *err)
+{
+    if (err->kind == LS_ERR_FATAL)
+        return -1;
+    ls_log_err(LS_WARN, "kafka", err);
+    memset(err, 0, sizeof(*err));
+    return 0;
+}
+
 /* Messages until the batch is full or none is there; the first is waited for. */
 static int
 batch_fill(struct apply *a, int64_t wait_ms, struct ls_err *err)
 {
     int64_t until = ls_mono_ms() + 100 + wait_ms;
 
+    if (a->rejoin && ls_consumer_rewind(a->consumer, err) < 0) {
+        ls_run_sleep_ms(100);
+        return batch_trouble(err);
+    }
+    a->rejoin = false;
     while (a->n_batch < a->n_batch_max && ls_mono_ms() < until) {
         struct ls_message *message = NULL;
         if (ls_consumer_poll(a->consumer, a->n_batch == 0 ? (int)wait_ms : 0, &message, err) < 0) {
-            if (err->kind == LS_ERR_FATAL)
-                return -1;
-            ls_log_err(LS_WARN, "kafka", err);
-            memset(err, 0, sizeof(*err));
-            return 0;
+            a->rejoin = strcmp(err->cause, LS_CAUSE_REJOIN) == 0;
+            return batch_trouble(err);
         }
         if (!message)
             return 0;

@@ -3,7 +3,8 @@
  *
  * Every producer is idempotent with acks=all. A fatal producer error (librdkafka before 2.3.0
  * has one it should not have, confluentinc/librdkafka#4438) is LS_ERR_RETRY: the stage aborts,
- * makes a new producer and repeats the batch; a plain producer goes on by itself. Being fenced is LS_ERR_FATAL with cause "fenced".
+ * makes a new producer and repeats the batch; a plain producer goes on by itself. Being fenced is
+ * LS_ERR_FATAL with cause "fenced".
  */
 #ifndef LS_KAFKA_H
 #define LS_KAFKA_H
@@ -46,8 +47,8 @@ int64_t ls_topic_takes_least(const char *topic);
 
 /* ---- producing */
 struct ls_producer;
-/* The config must live as long. transactional_id NULL: a plain idempotent producer, else init_transactions is done (and an older
- * holder of the id fenced) on return. */
+/* The config must live as long. transactional_id NULL: a plain idempotent producer, else
+ * init_transactions is done (and an older holder of the id fenced) on return. */
 int ls_producer_new(const struct ls_config *config, const char *transactional_id,
                     struct ls_producer **ret, struct ls_err *err);
 void ls_producer_free(struct ls_producer *producer);
@@ -119,7 +120,11 @@ int ls_consumer_subscribe(struct ls_consumer *consumer, const char *const *topic
                           ls_rebalance_fn *on_rebalance, void *arg, struct ls_err *err);
 int ls_consumer_assign(struct ls_consumer *consumer, const struct ls_partition *parts, size_t n,
                        struct ls_err *err);
-/* *ret is NULL when the time ran out. An offset out of range is FATAL, cause "offset-lost". */
+/* *ret is NULL when the time ran out. An offset out of range is FATAL, cause "offset-lost". Behind
+ * RETRY with cause LS_CAUSE_REJOIN nothing comes until ls_consumer_rewind has joined the group
+ * anew.
+ */
+#define LS_CAUSE_REJOIN "member-fenced"
 int ls_consumer_poll(struct ls_consumer *consumer, int timeout_ms, struct ls_message **ret,
                      struct ls_err *err);
 /* Records (and events) that have been fetched and not yet polled. */
@@ -130,7 +135,8 @@ size_t ls_consumer_waiting(struct ls_consumer *consumer);
 int64_t ls_consumer_behind(struct ls_consumer *consumer);
 /* Bytes of a record, key and value, of those polled lately; NaN: none was. */
 double ls_consumer_record_bytes(const struct ls_consumer *consumer);
-/* Back to the group's committed offsets (or the ones given at assignment), after an abort. */
+/* Back to the group's committed offsets (or the ones given at assignment), after an abort. After
+ * LS_CAUSE_REJOIN by a new client: no message of this consumer may be out. */
 int ls_consumer_rewind(struct ls_consumer *consumer, struct ls_err *err);
 /* Plain commit of these offsets for the group (apply; never used beside send_offsets). Without
  * `wait` it is only sent, and nobody hears what becomes of it; with it a broker that stands still

@@ -7,7 +7,11 @@
  * offset reaches the end of its topic, and "read up to the end" can end.
  * What can go wrong: offsets that are gone (FATAL: going on would leave rows out);
  * a partition without a committed offset starts at the beginning, said explicitly,
- * because auto.offset.reset=error cannot tell the two apart.
+ * because auto.offset.reset=error cannot tell the two apart. A member that was away
+ * for longer than its session, as beside a Kafka that was down, joins anew; what its
+ * old self still had on the way is then refused as another member's of its name,
+ * which librdkafka takes for the end: RETRY, and the rewind that answers it is a new
+ * client. A real rival is told by the transactional id, or by apply's lease.
  */
 #include "common/estimate.h"
 #include "common/kafka_parts.h"
@@ -31,14 +35,17 @@ typedef rd_kafka_topic_partition_t pentry;
 static _Atomic int64_t received_bytes;
 
 struct ls_consumer {
+    const struct ls_config *config;
     rd_kafka_t *rk;
     rd_kafka_queue_t *queue; /* of all partitions; for its length only */
-    bool has_group;
-    plist *positions;    /* of what is assigned; never NULL */
-    plist *committed;    /* ... as the last transaction had them; the same entries */
-    plist *starts;       /* where the assignment began, for a rewind without a commit */
+    char *group;             /* NULL: none */
+    plist *topics;           /* what was subscribed to; or NULL */
+    plist *positions;        /* of what is assigned; never NULL */
+    plist *committed;        /* ... as the last transaction had them; the same entries */
+    plist *starts;           /* where the assignment began, for a rewind without a commit */
     int last;            /* the entry that was found last: records come in runs of a partition */
     struct ls_mean size; /* of the records polled */
+    bool unassigned;     /* partitions came, and where to begin could not be learned */
     unsigned revoked;    /* how often the group has taken the partitions away */
     struct ls_message *held; /* the first of a new assignment, which came while waiting for it */
     ls_rebalance_fn *on_rebalance;
@@ -93,7 +100,7 @@ resolve(struct ls_consumer *c, plist *list, struct ls_err *err)
         if (list->elems[i].offset == LS_OFFSET_STORED)
             rd_kafka_topic_partition_list_add(ask, list->elems[i].topic, list->elems[i].partition);
     }
-    while (c->has_group && ask->cnt > 0 && (code = rd_kafka_committed(c->rk, ask, CALL_MS))) {
+    while (c->group && ask->cnt > 0 && (code = rd_kafka_committed(c->rk, ask, CALL_MS))) {
         if (ls_mono_ms() >= until || ls_run_stopping())
             break;
         ls_run_sleep_ms(200);
@@ -105,7 +112,7 @@ resolve(struct ls_consumer *c, plist *list, struct ls_err *err)
         if (!code)
             code = a->err;
         if (p)
-            p->offset = c->has_group && a->offset >= 0 ? a->offset : RD_KAFKA_OFFSET_BEGINNING;
+            p->offset = c->group && a->offset >= 0 ? a->offset : RD_KAFKA_OFFSET_BEGINNING;
     }
     rd_kafka_topic_partition_list_destroy(ask);
     return code ? kafka_fail(err, code, "the group's offsets") : 0;
@@ -190,7 +197,6 @@ revoked(struct ls_consumer *c, const plist *list)
     if (c->on_rebalance && parts)
         c->on_rebalance(c->arg, false, parts, (size_t)list->cnt);
     positions_set(c, none);
-    rd_kafka_assign(c->rk, NULL);
     rd_kafka_topic_partition_list_destroy(none);
     free(parts);
 }
@@ -200,39 +206,37 @@ on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t what, plist *list, void *arg)
 {
     struct ls_consumer *c = arg;
 
-    (void)rk;
     ls_log(LS_INFO, "rebalance", LS_I("partitions", list->cnt),
            LS_S("what", what == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS ? "assigned" : "revoked"));
     if (what != RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
         revoked(c, list);
+        rd_kafka_assign(rk, NULL);
     } else if (assigned(c, list, &c->pending) < 0) {
-        /* Nobody would ask a second time, so this process must begin again. */
-        c->pending.kind = LS_ERR_FATAL;
-        rd_kafka_assign(c->rk, NULL);
+        rd_kafka_assign(rk, NULL);
+        if (c->pending.kind == LS_ERR_RETRY) { /* nobody asks a second time */
+            snprintf(c->pending.cause, sizeof(c->pending.cause), LS_CAUSE_REJOIN);
+            c->unassigned = true;
+        }
     }
 }
 
-int
-ls_consumer_new(const struct ls_config *config, const char *group, struct ls_consumer **ret,
-                struct ls_err *err)
+static int
+client_make(struct ls_consumer *c, rd_kafka_t **ret, struct ls_err *err)
 {
     static const char *const defaults[] = {"queued.max.messages.kbytes", "16384",
                                            "fetch.wait.max.ms", "100", NULL};
-    struct ls_consumer *c = calloc(1, sizeof(*c));
     char reader[256];
     rd_kafka_conf_t *conf;
 
-    if (!c)
-        return ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
-    if (kafka_conf_new(config, defaults, &conf, err) < 0)
-        goto fail;
+    if (kafka_conf_new(c->config, defaults, &conf, err) < 0)
+        return -1;
     /* librdkafka wants a group for a consumer that never joins one, too. */
-    snprintf(reader, sizeof(reader), "%s-reader", ls_config_str(config, "lockstep", "prefix"));
-    kafka_conf_set(conf, "group.id", group ? group : reader);
+    snprintf(reader, sizeof(reader), "%s-reader", ls_config_str(c->config, "lockstep", "prefix"));
+    kafka_conf_set(conf, "group.id", c->group ? c->group : reader);
     /* A killed instance that comes back is the same member: it gets its partitions at once, not
      * when the session of its dead self times out. */
-    if (group)
-        kafka_conf_set(conf, "group.instance.id", ls_config_str(config, "lockstep", "instance"));
+    if (c->group)
+        kafka_conf_set(conf, "group.instance.id", ls_config_str(c->config, "lockstep", "instance"));
     kafka_conf_set(conf, "isolation.level", "read_committed");
     kafka_conf_set(conf, "enable.auto.commit", "false");
     kafka_conf_set(conf, "enable.auto.offset.store", "false");
@@ -241,19 +245,55 @@ ls_consumer_new(const struct ls_config *config, const char *group, struct ls_con
     kafka_conf_set(conf, "partition.assignment.strategy", "range");
     rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
     rd_kafka_conf_set_opaque(conf, c);
+    return kafka_client_new(RD_KAFKA_CONSUMER, conf, ret, err);
+}
+
+static void
+client_use(struct ls_consumer *c, rd_kafka_t *rk)
+{
+    c->rk = rk;
+    rd_kafka_poll_set_consumer(rk);
+    c->queue = rd_kafka_queue_get_consumer(rk);
+}
+
+static void
+client_drop(struct ls_consumer *c)
+{
+    if (c->held)
+        ls_message_free(c->held);
+    c->held = NULL;
+    if (c->queue)
+        rd_kafka_queue_destroy(c->queue);
+    c->queue = NULL;
+    if (c->rk) {
+        rd_kafka_consumer_close(c->rk);
+        rd_kafka_destroy(c->rk);
+    }
+    c->rk = NULL;
+}
+
+int
+ls_consumer_new(const struct ls_config *config, const char *group, struct ls_consumer **ret,
+                struct ls_err *err)
+{
+    struct ls_consumer *c = calloc(1, sizeof(*c));
+    rd_kafka_t *rk;
+
+    if (!c || (group && !(c->group = strdup(group)))) {
+        free(c);
+        return ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
+    }
+    c->config = config;
     c->positions = rd_kafka_topic_partition_list_new(0);
     c->committed = rd_kafka_topic_partition_list_new(0);
     c->starts = rd_kafka_topic_partition_list_new(0);
-    c->has_group = group != NULL;
-    if (kafka_client_new(RD_KAFKA_CONSUMER, conf, &c->rk, err) < 0)
-        goto fail;
-    rd_kafka_poll_set_consumer(c->rk);
-    c->queue = rd_kafka_queue_get_consumer(c->rk);
+    if (client_make(c, &rk, err) < 0) {
+        ls_consumer_free(c);
+        return -1;
+    }
+    client_use(c, rk);
     *ret = c;
     return 0;
-fail:
-    ls_consumer_free(c);
-    return -1;
 }
 
 void
@@ -262,37 +302,36 @@ ls_consumer_free(struct ls_consumer *consumer)
     if (!consumer)
         return;
     consumer->on_rebalance = NULL;
-    if (consumer->held)
-        ls_message_free(consumer->held);
-    if (consumer->queue)
-        rd_kafka_queue_destroy(consumer->queue);
-    if (consumer->rk) {
-        rd_kafka_consumer_close(consumer->rk);
-        rd_kafka_destroy(consumer->rk);
-    }
-    if (consumer->positions)
-        rd_kafka_topic_partition_list_destroy(consumer->positions);
-    if (consumer->committed)
-        rd_kafka_topic_partition_list_destroy(consumer->committed);
-    if (consumer->starts)
-        rd_kafka_topic_partition_list_destroy(consumer->starts);
+    client_drop(consumer);
+    rd_kafka_topic_partition_list_destroy(consumer->positions);
+    rd_kafka_topic_partition_list_destroy(consumer->committed);
+    rd_kafka_topic_partition_list_destroy(consumer->starts);
+    if (consumer->topics)
+        rd_kafka_topic_partition_list_destroy(consumer->topics);
+    free(consumer->group);
     free(consumer);
+}
+
+static int
+subscribe(struct ls_consumer *c, struct ls_err *err)
+{
+    rd_kafka_resp_err_t code = rd_kafka_subscribe(c->rk, c->topics);
+
+    return code ? kafka_fail(err, code, "subscribe") : 0;
 }
 
 int
 ls_consumer_subscribe(struct ls_consumer *consumer, const char *const *topics, size_t n,
                       ls_rebalance_fn *rebalance, void *arg, struct ls_err *err)
 {
-    plist *list = rd_kafka_topic_partition_list_new((int)n);
-    rd_kafka_resp_err_t code;
-
+    if (consumer->topics)
+        rd_kafka_topic_partition_list_destroy(consumer->topics);
+    consumer->topics = rd_kafka_topic_partition_list_new((int)n);
     for (size_t i = 0; i < n; i++)
-        rd_kafka_topic_partition_list_add(list, topics[i], RD_KAFKA_PARTITION_UA);
+        rd_kafka_topic_partition_list_add(consumer->topics, topics[i], RD_KAFKA_PARTITION_UA);
     consumer->on_rebalance = rebalance;
     consumer->arg = arg;
-    code = rd_kafka_subscribe(consumer->rk, list);
-    rd_kafka_topic_partition_list_destroy(list);
-    return code ? kafka_fail(err, code, "subscribe") : 0;
+    return subscribe(consumer, err);
 }
 
 int
@@ -398,6 +437,15 @@ ls_message_free(struct ls_message *message)
     free(message);
 }
 
+static bool
+is_given_up(const struct ls_consumer *c)
+{
+    char text[160];
+
+    return c->unassigned ||
+           rd_kafka_fatal_error(c->rk, text, sizeof(text)) == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID;
+}
+
 /* 0: go on polling. */
 static int
 event_handle(struct ls_consumer *c, rd_kafka_message_t *m, struct ls_err *err)
@@ -411,12 +459,15 @@ event_handle(struct ls_consumer *c, rd_kafka_message_t *m, struct ls_err *err)
     } else if (code == RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED) {
         /* The group takes the partitions away, which the rebalance callback tells. */
         ls_log(LS_WARN, "poll-late", LS_S("text", rd_kafka_message_errstr(m)));
-    } else if (code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED && !c->has_group) {
+    } else if (code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED && !c->group) {
         /* librdkafka looks for the coordinator of the name that stands for no group. */
         ls_log(LS_DEBUG, "no-group", LS_S("text", rd_kafka_message_errstr(m)));
     } else if (code == RD_KAFKA_RESP_ERR__FATAL) {
         code = rd_kafka_fatal_error(c->rk, text, sizeof(text));
-        r = ls_fail_cause(err, LS_ERR_FATAL, code, "kafka", "the consumer failed: %s", text);
+        r = is_given_up(c)
+                ? ls_fail_cause(err, LS_ERR_RETRY, code, LS_CAUSE_REJOIN,
+                                "the group took this member for another: %s", text)
+                : ls_fail_cause(err, LS_ERR_FATAL, code, "kafka", "the consumer failed: %s", text);
     } else {
         snprintf(text, sizeof(text), "poll of %s [%d] at %lld",
                  m->rkt ? rd_kafka_topic_name(m->rkt) : "-", (int)m->partition,
@@ -516,6 +567,24 @@ seek(struct ls_consumer *c, plist *list, struct ls_err *err)
     return 0;
 }
 
+/* The partitions come with the rebalance that poll will tell of, at the group's offsets. */
+static int
+join_anew(struct ls_consumer *c, struct ls_err *err)
+{
+    rd_kafka_t *rk;
+
+    if (client_make(c, &rk, err) < 0)
+        return -1;
+    ls_log(LS_WARN, "consumer-made-anew", LS_S("group", c->group));
+    client_drop(c);
+    if (c->positions->cnt > 0) /* which a client that was given up did not tell */
+        revoked(c, c->positions);
+    c->pending = (struct ls_err){0};
+    c->unassigned = false;
+    client_use(c, rk);
+    return subscribe(c, err);
+}
+
 int
 ls_consumer_rewind(struct ls_consumer *consumer, struct ls_err *err)
 {
@@ -526,15 +595,17 @@ ls_consumer_rewind(struct ls_consumer *consumer, struct ls_err *err)
     if (consumer->held)
         ls_message_free(consumer->held);
     consumer->held = NULL;
+    if (consumer->topics && is_given_up(consumer))
+        return join_anew(consumer, err);
     if (rd_kafka_assignment_lost(consumer->rk))
         return rebalance_await(consumer, err);
     list = rd_kafka_topic_partition_list_copy(consumer->starts);
-    if (consumer->has_group && list->cnt > 0)
+    if (consumer->group && list->cnt > 0)
         code = rd_kafka_committed(consumer->rk, list, RESOLVE_MS);
     for (int i = 0; i < list->cnt; i++) {
         pentry *p = &list->elems[i];
 
-        if (!consumer->has_group || p->offset < 0)
+        if (!consumer->group || p->offset < 0)
             p->offset = consumer->starts->elems[i].offset;
         if (!code)
             code = p->err;

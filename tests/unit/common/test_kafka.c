@@ -270,6 +270,71 @@ a_rewind_after_the_group_gave_the_partitions_away_leaves_no_record_out(void **st
     ls_producer_free(plain);
 }
 
+/* What a heartbeat of its old self is answered after a session that ended beside a dead broker
+ * (measured): librdkafka gives the client up. */
+static void
+a_member_that_is_taken_for_another_joins_anew_at_the_groups_offsets(void **state)
+{
+    const char *in = topic_new(2);
+    int64_t until = ls_mono_ms() + 60000;
+    struct ls_producer *plain;
+    struct ls_consumer *c;
+    struct ls_err err = {0};
+    struct ls_message *m = NULL;
+
+    (void)state;
+    revoked = 0;
+    ok(ls_producer_new(config, NULL, &plain, &err));
+    for (int i = 0; i < 5; i++)
+        send_text(plain, in, i % 2, "x");
+    ok(ls_producer_flush(plain, 10000, &err));
+    ok(ls_consumer_new(config, ls_config_topic(config, "group-fenced"), &c, &err));
+    ok(ls_consumer_subscribe(c, &in, 1, on_rebalance, NULL, &err));
+    assert_int_equal(drain(c, 5), 5);
+
+    rd_kafka_mock_push_request_errors(cluster, 12 /* Heartbeat */, 1,
+                                      RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID);
+    while (ls_consumer_poll(c, 100, &m, &err) == 0 && ls_mono_ms() < until)
+        assert_null(m);
+    assert_int_equal(err.kind, LS_ERR_RETRY);
+    assert_string_equal(err.cause, LS_CAUSE_REJOIN);
+    ok(ls_consumer_rewind(c, &err));
+    assert_int_equal(revoked, 1);
+    assert_int_equal(drain(c, 5), 5);
+
+    ls_consumer_free(c);
+    ls_producer_free(plain);
+}
+
+/* The last test: who is asked to stop does not wait for Kafka, and stays so. */
+static void
+where_to_begin_is_asked_again_when_it_was_not_told(void **state)
+{
+    const char *in = topic_new(1);
+    struct ls_producer *plain;
+    struct ls_consumer *c;
+    struct ls_err err = {0};
+    struct ls_message *m = NULL;
+
+    (void)state;
+    ok(ls_producer_new(config, NULL, &plain, &err));
+    send_text(plain, in, 0, "x");
+    ok(ls_producer_flush(plain, 10000, &err));
+    ok(ls_consumer_new(config, ls_config_topic(config, "group-untold"), &c, &err));
+    ok(ls_consumer_subscribe(c, &in, 1, on_rebalance, NULL, &err));
+    rd_kafka_mock_push_request_errors(cluster, 9 /* OffsetFetch */, 1,
+                                      RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID);
+    ls_run_stop();
+    while (ls_consumer_poll(c, 1000, &m, &err) == 0)
+        assert_null(m);
+    assert_int_equal(err.kind, LS_ERR_RETRY);
+    assert_string_equal(err.cause, LS_CAUSE_REJOIN);
+    ok(ls_consumer_rewind(c, &err));
+    assert_int_equal(drain(c, 1), 1);
+    ls_consumer_free(c);
+    ls_producer_free(plain);
+}
+
 static void
 a_plain_commit_is_where_the_group_goes_on(void **state)
 {
@@ -707,6 +772,7 @@ main(void)
         cmocka_unit_test(headers_come_back_with_the_record),
         cmocka_unit_test(a_group_starts_at_the_beginning_and_a_rewind_goes_back_there),
         cmocka_unit_test(a_rewind_after_the_group_gave_the_partitions_away_leaves_no_record_out),
+        cmocka_unit_test(a_member_that_is_taken_for_another_joins_anew_at_the_groups_offsets),
         cmocka_unit_test(a_plain_commit_is_where_the_group_goes_on),
         cmocka_unit_test(a_lost_offset_is_fatal_not_a_jump),
         cmocka_unit_test(a_record_too_large_is_poison_and_the_rest_goes_on),
@@ -724,6 +790,7 @@ main(void)
         cmocka_unit_test(
             what_is_read_whole_at_a_start_is_compacted_soon_and_the_rest_stays_14_days),
         cmocka_unit_test(schemas_are_published_once_under_their_fingerprint),
+        cmocka_unit_test(where_to_begin_is_asked_again_when_it_was_not_told),
     };
 
     return cmocka_run_group_tests(tests, cluster_start, cluster_stop);
