@@ -27,6 +27,7 @@ COUNTS = {
     "SOAK_RECORDING_CUT_EVERY": (1, "the same in each recording of $LOCKSTEP_RECORDINGS"),
     "SOAK_EVENT_KILLS": (60, "SIGKILL behind a chosen event"),
     "SOAK_KILLS": (200, "SIGKILL at random moments under load"),
+    "SOAK_OUTAGES": (20, "Kafka is away for longer than a session, stopped or killed"),
     "SOAK_ROWS": (2000000, "rows in one transaction"),
     "SOAK_TRANSFORM_KILLS": (200, "SIGKILL of transform at random moments under load"),
     "SOAK_TRANSFORM_MEMBERS": (60, "instances of transform that join, leave, crash and sleep"),
