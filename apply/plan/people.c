@@ -576,19 +576,24 @@ ap_space_next(struct ap_core *core, const struct ap_work *work, struct ap_next *
     call(next, AP_SPACE_ENSURE);
 }
 
+/* Who shall be in it comes into it anew. */
+static void
+members_open(struct ap_core *core, const char *gid)
+{
+    ap_exec(core->ledger,
+            AP_WORK_OPEN "4, id, ?2, 0, ?3, ?3 * 1000, 0, 0, 0 FROM person WHERE type = 2"
+                         " AND gid = ?1 AND deleted = 0" AP_UNLESS_OPEN,
+            "sii", gid, (int64_t)AP_LANE_PEOPLE, ls_now_us() / 1000);
+}
+
 /* Another group than it was: it was removed, and its answer lost. */
 static void
 group_made(struct ap_core *core, const struct ap_job *job)
 {
-    int64_t now = ls_now_us() / 1000;
-
     if (!job->group_id[0] || strcmp(job->group_id, job->person.id) == 0)
         return;
     group_gone(core, job->gid);
-    ap_exec(core->ledger,
-            AP_WORK_OPEN "4, id, ?2, 0, ?3, ?3 * 1000, 0, 0, 0 FROM person WHERE type = 2"
-                         " AND gid = ?1 AND deleted = 0" AP_UNLESS_OPEN,
-            "sii", job->gid, (int64_t)AP_LANE_PEOPLE, now);
+    members_open(core, job->gid);
     group_grants_open(core, job->gid);
 }
 
@@ -636,6 +641,9 @@ ap_people_settled(struct ap_core *core, const struct ap_job *job)
         ap_removed_keep(core, job->who, job->group_id, LS_NO_STORAGE, false);
         ap_exec(core->ledger, "UPDATE person SET target = NULL WHERE id = ?", "i", job->who.id);
         group_gone(core, job->gid);
+        if (ap_number(core->ledger, 1, "SELECT deleted FROM person WHERE id = ?", "i",
+                      job->who.id) == 0) /* it came back while the call was out */
+            members_open(core, job->gid);
         break;
     case AP_MEMBER_SET:
         enabled = job->enabled && is_still(core, "u:", job->uid, job->person_id) &&

@@ -697,6 +697,26 @@ a_group_that_came_back_gets_a_share_of_its_own(void **state)
     }
 }
 
+/* The call to remove it is out when it comes back with its member, who was never taken out. */
+static void
+a_group_that_came_back_beside_its_removal_has_its_members(void **state)
+{
+    static struct world w;
+
+    (void)state;
+    start_world(&w, false);
+    give_person(&w, CS3_MEMBER, "u2", "g", "", CS3_UPSERT);
+    finish(&w, 0);
+    give_person(&w, CS3_GROUP, "", "g", "", CS3_DELETE);
+    round_once(&w);
+    give_person(&w, CS3_MEMBER, "u2", "g", "", CS3_DELETE);
+    give_person(&w, CS3_GROUP, "", "g", "", CS3_UPSERT);
+    give_person(&w, CS3_MEMBER, "u2", "g", "", CS3_UPSERT);
+    finish(&w, 0);
+    assert_true(fake_fact(&w.target, "member Gg.1 Uu2")->on);
+    stop_world(&w);
+}
+
 /* ---- several rows for one group */
 
 static void
@@ -1170,6 +1190,7 @@ main(void)
             a_link_made_over_the_api_is_the_same_one_in_another_space_once_links_are_exact),
         cmocka_unit_test(a_share_outlives_its_group_on_record_and_is_removed_with_its_row),
         cmocka_unit_test(a_group_that_came_back_gets_a_share_of_its_own),
+        cmocka_unit_test(a_group_that_came_back_beside_its_removal_has_its_members),
         cmocka_unit_test(a_row_for_a_group_counts_once_a_member_accepted_it),
         cmocka_unit_test(a_link_that_is_swept_leaves_no_secrets),
         cmocka_unit_test(a_state_that_was_written_with_the_share_is_not_asked_for_again),
