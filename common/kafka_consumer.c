@@ -11,7 +11,11 @@
  * for longer than its session, as beside a Kafka that was down, joins anew; what its
  * old self still had on the way is then refused as another member's of its name,
  * which librdkafka takes for the end: RETRY, and the rewind that answers it is a new
- * client. A real rival is told by the transactional id, or by apply's lease.
+ * client. A real rival is told by the transactional id, or by apply's lease. And
+ * librdkafka says AUTO_OFFSET_RESET not only of an offset that is gone: also when it
+ * asked where a topic begins and the broker did not know the topic (one that has just
+ * started, a topic just made); it gives the partition up then. That loses nothing:
+ * RETRY by a new client, unless the reason, which comes behind it, is worse.
  */
 #include "common/estimate.h"
 #include "common/kafka_parts.h"
@@ -25,6 +29,7 @@
 
 #define CALL_MS 10000
 #define RESOLVE_MS 30000
+#define REASON_MS 1000 /* it is queued with the event that it is the reason of */
 /* Offsets in the open transaction of an instance that died are given out when the broker has given
  * it up: transaction.timeout.ms (a minute) and its own rounds. */
 #define UNSTABLE_MS 120000
@@ -45,7 +50,7 @@ struct ls_consumer {
     plist *starts;           /* where the assignment began, for a rewind without a commit */
     int last;            /* the entry that was found last: records come in runs of a partition */
     struct ls_mean size; /* of the records polled */
-    bool unassigned;     /* partitions came, and where to begin could not be learned */
+    bool unassigned;     /* of a partition that came where to begin could not be learned */
     unsigned revoked;    /* how often the group has taken the partitions away */
     struct ls_message *held; /* the first of a new assignment, which came while waiting for it */
     ls_rebalance_fn *on_rebalance;
@@ -194,6 +199,7 @@ revoked(struct ls_consumer *c, const plist *list)
     plist *none = rd_kafka_topic_partition_list_new(0);
 
     c->revoked++;
+    c->unassigned = false;
     if (c->on_rebalance && parts)
         c->on_rebalance(c->arg, false, parts, (size_t)list->cnt);
     positions_set(c, none);
@@ -446,6 +452,15 @@ is_given_up(const struct ls_consumer *c)
            rd_kafka_fatal_error(c->rk, text, sizeof(text)) == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID;
 }
 
+/* What passes, of a partition that librdkafka asks nothing about any more. */
+static int
+rejoin_fail(const struct ls_consumer *c, struct ls_err *err)
+{
+    if (c->unassigned && c->topics && err && err->kind == LS_ERR_RETRY)
+        (void)snprintf(err->cause, sizeof(err->cause), LS_CAUSE_REJOIN);
+    return -1;
+}
+
 /* 0: go on polling. */
 static int
 event_handle(struct ls_consumer *c, rd_kafka_message_t *m, struct ls_err *err)
@@ -462,6 +477,9 @@ event_handle(struct ls_consumer *c, rd_kafka_message_t *m, struct ls_err *err)
     } else if (code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED && !c->group) {
         /* librdkafka looks for the coordinator of the name that stands for no group. */
         ls_log(LS_DEBUG, "no-group", LS_S("text", rd_kafka_message_errstr(m)));
+    } else if (code == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET && m->offset < 0) {
+        ls_log(LS_WARN, "beginning-not-told", LS_S("text", rd_kafka_message_errstr(m)));
+        c->unassigned = true; /* the reason is the next event */
     } else if (code == RD_KAFKA_RESP_ERR__FATAL) {
         code = rd_kafka_fatal_error(c->rk, text, sizeof(text));
         r = is_given_up(c)
@@ -472,7 +490,8 @@ event_handle(struct ls_consumer *c, rd_kafka_message_t *m, struct ls_err *err)
         snprintf(text, sizeof(text), "poll of %s [%d] at %lld",
                  m->rkt ? rd_kafka_topic_name(m->rkt) : "-", (int)m->partition,
                  (long long)m->offset);
-        r = kafka_fail(err, code, text);
+        (void)kafka_fail(err, code, text);
+        r = rejoin_fail(c, err);
     }
     rd_kafka_message_destroy(m);
     return r;
@@ -510,7 +529,13 @@ ls_consumer_poll(struct ls_consumer *consumer, int timeout_ms, struct ls_message
         }
         if (m && event_handle(consumer, m, err) < 0)
             return -1;
+        if (m && consumer->unassigned && until < ls_mono_ms() + REASON_MS)
+            until = ls_mono_ms() + REASON_MS;
         left = until - ls_mono_ms();
+        if (left <= 0 && !m && consumer->unassigned) { /* whatever became of the reason */
+            (void)ls_fail_cause(err, LS_ERR_RETRY, 0, "kafka", "where to begin was not told");
+            return rejoin_fail(consumer, err);
+        }
         if (left <= 0 && !m) {
             *ret = NULL;
             return 0;
@@ -580,9 +605,9 @@ join_anew(struct ls_consumer *c, struct ls_err *err)
     if (c->positions->cnt > 0) /* which a client that was given up did not tell */
         revoked(c, c->positions);
     c->pending = (struct ls_err){0};
-    c->unassigned = false;
     client_use(c, rk);
-    return subscribe(c, err);
+    c->unassigned = subscribe(c, err) < 0;
+    return c->unassigned ? -1 : 0;
 }
 
 int

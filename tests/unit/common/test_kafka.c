@@ -339,6 +339,73 @@ static void
 a_plain_commit_is_where_the_group_goes_on(void **state)
 {
     const char *topic = topic_new(1);
+static struct ls_err
+error_when_the_beginning_is_answered_with(rd_kafka_resp_err_t code, struct ls_consumer *c,
+                                          const char *in)
+{
+    int64_t until = ls_mono_ms() + 30000;
+    struct ls_message *m = NULL;
+    struct ls_err err = {0};
+
+    rd_kafka_mock_push_request_errors(cluster, 2 /* ListOffsets */, 1, code);
+    ok(ls_consumer_subscribe(c, &in, 1, on_rebalance, NULL, &err));
+    while (ls_consumer_poll(c, 100, &m, &err) == 0 && ls_mono_ms() < until)
+        assert_null(m);
+    return err;
+}
+
+/* As a broker answers that was just started, or just told of the topic. */
+static void
+where_a_topic_begins_is_asked_again_when_the_broker_did_not_know_it(void **state)
+{
+    const char *in = topic_new(1);
+    struct ls_partition beginning = {in, 0, LS_OFFSET_BEGINNING};
+    struct ls_producer *plain;
+    struct ls_consumer *c;
+    struct ls_err err = {0};
+    struct ls_message *m = NULL;
+    int r = 0;
+
+    (void)state;
+    ok(ls_producer_new(config, NULL, &plain, &err));
+    send_text(plain, in, 0, "x");
+    ok(ls_producer_flush(plain, 10000, &err));
+    ok(ls_consumer_new(config, ls_config_topic(config, "group-early"), &c, &err));
+    err = error_when_the_beginning_is_answered_with(RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, c, in);
+    assert_int_equal(err.kind, LS_ERR_RETRY);
+    assert_string_equal(err.cause, LS_CAUSE_REJOIN);
+    ok(ls_consumer_rewind(c, &err));
+    assert_int_equal(drain(c, 1), 1);
+    ls_consumer_free(c);
+
+    ok(ls_consumer_new(config, NULL, &c, &err));
+    rd_kafka_mock_push_request_errors(cluster, 2 /* ListOffsets */, 1,
+                                      RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+    ok(ls_consumer_assign(c, &beginning, 1, &err));
+    for (int i = 0; i < 100 && r == 0; i++)
+        r = ls_consumer_poll(c, 100, &m, &err);
+    assert_int_equal(r, -1);
+    assert_int_equal(err.kind, LS_ERR_RETRY);
+    assert_string_equal(err.cause, "no-topic");
+    ls_consumer_free(c);
+    ls_producer_free(plain);
+}
+
+static void
+who_may_not_ask_where_a_topic_begins_has_lost_no_offset(void **state)
+{
+    struct ls_consumer *c;
+    struct ls_err err = {0};
+
+    (void)state;
+    ok(ls_consumer_new(config, ls_config_topic(config, "group-refused"), &c, &err));
+    err = error_when_the_beginning_is_answered_with(RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, c,
+                                                    topic_new(1));
+    assert_int_equal(err.kind, LS_ERR_FATAL);
+    assert_string_equal(err.cause, "kafka-authorization");
+    ls_consumer_free(c);
+}
+
     struct ls_partition stored = {topic, 0, LS_OFFSET_STORED}, commit = {topic, 0, 2};
     const char *group = ls_config_topic(config, "group-plain");
     struct ls_producer *p;
@@ -795,3 +862,5 @@ main(void)
 
     return cmocka_run_group_tests(tests, cluster_start, cluster_stop);
 }
+        cmocka_unit_test(where_a_topic_begins_is_asked_again_when_the_broker_did_not_know_it),
+        cmocka_unit_test(who_may_not_ask_where_a_topic_begins_has_lost_no_offset),
