@@ -152,7 +152,8 @@ int ls_consumer_partitions(struct ls_consumer *consumer, const char *topic, int 
 int ls_group_offsets(const struct ls_config *config, const char *group, struct ls_partition *parts,
                      size_t n, struct ls_err *err);
 
-/* Reads a whole topic, all partitions, up to its end at the call's time; stops at -1 of `each`. */
+/* Reads a whole topic, all partitions, up to its end at the call's time; stops at -1 of `each`.
+ * RETRY is also what ages away meanwhile: it comes from the beginning that there is then. */
 int ls_topic_read(const struct ls_config *config, const char *topic,
                   int (*each)(void *arg, const struct ls_message *message, struct ls_err *err),
                   void *arg, struct ls_err *err);

@@ -114,6 +114,15 @@ out:
     return r;
 }
 
+/* Who reads a topic whole loses nothing when its beginning goes meanwhile: read anew, it is what
+ * there is. */
+static void
+aged_away(struct ls_err *err)
+{
+    if (strcmp(err->cause, "offset-lost") == 0)
+        err->kind = LS_ERR_RETRY;
+}
+
 /* How many partitions have not been read up to their end. */
 static int
 unread(const struct ls_consumer *consumer, const int64_t *ends)
@@ -140,6 +149,7 @@ read_all(struct ls_consumer *consumer, const int64_t *ends,
 
         /* What may pass, librdkafka tries again by itself. */
         if (ls_consumer_poll(consumer, 50, &message, &last) < 0 && last.kind != LS_ERR_RETRY) {
+            aged_away(&last);
             if (err)
                 *err = last;
             return -1;

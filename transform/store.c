@@ -88,8 +88,11 @@ tf_store_get(const struct ls_config *config, struct ls_producer *producer, struc
                           "the counters cannot be read: an unfinished transaction is in the way");
             goto out;
         }
-        if (ls_consumer_poll(consumer, 100, &m, err) < 0)
+        if (ls_consumer_poll(consumer, 100, &m, err) < 0) {
+            if (strcmp(err->cause, "offset-lost") == 0) /* what aged away is read no more */
+                err->kind = LS_ERR_RETRY;
             goto out;
+        }
         if (!m)
             continue;
         deadline = ls_mono_ms() + STALL_MS;

@@ -641,6 +641,27 @@ static void
 bounds_and_partitions_are_those_of_the_topic(void **state)
 {
     const char *topic = topic_new(5);
+static void
+a_topic_whose_beginning_goes_while_it_is_read_is_read_anew(void **state)
+{
+    const char *topic = topic_new(1);
+    struct ls_producer *p;
+    struct ls_err err = {0};
+    struct read r = {0};
+
+    (void)state;
+    ok(ls_producer_new(config, NULL, &p, &err));
+    send_text(p, topic, 0, "x");
+    ok(ls_producer_flush(p, 10000, &err));
+    rd_kafka_mock_push_request_errors(cluster, 1 /* Fetch */, 1,
+                                      RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE);
+    assert_int_equal(ls_topic_read(config, topic, collect, &r, &err), -1);
+    assert_int_equal(err.kind, LS_ERR_RETRY);
+    ok(ls_topic_read(config, topic, collect, &r, &err));
+    assert_string_equal(r.text, "x ");
+    ls_producer_free(p);
+}
+
     struct ls_producer *p;
     struct ls_consumer *c;
     struct ls_err err = {0};
@@ -864,3 +885,4 @@ main(void)
 }
         cmocka_unit_test(where_a_topic_begins_is_asked_again_when_the_broker_did_not_know_it),
         cmocka_unit_test(who_may_not_ask_where_a_topic_begins_has_lost_no_offset),
+        cmocka_unit_test(a_topic_whose_beginning_goes_while_it_is_read_is_read_anew),
