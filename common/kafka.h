@@ -37,9 +37,10 @@ struct ls_topic_spec {
     int partitions;
     enum ls_topic_kept kept;
 };
-/* Makes those that are missing (option lockstep.create_topics; else FATAL naming them) and compares
- * the partition counts of those that are there (FATAL when they differ). Producers made after hold
- * to the smallest max.message.bytes of these topics, where the broker tells it. */
+/* Makes those that are missing (option lockstep.create_topics; else, or without the right to it,
+ * they have 5 s to come, then FATAL naming them) and compares the partition counts of those that
+ * are there (FATAL when they differ). Producers made after hold to the smallest max.message.bytes
+ * of these topics, where the broker tells it. */
 int ls_topics_ensure(const struct ls_config *config, const struct ls_topic_spec *specs, size_t n,
                      struct ls_err *err);
 /* What a topic's max.message.bytes must be at least; its full name. */

@@ -4,11 +4,15 @@
  * The section is passed through, so that TLS, SASL and tuning need no word of
  * ours. What can go wrong: an option that exactly-once rests on is set to
  * something else and everything still seems to work. Such options are refused.
+ * And a client that cannot be made is no word against the configuration when the
+ * system has no thread left, or when one could be made of it before: then it is a
+ * certificate that is just replaced, or a lack of descriptors, which passes.
  */
 #include "common/config_parts.h"
 #include "common/kafka_parts.h"
 #include "common/log.h"
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -126,13 +130,18 @@ kafka_conf_set(rd_kafka_conf_t *conf, const char *key, const char *value)
 int
 kafka_client_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, rd_kafka_t **ret, struct ls_err *err)
 {
+    static atomic_bool was_good;
     char text[200];
     rd_kafka_t *rk = rd_kafka_new(type, conf, text, sizeof(text));
+    rd_kafka_resp_err_t code = rk ? RD_KAFKA_RESP_ERR_NO_ERROR : rd_kafka_last_error();
 
     if (!rk) {
         rd_kafka_conf_destroy(conf);
+        if (code == RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE || atomic_load(&was_good))
+            return ls_fail_cause(err, LS_ERR_RETRY, code, "kafka", "no client of Kafka: %s", text);
         return ls_fail_cause(err, LS_ERR_FATAL, EINVAL, "config", "[kafka]: %s", text);
     }
+    atomic_store(&was_good, true);
     *ret = rk;
     return 0;
 }

@@ -9,7 +9,9 @@
  * second, two weeks of them would be a million records to read, so they are cut
  * into small segments and compacted as soon as one is full. What can go wrong: two
  * stages make the same topic at once (the later finds it there), and a new topic
- * is not known to the whole cluster yet (so it is waited for).
+ * is not known to the whole cluster yet (so it is waited for). Neither does a broker
+ * that has just started know of all: what we may not make ourselves is missed only
+ * when it has not come for a while, and what is listed with an error is there.
  */
 #include "common/kafka_parts.h"
 #include "common/log.h"
@@ -22,6 +24,8 @@
 #define CALL_MS 30000
 #define FIRST_MS 2000 /* of them, before a broker counts as away */
 #define AGAIN_MS 100
+#define NEWS_MS 5000 /* until a broker that starts knows of all topics */
+#define LISTED (-1)
 #define KEPT_MS "1209600000" /* 14 days */
 
 /*
@@ -48,8 +52,8 @@ ask(rd_kafka_t *rk, const struct rd_kafka_metadata **ret)
     }
 }
 
-/* ret_counts[i]: partitions of specs[i], 0 when it is not there. Asking for all topics, not for one
- * by name, never makes a topic by itself. */
+/* ret_counts[i]: partitions of specs[i], 0 when it is not there, LISTED when it is and they are not
+ * told. Asking for all topics, not for one by name, never makes a topic by itself. */
 static int
 counts_get(rd_kafka_t *rk, const struct ls_topic_spec *specs, size_t n, int *ret_counts,
            struct ls_err *err)
@@ -62,8 +66,8 @@ counts_get(rd_kafka_t *rk, const struct ls_topic_spec *specs, size_t n, int *ret
     for (size_t i = 0; i < n; i++) {
         ret_counts[i] = 0;
         for (int t = 0; t < md->topic_cnt; t++) {
-            if (strcmp(md->topics[t].topic, specs[i].name) == 0 && !md->topics[t].err)
-                ret_counts[i] = md->topics[t].partition_cnt;
+            if (strcmp(md->topics[t].topic, specs[i].name) == 0)
+                ret_counts[i] = md->topics[t].err ? LISTED : md->topics[t].partition_cnt;
         }
     }
     rd_kafka_metadata_destroy(md);
@@ -152,7 +156,7 @@ topics_make(const struct ls_config *config, rd_kafka_t *rk, const struct ls_topi
         goto out;
     }
     for (size_t i = 0; i < n; i++) {
-        if (counts[i] > 0)
+        if (counts[i] != 0)
             continue;
         list[made] = new_topic(&specs[i], replication);
         if (!list[made]) {
@@ -195,6 +199,16 @@ missing(const struct ls_topic_spec *specs, size_t n, const int *counts, char *na
     return m;
 }
 
+static bool
+is_absent(const int *counts, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (counts[i] == 0)
+            return true;
+    }
+    return false;
+}
+
 static int
 counts_check(const struct ls_topic_spec *specs, size_t n, const int *counts, struct ls_err *err)
 {
@@ -207,12 +221,39 @@ counts_check(const struct ls_topic_spec *specs, size_t n, const int *counts, str
     return 0;
 }
 
+/* Waits for those that are missing. `why`: for what reason we cannot make them; kind NONE: they are
+ * made. */
+static int
+topics_await(rd_kafka_t *rk, const struct ls_topic_spec *specs, size_t n, int *counts,
+             const struct ls_err *why, struct ls_err *err)
+{
+    bool made = why->kind == LS_ERR_NONE;
+    int64_t until = ls_mono_ms() + (made ? CALL_MS : NEWS_MS);
+    char names[160];
+
+    while (missing(specs, n, counts, names, sizeof(names)) > 0) {
+        if (ls_mono_ms() >= until || ls_run_stopping()) {
+            if (made || ls_run_stopping() || !is_absent(counts, n))
+                return ls_fail_cause(err, LS_ERR_RETRY, ETIMEDOUT, "no-topic",
+                                     "topics do not appear: %s", names);
+            if (strcmp(why->cause, "topics") == 0)
+                return ls_fail_cause(err, LS_ERR_FATAL, ENOENT, "topics", "missing topics: %s",
+                                     names);
+            return ls_fail_cause(err, why->kind, why->code, why->cause, "%s", why->msg);
+        }
+        ls_run_sleep_ms(made ? 50 : 250);
+        if (counts_get(rk, specs, n, counts, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 int
 ls_topics_ensure(const struct ls_config *config, const struct ls_topic_spec *specs, size_t n,
                  struct ls_err *err)
 {
-    int64_t until = ls_mono_ms() + CALL_MS;
     int *counts = calloc(n + 1, sizeof(*counts));
+    struct ls_err why = {0};
     rd_kafka_conf_t *conf;
     rd_kafka_t *rk = NULL;
     char names[160];
@@ -226,25 +267,16 @@ ls_topics_ensure(const struct ls_config *config, const struct ls_topic_spec *spe
         kafka_client_new(RD_KAFKA_CONSUMER, conf, &rk, err) < 0 ||
         counts_get(rk, specs, n, counts, err) < 0)
         goto out;
-    if (missing(specs, n, counts, names, sizeof(names)) > 0) {
-        if (!ls_config_bool(config, "lockstep", "create_topics")) {
-            ls_fail_cause(err, LS_ERR_FATAL, ENOENT, "topics", "missing topics: %s", names);
-            goto out;
-        }
-        if (topics_make(config, rk, specs, n, counts, err) < 0)
-            goto out;
+    if (missing(specs, n, counts, names, sizeof(names)) > 0 &&
+        !ls_config_bool(config, "lockstep", "create_topics")) {
+        ls_fail_cause(&why, LS_ERR_FATAL, ENOENT, "topics", "they are not to be made");
+    } else if (is_absent(counts, n) && topics_make(config, rk, specs, n, counts, &why) < 0 &&
+               why.kind == LS_ERR_RETRY) {
+        ls_fail_cause(err, why.kind, why.code, why.cause, "%s", why.msg);
+        goto out;
     }
-    while (missing(specs, n, counts, names, sizeof(names)) > 0) {
-        if (ls_mono_ms() >= until || ls_run_stopping()) {
-            ls_fail_cause(err, LS_ERR_RETRY, ETIMEDOUT, "no-topic", "topics do not appear: %s",
-                          names);
-            goto out;
-        }
-        ls_run_sleep_ms(50);
-        if (counts_get(rk, specs, n, counts, err) < 0)
-            goto out;
-    }
-    if (counts_check(specs, n, counts, err) == 0)
+    if (topics_await(rk, specs, n, counts, &why, err) == 0 &&
+        counts_check(specs, n, counts, err) == 0)
         r = kafka_limits_ask(rk, specs, n, err);
 out:
     if (rk)

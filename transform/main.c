@@ -31,6 +31,8 @@ static const struct {
 static int
 exit_status(const struct ls_err *err)
 {
+    if (err->kind == LS_ERR_RETRY) /* nobody has to mend it: a new start may be all */
+        return LS_EXIT_FAILURE;
     for (size_t i = 0; i < sizeof(exits) / sizeof(exits[0]); i++) {
         if (strcmp(err->cause, exits[i].cause) == 0)
             return (int)exits[i].status;

@@ -10,8 +10,12 @@
 #include "common/kafka_parts.h"
 #include "common/records.h"
 #include "common/run.h"
+#include <dlfcn.h>
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
+#include <pthread.h>
+#include <threads.h>
+#include <time.h>
 
 static rd_kafka_t *host;
 static rd_kafka_mock_cluster_t *cluster;
@@ -335,10 +339,6 @@ where_to_begin_is_asked_again_when_it_was_not_told(void **state)
     ls_producer_free(plain);
 }
 
-static void
-a_plain_commit_is_where_the_group_goes_on(void **state)
-{
-    const char *topic = topic_new(1);
 static struct ls_err
 error_when_the_beginning_is_answered_with(rd_kafka_resp_err_t code, struct ls_consumer *c,
                                           const char *in)
@@ -406,6 +406,10 @@ who_may_not_ask_where_a_topic_begins_has_lost_no_offset(void **state)
     ls_consumer_free(c);
 }
 
+static void
+a_plain_commit_is_where_the_group_goes_on(void **state)
+{
+    const char *topic = topic_new(1);
     struct ls_partition stored = {topic, 0, LS_OFFSET_STORED}, commit = {topic, 0, 2};
     const char *group = ls_config_topic(config, "group-plain");
     struct ls_producer *p;
@@ -638,10 +642,6 @@ reading_a_topic_goes_on_behind_an_error_that_passes(void **state)
 }
 
 static void
-bounds_and_partitions_are_those_of_the_topic(void **state)
-{
-    const char *topic = topic_new(5);
-static void
 a_topic_whose_beginning_goes_while_it_is_read_is_read_anew(void **state)
 {
     const char *topic = topic_new(1);
@@ -662,6 +662,10 @@ a_topic_whose_beginning_goes_while_it_is_read_is_read_anew(void **state)
     ls_producer_free(p);
 }
 
+static void
+bounds_and_partitions_are_those_of_the_topic(void **state)
+{
+    const char *topic = topic_new(5);
     struct ls_producer *p;
     struct ls_consumer *c;
     struct ls_err err = {0};
@@ -706,6 +710,96 @@ a_topic_of_another_shape_or_missing_is_named(void **state)
     assert_int_equal(err.kind, LS_ERR_FATAL);
     assert_non_null(strstr(err.msg, "missing topics: t.not.there"));
     ls_config_free(strict);
+}
+
+struct later {
+    const char *name;
+    bool make;
+};
+
+static void *
+come_later(void *arg)
+{
+    const struct later *later = arg;
+    const struct timespec moment = {0, 500000000};
+
+    nanosleep(&moment, NULL);
+    if (later->make)
+        rd_kafka_mock_topic_create(cluster, later->name, 1, 1);
+    else
+        rd_kafka_mock_topic_set_error(cluster, later->name, RD_KAFKA_RESP_ERR_NO_ERROR);
+    return NULL;
+}
+
+/* A broker that has just started. */
+static void
+a_topic_that_is_known_a_moment_later_is_not_missing(void **state)
+{
+    struct later later[] = {{"t.late.made", true}, {topic_new(1), false}};
+    struct ls_topic_spec spec = {NULL, 1, LS_KEPT_LAST};
+    const char *sets[] = {NULL, "lockstep.create_topics=false"};
+    char servers[200];
+    struct ls_config *strict;
+    struct ls_err err = {0};
+
+    (void)state;
+    snprintf(servers, sizeof(servers), "kafka.bootstrap.servers=%s",
+             rd_kafka_mock_cluster_bootstraps(cluster));
+    sets[0] = servers;
+    ok(ls_config_load(NULL, (char *const *)sets, 2, &strict, &err));
+    rd_kafka_mock_topic_set_error(cluster, later[1].name, RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE);
+    spec.name = later[1].name;
+    assert_int_equal(ls_topics_ensure(strict, &spec, 1, &err), -1);
+    assert_int_equal(err.kind, LS_ERR_RETRY);
+    assert_string_equal(err.cause, "no-topic");
+    for (int i = 0; i < 2; i++) {
+        pthread_t thread;
+
+        assert_int_equal(pthread_create(&thread, NULL, come_later, &later[i]), 0);
+        spec.name = later[i].name;
+        ok(ls_topics_ensure(strict, &spec, 1, &err));
+        pthread_join(thread, NULL);
+    }
+    ls_config_free(strict);
+}
+
+/* librdkafka's: the test has it instead of the C library. */
+static bool no_threads;
+
+int
+thrd_create(thrd_t *thread, thrd_start_t start, void *arg)
+{
+    int (*real)(thrd_t *, thrd_start_t, void *);
+
+    *(void **)&real = dlsym(RTLD_NEXT, "thrd_create");
+    return no_threads ? thrd_nomem : real(thread, start, arg);
+}
+
+/* The first test: no client was made yet. */
+static void
+what_no_client_can_be_made_of_is_wrong_until_one_could(void **state)
+{
+    const char *sets[] = {"kafka.security.protocol=ssl", "kafka.ssl.ca.location=/not/there"};
+    struct ls_config *wrong;
+    struct ls_producer *p = NULL;
+    struct ls_err err = {0};
+
+    (void)state;
+    ok(ls_config_load(NULL, (char *const *)sets, 2, &wrong, &err));
+    assert_int_equal(ls_producer_new(wrong, NULL, &p, &err), -1);
+    assert_int_equal(err.kind, LS_ERR_FATAL);
+    assert_string_equal(err.cause, "config");
+
+    no_threads = true;
+    assert_int_equal(ls_producer_new(config, NULL, &p, &err), -1);
+    no_threads = false;
+    assert_int_equal(err.kind, LS_ERR_RETRY);
+
+    ok(ls_producer_new(config, NULL, &p, &err));
+    ls_producer_free(p);
+    assert_int_equal(ls_producer_new(wrong, NULL, &p, &err), -1);
+    assert_int_equal(err.kind, LS_ERR_RETRY); /* a certificate that is being replaced */
+    ls_config_free(wrong);
 }
 
 static void
@@ -855,12 +949,15 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_no_client_can_be_made_of_is_wrong_until_one_could),
         cmocka_unit_test(a_committed_transaction_is_read_whole),
         cmocka_unit_test(an_aborted_transaction_can_be_followed_by_a_good_one),
         cmocka_unit_test(headers_come_back_with_the_record),
         cmocka_unit_test(a_group_starts_at_the_beginning_and_a_rewind_goes_back_there),
         cmocka_unit_test(a_rewind_after_the_group_gave_the_partitions_away_leaves_no_record_out),
         cmocka_unit_test(a_member_that_is_taken_for_another_joins_anew_at_the_groups_offsets),
+        cmocka_unit_test(where_a_topic_begins_is_asked_again_when_the_broker_did_not_know_it),
+        cmocka_unit_test(who_may_not_ask_where_a_topic_begins_has_lost_no_offset),
         cmocka_unit_test(a_plain_commit_is_where_the_group_goes_on),
         cmocka_unit_test(a_lost_offset_is_fatal_not_a_jump),
         cmocka_unit_test(a_record_too_large_is_poison_and_the_rest_goes_on),
@@ -870,8 +967,10 @@ main(void)
         cmocka_unit_test(a_plain_producer_goes_on_behind_a_fatal_error_and_says_what_was_lost),
         cmocka_unit_test(reading_a_topic_ends_at_its_end_or_when_told),
         cmocka_unit_test(reading_a_topic_goes_on_behind_an_error_that_passes),
+        cmocka_unit_test(a_topic_whose_beginning_goes_while_it_is_read_is_read_anew),
         cmocka_unit_test(bounds_and_partitions_are_those_of_the_topic),
         cmocka_unit_test(a_topic_of_another_shape_or_missing_is_named),
+        cmocka_unit_test(a_topic_that_is_known_a_moment_later_is_not_missing),
         cmocka_unit_test(a_record_that_the_broker_refuses_is_found_in_three_tries),
         cmocka_unit_test(a_position_topic_that_takes_too_little_is_refused_in_words),
         cmocka_unit_test(what_the_topics_say_is_believed_until_a_refusal_and_again_when_it_changes),
@@ -883,6 +982,3 @@ main(void)
 
     return cmocka_run_group_tests(tests, cluster_start, cluster_stop);
 }
-        cmocka_unit_test(where_a_topic_begins_is_asked_again_when_the_broker_did_not_know_it),
-        cmocka_unit_test(who_may_not_ask_where_a_topic_begins_has_lost_no_offset),
-        cmocka_unit_test(a_topic_whose_beginning_goes_while_it_is_read_is_read_anew),
