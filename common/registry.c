@@ -248,6 +248,10 @@ refused(const struct call *c, const char *subject, struct ls_err *err)
     if (c->status == 409 || c->status == 422)
         return ls_fail_cause(err, LS_ERR_FATAL, (int)c->status, "registry-incompatible",
                              "the registry refuses our schema for %s: %.160s", subject, words(c));
+    if (c->status == 404) /* of a question for which there is no such answer */
+        return ls_fail_cause(err, LS_ERR_RETRY, 404, "registry",
+                             "what answers about %s is no schema registry: it has no such page",
+                             subject);
     if (c->status == 401 || c->status == 403)
         return ls_fail_cause(err, LS_ERR_FATAL, (int)c->status, "registry-auth",
                              "the registry does not let us (%ld) at %s: %.120s", c->status, subject,

@@ -144,6 +144,9 @@ answers_that_are_none_are_clear_and_tried_again(void **state)
     fails(unknown, (struct answer){500, "{\"error_code\":50001,\"message\":\"store\"}"},
           LS_ERR_RETRY, "registry", "answers 500: store");
     fails((struct answer){302, ""}, unknown, LS_ERR_RETRY, "registry", "leads somewhere else");
+    /* of a proxy that knows of no registry yet */
+    fails((struct answer){404, "nothing here"}, (struct answer){404, "nothing here"}, LS_ERR_RETRY,
+          "registry", "is no schema registry");
 }
 
 static void
@@ -157,7 +160,7 @@ what_the_registry_refuses_is_fatal_with_its_own_words(void **state)
     fails((struct answer){401, ""}, unknown, LS_ERR_FATAL, "registry-auth", "(401)");
     fails(unknown, (struct answer){403, "{\"message\":\"read only\"}"}, LS_ERR_FATAL,
           "registry-auth", "read only");
-    fails(unknown, (struct answer){404, "nothing here"}, LS_ERR_FATAL, "registry", "answers 404");
+    fails(unknown, (struct answer){400, ""}, LS_ERR_FATAL, "registry", "answers 400");
 }
 
 /* Asked whether it would take our schemas; *ret_known as ls_registry_check says, -1: it fails. */
