@@ -74,7 +74,7 @@ struct tf_pipeline {
     int64_t told_ms;
     struct ls_err broken; /* a rebalance could not commit; kind NONE: all is well */
     struct tf_counts counts, committed;
-    struct tf_mark mark; /* of the producer's beginning */
+    struct tf_mark mark; /* of this process */
     struct ls_backoff backoff;
 
     struct tf_reach *reach;
@@ -403,23 +403,44 @@ producer_renew(struct tf_pipeline *p, struct ls_err *err)
     return 0;
 }
 
-/* Fenced, but by nobody: a process that sleeps for longer than transaction.timeout.ms finds that
- * the broker has given its transaction up. Another process of this name would have left its mark.
+/*
+ * Whether this process is to go on after `why`; else -1 with err.
+ *
+ * Fenced can be by nobody: a process that sleeps for longer than transaction.timeout.ms finds that
+ * the broker has given its transaction up. And the group takes us for another when our session
+ * ended. Another process of this name would have left its mark before it joined: that is waited
+ * for, because a Kafka that cannot tell yet is what a timeout often comes with.
  */
-static bool
-is_only_late(struct tf_pipeline *p, const struct ls_err *why)
+static int
+may_go_on(struct tf_pipeline *p, const struct ls_err *why, struct ls_err *err)
 {
+    struct ls_backoff backoff = {.first_ms = 200, .max_ms = 5000};
+    bool fenced = strcmp(why->cause, "fenced") == 0;
     struct ls_err trouble = {0};
     bool ours = false;
 
-    if (strcmp(why->cause, "fenced") != 0)
-        return false;
-    if (tf_store_is_ours(p->config, &p->mark, &ours, &trouble) < 0)
+    if (!fenced && strcmp(why->cause, LS_CAUSE_REJOIN) != 0) {
+        if (why->kind == LS_ERR_RETRY)
+            return 0;
+        *err = *why;
+        return -1;
+    }
+    while (tf_store_is_ours(p->config, &p->mark, &ours, &trouble) < 0) {
+        if (ls_run_stopping())
+            return 0;
+        if (trouble.kind != LS_ERR_RETRY) {
+            *err = trouble;
+            return -1;
+        }
         ls_log_err(LS_WARN, "retry", &trouble);
-    else if (ours)
+        ls_run_sleep_ms(ls_backoff_next_ms(&backoff));
+    }
+    if (!ours)
+        return ls_fail_cause(err, LS_ERR_FATAL, why->code, "fenced", "%s", why->msg);
+    if (fenced)
         ls_log(LS_WARN, "transaction-timeout",
                LS_S("message", "the broker gave our transaction up; nobody has taken over"));
-    return ours;
+    return 0;
 }
 
 /* Back to the last commit. Returns -1 only when that is impossible for good. */
@@ -434,10 +455,8 @@ batch_throw_away(struct tf_pipeline *p, const struct ls_err *why, struct ls_err 
     ls_metric_add(tf_status_metrics(p->status), TF_M_RETRIES, why->cause[0] ? why->cause : "failed",
                   1);
     if (p->open && !renew && ls_producer_abort(p->producer, &trouble) < 0) {
-        if (trouble.kind == LS_ERR_FATAL && !is_only_late(p, &trouble)) {
-            *err = trouble;
+        if (may_go_on(p, &trouble, err) < 0)
             return -1;
-        }
         renew = true;
     }
     p->open = false;
@@ -450,10 +469,8 @@ batch_throw_away(struct tf_pipeline *p, const struct ls_err *why, struct ls_err 
         if ((!renew || producer_renew(p, &trouble) == 0) &&
             ls_consumer_rewind(p->consumer, &trouble) == 0)
             break;
-        if (trouble.kind == LS_ERR_FATAL) {
-            *err = trouble;
+        if (may_go_on(p, &trouble, err) < 0)
             return -1;
-        }
         ls_log_err(LS_WARN, "retry", &trouble);
     }
     p->counts = p->committed;
@@ -563,11 +580,7 @@ tf_pipeline_run(struct tf_pipeline *p, struct ls_err *err)
         int64_t now_ms = ls_mono_ms();
 
         if (step(p, now_ms, &why) < 0) {
-            if (why.kind != LS_ERR_RETRY && !is_only_late(p, &why)) {
-                *err = why;
-                return -1;
-            }
-            if (batch_throw_away(p, &why, err) < 0)
+            if (may_go_on(p, &why, err) < 0 || batch_throw_away(p, &why, err) < 0)
                 return -1;
         }
         tell(p, now_ms);

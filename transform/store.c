@@ -59,24 +59,42 @@ write_mark(const struct ls_config *config, struct ls_producer *producer, const c
     return ls_producer_commit(producer, err);
 }
 
+/* What a process's marks begin with. */
+static void
+mark_begin(const struct tf_mark *mark, char *out, size_t size)
+{
+    (void)snprintf(out, size, "{\"mark\":\"%s/", mark->process);
+}
+
+/* No two are the same: the last one is read up to. */
+static void
+mark_next(struct tf_mark *mark, char *out, size_t size)
+{
+    char begin[64];
+
+    if (!mark->process[0])
+        (void)snprintf(mark->process, sizeof(mark->process), "%lld-%d", (long long)ls_now_us(),
+                       (int)getpid());
+    mark_begin(mark, begin, sizeof(begin));
+    (void)snprintf(out, size, "%s%u\"}", begin, mark->n++);
+}
+
 int
 tf_store_get(const struct ls_config *config, struct ls_producer *producer, struct tf_counts *ret,
-             struct tf_mark *ret_mark, struct ls_err *err)
+             struct tf_mark *mark, struct ls_err *err)
 {
     struct ls_partition from = {ls_config_topic(config, "counters"), 0, LS_OFFSET_BEGINNING};
     struct ls_consumer *consumer = NULL;
     struct tf_counts counts = {0};
-    struct tf_mark mark;
-    char key[96], mark_key[104];
+    char key[96], mark_key[104], mark_text[96];
     int64_t deadline = ls_mono_ms() + STALL_MS;
     bool found = false;
     int r = -1;
 
     key_print(config, "", key, sizeof(key));
     key_print(config, "/mark", mark_key, sizeof(mark_key));
-    snprintf(mark.text, sizeof(mark.text), "{\"mark\":\"%lld-%d\"}", (long long)ls_now_us(),
-             (int)getpid());
-    if (write_mark(config, producer, mark_key, mark.text, err) < 0 ||
+    mark_next(mark, mark_text, sizeof(mark_text));
+    if (write_mark(config, producer, mark_key, mark_text, err) < 0 ||
         ls_consumer_new(config, NULL, &consumer, err) < 0 ||
         ls_consumer_assign(consumer, &from, 1, err) < 0)
         goto out;
@@ -99,14 +117,13 @@ tf_store_get(const struct ls_config *config, struct ls_producer *producer, struc
         r = 0;
         if (ls_str_is(m->key, key) && m->value.p)
             r = tf_counts_parse(m->value, &counts, err);
-        found = ls_str_is(m->key, mark_key) && ls_str_is(m->value, mark.text);
+        found = ls_str_is(m->key, mark_key) && ls_str_is(m->value, mark_text);
         ls_message_free(m);
         if (r < 0)
             goto out;
         r = -1;
     }
     *ret = counts;
-    *ret_mark = mark;
     r = 0;
 out:
     if (consumer)
@@ -115,8 +132,7 @@ out:
 }
 
 struct marks {
-    char key[104];
-    const struct tf_mark *ours;
+    char key[104], ours[64];
     bool last_is_ours;
 };
 
@@ -127,7 +143,8 @@ see_mark(void *arg, const struct ls_message *m, struct ls_err *err)
 
     (void)err;
     if (ls_str_is(m->key, marks->key))
-        marks->last_is_ours = ls_str_is(m->value, marks->ours->text);
+        marks->last_is_ours = m->value.n > strlen(marks->ours) &&
+                              memcmp(m->value.p, marks->ours, strlen(marks->ours)) == 0;
     return 0;
 }
 
@@ -135,8 +152,9 @@ int
 tf_store_is_ours(const struct ls_config *config, const struct tf_mark *mark, bool *ret,
                  struct ls_err *err)
 {
-    struct marks marks = {.ours = mark};
+    struct marks marks = {0};
 
+    mark_begin(mark, marks.ours, sizeof(marks.ours));
     key_print(config, "/mark", marks.key, sizeof(marks.key));
     if (ls_topic_read(config, ls_config_topic(config, "counters"), see_mark, &marks, err) < 0)
         return -1;

@@ -11,17 +11,19 @@
 int tf_store_put(const struct ls_config *config, struct ls_producer *producer,
                  const struct tf_counts *counts, struct ls_err *err);
 
-/* Written at each beginning: who holds this instance's name. */
+/* Written at each beginning: who holds this instance's name. Begins as zeroes and is the same for a
+ * process's life. */
 struct tf_mark {
-    char text[64];
+    char process[48];
+    unsigned n; /* the beginnings */
 };
 
 /* The last committed counters of this instance; all 0 when there are none. Begins and commits a
- * transaction of its own, which leaves the mark. */
+ * transaction of its own, which leaves the mark: that may be there after a failure, too. */
 int tf_store_get(const struct ls_config *config, struct ls_producer *producer,
-                 struct tf_counts *ret, struct tf_mark *ret_mark, struct ls_err *err);
+                 struct tf_counts *ret, struct tf_mark *mark, struct ls_err *err);
 
-/* Whether nobody of this instance's name has begun since that mark. */
+/* Whether nobody of this instance's name has begun since that process did. */
 int tf_store_is_ours(const struct ls_config *config, const struct tf_mark *mark, bool *ret,
                      struct ls_err *err);
 

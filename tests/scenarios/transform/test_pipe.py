@@ -214,6 +214,24 @@ def test_a_second_process_of_the_same_instance_fences_the_first(new_pipe):
         assert old_port != pipe.site.ports["transform"]
 
 
+def test_a_second_process_ends_the_first_though_there_is_nothing_to_do(new_pipe):
+    """They would take the place in the group from each other for ever."""
+    pipe = new_pipe()
+    pipe.small_site()
+    pipe.wait_in(5)
+    first = pipe.site.running.pop("transform")
+    from bed.process import free_port
+    pipe.site.ports["transform"] = free_port()
+    pipe.site.start("transform")
+    try:
+        wait_until(lambda: not first.alive(), 90, "the first to be fenced")
+        assert first.status() == 8
+    finally:
+        first.kill()
+    pipe.send(pipe.file(44))
+    pipe.wait_in(6)
+
+
 def test_an_instance_that_slept_over_its_transaction_goes_on(new_pipe):
     pipe = new_pipe(**{"kafka.transaction.timeout.ms": 4000, "transform.commit_ms": 3000})
     pipe.small_site()

@@ -40,7 +40,7 @@ counters_come_back_from_their_own_topic_and_nothing_is_written_to_captures(void 
     rd_kafka_mock_cluster_t *cluster = rd_kafka_mock_cluster_new(host, 1);
     const char *sets[] = {servers, "lockstep.prefix=t", "log.level=error"};
     struct tf_counts counts = {0}, back = {.in = 99};
-    struct tf_mark mark, other;
+    struct tf_mark mark = {0}, other = {0};
     bool ours = false;
     struct ls_producer *p = NULL;
     struct ls_config *config = NULL;
@@ -67,7 +67,13 @@ counters_come_back_from_their_own_topic_and_nothing_is_written_to_captures(void 
     assert_int_equal(records_in(config, "position"), 0);
     assert_int_equal(records_in(config, "counters"), 3);
 
-    /* the last who began holds the name */
+    /* the last who began holds the name, also when it failed before it had the counters */
+    counts.in = 99;
+    rd_kafka_mock_push_request_errors(cluster, 2 /* ListOffsets */, 1,
+                                      RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+    assert_int_equal(tf_store_get(config, p, &counts, &mark, &err), -1);
+    assert_int_equal(err.kind, LS_ERR_RETRY);
+    assert_int_equal(counts.in, 99);
     assert_int_equal(tf_store_is_ours(config, &mark, &ours, &err), 0);
     assert_true(ours);
     assert_int_equal(tf_store_get(config, p, &back, &other, &err), 0);

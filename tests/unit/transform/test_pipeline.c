@@ -1,0 +1,175 @@
+/*
+ * The loop against librdkafka's mock cluster: what ends it and what does not. Its rows are no
+ * envelopes, so that each becomes a dead letter. The mock shows records of aborted transactions,
+ * and keeps no offsets: a row may come more than once here.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* after the four above */
+#include <cmocka.h>
+
+#include "common/kafka.h"
+#include "common/run.h"
+#include "common/tables.h"
+#include "transform/map.h"
+#include "transform/pipeline.h"
+#include "transform/store.h"
+
+#include <librdkafka/rdkafka.h>
+#include <librdkafka/rdkafka_mock.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#define WAIT_MS 60000
+#define LIST_OFFSETS 2
+#define HEARTBEAT 12
+#define END_TXN 26
+
+static rd_kafka_t *host;
+static rd_kafka_mock_cluster_t *cluster;
+static struct ls_config *config;
+static struct tf_pipeline *pipeline;
+static struct ls_err ended; /* of the loop */
+static atomic_bool has_ended;
+
+static void
+topic_make(const char *suffix)
+{
+    assert_int_equal(rd_kafka_mock_topic_create(cluster, ls_config_topic(config, suffix), 1, 1), 0);
+}
+
+static void
+cluster_make(void)
+{
+    static const char *const others[] = {"counters", "schemas", "dlq", "status", "replay"};
+    char text[200], servers[300];
+    const char *sets[] = {servers,
+                          "lockstep.prefix=t",
+                          "lockstep.partitions=1",
+                          "lockstep.create_topics=false",
+                          "log.level=error",
+                          "kafka.heartbeat.interval.ms=500"};
+    struct ls_err err = {0};
+
+    host = rd_kafka_new(RD_KAFKA_PRODUCER, rd_kafka_conf_new(), text, sizeof(text));
+    cluster = rd_kafka_mock_cluster_new(host, 1);
+    (void)snprintf(servers, sizeof(servers), "kafka.bootstrap.servers=%s",
+                   rd_kafka_mock_cluster_bootstraps(cluster));
+    assert_int_equal(
+        ls_config_load(NULL, (char *const *)sets, sizeof(sets) / sizeof(sets[0]), &config, &err),
+        0);
+    for (size_t i = 0; i < LS_T_COUNT; i++) {
+        (void)snprintf(text, sizeof(text), "oc10.oc_%s", ls_tables[i].name);
+        topic_make(text);
+    }
+    for (size_t i = 0; i < TF_TOPICS; i++) {
+        (void)snprintf(text, sizeof(text), "cs3.%s", tf_topic_names[i]);
+        topic_make(text);
+    }
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        topic_make(others[i]);
+}
+
+static void *
+loop(void *arg)
+{
+    (void)arg;
+    (void)tf_pipeline_run(pipeline, &ended);
+    atomic_store(&has_ended, true);
+    return NULL;
+}
+
+static int
+see_letter(void *arg, const struct ls_message *message, struct ls_err *err)
+{
+    char *wanted = arg;
+
+    (void)err;
+    if (ls_str_is(message->value, wanted))
+        *wanted = '\0';
+    return 0;
+}
+
+/* Sends a row; whether its letter comes. */
+static bool
+goes_through(struct ls_producer *producer, const char *row)
+{
+    int64_t until = ls_mono_ms() + WAIT_MS;
+    char wanted[16];
+    struct ls_err err = {0};
+
+    assert_int_equal(ls_producer_send(producer, ls_config_topic(config, "oc10.oc_share"), 0,
+                                      LS_STR("k"), ls_str_of(row), NULL, 0, &err),
+                     0);
+    assert_int_equal(ls_producer_flush(producer, 10000, &err), 0);
+    (void)snprintf(wanted, sizeof(wanted), "%s", row);
+    while (wanted[0] && !atomic_load(&has_ended) && ls_mono_ms() < until) {
+        ls_run_sleep_ms(50);
+        (void)ls_topic_read(config, ls_config_topic(config, "dlq"), see_letter, wanted, &err);
+    }
+    return !wanted[0];
+}
+
+static void
+it_ends_for_one_of_its_name_and_not_for_a_broker_that_cannot_tell(void **state)
+{
+    struct tf_status *status = NULL;
+    struct ls_producer *plain = NULL, *rivals = NULL;
+    struct tf_counts counts;
+    struct tf_mark mark = {0};
+    struct ls_err err = {0};
+    int64_t until;
+    pthread_t thread;
+
+    (void)state;
+    cluster_make();
+    assert_int_equal(tf_status_new(config, &status, &err), 0);
+    if (tf_pipeline_new(config, status, &pipeline, &err) < 0)
+        fail_msg("%s", err.msg);
+    assert_int_equal(pthread_create(&thread, NULL, loop, NULL), 0);
+    assert_int_equal(ls_producer_new(config, NULL, &plain, &err), 0);
+    assert_true(goes_through(plain, "first"));
+
+    /* its transaction was given up, and who has the name cannot be read for a moment; the letters
+     * cannot either, so that we take some of these answers ourselves */
+    for (int i = 0; i < 10; i++)
+        rd_kafka_mock_push_request_errors(cluster, LIST_OFFSETS, 1,
+                                          RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+    rd_kafka_mock_push_request_errors(cluster, END_TXN, 1, RD_KAFKA_RESP_ERR_PRODUCER_FENCED);
+    assert_true(goes_through(plain, "second"));
+    if (!goes_through(plain, "third"))
+        fail_msg("%s", ended.msg);
+
+    /* another process of its name, which has joined the group: nothing need be sent */
+    assert_int_equal(ls_producer_new(config, "t-rival", &rivals, &err), 0);
+    assert_int_equal(tf_store_get(config, rivals, &counts, &mark, &err), 0);
+    rd_kafka_mock_push_request_errors(cluster, HEARTBEAT, 1, RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID);
+    for (until = ls_mono_ms() + WAIT_MS; !atomic_load(&has_ended) && ls_mono_ms() < until;)
+        ls_run_sleep_ms(50);
+    assert_true(atomic_load(&has_ended));
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(ended.kind, LS_ERR_FATAL);
+    assert_string_equal(ended.cause, "fenced");
+
+    ls_producer_free(rivals);
+    ls_producer_free(plain);
+    tf_pipeline_free(pipeline);
+    tf_status_free(status);
+    ls_config_free(config);
+    rd_kafka_mock_cluster_destroy(cluster);
+    rd_kafka_destroy(host);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(it_ends_for_one_of_its_name_and_not_for_a_broker_that_cannot_tell),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
