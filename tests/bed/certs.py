@@ -1,5 +1,7 @@
 """Certificates for a test's servers, made by openssl: two authorities, a server's and a client's."""
 
+import time
+
 from .process import run
 
 DAYS = "30"
@@ -17,6 +19,22 @@ class Certificates:
         self.ca, self.other_ca = self._authority("ca"), self._authority("other-ca")
         self.server = self._signed("server", "subjectAltName=DNS:db.example,IP:127.0.0.1")
         self.client = self._signed("client", "extendedKeyUsage=clientAuth")
+
+    def of_tomorrow(self):
+        """`ca` as it would be if it had been made tomorrow."""
+        out, folder = self.folder / "of-tomorrow.pem", self.folder / "of-tomorrow"
+        folder.mkdir()
+        (folder / "index.txt").touch()
+        (folder / "cnf").write_text(f"[ca]\ndefault_ca = d\n[d]\ndatabase = {folder}/index.txt\n"
+                                    f"new_certs_dir = {folder}\ndefault_md = sha256\npolicy = p\n"
+                                    "rand_serial = yes\nx509_extensions = e\n[p]\ncommonName = supplied\n"
+                                    "[e]\nbasicConstraints = CA:TRUE\n")
+        key, day = self.ca.with_suffix(".key"), time.gmtime(time.time() + 86400)
+        self._openssl("req", "-new", "-key", key, "-subj", "/CN=ca", "-out", folder / "request")
+        self._openssl("ca", "-batch", "-selfsign", "-notext", "-config", folder / "cnf",
+                      "-keyfile", key, "-in", folder / "request", "-out", out, "-days", DAYS,
+                      "-startdate", time.strftime("%Y%m%d%H%M%SZ", day))
+        return out
 
     def server_options(self):
         """Lines for the configuration of a database server."""
