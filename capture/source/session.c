@@ -147,6 +147,11 @@ check_end(const struct cap_session *s, const struct cap_start *start, struct ls_
     mysql_free_result(rows);
     if (size >= start->pos)
         return 0;
+    if (size == 0) /* none is empty: the server could not open it, as one without descriptors */
+        return ls_fail_cause(err, LS_ERR_RETRY, 0, "source-file",
+                             "%.60s:%u cannot tell now how long %.60s is, which was read up to "
+                             "%" PRIu64,
+                             s->server.host, s->server.port, start->file, start->pos);
     return ls_fail_cause(err, LS_ERR_FATAL, 0, "diverged",
                          "%.60s:%u has lost the end of its binlog: %.60s ends at %" PRIu64
                          " and was read up to %" PRIu64 " (is sync_binlog=1?)",

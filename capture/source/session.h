@@ -29,7 +29,8 @@ struct cap_session;
 /*
  * Connects and asks for the binlog; a thread reads ahead from then on.
  *
- * RETRY cause "source-behind": another server than before, which does not have all that was taken.
+ * RETRY cause "source-behind": another server than before, which does not have all that was taken;
+ * "source-file": it lists the file that was read last, and cannot open it.
  * FATAL cause "diverged": it never will, for it is the same one, or has other transactions in that
  * place; "source-server": file and position, or GTIDs, of another server that mean nothing here.
  */
