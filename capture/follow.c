@@ -7,6 +7,7 @@
  * it.
  */
 #include "capture/loop_parts.h"
+#include "capture/snapshot/view.h"
 #include "capture/source/connect.h"
 #include "capture/source/hosts.h"
 #include "capture/stream/columns.h"
@@ -104,7 +105,8 @@ carry_out(struct capture *c, const struct ls_command *command, struct ls_err *er
 
     /* a command is no reason to stop: what the source does not allow is its answer */
     if (!accepted && why.kind != LS_ERR_POISON &&
-        !(why.kind == LS_ERR_FATAL && !strncmp(why.cause, "source", 6))) {
+        !(why.kind == LS_ERR_FATAL && !strncmp(why.cause, "source", 6)) &&
+        strcmp(why.cause, CAP_VIEW_NOT_NOW) != 0) {
         *err = why;
         return -1;
     }

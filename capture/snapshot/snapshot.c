@@ -340,7 +340,16 @@ read_chunk(struct cap_snapshot *s, const struct ls_table *table,
     MYSQL *mysql;
     int r;
 
-    if (cap_view_connection(s->view, &mysql, err) < 0 || check_server(s, err) < 0)
+    if (cap_view_wait_ms(s->view) > 0)
+        return 0;
+    if (cap_view_connection(s->view, &mysql, err) < 0) {
+        if (strcmp(err->cause, CAP_VIEW_NOT_NOW) != 0)
+            return -1;
+        ls_log_err(LS_WARN, "snapshot-waits", err);
+        *err = (struct ls_err){0};
+        return 0;
+    }
+    if (check_server(s, err) < 0)
         return -1;
     r = cap_view_open(s->view, cap_stream_coords(stream),
                       &cap_publisher_position(s->publisher)->gtids, &s->place, err);

@@ -18,7 +18,8 @@
  * for a row of a transaction that waits for the lock, and everybody waits behind it: it gives up
  * after a second and is tried again later, the sooner the less often it failed. A right or a
  * setting that a method needs is missing: the next method is taken and named, or the one that was
- * asked for is refused.
+ * asked for is refused. A source that takes no write for now (read-only while its place is taken,
+ * without room, being stopped) lacks nothing: it is asked again, and the stream goes on meanwhile.
  */
 #include "capture/snapshot/view.h"
 #include "capture/source/connect.h"
@@ -35,6 +36,7 @@
 #define VIEW_AGAIN_MS 50
 #define LOCK_AGAIN_MS 250 /* twice as long each time, up to: */
 #define LOCK_AGAIN_MOST_MS 10000
+#define REFUSED_AGAIN_MS 5000
 
 const char *const cap_view_method_names[CAP_VIEW_METHODS] = {
     [CAP_VIEW_NONE] = "",     [CAP_VIEW_BINLOG_SNAPSHOT] = "binlog-snapshot",
@@ -163,6 +165,30 @@ is_no(const struct ls_err *why)
     return why->kind == LS_ERR_FATAL || (why->code > 0 && why->code < CR_MIN_ERROR);
 }
 
+/* ... for a reason that a while takes away. */
+static bool
+is_not_now(const struct ls_err *why)
+{
+    static const int codes[] = {ER_DISK_FULL,
+                                ER_GET_ERRNO,
+                                ER_OUTOFMEMORY,
+                                ER_OUT_OF_RESOURCES,
+                                ER_SERVER_SHUTDOWN,
+                                ER_RECORD_FILE_FULL,
+                                ER_ERROR_DURING_COMMIT,
+                                ER_LOCK_WAIT_TIMEOUT,
+                                ER_LOCK_DEADLOCK,
+                                ER_USER_LIMIT_REACHED,
+                                ER_OPTION_PREVENTS_STATEMENT, /* read_only */
+                                ER_QUERY_INTERRUPTED,
+                                ER_READ_ONLY_MODE};
+
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+        if (why->code == codes[i])
+            return why->kind == LS_ERR_RETRY;
+    return false;
+}
+
 /* `err` of a method that is not allowed, in words that say which. */
 static int
 refuse(enum cap_view_method method, const struct ls_err *why, struct ls_err *err)
@@ -171,6 +197,10 @@ refuse(enum cap_view_method method, const struct ls_err *why, struct ls_err *err
         *err = *why;
         return -1;
     }
+    if (is_not_now(why))
+        return ls_fail_cause(err, LS_ERR_RETRY, why->code, CAP_VIEW_NOT_NOW,
+                             "the source does not allow snapshots by %s now: %.180s",
+                             cap_view_method_names[method], why->msg);
     return ls_fail_cause(err, LS_ERR_FATAL, why->code,
                          strcmp(why->cause, "source-settings") == 0 ? why->cause : "source-grants",
                          "the source does not allow snapshots by %s: %.180s",
@@ -181,8 +211,8 @@ static int
 choose(struct cap_view *v, MYSQL *mysql, struct ls_err *err)
 {
     const char *wanted = ls_config_str(v->config, "capture", "snapshot_method");
-    enum cap_view_method before = v->method, found = CAP_VIEW_NONE;
-    struct ls_err why = {0};
+    enum cap_view_method before = v->method, found = CAP_VIEW_NONE, later = CAP_VIEW_NONE;
+    struct ls_err why = {0}, why_later = {0};
 
     if (v->server.flavour == CAP_MARIADB)
         found = CAP_VIEW_BINLOG_SNAPSHOT;
@@ -194,11 +224,17 @@ choose(struct cap_view *v, MYSQL *mysql, struct ls_err *err)
         /* the lock costs everybody something: it is not taken once more only to see the right */
         if ((m == CAP_VIEW_LOCK && before == m) || try_method(v, mysql, m, &why) == 0)
             found = m;
+        else if (later && is_no(&why) && m == CAP_VIEW_LOCK)
+            return refuse(later, &why_later, err);
         else if (is_wanted || !is_no(&why) || m == CAP_VIEW_LOCK)
             return refuse(m, &why, err);
         else
             ls_log(LS_INFO, "snapshot-method-refused", LS_S("method", cap_view_method_names[m]),
                    LS_S("why", why.msg));
+        if (is_not_now(&why)) {
+            later = m;
+            why_later = why;
+        }
     }
     if (!found)
         return ls_fail_cause(err, LS_ERR_FATAL, EINVAL, "usage",
@@ -224,6 +260,8 @@ cap_view_connection(struct cap_view *v, MYSQL **ret, struct ls_err *err)
                       err) < 0 ||
             cap_server_look(mysql, &v->server, err) < 0 || choose(v, mysql, err) < 0) {
             mysql_close(mysql);
+            if (!strcmp(err->cause, CAP_VIEW_NOT_NOW))
+                v->again_ms = ls_mono_ms() + REFUSED_AGAIN_MS;
             return -1;
         }
         v->mysql = mysql;

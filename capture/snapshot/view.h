@@ -21,6 +21,8 @@ enum cap_view_method {
 };
 extern const char *const cap_view_method_names[CAP_VIEW_METHODS];
 
+#define CAP_VIEW_NOT_NOW "source-not-now"
+
 struct cap_place {
     struct cap_coords coords;
     /* The view is what the tables hold at this place. Else it is that for all rows but those that
@@ -41,14 +43,15 @@ void cap_view_drop(struct cap_view *view);
  */
 int cap_view_open(struct cap_view *view, const struct cap_coords *at,
                   const struct cap_gtid_set *gtids, struct cap_place *ret, struct ls_err *err);
-/* How long it is to be asked no more after a 0. */
+/* How long it is to be asked no more after a 0, or a CAP_VIEW_NOT_NOW. */
 int cap_view_wait_ms(const struct cap_view *view);
 int cap_view_close(struct cap_view *view, struct ls_err *err);
 /* Where the connection leads to; there is one. */
 const struct cap_server *cap_view_server(const struct cap_view *view);
 enum cap_view_method cap_view_method_of(const struct cap_view *view); /* NONE: not known yet */
 
-/* The connection, made where there is none; borrowed until the drop. */
+/* The connection, made where there is none; borrowed until the drop. RETRY cause CAP_VIEW_NOT_NOW:
+ * the source answers and refuses the method, for a reason that may pass. */
 int cap_view_connection(struct cap_view *view, MYSQL **ret, struct ls_err *err);
 
 #endif

@@ -6,6 +6,7 @@ not allowed. What exact means stands in replay.py.
 import pytest
 import work
 from replay import Table, differences
+from servers import source
 
 from bed import wait_until
 
@@ -99,6 +100,32 @@ def test_a_method_that_is_not_allowed_is_refused_in_words(new_capture, mysql):
         assert status == 4, log[-1]
         assert log[-1]["cause"] in ("source-grants", "source-settings")
         assert f"snapshots by {method}" in log[-1]["message"] and why in log[-1]["message"]
+
+
+def test_a_source_that_is_read_only_for_a_while_delays_the_snapshot_and_not_the_stream(new_capture,
+                                                                                       databases):
+    """The watermark cannot be written, and the lock is not granted."""
+    server, sets = source(databases, "mysql-8.0, file and offset")
+    capture = new_capture(sets, server)
+    capture.sql("INSERT INTO oc_groups VALUES('before')")
+    server.sql("SET GLOBAL read_only = ON")
+    try:
+        process = capture.site.spawn("capture")
+        wait_until(lambda: not process.alive() or [x for x in capture.site.log_lines("capture")
+                                                   if x.get("event") == "snapshot-waits"], 20, "a try")
+        assert process.alive(), capture.site.log_lines("capture")[-1]
+        capture.sql("INSERT INTO oc_groups VALUES('meanwhile')")
+        wait_until(lambda: "meanwhile" in capture.state("groups"), 20, "the row")
+        status = capture.status()
+        assert status["ready"] and status["snapshot"]["state"] == "running"
+        assert status["snapshot"]["rows"] == 0 and status["counters"]["reconnects"] == 0
+    finally:
+        server.sql("SET GLOBAL read_only = OFF")
+    capture.site.wait_snapshot(60)
+    capture.drain()
+    assert methods(capture) == ["watermark"]
+    assert {"before", "meanwhile"} <= set(capture.state("groups"))
+    assert capture.stop() == 0
 
 
 def test_of_itself_it_takes_gtids_where_there_are_some(new_capture, mysql):
