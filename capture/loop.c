@@ -8,7 +8,8 @@
  *  - Fenced: by another capture (then this one stands by, see standby.c, or exits), or by the
  *    broker that gave up our own transaction because we were stopped for a while (then it goes on).
  *    The position topic tells which.
- *  - FATAL: logged, the open transaction aborted, the exit status says the cause.
+ *  - FATAL: logged, the open transaction aborted, the exit status says the cause. Not so who we are
+ *    and what we may, once that was right: it is a RETRY then.
  * POISON never comes this far: publish.c puts the row into the dead letters.
  *
  * prepare.c makes ready, follow.c follows.
@@ -20,6 +21,7 @@
 #include "capture/stream/columns.h"
 #include "capture/stream/place.h"
 #include "common/log.h"
+#include <errno.h>
 #include <string.h>
 
 #define READY_MS 1000 /* the least time that a stuck loop stays ready */
@@ -32,6 +34,8 @@ static const struct {
     enum ls_exit status;
 } exit_table[] = {
     {"usage", LS_EXIT_USAGE},
+    {"config", LS_EXIT_USAGE},
+    {"control-key", LS_EXIT_USAGE},
     {"source-auth", LS_EXIT_SOURCE},
     {"source-tls", LS_EXIT_SOURCE},
     {"source-settings", LS_EXIT_SOURCE},
@@ -112,7 +116,7 @@ is_gap(const struct ls_err *err)
         "statement",         "incident",        "event-type",  "binlog",
         "binlog-format",     "binlog-chain",    "xa",          "gtid-set",
         "gtid-tagged",       "event-too-large", NULL};
-    static const char *const damaged[] = {"binlog-checksum", NULL}; /* tried for ever */
+    static const char *const damaged[] = {"binlog-checksum", "source-file", NULL}; /* for ever */
 
     return (err->kind == LS_ERR_FATAL && is_one_of(causes, err)) || is_one_of(damaged, err);
 }
@@ -131,6 +135,22 @@ skip_gap(struct capture *c, const struct ls_err *why, struct ls_err *err)
     ls_log(LS_WARN, "gap-skipped", LS_S("cause", why->cause), LS_S("why", why->msg),
            LS_S("do", "nothing: --snapshot was given"));
     return 0;
+}
+
+/*
+ * Source and Kafka have let us in before, and may again without us: a password, a rule or a
+ * certificate (a file of ours, too) that is being changed, a clock that was set back before a
+ * certificate's first day, names of clients that the source cannot look up for a moment and that
+ * its grants go by.
+ */
+static void
+bear_with(const struct capture *c, struct ls_err *err)
+{
+    static const char *const causes[] = {
+        "source-auth", "source-tls", "kafka-authentication", "kafka-authorization", "config", NULL};
+
+    if (c->followed && err->kind == LS_ERR_FATAL && is_one_of(causes, err))
+        err->kind = LS_ERR_RETRY;
 }
 
 /* After a RETRY: keeps what is whole, or throws it away with its producer. FATAL when we are
@@ -153,6 +173,7 @@ fall_back(struct capture *c, const struct ls_err *why, struct ls_err *err)
     if (of_source && !c->publisher_lost && cap_publisher_commit(c->publisher, &failure) == 0)
         return 0;
     c->publisher_lost = true;
+    bear_with(c, &failure);
     if (failure.kind == LS_ERR_FATAL) {
         *err = failure;
         return -1;
@@ -180,7 +201,7 @@ spare_hosts(struct capture *c, struct ls_err *err)
 static bool
 choose_host(struct capture *c, const struct ls_err *why)
 {
-    static const char *const causes[] = {"source", "source-behind", NULL};
+    static const char *const causes[] = {"source", "source-behind", "source-file", NULL};
     size_t left = cap_hosts_left(c->config);
     bool again = c->served;
 
@@ -229,6 +250,7 @@ after_fence(struct capture *c, const struct ls_err *why, struct ls_err *err)
     c->publisher_lost = true;
     wait_and_tell(c, why, FENCED_MS);
     while (!ls_run_stopping() && cap_publisher_overtaken(c->publisher, &overtaken, &failure) < 0) {
+        bear_with(c, &failure);
         if (failure.kind != LS_ERR_RETRY) {
             *err = failure;
             return -1;
@@ -285,6 +307,7 @@ run(struct capture *c)
             err.kind = LS_ERR_RETRY;
         }
         spare_hosts(c, &err);
+        bear_with(c, &err);
         gone = cap_place_is_gone(c->config, c->may_skip, &err);
         if (gone)
             cap_headroom_log_gone(c->config, cap_publisher_position(c->publisher), &err);
@@ -319,7 +342,7 @@ cap_run(const struct ls_config *config, bool new_snapshot)
 {
     struct capture c = {.config = config, .publisher_lost = true};
     struct ls_err err = {0};
-    int status = LS_EXIT_FAILURE;
+    int status;
 
     int64_t standby_ms = ls_config_int(config, "capture", "standby_ms");
 
@@ -340,24 +363,19 @@ cap_run(const struct ls_config *config, bool new_snapshot)
         return LS_EXIT_USAGE;
     }
     c.schema = cap_schema_new(config);
-    if (!c.schema || cap_publisher_new(config, &c.publisher, &err) < 0)
-        goto out;
-    c.stream = cap_stream_new(c.schema, c.publisher);
-    c.snapshot = cap_snapshot_new(config, c.schema, c.publisher);
-    if (!c.stream || !c.snapshot || cap_headroom_new(config, &c.headroom, &err) < 0)
-        goto out;
-    if (cap_status_new(config, &c.status, &err) < 0) {
+    if (c.schema && cap_publisher_new(config, &c.publisher, &err) == 0 &&
+        (c.stream = cap_stream_new(c.schema, c.publisher)) &&
+        (c.snapshot = cap_snapshot_new(config, c.schema, c.publisher)) &&
+        cap_headroom_new(config, &c.headroom, &err) == 0 &&
+        cap_status_new(config, &c.status, &err) == 0 &&
+        cap_control_new(config, &c.control, &err) == 0) {
+        status = run(&c);
+    } else {
+        if (err.kind == LS_ERR_NONE)
+            (void)ls_fail(&err, LS_ERR_FATAL, ENOMEM, "no memory");
         ls_log_err(LS_ERROR, "stop", &err);
-        status = LS_EXIT_USAGE;
-        goto out;
+        status = exit_status(&err);
     }
-    if (cap_control_new(config, &c.control, &err) < 0) {
-        ls_log_err(LS_ERROR, "stop", &err);
-        status = LS_EXIT_USAGE;
-        goto out;
-    }
-    status = run(&c);
-out:
     cap_headroom_free(c.headroom);
     cap_session_close(c.session);
     cap_snapshot_free(c.snapshot);

@@ -207,6 +207,19 @@ super.users=User:ANONYMOUS
         wait_until(lambda: wanted <= set(client.describe_acls(every).result(120)), 30, "the rules to hold")
 
 
+    def take(self, user, kind, name, operation):
+        """Takes his rules about this name away; those, as grant_all() takes them."""
+        from confluent_kafka import admin
+        some = admin.AclBindingFilter(getattr(admin.ResourceType, kind), name, admin.ResourcePatternType.ANY,
+                                      f"User:{user}", None, getattr(admin.AclOperation, operation),
+                                      admin.AclPermissionType.ANY)
+        client = admin.AdminClient({"bootstrap.servers": self.bootstrap})
+        gone = [done.result(120) for done in client.delete_acls([some]).values()][0]
+        wait_until(lambda: not client.describe_acls(some).result(120), 30, "the rules to be gone")
+        return [(user, kind, name, operation, rule.resource_pattern_type == admin.ResourcePatternType.PREFIXED)
+                for rule in gone]
+
+
 class Cluster:
     """Three nodes, each broker and controller; a topic's copies stand on all of them."""
 

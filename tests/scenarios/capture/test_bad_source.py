@@ -4,7 +4,7 @@ import time
 
 from bed import free_port, wait_until
 
-SOURCE, PURGED, FAILURE, FENCED = 4, 5, 1, 8
+USAGE, SOURCE, PURGED, FAILURE, FENCED = 2, 4, 5, 1, 8
 
 
 def last_error(lines):
@@ -68,6 +68,14 @@ def test_a_statement_on_a_watched_table_stops_capture_with_its_place(capture):
     message = last_error(capture.site.log_lines("capture"))["message"]
     assert process.status() == FAILURE
     assert "statement" in message and "mysql-bin." in message
+
+
+def test_an_address_that_the_host_does_not_have_yet_is_no_wrong_configuration(capture):
+    """systemd starts it again after 1, not after 2."""
+    status, lines = capture.run("--set", "http.listen=192.0.2.1")
+    assert status == FAILURE and last_error(lines)["cause"] == "http"
+    status, lines = capture.run("--set", "http.listen=here")
+    assert status == USAGE and last_error(lines)["cause"] == "config"
 
 
 def test_a_table_prefix_that_is_not_there_ends_with_4(new_capture):

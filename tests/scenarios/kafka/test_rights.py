@@ -12,6 +12,7 @@ from bed import wait_until
 from bed.daemons import STAGES
 from bed.fetch import ROOT
 from bed.world import World
+from harness import Capture
 
 KEY = "a key for tests that is long enough"
 KINDS = {"group": "GROUP", "groups": "GROUP", "transactional id": "TRANSACTIONAL_ID",
@@ -102,3 +103,24 @@ def test_the_rights_in_the_manual_are_enough_for_each_program(world, guarded):
     lines = [line for line in text.splitlines() if line.startswith(("transform/", "apply/"))]
     assert code == 0 and [" unknown unknown " in line for line in lines] == [True, True], text
     assert "-apply: Broker: Group authorization failed" in text, text
+
+
+def test_rights_that_are_taken_for_a_while_are_waited_for_once_they_were_there(bed, guarded, tmp_path):
+    site = types.SimpleNamespace(kafka=guarded, mariadb=bed.mariadb, target=None, folder=tmp_path)
+    capture = Capture(site, tmp_path / "capture", {f"kafka.{k}": v for k, v in
+                                                   guarded.options("capture").items()})
+    guarded.grant_all([rule for rule in rules_of(capture.prefix) if rule[0] == "capture"])
+    try:
+        capture.start()
+        taken = guarded.take("capture", "TRANSACTIONAL_ID", f"{capture.prefix}-capture", "WRITE")
+        assert len(taken) == 1
+        wait_until(lambda: "authorization failed" in capture.site.get("capture", "/readyz")[1], 60,
+                   "why at /readyz")
+        assert capture.site.running["capture"].alive()
+        guarded.grant_all(taken)
+        capture.site.wait_ready("capture", 60)
+        capture.sql("INSERT INTO oc_groups VALUES('staff')")
+        wait_until(lambda: "staff" in capture.state("groups"), 30, "the row")
+        assert capture.stop() == 0
+    finally:
+        capture.close()

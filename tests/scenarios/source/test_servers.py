@@ -314,6 +314,30 @@ def test_a_server_that_lost_the_end_of_its_binlog_in_a_crash_is_refused(kind, be
         made.stop()
 
 
+@pytest.mark.parametrize("kind", ("mariadb", "mysql"))
+def test_a_binlog_that_the_server_cannot_open_for_a_while_is_waited_for(kind, servers, new_capture):
+    """It lists such a file with no bytes: it is not shorter than what was read, nobody knows."""
+    server = servers[kind]
+    capture = new_capture(NEVER, server)
+    capture.start(snapshot=False)
+    capture.sql(files(1, 1))
+    capture.drain()
+    assert capture.stop() == 0
+    file = server.folder / "binlog" / capture.committed()["file"]
+    capture.sql("FLUSH BINARY LOGS;" + files(2, 2))
+    file.rename(file.with_suffix(".away"))
+    try:
+        process = capture.site.spawn("capture")
+        wait_until(lambda: not process.alive() or [x for x in capture.site.log_lines("capture")
+                                                   if x.get("cause") == "source-file"], 20, "a try")
+        assert process.alive(), capture.site.log_lines("capture")[-1]
+    finally:
+        file.with_suffix(".away").rename(file)
+    capture.drain()
+    assert set(capture.state("filecache")) == {"1", "2"}
+    assert capture.stop() == 0
+
+
 def purge_all(capture):
     """Leaves the newest binlog only; refused while the server has not noticed that capture is gone."""
     capture.sql("FLUSH BINARY LOGS")

@@ -91,6 +91,17 @@ def test_a_certificate_for_another_host_ends_with_4_unless_only_the_authority_co
         follows(new_capture({**sets, "source.tls": "verify-ca"}, servers[kind]))
 
 
+def test_a_certificate_that_is_not_valid_yet_is_waited_for(servers, certs, new_capture):
+    """A clock that is behind, as of a machine that has just begun."""
+    capture = new_capture(signs_in_as("tls", tls="verify-ca", tls_ca=certs.of_tomorrow()),
+                          servers["mariadb"])
+    process = capture.site.spawn("capture")
+    wait_until(lambda: not process.alive() or
+               "not yet valid" in capture.site.get("capture", "/readyz")[1], 20, "why")
+    assert process.alive()
+    assert capture.stop() == 0
+
+
 def test_without_a_file_of_authorities_those_of_the_system_count(servers, new_capture):
     cause, message = refusal(new_capture(signs_in_as("tls", tls="verify-identity"),
                                          servers["mariadb"]))
@@ -128,6 +139,54 @@ def test_a_wrong_password_ends_with_4_in_every_way_to_prove_it(kind, user, serve
     cause, message = refusal(new_capture({**signs_in_as(user), "source.password": "wrong"},
                                          servers[kind]))
     assert cause == "source-auth" and "Access denied" in message
+
+
+def cut(server, user):
+    """Ends his connections: capture signs in again."""
+    for (n,) in server.sql(f"SELECT id FROM information_schema.processlist WHERE user = '{user}'"):
+        server.sql(f"KILL {n}")
+
+
+def refused_and_alive(capture, text):
+    def refused():
+        code, why = capture.site.get("capture", "/readyz")
+        return code == 503 and text in why
+    wait_until(refused, 20, f"{text} at /readyz")
+    before = len(capture.site.log_lines("capture"))
+    wait_until(lambda: any(text in line.get("message", "")
+                           for line in capture.site.log_lines("capture")[before:]), 30, "one more try")
+    assert capture.site.running["capture"].alive()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_password_that_is_another_for_a_while_is_waited_for_once_it_was_right(kind, servers,
+                                                                               new_capture):
+    server = servers[kind]
+    create(server, "rotated", "IDENTIFIED BY 'rotated'")
+    capture = new_capture(signs_in_as("rotated", tls="required"), server)
+    capture.start(snapshot=False)
+    server.sql("ALTER USER rotated@'%' IDENTIFIED BY 'another'")
+    cut(server, "rotated")
+    refused_and_alive(capture, "Access denied")
+    server.sql("ALTER USER rotated@'%' IDENTIFIED BY 'rotated'")
+    capture.sql("INSERT INTO oc_groups VALUES('staff')")
+    wait_until(lambda: "staff" in capture.state("groups"), 30, "the row")
+    assert capture.stop() == 0
+
+
+def test_a_certificate_that_is_wrong_for_a_while_is_waited_for_once_it_was_right(servers, certs,
+                                                                                new_capture, tmp_path):
+    server, ca = servers["mariadb"], tmp_path / "ca.pem"
+    ca.write_bytes(certs.ca.read_bytes())
+    capture = new_capture(signs_in_as("tls", tls="verify-identity", tls_ca=ca), server)
+    capture.start(snapshot=False)
+    ca.write_bytes(certs.other_ca.read_bytes())
+    cut(server, "tls")
+    refused_and_alive(capture, "certificate")
+    ca.write_bytes(certs.ca.read_bytes())
+    capture.sql("INSERT INTO oc_groups VALUES('staff')")
+    wait_until(lambda: "staff" in capture.state("groups"), 30, "the row")
+    assert capture.stop() == 0
 
 
 def packet(number, body):
