@@ -576,9 +576,13 @@ refused(struct ap_object *o, bool again, struct ls_err *err)
 
     drive_to_end(o);
     code_of(o, code, sizeof(code));
-    if (o->code == CURLE_OK && o->status == 404 && strcmp(code, "NoSuchBucket") != 0)
+    if (o->code == CURLE_OK && o->status == 404 && strcmp(code, "NoSuchBucket") != 0) {
+        /* without S3's word for it somebody in front of the bucket may have said so */
+        if (strcmp(code, "NoSuchKey") != 0 && ap_objects_check(o->objects, err) < 0)
+            return -1;
         return ls_fail_cause(err, LS_ERR_RETRY, 404, "content-missing",
                              "the bucket has no such object");
+    }
     if (o->code == CURLE_OK && o->etag[0] && (o->status == 412 || o->status == 416))
         return changed(err);
     status_fail(o, &why);

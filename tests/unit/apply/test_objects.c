@@ -223,10 +223,23 @@ an_object_that_is_not_there_may_come(void **state)
     s3.plan[0] = (struct s3_plan){.status = 404, .code = "NoSuchKey"};
     s3.plan[1] = (struct s3_plan){.status = 404, .code = NULL};
     refused(LS_ERR_RETRY, "content-missing");
+    assert_int_equal(s3.n_lists, 0);
     refused(LS_ERR_RETRY, "content-missing");
+    assert_int_equal(s3.n_lists, 1);
     s3.plan[2] = (struct s3_plan){.status = 404, .code = "NoSuchBucket"};
     refused(LS_ERR_RETRY, "bucket-refused");
-    assert_int_equal(s3.n_lists, 0);
+    assert_int_equal(s3.n_lists, 1);
+}
+
+/* A proxy that has lost its route says 404 of everything. */
+static void
+a_404_of_somebody_in_front_of_the_bucket_is_no_missing_object(void **state)
+{
+    (void)state;
+    s3_reset("hello", 5);
+    s3.plan[0] = (struct s3_plan){.status = 404, .code = NULL};
+    s3.list_status = 404;
+    refused(LS_ERR_RETRY, "bucket-refused");
 }
 
 static void
@@ -426,6 +439,7 @@ main(void)
         cmocka_unit_test(an_empty_object_is_checked_too),
         cmocka_unit_test(what_differs_from_its_row_is_never_handed_out_whole),
         cmocka_unit_test(an_object_that_is_not_there_may_come),
+        cmocka_unit_test(a_404_of_somebody_in_front_of_the_bucket_is_no_missing_object),
         cmocka_unit_test(a_refusal_is_the_objects_own_when_the_bucket_answers),
         cmocka_unit_test(keys_clock_and_region_are_the_whole_buckets_trouble),
         cmocka_unit_test(a_bucket_that_wants_less_says_for_how_long),
