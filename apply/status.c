@@ -386,6 +386,17 @@ publish(struct ap_status *status, const char *stage, struct ls_str text)
         ls_log_err(LS_DEBUG, "status-not-sent", &err);
 }
 
+/* Said in every round of a loop that moves; a round that is full takes seconds. */
+static void
+alive(struct ap_status *status)
+{
+    int64_t patience = 3 * ls_config_int(status->config, "lockstep", "status_ms");
+
+    ls_http_ready_until(status->http,
+                        ls_mono_ms() + (patience > AP_STUCK_LOOP_MS ? patience : AP_STUCK_LOOP_MS),
+                        "the loop stands still");
+}
+
 void
 ap_status_standby(struct ap_status *status, bool standby)
 {
@@ -393,6 +404,7 @@ ap_status_standby(struct ap_status *status, bool standby)
     json_t *doc;
     char *text;
 
+    alive(status);
     if (!standby) {
         if (status->standby)
             publish(status, "standby", LS_STR_NULL);
@@ -433,6 +445,7 @@ ap_status_tell(struct ap_status *status, struct ap_core *core, bool at_once)
     json_t *doc;
     bool known;
 
+    alive(status);
     if (!at_once && began < status->next_ms)
         return;
     if (!status->starting)

@@ -24,6 +24,7 @@ struct ap_open {
 };
 
 #define AP_STATUS_CAUSES 64
+#define AP_STUCK_LOOP_MS 60000 /* without a word from the loop /readyz fails */
 struct ap_status {
     const struct ls_config *config;
     struct ls_metrics *metrics;
@@ -46,7 +47,8 @@ extern const struct ls_metric ap_metrics[];
 void ap_status_latency(void *arg, enum ap_clock clock, double seconds);
 /* Told of every call by the writer, from any thread; `arg` is the struct ls_metrics. */
 void ap_status_call(void *arg, const char *method, const char *status, double seconds);
-/* At most every lockstep.status_ms; slower when the ledger is so large that counting takes long. */
+/* At most every lockstep.status_ms; slower when the ledger is so large that counting takes long.
+ * That it was called at all keeps /readyz from failing. */
 void ap_status_tell(struct ap_status *status, struct ap_core *core, bool at_once);
 
 /* While it waits for another one to go: told as `standby/<instance>`; false: no more. */

@@ -13,7 +13,10 @@
 #include <cmocka.h>
 
 #include "apply/status.h"
+#include "tests/unit/clock.h"
 #include "world.h"
+
+#include <curl/curl.h>
 
 static int64_t
 of(const json_t *object, const char *name)
@@ -191,6 +194,69 @@ all_that_changes_what_is_told_is_seen(void **state)
     stop_world(&w);
 }
 
+/* ---- /readyz */
+
+static size_t
+drop_body(char *p, size_t size, size_t n, void *arg)
+{
+    (void)p;
+    (void)arg;
+    return size * n;
+}
+
+static long
+readyz(int port)
+{
+    CURL *curl = curl_easy_init();
+    char url[64];
+    long status = 0;
+
+    snprintf(url, sizeof(url), "http://127.0.0.1:%d/readyz", port);
+    curl_easy_setopt(curl, CURLOPT_URL, url);
+    curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, drop_body);
+    assert_int_equal(curl_easy_perform(curl), CURLE_OK);
+    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_cleanup(curl);
+    return status;
+}
+
+static void
+readyz_fails_while_the_loop_stands_still(void **state)
+{
+    char *sets[] = {(char[]){"data.root=/nonexistent"}};
+    struct ap_status status = {0};
+    struct ls_config *config = NULL;
+    struct ls_err err = {0};
+    static struct world w;
+    int port = 0;
+
+    (void)state;
+    assert_int_equal(ls_config_load(NULL, sets, 1, &config, &err), 0);
+    start_world(&w);
+    clock_hold();
+    w.core->config = status.config = config;
+    status.metrics = ls_metrics_new("apply", ap_metrics);
+    assert_int_equal(ls_http_start(config, status.metrics, &status.http, &port, &err), 0);
+    for (int standby = 0; standby < 2; standby++) {
+        for (int again = 0; again < 2; again++) {
+            if (standby)
+                ap_status_standby(&status, true);
+            else
+                ap_status_tell(&status, w.core, again == 0);
+            assert_int_equal(readyz(port), 200);
+            clock_pass_us((int64_t)AP_STUCK_LOOP_MS * 1000 + 1000000);
+            assert_int_equal(readyz(port), 503);
+        }
+    }
+    ls_http_stop(status.http);
+    ls_metrics_free(status.metrics);
+    ap_open_free(&status.open);
+    w.core->config = NULL;
+    ls_config_free(config);
+    stop_world(&w);
+}
+
 /* ---- sweeps that wait */
 
 static void
@@ -323,6 +389,7 @@ main(void)
         cmocka_unit_test(all_is_reached_only_when_each_partition_has_told_and_its_records_are_done),
         cmocka_unit_test(what_has_not_changed_is_not_counted_again_and_what_has_is),
         cmocka_unit_test(all_that_changes_what_is_told_is_seen),
+        cmocka_unit_test(readyz_fails_while_the_loop_stands_still),
         cmocka_unit_test(a_sweep_of_shares_that_waits_says_of_what_and_for_whom),
         cmocka_unit_test(a_sweep_of_people_that_waits_names_them),
     };
