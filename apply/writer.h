@@ -23,8 +23,10 @@
  *   RETRY "quota"         507, INSUFFICIENT_STORAGE
  *   RETRY "internal"      the target's own trouble: INTERNAL, UNKNOWN, HTTP 500, a broken reply
  *   RETRY "grantee-missing"   no such user or group, and people.mode is `match`, or of a directory
- *   RETRY "no-role"       a user of a directory to whom no role could be given, so he has no space
- *   RETRY "content-missing", "content-mismatch", "content-changed"   of the blob, by blobs.h
+ *   RETRY "no-role"       who has no role may have no space; one of a directory is given one first
+ *   RETRY "graph-refused" target.graph_user may not do that at Graph, or the roles are not known
+ * now RETRY "content-missing", "content-mismatch", "content-changed", "content-unreadable",
+ *         "content-away"  of the blob, by blobs.h
  *   RETRY "bucket-down", "bucket-slow", "bucket-refused"   of all objects, by objects.h
  *   POISON "name-refused" the target cannot hold this name
  *   POISON "outside-home" a link or ".." leads out of the user's home

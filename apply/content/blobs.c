@@ -5,6 +5,10 @@
  * a device where a file was; so a path is resolved by the kernel beneath the home only, without
  * any symlink, and what is opened must be a regular file. ".." in a path is never ours.
  *
+ * What the disk says of one file may be the disk's own trouble: a share that is not mounted, a
+ * server that is away, a handle that is stale, no descriptor left. That is no file's, and comes by
+ * itself; where it is not plain by the errno, the home and the folder around it are looked into.
+ *
  * The file may change while it is read: ownCloud writes a part file and renames it, so mostly we
  * keep reading the old inode, but scanners and external programs write in place. The checksums
  * of the row decide; where it has none, its mtime must be the file's. The last piece is held back
@@ -12,8 +16,10 @@
  * then never passed on all of a wrong file.
  */
 #include "apply/content/blobs.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/openat2.h>
 #include <openssl/evp.h>
 #include <stdbool.h>
@@ -27,6 +33,7 @@
 
 struct ap_blob {
     struct ap_object *object; /* NULL: a file */
+    char *home;
     int fd;
     struct stat before;
     int64_t size, off;
@@ -68,10 +75,71 @@ open_beneath(int home, const char *relative)
     return (int)fd;
 }
 
-/* What an errno of opening means; the path is a user's, so it is not in the message. */
-static int
-open_fail(int code, const char *what, struct ls_err *err)
+bool
+ap_content_is_away(const char *cause)
 {
+    return strcmp(cause, "content-away") == 0;
+}
+
+/* Of no file: of the disk, of the server behind it, or of this process. */
+static bool
+is_of_the_disk(int code)
+{
+    static const int codes[] = {ESTALE,       ENOTCONN,  ENODEV,      ETIMEDOUT,  EHOSTDOWN,
+                                EHOSTUNREACH, ENETDOWN,  ENETUNREACH, ECONNRESET, ECONNREFUSED,
+                                EREMOTEIO,    ESHUTDOWN, EKEYEXPIRED, EMFILE,     ENFILE,
+                                ENOMEM,       EAGAIN};
+
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+        if (codes[i] == code)
+            return true;
+    return false;
+}
+
+/* 1: there is something in the folder; 0: nothing, or it cannot be read; -1: who may not list it
+ * cannot tell. */
+static int
+is_filled(const char *folder)
+{
+    DIR *dir = opendir(folder);
+    struct dirent *entry;
+    int n = 0;
+
+    if (!dir)
+        return errno == EACCES || errno == EPERM ? -1 : 0;
+    while (n == 0 && (entry = readdir(dir)))
+        n = strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+    closedir(dir);
+    return n;
+}
+
+/* A home that is not there while others are is its own trouble. One that is there and empty, or
+ * around which there is nothing, is a mount that is away: no row would name a file in it. */
+static bool
+is_away(const char *home)
+{
+    char around[PATH_MAX];
+    char *slash;
+
+    if (is_filled(home) != 0)
+        return false;
+    if (access(home, F_OK) == 0)
+        return true;
+    snprintf(around, sizeof(around), "%s", home);
+    slash = strrchr(around, '/');
+    if (slash)
+        slash[slash == around] = '\0';
+    return is_filled(around) == 0;
+}
+
+/* What an errno of opening or reading means; the path is a user's, so it is not in the message. */
+static int
+file_fail(const char *home, int code, const char *what, struct ls_err *err)
+{
+    if (is_of_the_disk(code) ||
+        ((code == ENOENT || code == ENOTDIR || code == EIO) && is_away(home)))
+        return ls_fail_cause(err, LS_ERR_RETRY, code, "content-away",
+                             "the data directory does not answer for %s: %s", what, strerror(code));
     switch (code) {
     case ELOOP:
     case EXDEV:
@@ -94,7 +162,7 @@ open_fail(int code, const char *what, struct ls_err *err)
         return ls_fail_cause(err, LS_ERR_FATAL, code, "data",
                              "the kernel (5.6 or later is needed) or a sandbox has no openat2");
     default:
-        return ls_fail_cause(err, LS_ERR_RETRY, code, "content-unreadable", "cannot open %s: %s",
+        return ls_fail_cause(err, LS_ERR_RETRY, code, "content-unreadable", "cannot read %s: %s",
                              what, strerror(code));
     }
 }
@@ -116,22 +184,30 @@ blob_file_open(struct ap_blob *blob, const struct ap_blob_want *want, struct ls_
     int home;
 
     if (has_dot_dot(want->relative) || want->relative[0] == '/')
-        return open_fail(EXDEV, "the file", err);
+        return file_fail(want->home, EXDEV, "the file", err);
     home = open(want->home, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (home < 0) /* not mounted, perhaps: that says nothing about the file */
-        return ls_fail_cause(err, LS_ERR_RETRY, errno, "content-unreadable",
-                             "cannot open the home folder: %s", strerror(errno));
+    if (home < 0) { /* that says nothing about the file */
+        int code = errno;
+        if (is_of_the_disk(code) || is_away(want->home))
+            return file_fail(want->home, code, "the home folder", err);
+        return ls_fail_cause(err, LS_ERR_RETRY, code, "content-unreadable",
+                             "cannot open the home folder: %s", strerror(code));
+    }
     blob->fd = open_beneath(home, want->relative);
     if (blob->fd < 0) {
         int code = errno;
         close(home);
-        return open_fail(code, "the file", err);
+        return file_fail(want->home, code, "the file", err);
     }
     close(home);
     if (fstat(blob->fd, &blob->before) < 0)
-        return open_fail(errno, "the file", err);
+        return file_fail(want->home, errno, "the file", err);
     if (!S_ISREG(blob->before.st_mode))
-        return open_fail(S_ISDIR(blob->before.st_mode) ? EISDIR : ENXIO, "the file", err);
+        return file_fail(want->home, S_ISDIR(blob->before.st_mode) ? EISDIR : ENXIO, "the file",
+                         err);
+    blob->home = strdup(want->home);
+    if (!blob->home)
+        return ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
     blob->size = blob->before.st_size;
     if (want->size >= 0 && want->size != blob->size)
         return ls_fail_cause(err, LS_ERR_RETRY, 0, "content-mismatch",
@@ -251,7 +327,7 @@ finish(struct ap_blob *blob, struct ls_err *err)
         return mismatch("ADLER32", err);
     if (!blob->object && !blob->want_sha1 && !blob->want_md5 && !blob->want_adler32) {
         if (fstat(blob->fd, &now) < 0)
-            return ls_fail(err, LS_ERR_RETRY, errno, "cannot look at the file again");
+            return file_fail(blob->home, errno, "the file", err);
         if (now.st_size != blob->before.st_size ||
             now.st_mtim.tv_sec != blob->before.st_mtim.tv_sec ||
             now.st_mtim.tv_nsec != blob->before.st_mtim.tv_nsec)
@@ -274,8 +350,7 @@ some_read(struct ap_blob *blob, void *p, size_t n, struct ls_err *err)
             r = read(blob->fd, p, n);
         while (r < 0 && errno == EINTR);
         if (r < 0)
-            ls_fail_cause(err, LS_ERR_RETRY, errno, "content-unreadable",
-                          "reading the file failed: %s", strerror(errno));
+            file_fail(blob->home, errno, "the file", err);
     }
     return r == 0 ? changed("shrank", err) : r;
 }
@@ -325,6 +400,7 @@ ap_blob_close(struct ap_blob *blob)
     ap_object_close(blob->object);
     EVP_MD_CTX_free(blob->sha1);
     EVP_MD_CTX_free(blob->md5);
+    free(blob->home);
     free(blob);
 }
 

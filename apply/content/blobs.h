@@ -34,15 +34,18 @@ struct ap_blob_want {
 
 struct ap_blob;
 /* RETRY content-missing (with code EISDIR: a folder is in its place) / content-mismatch (size,
- * mtime); POISON outside-home / not-a-file; of an object also RETRY bucket-*. */
+ * mtime) / content-unreadable / content-away (the whole data directory, or nothing can be opened
+ * now); POISON outside-home / not-a-file; of an object also RETRY bucket-*. */
 int ap_blob_open(const struct ap_blob_want *want, struct ap_blob **ret, struct ls_err *err);
 int64_t ap_blob_size(const struct ap_blob *blob);
-/* Up to n bytes; 0 at the end; -1 with RETRY content-mismatch / content-changed / bucket-*, or
- * errno. */
+/* Up to n bytes; 0 at the end; -1 with RETRY content-mismatch / content-changed /
+ * content-unreadable / content-away / bucket-*. */
 ssize_t ap_blob_read(struct ap_blob *blob, void *p, size_t n, struct ls_err *err);
 /* After the last read: the SHA1 of all that was read, lower-case hex. */
 const char *ap_blob_sha1(const struct ap_blob *blob);
 void ap_blob_close(struct ap_blob *blob); /* NULL is fine */
+/* It says nothing of the file, however often it is said. */
+bool ap_content_is_away(const char *cause);
 
 /* oc_accounts.home -> the local folder, by the longest matching prefix of [map]; unchanged when
  * none matches. Empty home: [data] root + "/" + uid. FATAL data when neither is there. */

@@ -243,7 +243,8 @@ too_late(struct ap_core *core, const struct ap_work *work, bool given_up, struct
 {
     next->verdict = AP_LEFT;
     next->cause = "version-late";
-    if (work->tries < core->options.content_tries || strncmp(work->cause, "content-", 8) != 0)
+    if (work->tries < core->options.content_tries || strncmp(work->cause, "content-", 8) != 0 ||
+        ap_content_is_away(work->cause))
         return;
     next->verdict = given_up ? AP_DEAD : AP_LATER;
     next->cause = given_up ? "content" : work->cause;

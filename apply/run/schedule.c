@@ -151,7 +151,8 @@ content_is_dead(struct ap_core *core, const struct ap_work *work)
 {
     int64_t read_us;
 
-    if (work->tries < core->options.content_tries || strncmp(work->cause, "content-", 8) != 0)
+    if (work->tries < core->options.content_tries || strncmp(work->cause, "content-", 8) != 0 ||
+        ap_content_is_away(work->cause))
         return false;
     read_us = ap_number(core->ledger, 0,
                         "SELECT read_us FROM offset WHERE topic = 'cs3.resource' AND partition ="

@@ -20,6 +20,7 @@
 
 #define GONE_TRIES 3
 #define HEARTBEAT_MS 1500 /* they come once a second, and travel */
+#define AWAY_ATTEMPTS 10  /* by then the pauses are as long as they get */
 #define PACE_BYTES 65536
 #define BUCKET_PARKED_MS 60000 /* at most; they are woken */
 
@@ -384,7 +385,7 @@ entity_trouble(struct ap_core *core, const struct ap_job *job, struct ap_work *w
         return;
     }
     snprintf(work->cause, sizeof(work->cause), "%s", job->err.cause[0] ? job->err.cause : "failed");
-    if (strncmp(job->err.cause, "content-", 8) == 0) {
+    if (strncmp(job->err.cause, "content-", 8) == 0 && !ap_content_is_away(job->err.cause)) {
         work->tries++;
         if (work->tries <= core->options.content_tries) /* else the stream would never catch up */
             work->tried_us = job->began_us;
@@ -394,7 +395,9 @@ entity_trouble(struct ap_core *core, const struct ap_job *job, struct ap_work *w
         if (work->tries >= core->options.content_tries && work->ready_at < after)
             work->ready_at = after;
     } else {
-        work->attempts++;
+        /* a disk that is away for long is no refusal (versions_put.c) */
+        if (work->attempts < AWAY_ATTEMPTS || !ap_content_is_away(job->err.cause))
+            work->attempts++;
         work->ready_at = now_ms() + ap_backoff(&core->options, work->attempts);
     }
     ap_work_save(core->ledger, work);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -355,7 +356,52 @@ what_is_not_there_may_come(void **state)
     refused(want("files/nope", -1, NULL), LS_ERR_RETRY, "content-missing");
     refused(want("files/hello/under", -1, NULL), LS_ERR_RETRY, "content-missing");
     w.home = "/nonexistent/home"; /* a volume that is not mounted says nothing about a file */
+    refused(w, LS_ERR_RETRY, "content-away");
+}
+
+static void
+a_home_that_is_missing_among_others_is_its_own_trouble(void **state)
+{
+    struct ap_blob_want w = want("files/hello", 5, NULL);
+    char path[128];
+
+    (void)state;
+    snprintf(path, sizeof(path), "%s/nobody", base);
+    w.home = path;
     refused(w, LS_ERR_RETRY, "content-unreadable");
+}
+
+/* A mount point without its mount is an empty folder, around the homes or in the place of one. */
+static void
+an_empty_mount_point_says_nothing_about_a_file(void **state)
+{
+    struct ap_blob_want w = want("files/hello", 5, NULL);
+    char around[128], path[160];
+
+    (void)state;
+    snprintf(around, sizeof(around), "%s/mount", base);
+    snprintf(path, sizeof(path), "%s/alice", around);
+    assert_int_equal(mkdir(around, 0700), 0);
+    w.home = path;
+    refused(w, LS_ERR_RETRY, "content-away");
+    w.home = around;
+    refused(w, LS_ERR_RETRY, "content-away");
+    assert_int_equal(rmdir(around), 0);
+}
+
+static void
+without_a_descriptor_nothing_is_said_about_a_file(void **state)
+{
+    struct ap_blob_want w = want("files/hello", 5, NULL);
+    struct rlimit before, none;
+
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = before;
+    none.rlim_cur = 0;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    refused(w, LS_ERR_RETRY, "content-away");
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
 static struct ls_config *
@@ -421,6 +467,9 @@ main(void)
         cmocka_unit_test(the_home_itself_may_lie_behind_a_symlink),
         cmocka_unit_test(only_regular_files_are_opened),
         cmocka_unit_test(what_is_not_there_may_come),
+        cmocka_unit_test(a_home_that_is_missing_among_others_is_its_own_trouble),
+        cmocka_unit_test(an_empty_mount_point_says_nothing_about_a_file),
+        cmocka_unit_test(without_a_descriptor_nothing_is_said_about_a_file),
         cmocka_unit_test(homes_are_mapped_by_their_longest_prefix),
     };
 

@@ -11,8 +11,11 @@
 // clang-format on
 #include "world.h"
 
+#include "common/run.h"
+
 static int64_t no_room_storage; /* puts into the space of this storage's owner answer "quota" */
 static const char *bad_owner;   /* ... of this one "no-user" */
+static const char *put_cause;   /* all puts: the source's trouble of this cause */
 
 static int
 put_with_trouble(struct ap_writer *w, const struct ap_space *space, const char *node_id,
@@ -20,6 +23,8 @@ put_with_trouble(struct ap_writer *w, const struct ap_space *space, const char *
                  int64_t mtime, uint32_t mtime_ns, const struct ap_expect *expect, bool doubtful,
                  struct ap_node *ret, struct ls_err *err)
 {
+    if (put_cause)
+        return ls_fail_cause(err, LS_ERR_RETRY, 0, put_cause, "not to be read now");
     if (no_room_storage != 0 && atoi(space->owner + 1) == no_room_storage)
         return ls_fail_cause(err, LS_ERR_RETRY, 507, "quota", "full");
     if (bad_owner && strcmp(space->owner, bad_owner) == 0)
@@ -64,6 +69,46 @@ the_old_copy_goes_only_when_the_new_one_is_there(void **state)
     no_room_storage = 0;
     finish(&w, 0);
     assert_equal_trees(&w);
+    stop_world(&w);
+}
+
+static void
+content_that_is_away_is_no_dead_letter_however_long_it_is(void **state)
+{
+    static const char *const parked = "SELECT count(*) FROM work WHERE kind = 1 AND trouble = 1 AND"
+                                      " cause = 'content-away'";
+    static struct world w;
+    struct ap_origin at = {.topic = "cs3.resource"};
+    struct cs3_head beat = {.kind = CS3_HEARTBEAT};
+    struct model_row *a;
+
+    (void)state;
+    start_world(&w);
+    trouble_on(&w);
+    a = add_file(&w, 1, w.model.files[1], "a");
+    put_cause = "content-missing"; /* all tries that there are, but not the verdict */
+    while (ap_number(w.ledger, 0, "SELECT tries FROM work WHERE kind = 1 AND id = ?", "i",
+                     a->fileid) < 3)
+        rounds(&w, 1);
+    put_cause = "content-away";
+    add_file(&w, 2, w.model.files[2], "b");
+    for (int i = 0; i < 60; i++) {
+        rounds(&w, 2);
+        ledger_begin(w.ledger);
+        if (ap_number(w.ledger, 0, parked, NULL) == 2)
+            for (at.partition = 0; at.partition < MODEL_PARTITIONS; at.partition++) {
+                beat.source_ts_us = ls_now_us() + 1000000;
+                assert_true(ap_take_mark(w.core, &at, &beat, 0));
+            }
+        ap_exec(w.ledger, "UPDATE work SET ready_at = 0 WHERE state = 0", NULL);
+        ledger_commit(w.ledger);
+    }
+    assert_int_equal(ap_number(w.ledger, 0, "SELECT count(*) FROM dead", NULL), 0);
+    assert_int_equal(ap_number(w.ledger, 0, parked, NULL), 2);
+    put_cause = NULL;
+    finish(&w, 0);
+    assert_int_equal(target_has(&w, "a"), 1);
+    assert_int_equal(target_has(&w, "b"), 1);
     stop_world(&w);
 }
 
@@ -713,6 +758,7 @@ main(void)
         cmocka_unit_test(more_calls_than_there_is_room_for_by_the_settings_are_found_again),
         cmocka_unit_test(who_waits_for_a_call_that_met_a_trashed_folder_goes_on),
         cmocka_unit_test(the_old_copy_goes_only_when_the_new_one_is_there),
+        cmocka_unit_test(content_that_is_away_is_no_dead_letter_however_long_it_is),
         cmocka_unit_test(a_name_held_by_a_dead_letter_is_given_to_who_shall_have_it),
         cmocka_unit_test(a_file_whose_row_becomes_a_folders_is_a_folder),
         cmocka_unit_test(a_folder_whose_row_becomes_a_files_is_a_file_and_what_was_in_it_is_gone),
