@@ -13,6 +13,7 @@
 #include "apply/ledger/ledger.h"
 #include "apply/plan/converge.h"
 #include "apply/run/pace.h"
+#include "apply/run/refusal.h"
 #include "common/config.h"
 
 #define AP_LANE_PEOPLE (-10) /* lanes of what is not about a storage */
@@ -159,6 +160,7 @@ struct ap_core {
     bool seeking; /* something is to be looked for at the target, see apply/plan/sought.h */
     struct ap_pause target;
     struct ap_probe probe;
+    struct ap_refusal refusal; /* of a call */
     /* ownCloud's bucket; NULL: there is none. What reads from it waits while it is paused. */
     struct ap_objects *objects;
     struct ap_pause bucket;

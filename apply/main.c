@@ -4,8 +4,9 @@
  * A round: answers, records, plans, one commit, then the calls go out. The ledger's own offsets
  * decide where reading begins; the group's offsets in Kafka follow them, so that lag shows. What
  * can go wrong: Kafka away (librdkafka goes on trying, the calls go on meanwhile); the target away
- * (everything pauses, records are still taken in); a ledger older than what the topics keep (FATAL,
- * a new snapshot is needed); the ledger not writable (FATAL before anything is sent).
+ * (everything pauses, records are still taken in), or refusing for a moment (run/refusal.c); a
+ * ledger older than what the topics keep (FATAL, a new snapshot is needed); the ledger not writable
+ * (FATAL before anything is sent).
  */
 #include "apply/cs3/cs3.h"
 #include "apply/intake/replay.h"
@@ -163,15 +164,18 @@ options_read(const struct ls_config *config, struct ap_options *ret)
         ret->retry_first_ms = ret->retry_max_ms;
 }
 
-/* Signs in. A target that is away is waited for; one that can never work is FATAL. */
+/* Signs in. A target that is away is waited for, and for a while one that refuses; one that can
+ * never work is FATAL. */
 static int
 writer_open(struct apply *a, struct ls_err *err)
 {
     struct ls_backoff backoff = {.first_ms = 200, .max_ms = 5000};
+    struct ap_refusal refusal = {0};
     bool told = false;
 
     while (a->writer->ops->open(a->writer, err) < 0) {
-        if (err->kind == LS_ERR_FATAL || (a->mirror && ap_mirror_is_fenced(a->mirror, err)))
+        if ((err->kind == LS_ERR_FATAL && !ap_refusal_may_pass(&refusal, err, ls_mono_ms())) ||
+            (a->mirror && ap_mirror_is_fenced(a->mirror, err)))
             return -1;
         if (!told)
             ls_log_err(LS_WARN, "target-not-ready", err);

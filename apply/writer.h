@@ -11,7 +11,8 @@
  * nothing has changed, and by the next try may want something else.
  *
  * Errors, by kind and cause (struct ls_err.cause):
- *   RETRY "target-down"   no connection, UNAVAILABLE, 502-504: trouble of the whole target
+ *   RETRY "target-down"   no connection, UNAVAILABLE, 502-504, what a proxy says in its
+ *                         place, a certificate that is not trusted: trouble of the whole target
  *   RETRY "slow-down"     429, 503, RESOURCE_EXHAUSTED: the core lowers its pace; code = ms or 0
  *   RETRY "timeout"       outcome unknown: the core repeats with doubtful = true
  *   RETRY "sign-in"       token refused twice in a row
@@ -34,7 +35,8 @@
  *   POISON "refused"      INVALID_ARGUMENT and the like, in the target's words; a share or link
  *                         without any permission that can be: if it was there, it is gone now
  *   POISON "changed-at-target", "moved-at-target", "deleted-at-target"   see struct ap_expect
- *   FATAL "target-config" the target cannot work with us (wrong key, method missing)
+ *   FATAL "target-config" the target cannot work with us (wrong key, method missing); some of these
+ *                         are not believed at once: run/refusal.h
  */
 #ifndef AP_WRITER_H
 #define AP_WRITER_H

@@ -5,6 +5,10 @@
  * fails the whole user, so he is made without one; any name but the empty one is taken as it is,
  * and the empty one is called taken; making a member twice is fine, unmaking one twice is 404.
  * Names and ids go into the path percent-encoded, byte by byte.
+ *
+ * A proxy may answer in its place while it is away, with a page and any status: 200 would be taken
+ * for done, 404 for somebody who is not there. Graph answers with JSON or with nothing, and its 404
+ * names an error.
  */
 #include "apply/cs3/graph.h"
 #include <errno.h>
@@ -135,6 +139,17 @@ out:
     return r;
 }
 
+static bool
+is_graphs_own(const struct ap_http_reply *reply)
+{
+    json_t *json = json_loadb((const char *)reply->body.p, reply->body.n, 0, NULL);
+    bool own = reply->status == 404 ? json_is_object(json_object_get(json, "error"))
+                                    : json || reply->body.n == 0;
+
+    json_decref(json);
+    return own;
+}
+
 /* Calls, and parses an answer of 2xx into *ret_json (may be NULL). Returns the HTTP status, or -1
  * when there was no answer; what a status other than 2xx means is the caller's. */
 static long
@@ -169,9 +184,13 @@ graph_call(struct ap_graph *graph, const char *method, const char *label, const 
         ls_fail_cause(err, LS_ERR_RETRY, 401, "target-down",
                       "%s: Graph refuses target.graph_user: HTTP 401", label);
         status = -1;
-    } else if (status == 403) {
-        ls_fail_cause(err, LS_ERR_POISON, 403, "refused",
+    } else if (status == 403) { /* also while the service that knows the roles is away */
+        ls_fail_cause(err, LS_ERR_RETRY, 403, "graph-refused",
                       "%s: target.graph_user may not do that: HTTP 403", label);
+        status = -1;
+    } else if ((status == 404 || (status / 100 == 2 && !ret_json)) && !is_graphs_own(&reply)) {
+        ls_fail_cause(err, LS_ERR_RETRY, (int)status, "target-down",
+                      "%s: HTTP %ld, but not of Graph", label, status);
         status = -1;
     } else if (status / 100 != 2) {
         ap_http_fail(&request, &reply, err);

@@ -191,21 +191,20 @@ on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data
     return 0;
 }
 
-/* What a gRPC client takes an HTTP status for when there is no grpc-status. */
+/* What an HTTP status stands for when there is no grpc-status. Whoever said it is not the server,
+ * but somebody in front of it who has not found it (404: a proxy that has lost its route while oCIS
+ * starts), so unlike other gRPC clients we take it for no verdict on our token or the method. */
 static int
 code_of_http(int http)
 {
     switch (http) {
     case 400:
         return GRPC_INTERNAL;
-    case 401:
-        return GRPC_UNAUTHENTICATED;
-    case 403:
-        return GRPC_PERMISSION_DENIED;
-    case 404:
-        return GRPC_UNIMPLEMENTED;
     case 429:
         return GRPC_RESOURCE_EXHAUSTED;
+    case 401:
+    case 403:
+    case 404:
     case 502:
     case 503:
     case 504:

@@ -314,8 +314,8 @@ curl_fail(const struct transfer *t, CURLcode code, struct ls_err *err)
     case CURLE_SSL_CONNECT_ERROR:
         return ls_fail_cause(err, LS_ERR_RETRY, (int)code, "target-down", "%s: %s",
                              t->request->label, curl_easy_strerror(code));
-    case CURLE_PEER_FAILED_VERIFICATION:
-        return ls_fail_cause(err, LS_ERR_FATAL, (int)code, "target-config",
+    case CURLE_PEER_FAILED_VERIFICATION: /* it may be about to be renewed */
+        return ls_fail_cause(err, LS_ERR_RETRY, (int)code, "target-down",
                              "%s: the target's certificate is not trusted (target.tls_verify)",
                              t->request->label);
     case CURLE_URL_MALFORMAT:
@@ -402,6 +402,10 @@ ap_http_fail(const struct ap_http_request *request, const struct ap_http_reply *
     }
     if (status >= 500)
         return ls_fail_cause(err, LS_ERR_RETRY, code, "internal", "%s: HTTP %ld", request->label,
+                             status);
+    if (status / 100 ==
+        3) /* a proxy's page about maintenance: nothing of oCIS sends us elsewhere */
+        return ls_fail_cause(err, LS_ERR_RETRY, code, "target-down", "%s: HTTP %ld", request->label,
                              status);
     return ls_fail_cause(err, LS_ERR_POISON, code, "refused", "%s: HTTP %ld", request->label,
                          status);

@@ -262,12 +262,15 @@ home_make(struct ap_ocis *ocis, const char *uid, struct ls_err *err)
     bool had_none = false;
     int r = cs3_create_home(ocis->cs3, uid, &why);
 
-    if (r < 0 && why.code == CS3_PERMISSION_DENIED &&
-        cs3_match_of(ocis->cs3, uid, id) == CS3_BY_ID) {
+    if (r < 0 && ap_cause_is(&why, "refused") && why.code == CS3_PERMISSION_DENIED) {
+        why.kind = LS_ERR_RETRY; /* he has no role yet, or nobody can say while oCIS starts */
+        snprintf(why.cause, sizeof(why.cause), "no-role");
+    }
+    if (r < 0 && ap_cause_is(&why, "no-role") && cs3_match_of(ocis->cs3, uid, id) == CS3_BY_ID) {
         why = (struct ls_err){0};
         r = ap_graph_role_give(ocis->graph, id, &had_none, &why);
-        if (r < 0 && why.kind == LS_ERR_POISON) { /* that is for an admin to mend */
-            why.kind = LS_ERR_RETRY;
+        if (r < 0 && (why.kind == LS_ERR_POISON || ap_cause_is(&why, "graph-refused"))) {
+            why.kind = LS_ERR_RETRY; /* that is for an admin to mend */
             snprintf(why.cause, sizeof(why.cause), "no-role");
         }
         if (r == 0) {
@@ -311,7 +314,8 @@ ap_ocis_space_quota(struct ap_writer *w, const struct ap_space *space, int64_t b
     snprintf(drive, sizeof(drive), "%s$%s", space->storage_id, space->space_id);
     if (ap_graph_drive_quota(ocis->graph, drive, bytes < 0 ? 0 : bytes == 0 ? 1 : bytes, err) == 0)
         return 0;
-    if (err->kind == LS_ERR_POISON) { /* nothing of the user's own is wrong, and it can be mended */
+    /* nothing of the user's own is wrong, and it can be mended */
+    if (err->kind == LS_ERR_POISON || ap_cause_is(err, "graph-refused")) {
         err->kind = LS_ERR_RETRY;
         snprintf(err->cause, sizeof(err->cause), "quota-refused");
     }

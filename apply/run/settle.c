@@ -261,6 +261,21 @@ bucket_ping_done(struct ap_core *core, struct ap_job *job)
     ap_bucket_wake(core);
 }
 
+/* FATAL ends the process, but for a refusal that may pass: that is trouble of the whole target. */
+static bool
+ends_all(struct ap_core *core, struct ap_job *job)
+{
+    if (job->result == 0 || job->err.kind != LS_ERR_FATAL)
+        return false;
+    if (!ap_refusal_may_pass(&core->refusal, &job->err, ls_mono_ms())) {
+        core->fatal = job->err;
+        return true;
+    }
+    job->err.kind = LS_ERR_RETRY;
+    snprintf(job->err.cause, sizeof(job->err.cause), "target-down");
+    return false;
+}
+
 static void
 ping_done(struct ap_core *core, struct ap_job *job)
 {
@@ -270,9 +285,7 @@ ping_done(struct ap_core *core, struct ap_job *job)
         core->target.paused = false;
         core->target.count = 0;
         core->target.why[0] = '\0';
-    } else if (job->err.kind == LS_ERR_FATAL) {
-        core->fatal = job->err;
-    } else {
+    } else if (!ends_all(core, job)) {
         core->target.until = now_ms() + ap_backoff(&core->options, (int)++core->target.count);
     }
 }
@@ -512,15 +525,12 @@ static void
 look_done(struct ap_core *core, struct ap_job *job)
 {
     struct ap_work work;
-    bool all =
-        is_cause(job, "target-down") || is_cause(job, "slow-down") || is_cause(job, "sign-in");
-    bool have = ap_work_get(core->ledger, job->who, &work);
+    bool have = ap_work_get(core->ledger, job->who, &work), all;
 
     core->calls++;
-    if (job->result != 0 && job->err.kind == LS_ERR_FATAL) {
-        core->fatal = job->err;
+    if (ends_all(core, job))
         return;
-    }
+    all = is_cause(job, "target-down") || is_cause(job, "slow-down") || is_cause(job, "sign-in");
     if (job->result == 0) {
         ap_look_settled(core, job);
     } else {
@@ -581,10 +591,8 @@ job_done(struct ap_core *core, struct ap_job *job)
         job->result = 0;
     not_twice(core, job);
     refused_in_part(job);
-    if (job->result != 0 && job->err.kind == LS_ERR_FATAL) {
-        core->fatal = job->err; /* stays in flight in the ledger */
-        return;
-    }
+    if (ends_all(core, job))
+        return; /* stays in flight in the ledger */
     if (job->result != 0 && outcome_unknown(core, job)) {
         if (is_cause(job, "target-down") || is_cause(job, "slow-down") || is_cause(job, "sign-in"))
             pause_all(core, job);

@@ -58,6 +58,7 @@ struct target {
     struct home *homes;
     bool homes_listed;
     pthread_mutex_t away_lock; /* of those below */
+    bool quotas_refused;       /* Graph was asked often enough */
     bool signed_in;            /* it has let somebody in, so the keys are right */
     int64_t said_ms;           /* that it is away */
 };
@@ -420,6 +421,20 @@ target_in_group(struct target *target, const char *uid, const char *group_id)
     return strcasestr(session->groups, wanted) != NULL;
 }
 
+/* Is it Graph's refusal, which was asked about often enough? `lasts`: it was, now. Else each user
+ * would cost the time of all tries. */
+static bool
+quota_refused(struct target *target, const struct ls_err *err, bool lasts)
+{
+    bool refused = strcmp(err->cause, "graph-refused") == 0;
+
+    pthread_mutex_lock(&target->away_lock);
+    target->quotas_refused = target->quotas_refused || (refused && lasts);
+    refused = refused && target->quotas_refused;
+    pthread_mutex_unlock(&target->away_lock);
+    return refused;
+}
+
 int
 target_quota(struct target *target, const char *uid, int64_t *ret, struct ls_err *err)
 {
@@ -435,8 +450,8 @@ target_quota(struct target *target, const char *uid, int64_t *ret, struct ls_err
     snprintf(drive, sizeof drive, "%s$%s", session->space.storage_id, session->space.space_id);
     do
         r = ap_graph_drive_quota_get(target->quotas, drive, ret, err);
-    while (r < 0 && once_more(target, err, &tries));
-    if (r < 0 && strcmp(err->cause, "refused") == 0)
+    while (r < 0 && !quota_refused(target, err, false) && once_more(target, err, &tries));
+    if (r < 0 && (strcmp(err->cause, "refused") == 0 || quota_refused(target, err, true)))
         return 0; /* target.graph_user may not */
     return r < 0 ? -1 : 1;
 }

@@ -4,9 +4,13 @@ Only against the simulator. The rule each test ends with: after the trouble one 
 `doubtful` where the outcome was unknown, leaves exactly one of everything.
 """
 import hashlib
+import ssl
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
 import pytest
+from bed.certs import Certificates
 from client import EDITOR, NOT_FOUND, OK, VIEWER, text_in
 from probe import Probe, bits
 from test_writer import make_site, share
@@ -349,7 +353,7 @@ def test_a_name_that_is_taken_between_looking_and_doing(site):
 
 
 @pytest.mark.parametrize("status, kind, cause", [
-    (401, "retry", "target-down"), (403, "poison", "refused")])
+    (401, "retry", "target-down"), (403, "retry", "graph-refused"), (302, "retry", "target-down")])
 def test_a_graph_that_refuses_us_later_ends_nothing(site, status, kind, cause):
     fault(site, call="graph.*", effect="http", http=status)
     refused = site.probe.fails("user_enable", user_id=site.user_id, enabled=True)
@@ -396,6 +400,69 @@ def test_a_thing_in_a_trashed_folder_is_gone_only_if_it_is_not_listed(site):
     refused = site.fails("restore", relative="none/f", **arguments)
     assert refused.kind == "retry"
     site.call("restore", relative="B/f", **arguments)
+
+
+@pytest.fixture
+def behind_proxy(sim, tmp_path):
+    """A probe whose Graph lies behind a proxy that answers everything itself, with a page."""
+    ends = []
+
+    def make(status=200, scheme="http", **options):
+        class Page(BaseHTTPRequestHandler):
+            def page(self):
+                self.send_response(status)
+                self.send_header("Content-Length", "13")
+                self.end_headers()
+                self.wfile.write(b"<html></html>")
+
+            do_GET = do_POST = do_PATCH = do_DELETE = page
+
+            def log_message(self, *args):
+                pass
+
+        proxy = ThreadingHTTPServer(("127.0.0.1", 0), Page)
+        if scheme == "https":
+            certificates = Certificates(tmp_path / "certificates")
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificates.server, certificates.server.with_suffix(".key"))
+            proxy.socket = context.wrap_socket(proxy.socket, server_side=True)
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        behind = SimpleNamespace(**{k: getattr(sim, k) for k in (
+            "gateway", "provider", "graph_user", "graph_password", "storage_id", "machine_key")},
+            graph=f"{scheme}://127.0.0.1:{proxy.server_port}/graph")
+        probe = Probe(behind, tmp_path, people__mode="create", **options)
+        ends.extend((probe.stop, proxy.shutdown, proxy.server_close))
+        return probe
+
+    yield make
+    for end in ends:
+        end()
+
+
+def test_a_certificate_that_is_not_trusted_is_waited_for(behind_proxy):
+    """It may be about to be renewed: a proxy has its own one while it asks for the right one."""
+    refused = behind_proxy(scheme="https", target__tls_verify="true").fails("open")
+    assert (refused.kind, refused.cause) == ("retry", "target-down")
+
+
+@pytest.mark.parametrize("status", [200, 302, 404, 502])
+@pytest.mark.parametrize("call, arguments", [
+    ("group_remove", {"group_id": "g"}),
+    ("member_set", {"group_id": "g", "user_id": "u", "member": False}),
+    ("member_set", {"group_id": "g", "user_id": "u", "member": True}),
+    ("user_enable", {"user_id": "u", "enabled": False})])
+def test_a_page_of_a_proxy_is_no_answer_of_graph(behind_proxy, status, call, arguments):
+    """Else somebody would stay a member for ever whom the source has put out."""
+    refused = behind_proxy(status=status).fails(call, **arguments)
+    assert (refused.kind, refused.cause) == ("retry", "target-down")
+
+
+def test_a_home_that_may_not_be_made_yet_is_waited_for(site):
+    """So says a target whose service of permissions is away."""
+    fault(site, call="gateway.CreateHome", nth=1, effect="code", code=8)
+    refused = site.probe.fails("space_ensure", uid=site.name)
+    assert (refused.kind, refused.cause) == ("retry", "no-role")
+    site.probe("space_ensure", uid=site.name)
 
 
 def test_a_wrong_machine_key_is_fatal(sim, clients, tmp_path):

@@ -115,6 +115,8 @@ h2_answer(struct h2_conn *conn, nghttp2_session *s, int32_t id, struct h2_stream
                           H2_NV("grpc-status", "5"),
                           H2_NV("grpc-message", "no such%20thing%0a%e2%82%ac%")};
     nghttp2_nv html[] = {H2_NV(":status", "503"), H2_NV("content-type", "text/html")};
+    nghttp2_nv lost[] = {H2_NV(":status", "404"), H2_NV("content-type", "text/html")};
+    nghttp2_nv denied[] = {H2_NV(":status", "403"), H2_NV("content-type", "text/html")};
 
     atomic_fetch_add(&conn->server->calls, 1);
     if (h2_is(stream, "Slow"))
@@ -125,6 +127,10 @@ h2_answer(struct h2_conn *conn, nghttp2_session *s, int32_t id, struct h2_stream
         nghttp2_submit_response(s, id, error, 4, NULL);
     } else if (h2_is(stream, "Html")) {
         nghttp2_submit_response(s, id, html, 2, NULL);
+    } else if (h2_is(stream, "Lost")) {
+        nghttp2_submit_response(s, id, lost, 2, NULL);
+    } else if (h2_is(stream, "Denied")) {
+        nghttp2_submit_response(s, id, denied, 2, NULL);
     } else if (h2_is(stream, "Refuse") && atomic_fetch_add(&conn->server->refused, 1) == 0) {
         nghttp2_submit_rst_stream(s, 0, id, NGHTTP2_REFUSED_STREAM);
     } else if (h2_is(stream, "Goaway") && atomic_fetch_add(&conn->server->goaways, 1) == 0) {

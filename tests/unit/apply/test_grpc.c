@@ -170,6 +170,20 @@ an_http_error_without_grpc_is_understood(void **state)
     assert_string_equal(f->err.cause, "target-down");
 }
 
+/* It is in front of the server: of the method and the token it knows nothing. */
+static void
+a_proxy_that_finds_no_server_is_no_verdict(void **state)
+{
+    static const char *const words[] = {"Lost", "Denied"};
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        assert_int_equal(call(f, words[i], "x", 5000), -1);
+        assert_int_equal(f->err.kind, LS_ERR_RETRY);
+        assert_string_equal(f->err.cause, "target-down");
+    }
+}
+
 static void
 a_reply_beyond_the_buffers_cap_is_refused(void **state)
 {
@@ -284,6 +298,7 @@ main(void)
         T(a_call_above_goaways_last_stream_is_sent_again_on_a_new_connection),
         T(broken_framing_is_an_error_not_a_message),
         T(an_http_error_without_grpc_is_understood),
+        T(a_proxy_that_finds_no_server_is_no_verdict),
         T(a_reply_beyond_the_buffers_cap_is_refused),
         cmocka_unit_test(nobody_there_is_certainly_not_processed),
         cmocka_unit_test(an_address_must_have_a_host_and_a_port),

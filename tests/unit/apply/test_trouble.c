@@ -11,11 +11,15 @@
 // clang-format on
 #include "world.h"
 
+#include "apply/cs3/cs3.h"
+#include "apply/run/refusal.h"
 #include "common/run.h"
+#include "tests/unit/clock.h"
 
 static int64_t no_room_storage; /* puts into the space of this storage's owner answer "quota" */
 static const char *bad_owner;   /* ... of this one "no-user" */
 static const char *put_cause;   /* all puts: the source's trouble of this cause */
+static bool somebody_else;      /* all puts: said by another service at the target's address */
 
 static int
 put_with_trouble(struct ap_writer *w, const struct ap_space *space, const char *node_id,
@@ -25,6 +29,8 @@ put_with_trouble(struct ap_writer *w, const struct ap_space *space, const char *
 {
     if (put_cause)
         return ls_fail_cause(err, LS_ERR_RETRY, 0, put_cause, "not to be read now");
+    if (somebody_else)
+        return ls_fail_cause(err, LS_ERR_FATAL, CS3_UNIMPLEMENTED, "target-config", "unknown");
     if (no_room_storage != 0 && atoi(space->owner + 1) == no_room_storage)
         return ls_fail_cause(err, LS_ERR_RETRY, 507, "quota", "full");
     if (bad_owner && strcmp(space->owner, bad_owner) == 0)
@@ -110,6 +116,56 @@ content_that_is_away_is_no_dead_letter_however_long_it_is(void **state)
     assert_int_equal(target_has(&w, "a"), 1);
     assert_int_equal(target_has(&w, "b"), 1);
     stop_world(&w);
+}
+
+static void
+what_another_service_says_at_its_address_ends_nothing_until_it_has_lasted(void **state)
+{
+    static struct world w;
+
+    (void)state;
+    start_world(&w);
+    trouble_on(&w);
+    somebody_else = true;
+    add_file(&w, 1, w.model.files[1], "a");
+    rounds(&w, 100);
+    assert_int_equal(w.core->fatal.kind, LS_ERR_NONE);
+    assert_int_equal(target_has(&w, "a"), 0);
+    somebody_else = false;
+    finish(&w, 0);
+    assert_equal_trees(&w);
+
+    somebody_else = true;
+    add_file(&w, 1, w.model.files[1], "b");
+    clock_pass_us((int64_t)AP_REFUSAL_GAP_MS * 1000 + 1000000);
+    for (int64_t ms = 0; ms < AP_REFUSAL_MS; ms += 10000) {
+        rounds(&w, 20);
+        assert_int_equal(w.core->fatal.kind, LS_ERR_NONE);
+        clock_pass_us(10000000);
+    }
+    rounds(&w, 20);
+    assert_int_equal(w.core->fatal.kind, LS_ERR_FATAL);
+    assert_string_equal(w.core->fatal.cause, "target-config");
+    somebody_else = false;
+    stop_world(&w);
+}
+
+static void
+a_key_that_is_refused_and_what_a_configuration_lacks_are_believed_at_once(void **state)
+{
+    static const int codes[] = {0, CS3_PERMISSION_DENIED, CS3_UNAUTHENTICATED};
+    struct ap_refusal refusal = {0};
+    struct ls_err err = {0};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+        ls_fail_cause(&err, LS_ERR_FATAL, codes[i], "target-config", "refused");
+        assert_false(ap_refusal_may_pass(&refusal, &err, 1000));
+    }
+    ls_fail_cause(&err, LS_ERR_FATAL, 401, "target-config", "refused");
+    assert_true(ap_refusal_may_pass(&refusal, &err, 1000));
+    assert_true(ap_refusal_may_pass(&refusal, &err, 90000));
+    assert_false(ap_refusal_may_pass(&refusal, &err, 1000 + AP_REFUSAL_MS));
 }
 
 static const char *refused_name; /* moves to this name are refused for good */
@@ -759,6 +815,8 @@ main(void)
         cmocka_unit_test(who_waits_for_a_call_that_met_a_trashed_folder_goes_on),
         cmocka_unit_test(the_old_copy_goes_only_when_the_new_one_is_there),
         cmocka_unit_test(content_that_is_away_is_no_dead_letter_however_long_it_is),
+        cmocka_unit_test(what_another_service_says_at_its_address_ends_nothing_until_it_has_lasted),
+        cmocka_unit_test(a_key_that_is_refused_and_what_a_configuration_lacks_are_believed_at_once),
         cmocka_unit_test(a_name_held_by_a_dead_letter_is_given_to_who_shall_have_it),
         cmocka_unit_test(a_file_whose_row_becomes_a_folders_is_a_folder),
         cmocka_unit_test(a_folder_whose_row_becomes_a_files_is_a_file_and_what_was_in_it_is_gone),
