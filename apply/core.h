@@ -155,12 +155,13 @@ struct ap_core {
     struct ap_pace pace;
     int64_t lane, trash_lane; /* where the round robins are */
     int64_t half_moves_at;    /* ms: when they are looked for again */
+    int64_t ahead_ms;         /* the wall's clock before the monotonic one; 0: not looked at yet */
     int64_t removed_at;       /* ms: when it is looked what may be forgotten of that */
     bool skipped;             /* a lane, because it is stuck */
     bool seeking; /* something is to be looked for at the target, see apply/plan/sought.h */
     struct ap_pause target;
-    struct ap_probe probe;
     struct ap_refusal refusal; /* of a call */
+    struct ap_probe probe;
     /* ownCloud's bucket; NULL: there is none. What reads from it waits while it is paused. */
     struct ap_objects *objects;
     struct ap_pause bucket;

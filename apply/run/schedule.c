@@ -26,6 +26,8 @@
 #define NEW_LANES 64 /* ... passed in one round, when there is room for such without calls only */
 #define STUCK 16     /* unsent doubtful calls of one storage, until no more are begun there */
 #define SKIPPED_MS 50
+#define CLOCK_BACK_MS 1000 /* less is waited for */
+#define LONGEST_MS 120000  /* a timer beside retry_max_ms */
 
 static int64_t
 now_ms(void)
@@ -488,6 +490,26 @@ half_moves(struct ap_core *core)
     }
 }
 
+/* Timers are moments of the wall's clock, since they outlive the process. When that is set back,
+ * all would stand still for as much. */
+static void
+clock_follow(struct ap_core *core, int64_t now)
+{
+    int64_t ahead = now - ls_mono_ms(), back = core->ahead_ms - ahead;
+
+    if (core->ahead_ms != 0 && back > CLOCK_BACK_MS) {
+        ls_log(LS_WARN, "clock-set-back", LS_I("ms", back));
+        ap_exec(core->ledger, "UPDATE work SET ready_at = ready_at - ? WHERE state = 0", "i", back);
+        for (int i = 0; i < core->n_jobs; i++)
+            core->jobs[i]->resend_at -= back;
+        core->target.until -= back;
+        core->bucket.until -= back;
+        core->half_moves_at -= back;
+        core->removed_at -= back;
+    }
+    core->ahead_ms = ahead;
+}
+
 void
 ap_plan(struct ap_core *core)
 {
@@ -495,6 +517,7 @@ ap_plan(struct ap_core *core)
     struct ap_job *job = NULL;
     int64_t now = now_ms();
 
+    clock_follow(core, now);
     ping_when_due(&core->target, NULL);
     ping_when_due(&core->bucket, core->objects);
     if (core->target.paused)
@@ -597,6 +620,9 @@ ap_recover(struct ap_core *core)
             "UPDATE work SET state = 0, ready_at = ? WHERE state = 2 AND NOT EXISTS"
             " (SELECT 1 FROM op WHERE op.kind = work.kind AND op.entity = work.id)",
             "i", now_ms());
+    /* nobody waits for that long: the clock was set back meanwhile */
+    ap_exec(core->ledger, "UPDATE work SET ready_at = ?1 WHERE state = 0 AND ready_at > ?1 + ?2",
+            "ii", now_ms(), core->options.retry_max_ms + LONGEST_MS);
     ap_bucket_wake(core); /* its options may be others now */
     s = ap_query(
         core->ledger,

@@ -10,6 +10,7 @@ enum { LOOK_US = 10 };
 
 static atomic_bool held;
 static _Atomic int64_t passed_us; /* of the held clocks, since they are */
+static _Atomic int64_t back_us;   /* of the wall's alone */
 
 static int64_t
 machine_us(clockid_t clock)
@@ -24,6 +25,7 @@ void
 clock_hold(void)
 {
     atomic_store(&passed_us, 0);
+    atomic_store(&back_us, 0);
     atomic_store(&held, true);
 }
 
@@ -42,11 +44,18 @@ clock_pass_us(int64_t us)
         usleep((useconds_t)us);
 }
 
+void
+clock_set_back_us(int64_t us)
+{
+    atomic_fetch_add(&back_us, us);
+}
+
 /* Held, both begin at the same moment in every run. */
 int64_t
 ls_now_us(void)
 {
-    return atomic_load(&held) ? INT64_C(1780000000000000) + atomic_fetch_add(&passed_us, LOOK_US)
+    return atomic_load(&held) ? INT64_C(1780000000000000) + atomic_fetch_add(&passed_us, LOOK_US) -
+                                    atomic_load(&back_us)
                               : machine_us(CLOCK_REALTIME);
 }
 

@@ -15,4 +15,7 @@ void clock_release(void);
 /* Held: moves the clocks. Else: sleeps. */
 void clock_pass_us(int64_t us);
 
+/* Held: the wall's clock alone is put back. */
+void clock_set_back_us(int64_t us);
+
 #endif

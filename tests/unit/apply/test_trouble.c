@@ -118,6 +118,44 @@ content_that_is_away_is_no_dead_letter_however_long_it_is(void **state)
     stop_world(&w);
 }
 
+/* Who waits for a moment, who is queued, a call that is to go out again, and a paused target. */
+static void
+a_clock_that_is_set_back_holds_nobody_up(void **state)
+{
+    static struct world w;
+
+    (void)state;
+    start_world(&w);
+    trouble_on(&w);
+    put_cause = "content-away";
+    add_file(&w, 1, w.model.files[1], "a");
+    rounds(&w, 20);
+    put_cause = NULL;
+    clock_set_back_us(INT64_C(3600000000));
+    rounds(&w, 100);
+    assert_int_equal(target_has(&w, "a"), 1);
+
+    add_file(&w, 1, w.model.files[1], "b");
+    w.core->target.paused = true;
+    w.core->target.until = ls_now_us() / 1000 + 2;
+    clock_set_back_us(INT64_C(3600000000));
+    rounds(&w, 100);
+    assert_int_equal(target_has(&w, "b"), 1);
+
+    put_cause = "content-away"; /* set back while no process was there */
+    add_file(&w, 1, w.model.files[1], "c");
+    rounds(&w, 20);
+    put_cause = NULL;
+    close_world(&w);
+    clock_set_back_us(INT64_C(3600000000));
+    open_world(&w);
+    rounds(&w, 100);
+    assert_int_equal(target_has(&w, "c"), 1);
+    finish(&w, 0);
+    assert_equal_trees(&w);
+    stop_world(&w);
+}
+
 static void
 what_another_service_says_at_its_address_ends_nothing_until_it_has_lasted(void **state)
 {
@@ -815,6 +853,7 @@ main(void)
         cmocka_unit_test(who_waits_for_a_call_that_met_a_trashed_folder_goes_on),
         cmocka_unit_test(the_old_copy_goes_only_when_the_new_one_is_there),
         cmocka_unit_test(content_that_is_away_is_no_dead_letter_however_long_it_is),
+        cmocka_unit_test(a_clock_that_is_set_back_holds_nobody_up),
         cmocka_unit_test(what_another_service_says_at_its_address_ends_nothing_until_it_has_lasted),
         cmocka_unit_test(a_key_that_is_refused_and_what_a_configuration_lacks_are_believed_at_once),
         cmocka_unit_test(a_name_held_by_a_dead_letter_is_given_to_who_shall_have_it),
