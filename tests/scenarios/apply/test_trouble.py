@@ -41,8 +41,11 @@ def assert_good_end(world):
     {"call": "storage-users.*", "effect": "code", "code": 15, "after": True, "probability": 0.2},
     {"call": "*.CreateShare", "effect": "drop-after", "times": 3},
     {"call": "*.CreatePublicShare", "effect": "drop-after", "times": 2},
+    {"call": "graph.*", "effect": "http", "http": 403, "times": 20},
+    {"call": "*.CreateHome", "effect": "code", "code": 8, "times": 10},
 ], ids=["lost answers", "lost calls", "lost answers of uploads", "uploads cut off", "slow down",
-        "unavailable", "unknown", "done but internal", "lost answers of shares", "lost answers of links"])
+        "unavailable", "unknown", "done but internal", "lost answers of shares", "lost answers of links",
+        "roles not known", "permissions not known"])
 def test_trouble_of_the_target_changes_nothing_in_the_end(new_world, rule):
     world = new_world(sets={"apply.retry_max_ms": 500, "target.timeout_ms": 3000})
     world.work.populate(3, actions=20)
@@ -130,6 +133,49 @@ def test_a_target_that_is_away_pauses_everything_and_readyz_says_so(new_world):
         wait_until(taken_in, 60, "records to be taken in while nothing answers", 0.2)
     finally:
         world.target.process.signal(signal.SIGCONT)
+    assert_good_end(world)
+
+
+def test_a_graph_that_refuses_while_it_starts_is_waited_for(world):
+    """Its proxy is up before those who know passwords and roles."""
+    world.work.populate(2, actions=5)
+    world.daemons.start()
+    world.daemons.stop("apply")
+    for status in 401, 403:
+        fault(world, call="graph.*", effect="http", http=status)
+        world.daemons.spawn("apply")
+        wait_until(lambda: "target-config" in world.daemons.get("apply", "/readyz")[1], 60,
+                   "/readyz to name it")
+        no_faults(world)
+        world.daemons.wait_ready("apply")
+        world.daemons.stop("apply")
+    world.daemons.spawn("apply")
+    world.daemons.wait_ready("apply")
+    world.daemons.wait_snapshot()
+    assert_good_end(world)
+
+
+def test_a_data_directory_that_is_not_mounted_makes_no_dead_letters(new_world):
+    """What is there then is the empty mount point."""
+    world = new_world(sets={"apply.retry_max_ms": 200})
+    world.work.populate(2, actions=10)
+    world.daemons.start()
+    world.daemons.wait_snapshot()
+    world.drained()
+    world.daemons.stop("apply")
+    world.work.run(actions=40)
+    away = world.data.with_name("away")
+    world.data.rename(away)
+    world.data.mkdir()
+    try:
+        world.daemons.spawn("apply")
+        world.daemons.wait_ready("apply")
+        wait_until(lambda: world.daemons.status("apply")["parked"].get("content-away"), 60,
+                   "files to be parked")
+        time.sleep(5)  # of the tries that would have been the last
+    finally:
+        world.data.rmdir()
+        away.rename(world.data)
     assert_good_end(world)
 
 
