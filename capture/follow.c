@@ -248,10 +248,29 @@ take_at_hand(struct capture *c, struct ls_err *err)
     return 0;
 }
 
+/* Kafka takes what it is sent. One that takes the position and refuses the rows is connected to
+ * without a word: behind a failure of Kafka's a commit is waited for, or two heartbeats. */
+static bool
+goes_on(const struct capture *c, int64_t commits, int64_t begun_ms)
+{
+    return !c->doubtful || cap_publisher_commits(c->publisher) > commits ||
+           c->now_ms - begun_ms >= c->ready_ms;
+}
+
+static void
+say_ready(struct capture *c)
+{
+    c->doubtful = false;
+    cap_status_ready(c->status, NULL);
+    ls_run_notify_ready();
+    ls_backoff_reset(&c->backoff);
+}
+
 int
 cap_follow(struct capture *c, struct ls_err *err)
 {
-    bool first = true, busy = false;
+    int64_t commits = cap_publisher_commits(c->publisher), begun_ms = ls_mono_ms();
+    bool first = true, ready = false, busy = false;
 
     c->ready_until = ls_mono_ms() + c->ready_ms;
     while (!ls_run_stopping()) {
@@ -261,9 +280,6 @@ cap_follow(struct capture *c, struct ls_err *err)
             return -1;
         if (r > 0) {
             if (first) {
-                cap_status_ready(c->status, NULL);
-                ls_run_notify_ready();
-                ls_backoff_reset(&c->backoff);
                 ls_log(LS_INFO, "following");
                 c->followed = c->served = true;
                 cap_hosts_good();
@@ -274,6 +290,10 @@ cap_follow(struct capture *c, struct ls_err *err)
         }
         if (at_boundary(c, &busy, err) < 0)
             return -1;
+        if (!first && !ready && goes_on(c, commits, begun_ms)) {
+            say_ready(c);
+            ready = true;
+        }
         if (c->now_ms - c->control_ms >= CONTROL_MS && cap_stream_at_boundary(c->stream) &&
             take_commands(c, err) < 0)
             return -1;

@@ -172,7 +172,7 @@ fall_back(struct capture *c, const struct ls_err *why, struct ls_err *err)
         c->topics = false; /* a topic's limit is another now */
     if (of_source && !c->publisher_lost && cap_publisher_commit(c->publisher, &failure) == 0)
         return 0;
-    c->publisher_lost = true;
+    c->publisher_lost = c->doubtful = true;
     bear_with(c, &failure);
     if (failure.kind == LS_ERR_FATAL) {
         *err = failure;

@@ -33,6 +33,7 @@ struct capture {
     size_t refused;      /* hosts that said no, one after the other */
     bool served;         /* the host in use gave packets since it was connected to */
     bool publisher_lost; /* its transaction failed: connect again before anything else */
+    bool doubtful;       /* Kafka refused something: not ready until it has taken something */
     bool active;         /* was, or is: not so a start or the end of a wait, which take over */
     bool topics;         /* they are there, and their limits known */
     bool registered;     /* our schemas, with the registry: once is enough */

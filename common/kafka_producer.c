@@ -302,6 +302,21 @@ renew(struct ls_producer *p, struct ls_err *err)
     return 0;
 }
 
+/* A transaction that has failed takes nothing more and does not say why; to begin one is refused in
+ * the words of what went wrong. */
+static int
+failed_transaction(struct ls_producer *p, struct ls_err *err)
+{
+    rd_kafka_error_t *error = rd_kafka_begin_transaction(p->rk);
+    rd_kafka_resp_err_t code = error ? rd_kafka_error_code(error) : RD_KAFKA_RESP_ERR__STATE;
+
+    ls_fail_cause(err, LS_ERR_RETRY, code, "kafka", "produce: %s",
+                  error ? rd_kafka_error_string(error) : rd_kafka_err2str(code));
+    if (error)
+        rd_kafka_error_destroy(error);
+    return -1;
+}
+
 int
 ls_producer_send(struct ls_producer *producer, const char *topic, int32_t partition,
                  struct ls_str key, struct ls_str value, const struct ls_header *headers,
@@ -346,6 +361,8 @@ ls_producer_send(struct ls_producer *producer, const char *topic, int32_t partit
     if (code == RD_KAFKA_RESP_ERR__FATAL || code == RD_KAFKA_RESP_ERR__FENCED)
         return producer_fail(producer, rd_kafka_error_new(code, "%s", rd_kafka_err2str(code)),
                              "produce", err);
+    if (code == RD_KAFKA_RESP_ERR__STATE && producer->open)
+        return failed_transaction(producer, err);
     return code ? kafka_fail(err, code, "produce") : 0;
 }
 

@@ -552,6 +552,32 @@ a_fatal_producer_error_is_a_retry_with_a_new_producer(void **state)
 
 /* As a broker answers that was stopped hard and has forgotten what came last (measured). */
 static void
+a_transaction_that_has_failed_takes_no_record_and_says_why(void **state)
+{
+    const char *topic = topic_new(1);
+    struct ls_producer *p;
+    struct ls_err err = {0};
+
+    (void)state;
+    ok(ls_producer_new(config, "tx-refused", &p, &err));
+    ok(ls_producer_begin(p, &err));
+    rd_kafka_mock_push_request_errors(cluster, 24 /* AddPartitionsToTxn */, 1,
+                                      RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
+    for (int i = 0;
+         i < 1000 && ls_producer_send(p, topic, 0, LS_STR("k"), LS_STR("v"), NULL, 0, &err) == 0;
+         i++)
+        ls_run_sleep_ms(10);
+    assert_int_equal(err.kind, LS_ERR_RETRY);
+    if (!strstr(err.msg, "authorization failed"))
+        fail_msg("%s", err.msg);
+    ok(ls_producer_abort(p, &err));
+    ok(ls_producer_begin(p, &err));
+    send_text(p, topic, 0, "one");
+    ok(ls_producer_commit(p, &err));
+    ls_producer_free(p);
+}
+
+static void
 a_plain_producer_goes_on_behind_a_fatal_error_and_says_what_was_lost(void **state)
 {
     const char *topic = topic_new(1);
@@ -964,6 +990,7 @@ main(void)
         cmocka_unit_test(a_record_that_is_not_delivered_makes_the_commit_fail),
         cmocka_unit_test(being_fenced_is_fatal_with_its_cause),
         cmocka_unit_test(a_fatal_producer_error_is_a_retry_with_a_new_producer),
+        cmocka_unit_test(a_transaction_that_has_failed_takes_no_record_and_says_why),
         cmocka_unit_test(a_plain_producer_goes_on_behind_a_fatal_error_and_says_what_was_lost),
         cmocka_unit_test(reading_a_topic_ends_at_its_end_or_when_told),
         cmocka_unit_test(reading_a_topic_goes_on_behind_an_error_that_passes),
