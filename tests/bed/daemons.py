@@ -32,6 +32,11 @@ STILL_TRIED = ("queued", "in-flight", "content-", "bucket-", "trash-reopen")
 BIN = Path(os.environ.get("LOCKSTEP_BIN") or fetch.ROOT / "build" / "bin")
 
 
+def last_error(lines):
+    """Why a program stopped, of its log's lines: librdkafka may say something of its own behind it."""
+    return [x for x in lines if x.get("level") == "error" and x.get("event") != "librdkafka"][-1]
+
+
 class Daemons:
     """
     `data` is the data directory on this machine; `home` the one that the rows speak of, when it is

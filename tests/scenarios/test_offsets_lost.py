@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, 
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
 from bed import topics, wait_until
-from bed.daemons import STAGES
+from bed.daemons import STAGES, last_error
 from bed.runbook import Admin
 
 SETS = {"control.key": "a key for tests that is long enough", "kafka.session.timeout.ms": 6000}
@@ -74,7 +74,7 @@ def bring_again(world, admin):
 def ends_with_5(world, stage):
     process = world.daemons.spawn(stage)
     assert process.wait(60) == POSITION_LOST
-    last = [line for line in world.daemons.log_lines(stage) if line.get("level") == "error"][-1]
+    last = last_error(world.daemons.log_lines(stage))
     assert last["cause"] == "offset-lost", last
 
 

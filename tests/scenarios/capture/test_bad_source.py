@@ -3,12 +3,9 @@
 import time
 
 from bed import free_port, wait_until
+from bed.daemons import last_error
 
 USAGE, SOURCE, PURGED, FAILURE, FENCED = 2, 4, 5, 1, 8
-
-
-def last_error(lines):
-    return [line for line in lines if line.get("level") == "error"][-1]
 
 
 def test_a_wrong_password_is_said_and_ends_with_4(new_capture):

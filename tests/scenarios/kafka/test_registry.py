@@ -16,6 +16,7 @@ import envelopes
 import pytest
 from bed import free_port, topics, wait_until
 from bed.certs import Certificates
+from bed.daemons import last_error
 from bed.kafka import Registry
 from rows import insert
 
@@ -120,7 +121,7 @@ def test_a_schema_that_the_rule_refuses_ends_capture_with_the_registry_s_words(n
     assert status == 3 and "the registry would refuse our schema" in " ".join(text.split()), text
     status, lines = capture.run()
     assert status == KAFKA_REFUSES
-    error = [line for line in lines if line.get("level") == "error"][-1]
+    error = last_error(lines)
     assert error["cause"] == "registry-incompatible"
     assert "oc_share-value" in error["message"] and "ncompatible" in error["message"]
     assert capture.rows("filecache") == []

@@ -11,6 +11,7 @@ import envelopes
 import pytest
 
 from bed import DATABASE, topics, wait_until
+from bed.daemons import last_error
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "unit" / "capture"))
 import record_rows  # noqa: E402
@@ -184,7 +185,7 @@ def test_columns_swapped_while_capture_is_down_are_never_mixed_up(nameless):
     capture.sql("ALTER TABLE oc_vcategory ADD added INT FIRST")
     add_category(capture, 6)
     status, lines = capture.run(seconds=60)
-    why = [x for x in lines if x.get("level") == "error"][-1]
+    why = last_error(lines)
     assert status == 1 and why["cause"] == "columns-unknown" and "--snapshot" in why["message"]
     created = [r["key"] for r in capture.rows("vcategory") if r["op"] == "c"]
     assert created == ["1", "2", "3", "4"]
@@ -273,6 +274,6 @@ def test_a_column_that_cannot_be_followed_is_named_at_the_start(capture):
                 "ALTER TABLE oc_users MODIFY displayname BINARY(9)")
     for where, text in (("oc_storages.id", "greek"), ("oc_users.displayname", "binary")):
         status, lines = capture.run(seconds=60)
-        why = [x for x in lines if x.get("level") == "error"][-1]["message"]
+        why = last_error(lines)["message"]
         assert status == 4 and where in why and text in why
         capture.sql("ALTER TABLE oc_storages MODIFY id VARCHAR(64)")

@@ -6,6 +6,7 @@ import threading
 import pytest
 from bed import DATABASE, Databases, fetch, wait_until
 from bed.certs import Certificates
+from bed.daemons import last_error
 
 USAGE, SOURCE = 2, 4
 KINDS = ("mariadb", "mysql")
@@ -278,6 +279,6 @@ def test_whose_dump_is_ended_for_another_with_its_server_id_says_so_and_ends(ser
     second.start(snapshot=False)
     process = first.site.running["capture"]
     wait_until(lambda: not process.alive(), 20, "the end of the first")
-    error = [x for x in first.site.log_lines("capture") if x.get("level") == "error"][-1]
+    error = last_error(first.site.log_lines("capture"))
     assert process.status() == SOURCE and error["cause"] == "source-server-id"
     wait_until(lambda: second.status()["ready"], 30, "the second, ready")
