@@ -181,12 +181,14 @@ the_newest_may_be_what_the_file_holds_now(void **state)
 static void
 a_version_whose_file_is_gone_from_the_disk_is_only_counted(void **state)
 {
-    char home[64] = "/tmp/verify-versions-XXXXXX";
+    char home[64] = "/tmp/verify-versions-XXXXXX", other[80];
     struct verify_run run;
     size_t kept[VK_MAX], left[VL_MAX];
 
     (void)state;
     assert_non_null(mkdtemp(home));
+    snprintf(other, sizeof(other), "%s/files", home); /* else it is a disk that is away */
+    assert_int_equal(mkdir(other, 0700), 0);
     fake.nodes = nodes;
     verify_begin(&run, rows);
     run.verify.side->users->home = home;
@@ -195,6 +197,7 @@ a_version_whose_file_is_gone_from_the_disk_is_only_counted(void **state)
     assert_string_equal(verify_difference(&run, 0), "");
     assert_int_equal(left[VL_VERSIONS_GONE], 2);
     verify_end(&run);
+    rmdir(other);
     rmdir(home);
 }
 
