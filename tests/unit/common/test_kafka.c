@@ -91,6 +91,20 @@ send_text(struct ls_producer *p, const char *topic, int32_t partition, const cha
     ok(ls_producer_send(p, topic, partition, LS_STR("k"), ls_str_of(text), NULL, 0, &err));
 }
 
+/* n records "x", by turns into that many partitions. */
+static void
+fill(const char *topic, int n, int partitions)
+{
+    struct ls_producer *p;
+    struct ls_err err = {0};
+
+    ok(ls_producer_new(config, NULL, &p, &err));
+    for (int i = 0; i < n; i++)
+        send_text(p, topic, i % partitions, "x");
+    ok(ls_producer_flush(p, 10000, &err));
+    ls_producer_free(p);
+}
+
 static void
 a_committed_transaction_is_read_whole(void **state)
 {
@@ -200,15 +214,12 @@ static void
 a_group_starts_at_the_beginning_and_a_rewind_goes_back_there(void **state)
 {
     const char *in = topic_new(2), *out = topic_new(1);
-    struct ls_producer *plain, *p;
+    struct ls_producer *p;
     struct ls_consumer *c;
     struct ls_err err = {0};
 
     (void)state;
-    ok(ls_producer_new(config, NULL, &plain, &err));
-    for (int i = 0; i < 5; i++)
-        send_text(plain, in, i % 2, "x");
-    ok(ls_producer_flush(plain, 10000, &err));
+    fill(in, 5, 2);
     ok(ls_producer_new(config, "tx-c", &p, &err));
     ok(ls_consumer_new(config, ls_config_topic(config, "group-tx"), &c, &err));
     ok(ls_consumer_subscribe(c, &in, 1, on_rebalance, NULL, &err));
@@ -238,7 +249,6 @@ a_group_starts_at_the_beginning_and_a_rewind_goes_back_there(void **state)
 
     ls_consumer_free(c);
     ls_producer_free(p);
-    ls_producer_free(plain);
 }
 
 static void
@@ -246,16 +256,12 @@ a_rewind_after_the_group_gave_the_partitions_away_leaves_no_record_out(void **st
 {
     const char *in = topic_new(2);
     int64_t until = ls_mono_ms() + 30000;
-    struct ls_producer *plain;
     struct ls_consumer *c;
     struct ls_err err = {0};
 
     (void)state;
     revoked = 0;
-    ok(ls_producer_new(config, NULL, &plain, &err));
-    for (int i = 0; i < 5; i++)
-        send_text(plain, in, i % 2, "x");
-    ok(ls_producer_flush(plain, 10000, &err));
+    fill(in, 5, 2);
     ok(ls_consumer_new(config, ls_config_topic(config, "group-lost"), &c, &err));
     ok(ls_consumer_subscribe(c, &in, 1, on_rebalance, NULL, &err));
     assert_int_equal(drain(c, 5), 5);
@@ -271,7 +277,6 @@ a_rewind_after_the_group_gave_the_partitions_away_leaves_no_record_out(void **st
     assert_int_equal(drain(c, 5), 5);
 
     ls_consumer_free(c);
-    ls_producer_free(plain);
 }
 
 /* What a heartbeat of its old self is answered after a session that ended beside a dead broker
@@ -281,17 +286,13 @@ a_member_that_is_taken_for_another_joins_anew_at_the_groups_offsets(void **state
 {
     const char *in = topic_new(2);
     int64_t until = ls_mono_ms() + 60000;
-    struct ls_producer *plain;
     struct ls_consumer *c;
     struct ls_err err = {0};
     struct ls_message *m = NULL;
 
     (void)state;
     revoked = 0;
-    ok(ls_producer_new(config, NULL, &plain, &err));
-    for (int i = 0; i < 5; i++)
-        send_text(plain, in, i % 2, "x");
-    ok(ls_producer_flush(plain, 10000, &err));
+    fill(in, 5, 2);
     ok(ls_consumer_new(config, ls_config_topic(config, "group-fenced"), &c, &err));
     ok(ls_consumer_subscribe(c, &in, 1, on_rebalance, NULL, &err));
     assert_int_equal(drain(c, 5), 5);
@@ -307,7 +308,6 @@ a_member_that_is_taken_for_another_joins_anew_at_the_groups_offsets(void **state
     assert_int_equal(drain(c, 5), 5);
 
     ls_consumer_free(c);
-    ls_producer_free(plain);
 }
 
 /* The last test: who is asked to stop does not wait for Kafka, and stays so. */
@@ -315,15 +315,12 @@ static void
 where_to_begin_is_asked_again_when_it_was_not_told(void **state)
 {
     const char *in = topic_new(1);
-    struct ls_producer *plain;
     struct ls_consumer *c;
     struct ls_err err = {0};
     struct ls_message *m = NULL;
 
     (void)state;
-    ok(ls_producer_new(config, NULL, &plain, &err));
-    send_text(plain, in, 0, "x");
-    ok(ls_producer_flush(plain, 10000, &err));
+    fill(in, 1, 1);
     ok(ls_consumer_new(config, ls_config_topic(config, "group-untold"), &c, &err));
     ok(ls_consumer_subscribe(c, &in, 1, on_rebalance, NULL, &err));
     rd_kafka_mock_push_request_errors(cluster, 9 /* OffsetFetch */, 1,
@@ -336,7 +333,6 @@ where_to_begin_is_asked_again_when_it_was_not_told(void **state)
     ok(ls_consumer_rewind(c, &err));
     assert_int_equal(drain(c, 1), 1);
     ls_consumer_free(c);
-    ls_producer_free(plain);
 }
 
 static struct ls_err
@@ -360,16 +356,13 @@ where_a_topic_begins_is_asked_again_when_the_broker_did_not_know_it(void **state
 {
     const char *in = topic_new(1);
     struct ls_partition beginning = {in, 0, LS_OFFSET_BEGINNING};
-    struct ls_producer *plain;
     struct ls_consumer *c;
     struct ls_err err = {0};
     struct ls_message *m = NULL;
     int r = 0;
 
     (void)state;
-    ok(ls_producer_new(config, NULL, &plain, &err));
-    send_text(plain, in, 0, "x");
-    ok(ls_producer_flush(plain, 10000, &err));
+    fill(in, 1, 1);
     ok(ls_consumer_new(config, ls_config_topic(config, "group-early"), &c, &err));
     err = error_when_the_beginning_is_answered_with(RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, c, in);
     assert_int_equal(err.kind, LS_ERR_RETRY);
@@ -388,7 +381,6 @@ where_a_topic_begins_is_asked_again_when_the_broker_did_not_know_it(void **state
     assert_int_equal(err.kind, LS_ERR_RETRY);
     assert_string_equal(err.cause, "no-topic");
     ls_consumer_free(c);
-    ls_producer_free(plain);
 }
 
 static void
@@ -412,16 +404,12 @@ a_plain_commit_is_where_the_group_goes_on(void **state)
     const char *topic = topic_new(1);
     struct ls_partition stored = {topic, 0, LS_OFFSET_STORED}, commit = {topic, 0, 2};
     const char *group = ls_config_topic(config, "group-plain");
-    struct ls_producer *p;
     struct ls_consumer *c;
     struct ls_message *m = NULL;
     struct ls_err err = {0};
 
     (void)state;
-    ok(ls_producer_new(config, NULL, &p, &err));
-    for (int i = 0; i < 4; i++)
-        send_text(p, topic, 0, "x");
-    ok(ls_producer_flush(p, 10000, &err));
+    fill(topic, 4, 1);
     ok(ls_consumer_new(config, group, &c, &err));
     ok(ls_consumer_assign(c, &stored, 1, &err));
     assert_int_equal(drain(c, 4), 4);
@@ -432,7 +420,6 @@ a_plain_commit_is_where_the_group_goes_on(void **state)
     assert_int_equal(m->offset, 2);
     ls_message_free(m);
     ls_consumer_free(c);
-    ls_producer_free(p);
 }
 
 static void
@@ -613,22 +600,17 @@ static void
 reading_a_topic_ends_at_its_end_or_when_told(void **state)
 {
     const char *empty = topic_new(4), *full = topic_new(4);
-    struct ls_producer *p;
     struct ls_err err = {0};
     struct read r = {0};
 
     (void)state;
     ok(ls_topic_read(config, empty, collect, &r, &err));
     assert_int_equal(r.n, 0);
-    ok(ls_producer_new(config, NULL, &p, &err));
-    for (int i = 0; i < 100; i++)
-        send_text(p, full, i % 3, "x");
-    ok(ls_producer_flush(p, 10000, &err));
+    fill(full, 100, 3);
     ok(ls_topic_read(config, full, collect, &r, &err));
     assert_int_equal(r.n, 100);
     assert_int_equal(ls_topic_read(config, full, stop_at_once, NULL, &err), -1);
     assert_string_equal(err.cause, "enough");
-    ls_producer_free(p);
 }
 
 /* A broker that is in trouble for a moment ends no command and no start of a daemon. */
@@ -637,7 +619,6 @@ reading_a_topic_goes_on_behind_an_error_that_passes(void **state)
 {
     const char *topic = topic_new(1);
     const int16_t fetch = 1;
-    struct ls_producer *p;
     struct ls_consumer *c;
     struct ls_err err = {0};
     struct ls_partition part = {topic, 0, 0};
@@ -646,10 +627,7 @@ reading_a_topic_goes_on_behind_an_error_that_passes(void **state)
     int failed = 0;
 
     (void)state;
-    ok(ls_producer_new(config, NULL, &p, &err));
-    send_text(p, topic, 0, "x");
-    ok(ls_producer_flush(p, 10000, &err));
-    ls_producer_free(p);
+    fill(topic, 1, 1);
 
     /* that the error comes through, and as one that may pass */
     rd_kafka_mock_push_request_errors(cluster, fetch, 1, RD_KAFKA_RESP_ERR_UNKNOWN);
@@ -671,21 +649,17 @@ static void
 a_topic_whose_beginning_goes_while_it_is_read_is_read_anew(void **state)
 {
     const char *topic = topic_new(1);
-    struct ls_producer *p;
     struct ls_err err = {0};
     struct read r = {0};
 
     (void)state;
-    ok(ls_producer_new(config, NULL, &p, &err));
-    send_text(p, topic, 0, "x");
-    ok(ls_producer_flush(p, 10000, &err));
+    fill(topic, 1, 1);
     rd_kafka_mock_push_request_errors(cluster, 1 /* Fetch */, 1,
                                       RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE);
     assert_int_equal(ls_topic_read(config, topic, collect, &r, &err), -1);
     assert_int_equal(err.kind, LS_ERR_RETRY);
     ok(ls_topic_read(config, topic, collect, &r, &err));
     assert_string_equal(r.text, "x ");
-    ls_producer_free(p);
 }
 
 static void
