@@ -207,6 +207,15 @@ revoked(struct ls_consumer *c, const plist *list)
     free(parts);
 }
 
+/* What passes, of a partition that librdkafka asks nothing about any more. */
+static int
+rejoin_fail(const struct ls_consumer *c, struct ls_err *err)
+{
+    if (c->unassigned && c->topics && err && err->kind == LS_ERR_RETRY)
+        (void)snprintf(err->cause, sizeof(err->cause), LS_CAUSE_REJOIN);
+    return -1;
+}
+
 static void
 on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t what, plist *list, void *arg)
 {
@@ -219,10 +228,8 @@ on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t what, plist *list, void *arg)
         rd_kafka_assign(rk, NULL);
     } else if (assigned(c, list, &c->pending) < 0) {
         rd_kafka_assign(rk, NULL);
-        if (c->pending.kind == LS_ERR_RETRY) { /* nobody asks a second time */
-            snprintf(c->pending.cause, sizeof(c->pending.cause), LS_CAUSE_REJOIN);
-            c->unassigned = true;
-        }
+        c->unassigned = c->pending.kind == LS_ERR_RETRY; /* nobody asks a second time */
+        (void)rejoin_fail(c, &c->pending);
     }
 }
 
@@ -450,15 +457,6 @@ is_given_up(const struct ls_consumer *c)
 
     return c->unassigned ||
            rd_kafka_fatal_error(c->rk, text, sizeof(text)) == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID;
-}
-
-/* What passes, of a partition that librdkafka asks nothing about any more. */
-static int
-rejoin_fail(const struct ls_consumer *c, struct ls_err *err)
-{
-    if (c->unassigned && c->topics && err && err->kind == LS_ERR_RETRY)
-        (void)snprintf(err->cause, sizeof(err->cause), LS_CAUSE_REJOIN);
-    return -1;
 }
 
 /* 0: go on polling. */
