@@ -42,6 +42,24 @@ class Half(asyncio.Protocol):
             self.other.transport.close()
 
 
+class Inner(Half):
+    """The side towards the server. Known by its port before the server can have read from it: a call
+    is to find the connection on which it came."""
+
+    def __init__(self, outer, pairs):
+        super().__init__(outer)
+        self.pairs, self.port = pairs, None
+
+    def connection_made(self, transport):
+        self.port = transport.get_extra_info("sockname")[1]
+        self.pairs[self.port] = self.other
+        super().connection_made(transport)
+
+    def connection_lost(self, exc):
+        self.pairs.pop(self.port, None)
+        super().connection_lost(exc)
+
+
 class Front:
     def __init__(self, host="127.0.0.1"):
         self.host = host
@@ -76,15 +94,12 @@ class Front:
             def connection_made(self, transport):
                 super().connection_made(transport)
                 front.outer[name].add(self)
-                self.inner_port = None
                 front.loop.create_task(self.reach())
 
             async def reach(self):
                 try:
                     t, _ = await front.loop.create_connection(
                         lambda: self.other, "127.0.0.1", private)
-                    self.inner_port = t.get_extra_info("sockname")[1]
-                    front.pairs[self.inner_port] = self
                     if self.transport.is_closing():
                         t.close()
                 except OSError:
@@ -92,20 +107,19 @@ class Front:
 
             def connection_lost(self, exc):
                 front.outer[name].discard(self)
-                front.pairs.pop(self.inner_port, None)
                 super().connection_lost(exc)
 
         outer = Outer()
-        outer.other = Half(outer)
+        outer.other = Inner(outer, self.pairs)
         return outer
 
     def cut(self, inner_port):
-        """Cuts the connection whose inner side has this local port."""
-        def do():
-            outer = self.pairs.get(inner_port)
+        """Cuts the connection whose inner side has this local port: on return nothing passes it."""
+        async def do():
+            outer = self.pairs.get(inner_port)  # None: its client has hung up
             if outer:
                 outer.transport.abort()
-        self.loop.call_soon_threadsafe(do)
+        self._run(do())
 
     def down(self, names=None):
         async def do():

@@ -170,11 +170,8 @@ class Handler(grpc.GenericRpcHandler):
                 return refuse()
             after.append(refuse)
         elif effect in ("drop-before", "drop-after"):
-            port = int(context.peer().rsplit(":", 1)[1])
-
             def cut():
-                self.server.front.cut(port)
-                time.sleep(0.05)  # the answer must not win the race
+                self.server.front.cut(int(context.peer().rsplit(":", 1)[1]))
             if effect == "drop-after":
                 after.append(cut)
             else:
