@@ -74,6 +74,11 @@ def of_programs(lines):
     return [text for program in programs for text in program.said.values()]
 
 
+def of_sanitizers(text):
+    """Whether one of them spoke."""
+    return any(SANITIZER.match(line) for line in text.splitlines())
+
+
 def sections(lines):
     """pytest's long words on each failure: title -> place and reason; one exception behind another
     is told as both, with the place of the last."""

@@ -46,7 +46,8 @@ def main():
         args += [f"--ignore={p}" for w in where for p in (ROOT / w).iterdir() if p.is_dir()]
     python = fetch.venv_python()
     env = dict(os.environ, PYTHONPATH=str(ROOT / "tests"), PYTHONDONTWRITEBYTECODE="1")
-    argv = ["setpriv", "--pdeathsig", "TERM", str(python), "-m", "pytest", "-p", "no:cacheprovider",
+    known = ROOT / "build" / "pytest" / "-".join(where).replace("/", "-")  # what failed: for --lf
+    argv = ["setpriv", "--pdeathsig", "TERM", str(python), "-m", "pytest", "-o", f"cache_dir={known}",
             "-p", "hangs", "--rootdir", str(ROOT), "-rsfE", "--durations=5", "--import-mode=importlib",
             *args]
     status = wait(subprocess.Popen(argv, env=env))

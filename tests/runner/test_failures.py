@@ -206,6 +206,80 @@ def test_who_stops_all_from_outside_stops_the_suites_and_reads_what_was_done(tmp
     assert not Path("/proc", (tmp_path / "pid").read_text().strip()).exists()
 
 
+ONCE = """
+import pathlib
+def test_that_fails_once():
+    flag = pathlib.Path(__file__).with_name("flag")
+    seen = flag.exists()
+    flag.touch()
+    assert seen, "too early"
+def test_that_passes():
+    pass
+"""
+FAILS = """
+import pytest
+@pytest.mark.parametrize("n", range(%d))
+def test_that_fails_always(n):
+    assert n < 0
+"""
+C_ONCE = """
+all: unit
+unit:
+\t@+$(MAKE) -k -f $(firstword $(MAKEFILE_LIST)) $(UNIT_SRC:tests/%%.c=build/%%.run)
+UNIT_SRC = tests/unit/a/test_one.c tests/unit/a/test_two.c
+build/unit/a/test_one.run:
+\t@echo "== build/unit/a/test_one"; echo "[  PASSED  ] 2 test(s)."
+build/unit/a/test_two.run:
+\t@echo "== build/unit/a/test_two"; if [ -e %(dir)s/flag ]; then echo "[  PASSED  ] 3 test(s)."; \\
+\telse touch %(dir)s/flag; echo "[  PASSED  ] 2 test(s)."; echo "[  FAILED  ] 1 test(s), listed below:"; \\
+\techo "%(word)s"; %(end)s; fi
+"""
+
+
+def of_pytest(folder, text):
+    folder.mkdir(exist_ok=True)
+    (folder / "test_it.py").write_text(text)
+    return 60, [sys.executable, "tests/pytest_venv.py", str(folder / "test_it.py")]
+
+
+def of_c(folder, word="", end="exit 1"):
+    (folder / "Makefile").write_text(C_ONCE % {"dir": folder, "word": word, "end": end})
+    return 60, ["make", "--no-print-directory", "-f", str(folder / "Makefile"), "unit"]
+
+
+def test_what_passes_when_run_again_is_no_failure_and_is_named(tmp_path):
+    end, status = end_of({"once": of_pytest(tmp_path, ONCE), "good": (60, ["true"])})
+    assert status == 0 and end[-1] == "3 passed, 0 failed, 0 skipped; 1 unsteady"
+    assert one(end, "UNSTEADY: once") and one(end, "::test_that_fails_once: ", "too early")
+
+
+def test_what_fails_again_has_failed_and_hides_nothing_beside_it(tmp_path):
+    suites = {"once": of_pytest(tmp_path / "a", ONCE), "never": of_pytest(tmp_path / "b", FAILS % 2)}
+    end, status = end_of(suites)
+    assert status == 1 and end[-1] == "2 passed, 2 failed, 0 skipped; 1 unsteady"
+    assert one(end, "UNSTEADY: once") and one(end, "FAILED: never")
+
+
+def test_many_that_failed_are_not_run_again(tmp_path):
+    suites = {"once": of_pytest(tmp_path / "a", ONCE),
+              "never": of_pytest(tmp_path / "b", FAILS % run.AGAIN_AT_MOST)}
+    end, status = end_of(suites)
+    assert status == 1 and end[-1] == f"1 passed, {run.AGAIN_AT_MOST + 1} failed, 0 skipped"
+
+
+def test_of_the_unit_tests_just_the_program_that_failed_is_run_again(tmp_path):
+    end, status = end_of({"unit": of_c(tmp_path)})
+    assert status == 0 and end[-1] == "5 passed, 0 failed, 0 skipped; 1 unsteady"
+
+
+@pytest.mark.parametrize("word, end", [
+    ("==1==ERROR: AddressSanitizer: heap-use-after-free", "exit 1"),
+    ("", "exit 124"), ("", "kill -6 $$$$")])
+def test_what_is_no_matter_of_time_is_not_run_again(tmp_path, word, end):
+    lines, status = end_of({"unit": of_c(tmp_path, word, end)})
+    assert status == 1 and lines[-1] == "4 passed, 1 failed, 0 skipped"
+
+
 def test_what_nothing_is_known_of_gives_its_last_lines():
     lines = failures.of("one\ntwo\nthree\nfour\nfive\n", "status 3")
     assert lines == ["status 3; its last words:", "  two", "  three", "  four", "  five"]
