@@ -278,7 +278,8 @@ def test_done_means_ready_when_the_target_works_asynchronously(site):
     assert site.see.get(node).content == b"hello"
 
 
-def test_an_upload_that_is_not_processed_is_not_sent_a_second_time(site):
+def test_an_upload_that_is_not_processed_is_not_sent_a_second_time(new_site):
+    site = new_site(target__timeout_ms=8000)
     site.sim.ask("/settings", "POST", {"async": True, "pace": 0})
     refused = put_fails(site)
     assert refused.kind == "retry" and refused.cause in ("timeout", "busy")
