@@ -204,7 +204,7 @@ super.users=User:ANONYMOUS
         client = admin.AdminClient({"bootstrap.servers": self.bootstrap})
         for done in client.create_acls(list(wanted)).values():
             done.result(120)
-        wait_until(lambda: wanted <= set(client.describe_acls(every).result(120)), 30, "the rules to hold")
+        wait_until(lambda: wanted <= set(client.describe_acls(every).result(120)), 60, "the rules to hold")
 
 
     def take(self, user, kind, name, operation):
@@ -215,7 +215,7 @@ super.users=User:ANONYMOUS
                                       admin.AclPermissionType.ANY)
         client = admin.AdminClient({"bootstrap.servers": self.bootstrap})
         gone = [done.result(120) for done in client.delete_acls([some]).values()][0]
-        wait_until(lambda: not client.describe_acls(some).result(120), 30, "the rules to be gone")
+        wait_until(lambda: not client.describe_acls(some).result(120), 60, "the rules to be gone")
         return [(user, kind, name, operation, rule.resource_pattern_type == admin.ResourcePatternType.PREFIXED)
                 for rule in gone]
 

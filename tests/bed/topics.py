@@ -94,7 +94,7 @@ def delete(bootstrap, *topics):
     admin = AdminClient({"bootstrap.servers": bootstrap})
     for done in admin.delete_topics(list(topics), operation_timeout=30).values():
         done.result(60)
-    wait_until(lambda: not set(topics) & names(bootstrap).keys(), 30, "topics to be gone")
+    wait_until(lambda: not set(topics) & names(bootstrap).keys(), 60, "topics to be gone")
 
 
 def last(bootstrap, topic, key):

@@ -29,7 +29,7 @@ def watched(argv, mark, screen=False):
                 raise
         finally:
             child.send_signal(signal.SIGINT)
-            status = child.wait(30)
+            status = child.wait(60)
             os.close(read)
         said.seek(0)
         if status != -signal.SIGINT:

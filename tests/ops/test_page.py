@@ -80,7 +80,7 @@ def test_a_browser_draws_it_and_loads_nothing_else(tmp_path):
         asked.set()
         return document(stage, parked={EVIL: 2}, snapshot={"state": "done", "rows": 3, "estimate": 3})
     with Page(status) as page:
-        assert asked.wait(30)
+        assert asked.wait(60)
         page.history.look()
         page.text = draw(page.history)
         dom = dom_of(page.url, tmp_path)

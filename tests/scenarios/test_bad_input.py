@@ -61,7 +61,7 @@ def test_an_unreachable_server_is_waited_for(new_world):
         code, text = world.daemons.get("capture", "/readyz")
         return code == 503 and "starting" not in text and text
     from bed import wait_until
-    wait_until(why, 20, "a reason in /readyz")
+    wait_until(why, 60, "a reason in /readyz")
     assert process.alive()
     assert world.daemons.stop("capture") == {"capture": 0}
 

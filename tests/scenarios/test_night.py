@@ -193,11 +193,11 @@ def binlogs_are_purged_while_capture_is_off(night):
     def purged():
         mariadb.sql(f"PURGE BINARY LOGS TO '{mariadb.place()[0]}'")
         return len(mariadb.sql("SHOW BINARY LOGS")) == 1
-    wait_until(purged, 30, "the binlogs to be purged")
+    wait_until(purged, 60, "the binlogs to be purged")
     night.seen(f'up{{instance="{night.instance("capture")}"}} == 0')
     page = night.told("LockstepDown")
     night.admin.follow(page, STAGE="capture")
-    assert night.daemons.running["capture"].wait(30) == 5  # which leads from that page to this one:
+    assert night.daemons.running["capture"].wait(60) == 5  # which leads from that page to this one:
     night.admin.follow("headroom")
     night.daemons.wait_ready("capture")
     night.daemons.wait_snapshot()

@@ -73,7 +73,7 @@ def test_a_replay_of_everything_writes_nothing_and_letters_are_retried_and_dropp
     # nobody without the key gets anything done
     topics.send(world.bed.kafka.bootstrap, f"{world.prefix}.replay", back["key"], b"",
                 headers={"topic": "cs3.resource", "time": "1", "mac": "0" * 64})
-    wait_until(lambda: world.daemons.status("apply")["counters"].get("replay-refused") == 1, 30,
+    wait_until(lambda: world.daemons.status("apply")["counters"].get("replay-refused") == 1, 60,
                "the record to be refused")
     assert world.daemons.lockstep("dlq", "retry", "--all", "--set", "control.key=")[0] == 2
 
@@ -82,11 +82,11 @@ def test_a_replay_of_everything_writes_nothing_and_letters_are_retried_and_dropp
     os.utime(paths[0], (mtime, mtime))
     code, text = world.daemons.lockstep("dlq", "retry", str(back["letter"]), "99999999")
     assert code == 3 and "1 letters retried" in text and "1 of these letters are not there" in text, text
-    wait_until(lambda: letter_states(world)[back["letter"]] == "alive", 30, "the letter to be alive")
+    wait_until(lambda: letter_states(world)[back["letter"]] == "alive", 60, "the letter to be alive")
     code, text = world.daemons.lockstep("dlq", "drop", str(gone["letter"]), "--reason", "a test's")
     assert code == 2 and "--yes" in text
     ask(world, "dlq", "drop", str(gone["letter"]), "--reason", "a test's", "--yes")
-    wait_until(lambda: world.daemons.status("apply")["dead"] == {}, 30, "nothing to be dead")
+    wait_until(lambda: world.daemons.status("apply")["dead"] == {}, 60, "nothing to be dead")
     dropped = ask(world, "dlq", "list", "--state", "dropped")
     assert [(l["letter"], l["reason"]) for l in dropped] == [(gone["letter"], "a test's")]
     assert "@" in dropped[0]["by"] and dropped[0]["state_time"] > gone["time"][:10]
@@ -97,7 +97,7 @@ def test_a_replay_of_everything_writes_nothing_and_letters_are_retried_and_dropp
         "run": dropped[0]["run"], "time_us": json.loads(word["value"])["time_us"]}
     assert ask(world, "dlq", "list") == []
     wait_until(lambda: world.cs3.walk(uid)["back.txt"].checksum.sum
-               == hashlib.sha1(b"BACK.TXT").hexdigest(), 30, "the content to be there")
+               == hashlib.sha1(b"BACK.TXT").hexdigest(), 60, "the content to be there")
     world.assert_balanced()
     copies_are_refused(world)
 
@@ -116,7 +116,7 @@ def copies_are_refused(world):
             topics.send(kafka, name, r["key"], r["value"], r["partition"], r["headers"])
     before, taken = refused(), world.daemons.status("apply")["counters"]["replayed"]
     send()
-    wait_until(lambda: refused() == before + len(copies), 30, "the copies to be refused")
+    wait_until(lambda: refused() == before + len(copies), 60, "the copies to be refused")
     assert world.daemons.status("apply")["counters"]["replayed"] == taken
     world.daemons.kill("apply")
     for path in world.daemons.folder.glob("ledger.db*"):
@@ -125,7 +125,7 @@ def copies_are_refused(world):
     world.daemons.start("apply")
     wait_until(lambda: refused() == before + 2 * len(copies), 60, "all copies to be refused")
     # in a ledger made anew each record counts anew, and once
-    wait_until(lambda: world.daemons.status("apply")["counters"].get("replayed") == taken, 30,
+    wait_until(lambda: world.daemons.status("apply")["counters"].get("replayed") == taken, 60,
                "the records themselves to be taken")
     world.drained()
 

@@ -73,7 +73,7 @@ def test_objects_are_carried_with_versions_and_trash_beside_a_home_on_disk(new_w
     new = site.upload(site.files("alice"), "late.txt", b"the object comes later")
     site.overwrite(big, b"smaller now")
     site.delete(site.files("alice").children["welcome.txt"])
-    wait_until(lambda: apply.status("apply")["parked"].get("content-missing"), 30,
+    wait_until(lambda: apply.status("apply")["parked"].get("content-missing"), 60,
                "a row without its object")
     assert "late.txt" not in world.cs3.walk("alice")
     bucket.follow()

@@ -103,7 +103,7 @@ def test_a_killed_applier_without_its_ledger_is_replaced_and_nothing_is_sent_twi
     assert [(p["node"], p["path"], p["state"]) for p in json.loads(text)] == \
         [(node, f"/{name}", "live")]
     assert world.daemons.lockstep("id", "987654321")[0] == 1
-    wait_until(lambda: other.standby() or other.daemons.running["apply"].status() == 8, 30,
+    wait_until(lambda: other.standby() or other.daemons.running["apply"].status() == 8, 60,
                "the other one to stand by, or to see that it was too late")
 
 
@@ -116,7 +116,7 @@ def test_one_that_slept_through_its_lease_writes_nothing_any_more(hosts):
     # calls under way, so that it has something to send when it wakes up
     world.target.ask("/faults", "POST", {"call": "storage-users.*", "effect": "latency", "ms": 50})
     world.work.run(actions=40)
-    wait_until(lambda: world.daemons.status("apply").get("in_flight", 0) > 0, 30, "calls")
+    wait_until(lambda: world.daemons.status("apply").get("in_flight", 0) > 0, 60, "calls")
     world.daemons.pause("apply")
     first = world.daemons.running["apply"]
     world.target.ask("/faults", "DELETE")

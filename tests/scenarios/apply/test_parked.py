@@ -20,7 +20,7 @@ def test_a_sweep_above_the_limit_waits_for_a_word(new_world):
     site._erase(folder)
     site.sql("SET sql_log_bin = 1")
     world.daemons.start("capture", args=["--snapshot"])
-    wait_until(lambda: world.daemons.status("apply").get("sweeps_waiting") == 1, 30,
+    wait_until(lambda: world.daemons.status("apply").get("sweeps_waiting") == 1, 60,
                "the sweep to wait")
     assert "to go/7.txt" in world.cs3.walk("alice")
     status, text = world.daemons.lockstep("snapshot", "status")
@@ -55,7 +55,7 @@ def test_content_that_is_not_there_is_a_dead_letter_and_a_newer_row_takes_it_bac
     letter = world.wait_dead_letter("content-missing")
     assert letter["key"] == str(node.id)
     # the document is up to a second older than the letter
-    wait_until(lambda: world.daemons.status("apply").get("dead") == {"content-missing": 1}, 30,
+    wait_until(lambda: world.daemons.status("apply").get("dead") == {"content-missing": 1}, 60,
                "its count")
     disk.with_name("elsewhere").rename(disk)
     site.overwrite(node, b"found again")

@@ -104,12 +104,12 @@ def test_what_was_made_but_not_seen_is_not_forgotten_when_the_source_goes_on(new
     fault(world, call="storage-users.Stat", effect="grpc", status="UNKNOWN")
     folder = site.mkdir(site.files(uid), "made and gone")
     file = site.upload(site.files(uid), "made.txt", b"content")
-    wait_until(lambda: {"CreateContainer", "PUT"} <= world.target.writes_since(before).keys(), 30,
+    wait_until(lambda: {"CreateContainer", "PUT"} <= world.target.writes_since(before).keys(), 60,
                "the folder and the file to be made")
     site.delete(folder)
     site.purge(uid, site.trashed(uid)[-1])
     site.move(file, site.files(uid), "renamed.txt")
-    wait_until(lambda: heard(folder.id, deleted=1) and heard(file.id, name="renamed.txt"), 30,
+    wait_until(lambda: heard(folder.id, deleted=1) and heard(file.id, name="renamed.txt"), 60,
                "apply to hear of it")
     time.sleep(0.5)  # who had forgotten what was made goes on now
     no_faults(world)
@@ -203,7 +203,7 @@ def test_reading_everything_once_more_makes_no_writing_call(world):
     before = world.target.counts()
     world.daemons.stop("apply")
     world.daemons.start("apply", args=["--from-start"])
-    wait_until(lambda: world.daemons.status("apply")["counters"]["in"] >= taken * 1.5, 30,
+    wait_until(lambda: world.daemons.status("apply")["counters"]["in"] >= taken * 1.5, 60,
                "the records to come again", 0.2)
     world.drained()
     assert world.target.writes_since(before) == {}

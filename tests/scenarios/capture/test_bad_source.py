@@ -19,10 +19,10 @@ def test_an_unreachable_source_is_tried_for_ever_and_readyz_tells(new_capture):
     port = free_port()
     capture = new_capture({"source.port": port})
     capture.site.spawn("capture")
-    wait_until(lambda: str(port) in capture.site.get("capture", "/readyz")[1], 30, "/readyz")
+    wait_until(lambda: str(port) in capture.site.get("capture", "/readyz")[1], 60, "/readyz")
     assert capture.site.get("capture", "/readyz")[0] == 503
     wait_until(lambda: 2 <= sum(x.get("event") == "retry" and str(port) in x["message"]
-                                for x in capture.site.log_lines("capture")), 30, "two tries")
+                                for x in capture.site.log_lines("capture")), 60, "two tries")
     assert capture.stop() == 0
 
 
@@ -51,7 +51,7 @@ def test_a_session_with_minimal_images_stops_capture(capture):
     capture.start()
     capture.sql("SET SESSION binlog_row_image = 'MINIMAL'; UPDATE oc_filecache SET size = 5")
     process = capture.site.running["capture"]
-    wait_until(lambda: not process.alive(), 30, "the end")
+    wait_until(lambda: not process.alive(), 60, "the end")
     assert process.status() == FAILURE
     assert "binlog_row_image" in last_error(capture.site.log_lines("capture"))["message"]
 
@@ -61,7 +61,7 @@ def test_a_statement_on_a_watched_table_stops_capture_with_its_place(capture):
     capture.sql("SET SESSION binlog_format = 'STATEMENT';"
                 "INSERT INTO `owncloud` . `oc_share`(uid_owner) VALUES('a')")
     process = capture.site.running["capture"]
-    wait_until(lambda: not process.alive(), 30, "the end")
+    wait_until(lambda: not process.alive(), 60, "the end")
     message = last_error(capture.site.log_lines("capture"))["message"]
     assert process.status() == FAILURE
     assert "statement" in message and "mysql-bin." in message
@@ -92,13 +92,13 @@ def test_a_purged_position_ends_with_5_and_names_the_range(capture):
     def purged():  # refused while the server has not noticed that capture is gone
         capture.sql(f"PURGE BINARY LOGS TO '{newest}'")
         return capture.sql("SHOW BINARY LOGS")[0][0] == newest
-    wait_until(purged, 20, "the purge", 0.5)
+    wait_until(purged, 60, "the purge", 0.5)
     status, lines = capture.run()
     assert status == PURGED
     told = [x for x in lines if x.get("event") == "position-purged"][-1]
     assert told["source_first_file"] == newest and "--snapshot" in told["do"]
     capture.start("--snapshot", snapshot=False)
-    wait_until(lambda: capture.status()["counters"].get("snapshots") == 2, 20, "the repair")
+    wait_until(lambda: capture.status()["counters"].get("snapshots") == 2, 60, "the repair")
     capture.drain()
     assert set(capture.state("filecache")) == {"1", "2"}
 
@@ -112,7 +112,7 @@ def test_a_second_capture_fences_the_first_which_ends_when_it_may_not_wait(new_c
     second = Process("second", other[:3] + ["--set", "http.port=0"] + other[5:],
                      capture.folder / "second.log")
     try:
-        wait_until(lambda: not first.alive(), 20, "the end of the fenced one")
+        wait_until(lambda: not first.alive(), 60, "the end of the fenced one")
         assert first.status() == FENCED
     finally:
         second.stop()
@@ -123,7 +123,7 @@ def test_without_snapshots_a_loss_stops_capture_until_one_is_asked_for(new_captu
     capture.start(snapshot=False)
     capture.sql("INSERT INTO oc_groups VALUES('staff'); TRUNCATE oc_groups")
     process = capture.site.running["capture"]
-    wait_until(lambda: not process.alive(), 30, "the end")
+    wait_until(lambda: not process.alive(), 60, "the end")
     assert process.status() == FAILURE
     status, lines = capture.run()
     assert status == FAILURE and "--snapshot" in last_error(lines)["message"]

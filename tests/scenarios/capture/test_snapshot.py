@@ -10,7 +10,7 @@ def test_a_snapshot_that_was_killed_goes_on_under_the_same_begin(new_capture):
     capture.start(snapshot=False)
     for rows in (500, 2000):
         wait_until(lambda: capture.status().get("snapshot", {}).get("rows", 0) > rows
-                   or capture.status().get("snapshot", {}).get("state") == "done", 20, "rows")
+                   or capture.status().get("snapshot", {}).get("state") == "done", 60, "rows")
         capture.site.kill("capture")
         capture.start(snapshot=False)
     capture.site.wait_snapshot(60)

@@ -47,7 +47,7 @@ def test_only_what_is_signed_fresh_and_new_is_taken(ready):
     assert commands.answer(ready, good)["accepted"]
     wait_snapshots(ready, 2)
     commands.send(ready, body)  # the same bytes with the same signature
-    wait_until(lambda: commands.counts(ready).get("repeated"), 30, "the repeated one")
+    wait_until(lambda: commands.counts(ready).get("repeated"), 60, "the repeated one")
     assert commands.counts(ready) == {"unsigned": 1, "wrong-signature": 1, "malformed-command": 1,
                                       "stale": 1, "repeated": 1, "accepted": 1}
     assert snapshots(ready) == 2

@@ -180,7 +180,7 @@ def test_a_restart_of_the_source_and_new_files_are_followed(capture):
     insert(capture, 1, 10)
     capture.drain()
     capture.bed.mariadb.stop()
-    wait_until(lambda: not capture.site.ready("capture"), 20, "/readyz to fail")
+    wait_until(lambda: not capture.site.ready("capture"), 60, "/readyz to fail")
     capture.bed.mariadb.start()
     insert(capture, 11, 20)
     capture.sql("FLUSH BINARY LOGS")
@@ -199,7 +199,7 @@ def test_heartbeats_reach_every_partition_and_say_now_when_idle(capture):
         return [r for r in capture.records("filecache") if r["op"] == "h"]
 
     # nothing happens at the source, and still they say a later time
-    wait_until(lambda: max((r["source_ts_us"] for r in heartbeats()), default=0) > idle_us, 30,
+    wait_until(lambda: max((r["source_ts_us"] for r in heartbeats()), default=0) > idle_us, 60,
                "a heartbeat of a time without rows", 0.5)
     beats = heartbeats()
     assert {r["partition"] for r in beats} == {0, 1, 2, 3}
@@ -217,7 +217,7 @@ def test_sigterm_is_a_clean_stop(capture):
     insert(capture, 1, 10)
     process = capture.site.running["capture"]
     process.signal(signal.SIGTERM)
-    wait_until(lambda: not process.alive(), 30, "the end")
+    wait_until(lambda: not process.alive(), 60, "the end")
     assert process.status() == 0
 
 

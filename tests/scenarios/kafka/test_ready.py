@@ -21,7 +21,7 @@ def test_a_source_that_stands_still_fails_readyz_until_it_goes_on(new_capture):
     database = capture.bed.mariadb.process
     database.signal(signal.SIGSTOP)
     try:
-        wait_until(lambda: not capture.site.ready("capture"), 30, "/readyz to fail")
+        wait_until(lambda: not capture.site.ready("capture"), 60, "/readyz to fail")
     finally:
         database.signal(signal.SIGCONT)
     wait_until(lambda: capture.site.ready("capture"), 60, "/readyz to recover")
@@ -39,7 +39,7 @@ def test_a_kafka_that_stands_still_fails_readyz_until_it_goes_on(new_capture):
     broker.signal(signal.SIGSTOP)
     try:
         insert(capture, 41, 80)
-        wait_until(lambda: not capture.site.ready("capture"), 30, "/readyz to fail")
+        wait_until(lambda: not capture.site.ready("capture"), 60, "/readyz to fail")
         assert capture.site.get("capture", "/healthz")[0] == 200
         wait_until(lambda: lag(capture) > 5, 60, "the lag to rise all the while")
     finally:

@@ -131,7 +131,7 @@ def test_rights_that_are_taken_for_a_while_are_waited_for_once_they_were_there(b
             guarded.grant_all(taken)
             capture.site.wait_ready("capture", 60)
         capture.sql("INSERT INTO oc_groups VALUES('staff')")
-        wait_until(lambda: "staff" in capture.state("groups"), 30, "the row")
+        wait_until(lambda: "staff" in capture.state("groups"), 60, "the row")
         assert capture.stop() == 0
     finally:
         capture.close()

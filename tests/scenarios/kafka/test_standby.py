@@ -32,7 +32,7 @@ def test_the_older_one_stands_by_and_takes_over_when_the_newer_is_gone(new_captu
     second = second_of(capture, sets)
     with second:
         second.start("capture")
-        wait_until(lambda: stands_by(capture.site), 30, "the older one to stand by")
+        wait_until(lambda: stands_by(capture.site), 60, "the older one to stand by")
         assert capture.site.ready("capture")
         assert "lockstep_capture_active 0" in capture.site.get("capture", "/metrics")[1]
         assert "lockstep_capture_active 1" in second.get("capture", "/metrics")[1]
@@ -40,7 +40,7 @@ def test_the_older_one_stands_by_and_takes_over_when_the_newer_is_gone(new_captu
         wait_rows(capture, 80)
         stages = wait_until(
             lambda: (lambda text: text if "standby/1" in text and "capture/2" in text else "")(
-                capture.site.lockstep("status")[1]), 20, "both in lockstep status")
+                capture.site.lockstep("status")[1]), 60, "both in lockstep status")
         assert "capture/1" not in stages
         second.kill("capture")
         wait_until(lambda: not stands_by(capture.site) and capture.site.ready("capture"), 60,
@@ -60,7 +60,7 @@ def test_while_the_source_is_away_for_both_nobody_takes_over(new_capture):
     second = second_of(capture, sets)
     with second:
         second.start("capture")
-        wait_until(lambda: stands_by(capture.site), 30, "the older one to stand by")
+        wait_until(lambda: stands_by(capture.site), 60, "the older one to stand by")
         capture.bed.mariadb.stop()
         try:
             # asked twice in vain: the position stood still for long enough to wonder
@@ -91,7 +91,7 @@ def test_a_capture_that_slept_over_its_transaction_goes_on(new_capture):
     writer.start()
     try:
         seen = capture.status()["counters"]["in"]
-        wait_until(lambda: capture.status()["counters"]["in"] > seen, 30, "rows")
+        wait_until(lambda: capture.status()["counters"]["in"] > seen, 60, "rows")
         process.signal(signal.SIGSTOP)
         try:
             stop.wait(4)  # the broker looks for transactions that are too old once a second

@@ -98,7 +98,7 @@ def test_the_commit_of_what_xa_prepared_stops_a_stream_without_snapshots(capture
     capture.drain()
     capture.sql("XA COMMIT 'ours'")
     process = capture.site.running["capture"]
-    wait_until(lambda: not process.alive(), 30, "the end of capture")
+    wait_until(lambda: not process.alive(), 60, "the end of capture")
     assert capture.site.log_lines("capture")[-1]["cause"] == "rows-lost"
     assert capture.state("groups") == {}
 
@@ -114,6 +114,6 @@ def test_the_commit_of_what_xa_prepared_is_seen_by_a_snapshot(server, databases,
     assert capture.drain()["counters"]["snapshots"] == 1
     assert capture.state("groups") == {}
     capture.sql("XA COMMIT 'ours'")
-    wait_until(lambda: capture.status()["counters"]["snapshots"] == 2, 30, "a second snapshot")
+    wait_until(lambda: capture.status()["counters"]["snapshots"] == 2, 60, "a second snapshot")
     capture.drain()
     assert list(capture.state("groups")) == ["staff"]

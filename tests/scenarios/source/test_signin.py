@@ -55,7 +55,7 @@ def follows(capture):
     """A row of now arrives."""
     capture.start(snapshot=False)
     capture.sql("INSERT INTO oc_groups VALUES('staff')")
-    wait_until(lambda: "staff" in capture.state("groups"), 20, "the row")
+    wait_until(lambda: "staff" in capture.state("groups"), 60, "the row")
     assert capture.stop() == 0
 
 
@@ -98,7 +98,7 @@ def test_a_certificate_that_is_not_valid_yet_is_waited_for(servers, certs, new_c
                           servers["mariadb"])
     process = capture.site.spawn("capture")
     wait_until(lambda: not process.alive() or
-               "not yet valid" in capture.site.get("capture", "/readyz")[1], 20, "why")
+               "not yet valid" in capture.site.get("capture", "/readyz")[1], 60, "why")
     assert process.alive()
     assert capture.stop() == 0
 
@@ -152,10 +152,10 @@ def refused_and_alive(capture, text):
     def refused():
         code, why = capture.site.get("capture", "/readyz")
         return code == 503 and text in why
-    wait_until(refused, 20, f"{text} at /readyz")
+    wait_until(refused, 60, f"{text} at /readyz")
     before = len(capture.site.log_lines("capture"))
     wait_until(lambda: any(text in line.get("message", "")
-                           for line in capture.site.log_lines("capture")[before:]), 30, "one more try")
+                           for line in capture.site.log_lines("capture")[before:]), 60, "one more try")
     assert capture.site.running["capture"].alive()
 
 
@@ -171,7 +171,7 @@ def test_a_password_that_is_another_for_a_while_is_waited_for_once_it_was_right(
     refused_and_alive(capture, "Access denied")
     server.sql("ALTER USER rotated@'%' IDENTIFIED BY 'rotated'")
     capture.sql("INSERT INTO oc_groups VALUES('staff')")
-    wait_until(lambda: "staff" in capture.state("groups"), 30, "the row")
+    wait_until(lambda: "staff" in capture.state("groups"), 60, "the row")
     assert capture.stop() == 0
 
 
@@ -186,7 +186,7 @@ def test_a_certificate_that_is_wrong_for_a_while_is_waited_for_once_it_was_right
     refused_and_alive(capture, "certificate")
     ca.write_bytes(certs.ca.read_bytes())
     capture.sql("INSERT INTO oc_groups VALUES('staff')")
-    wait_until(lambda: "staff" in capture.state("groups"), 30, "the row")
+    wait_until(lambda: "staff" in capture.state("groups"), 60, "the row")
     assert capture.stop() == 0
 
 
@@ -267,7 +267,7 @@ def test_a_server_id_that_another_replica_has_ends_with_4(servers, new_capture):
     cause, message = refusal(second)
     assert cause == "source-server-id"
     assert f"lockstep-{first.prefix}" in message and "77" in message
-    wait_until(lambda: first.status()["ready"], 30, "the first, ready")
+    wait_until(lambda: first.status()["ready"], 60, "the first, ready")
     assert first.stop() == 0
 
 
@@ -278,7 +278,7 @@ def test_whose_dump_is_ended_for_another_with_its_server_id_says_so_and_ends(ser
     first.start(snapshot=False)
     second.start(snapshot=False)
     process = first.site.running["capture"]
-    wait_until(lambda: not process.alive(), 20, "the end of the first")
+    wait_until(lambda: not process.alive(), 60, "the end of the first")
     error = last_error(first.site.log_lines("capture"))
     assert process.status() == SOURCE and error["cause"] == "source-server-id"
-    wait_until(lambda: second.status()["ready"], 30, "the second, ready")
+    wait_until(lambda: second.status()["ready"], 60, "the second, ready")

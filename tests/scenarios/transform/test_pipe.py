@@ -121,7 +121,7 @@ def test_brackets_and_heartbeats_reach_the_partitions_they_speak_for(new_pipe):
                 and all((0, "!heartbeat") in pipe.folded(kind)
                         for kind in ("share", "person", "space", "annotation")))
 
-    wait_until(beat, 20, "the heartbeats", 1)
+    wait_until(beat, 60, "the heartbeats", 1)
     resources = pipe.folded("resource")
     for p in range(8):
         for key in ("!begin", "!end", "!heartbeat", "!begin:trash", "!end:trash"):
@@ -248,9 +248,9 @@ def test_an_instance_that_slept_over_its_transaction_goes_on(new_pipe):
             line.get("event") for line in pipe.site.log_lines("transform")]
 
     for _ in range(5):  # it may commit in the moment before it is put to sleep
-        wait_until(is_open, 30, "an open transaction", 0.01)
+        wait_until(is_open, 60, "an open transaction", 0.01)
         pipe.site.pause("transform")
-        wait_until(lambda: not pipe.unfinished(), 30, "the broker to give it up", 0.1)
+        wait_until(lambda: not pipe.unfinished(), 60, "the broker to give it up", 0.1)
         pipe.site.resume("transform")
         pipe.send(pipe.file(45))
         sent[0] += 1
@@ -279,10 +279,10 @@ def test_lag_is_the_age_of_the_last_heartbeat_and_grows_without_one(new_pipe):
 
     time.sleep(1.5)
     start = time.time() * 1e6
-    wait_until(lambda: pipe.status()["time_us"] > start, 30, "a status", 0.1)
+    wait_until(lambda: pipe.status()["time_us"] > start, 60, "a status", 0.1)
     assert reached() < start  # nobody has said that the source was read that far
     beat()
-    wait_until(lambda: reached() >= start, 10, "the heartbeats", 0.1)
+    wait_until(lambda: reached() >= start, 60, "the heartbeats", 0.1)
 
 
 def test_a_heartbeat_claims_no_more_than_was_read_of_the_trash(new_pipe):
@@ -304,9 +304,9 @@ def test_a_heartbeat_claims_no_more_than_was_read_of_the_trash(new_pipe):
 
     start = int(time.time() * 1e6)
     pipe.send(beat("files_trash", start))
-    wait_until(lambda: is_claimed(start, start + 9), 20, "a heartbeat at the trash's time", 0.5)
+    wait_until(lambda: is_claimed(start, start + 9), 60, "a heartbeat at the trash's time", 0.5)
     pipe.send(beat("files_trash", start + 20))
-    wait_until(lambda: is_claimed(start + 11, start + 11), 20, "one at its own time", 0.5)
+    wait_until(lambda: is_claimed(start + 11, start + 11), 60, "one at its own time", 0.5)
 
 
 def test_wrong_configuration_is_status_2(new_pipe):
@@ -314,7 +314,7 @@ def test_wrong_configuration_is_status_2(new_pipe):
     pipe.site.stop("transform")
     for wrong in ("source.time_zone=Nowhere/City", "transform.nonsense=1"):
         process = pipe.site.spawn("transform", "--set", wrong)
-        wait_until(lambda p=process: not p.alive(), 20, "the end", 0.05)
+        wait_until(lambda p=process: not p.alive(), 60, "the end", 0.05)
         assert process.status() == 2, wrong
 
 

@@ -35,12 +35,12 @@ def test_a_letter_goes_to_replay_when_it_can_be_carried_and_is_dead_again_when_n
                 if r["headers"].get("topic") == "cs3.resource"]
 
     assert pipe.site.lockstep("dlq", "retry", "--all")[0] == 0
-    wait_until(lambda: pipe.status()["dead"] == {"share-type": 2}, 30, "the share to be dead again")
+    wait_until(lambda: pipe.status()["dead"] == {"share-type": 2}, 60, "the share to be dead again")
     # what an older transform could not carry and this one can
     _, key, partition, value, _ = pipe.file(44)
     signed = sign(pipe, "oc10.oc_filecache", key, value, "a-run-of-ours", partition)
     topics.send(kafka, replay, key, value, partition, signed)
-    wait_until(again, 30, "the file to be sent again")
+    wait_until(again, 60, "the file to be sent again")
     record = again()[0]
     assert (record["key"], record["partition"]) == ("44", 5)
     assert len(record["headers"]["mac"]) == 64 and record["headers"]["run"] == "a-run-of-ours/5"
@@ -51,18 +51,18 @@ def test_a_letter_goes_to_replay_when_it_can_be_carried_and_is_dead_again_when_n
 
     # a copy gets nothing done, not even after a kill
     topics.send(kafka, replay, key, value, partition, signed)
-    wait_until(lambda: pipe.status()["warning"].get("replay-refused") == 1, 30, "a refusal")
+    wait_until(lambda: pipe.status()["warning"].get("replay-refused") == 1, 60, "a refusal")
     pipe.site.kill("transform")
     topics.send(kafka, replay, key, value, partition, signed)
     pipe.site.start("transform")
     wait_until(lambda: pipe.status()["warning"].get("replay-refused") == 2, 60, "another")
     topics.send(kafka, replay, key, value, partition - 1, signed)
-    wait_until(lambda: pipe.status()["warning"].get("replay-refused") == 3, 30, "a third")
+    wait_until(lambda: pipe.status()["warning"].get("replay-refused") == 3, 60, "a third")
 
     # nobody without the key gets anything done
     topics.send(kafka, replay, "45", pipe.file(45)[3],
                 headers={"topic": "oc10.oc_filecache", "time": "1", "mac": "0" * 64})
-    wait_until(lambda: pipe.status()["warning"].get("replay-refused") == 4, 30, "a refusal")
+    wait_until(lambda: pipe.status()["warning"].get("replay-refused") == 4, 60, "a refusal")
     assert [r["key"] for r in again()] == ["44"]
 
     # who gives a letter up says why, and the reason is kept behind it
@@ -71,5 +71,5 @@ def test_a_letter_goes_to_replay_when_it_can_be_carried_and_is_dead_again_when_n
     def words():
         return [json.loads(d["value"]) for d in topics.dead_letters(kafka, pipe.prefix)
                 if d["headers"].get("state") == "dropped"]
-    wait_until(lambda: len(words()) == 2, 30, "both to be told of")
+    wait_until(lambda: len(words()) == 2, 60, "both to be told of")
     assert {w["reason"] for w in words()} == {"no such type"}
