@@ -56,7 +56,7 @@ class Verify(Process):
         self.wait_calls("gateway.ListPublicShares", len(self.world.site.storages))
 
     def ended(self):
-        status = self.wait(180)
+        status = self.wait(360)
         text = self.out.read_text()
         return status, json.loads(text) if text else {}
 
@@ -79,7 +79,7 @@ def test_kafka_that_is_restarted_while_verify_waits_for_the_stream_costs_no_answ
     assert Client(still.target).sign_in(uid).delete(node).status.code == OK
     broker.process.signal(signal.SIGTERM)
     try:
-        verify = Verify(still, "--wait", "120")
+        verify = Verify(still, "--wait", "300")
         wait_until(lambda: not broker.process.alive(), 60, "the broker's end")
         verify.wait_looked()
     finally:
