@@ -7,7 +7,8 @@
  *
  * An exact writer makes ids that are known beforehand. Before it is asked to make something, that
  * id is written down as an intent: when the answer is lost with us, and the source wants it no more
- * by then, it is taken away by that.
+ * by then, it is taken away by that. One id stands there, so what may have been made by it goes
+ * before another one is written down.
  */
 #include "apply/ocis/share_files.h"
 #include "apply/plan/shares_parts.h"
@@ -118,6 +119,19 @@ ap_intent_get(struct ap_core *core, struct ap_key key, int64_t *ret_storage,
     *ret_storage = strtoll(text + 1, NULL, 10);
     snprintf(ret_id, AP_ID_SIZE, "%.*s", AP_ID_SIZE - 1, blank + 1);
     return true;
+}
+
+bool
+ap_intent_is_other(struct ap_core *core, struct ap_key key, const struct ap_space_row *space,
+                   int64_t row)
+{
+    char made[AP_ID_SIZE], now[AP_ID_SIZE];
+    int64_t storage;
+
+    return ap_intent_get(core, key, &storage, made) &&
+           (storage != space->storage ||
+            ap_share_id_of(space->target.storage_id, space->target.space_id, row, now) < 0 ||
+            strcmp(made, now) != 0);
 }
 
 void

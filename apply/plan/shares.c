@@ -480,16 +480,6 @@ grant_remove(struct ap_core *core, struct ap_work *work, struct grant *g, struct
     memcpy(job->sharer, space.owner, sizeof(job->sharer));
 }
 
-/* What may have been made was made in another space: it goes before a new one comes. */
-static bool
-intent_is_elsewhere(struct ap_core *core, struct ap_key key, int64_t storage)
-{
-    char id[AP_ID_SIZE];
-    int64_t made_in;
-
-    return ap_intent_get(core, key, &made_in, id) && made_in != storage;
-}
-
 /* The share of a node that went (the file is in another space now, say) did not go with it. Left
  * where it is when he who could remove it cannot any more, so that the new one is made. */
 static bool
@@ -533,7 +523,7 @@ ap_grant_next(struct ap_core *core, struct ap_work *work, struct ap_next *next, 
     if (!person_target(core, g.type == CS3_SHARE_USER ? CS3_USER : CS3_GROUP, g.grantee,
                        job->person_id, next))
         return;
-    if (intent_is_elsewhere(core, work->key, basis.node.storage)) {
+    if (ap_intent_is_other(core, work->key, &basis.space, fold.row)) {
         grant_remove(core, work, &g, next, job);
         return;
     }

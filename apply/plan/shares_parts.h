@@ -39,6 +39,10 @@ void ap_mark_drop(struct ap_core *core, const struct ap_job *job);
 void ap_intent_keep(struct ap_core *core, const struct ap_job *job, struct ap_key key);
 bool ap_intent_get(struct ap_core *core, struct ap_key key, int64_t *ret_storage,
                    char ret_id[AP_ID_SIZE]);
+/* What may have been made of a grant was made in another space than this one, or with the number of
+ * another row: it goes before a new one comes. */
+bool ap_intent_is_other(struct ap_core *core, struct ap_key key, const struct ap_space_row *space,
+                        int64_t row);
 /* The rows of one file and one grantee. */
 struct ap_rows {
     int64_t fileid, type;

@@ -557,6 +557,40 @@ a_share_made_in_doubt_in_another_space_is_not_forgotten_for_the_old_one(void **s
     }
 }
 
+/* Its id names the first of its rows. */
+static void
+a_share_made_in_doubt_is_removed_also_when_its_first_row_went_before_the_others(void **state)
+{
+    static struct world w;
+
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        enum cs3_share_type type = i & 1 ? CS3_SHARE_GROUP : CS3_SHARE_USER;
+        const char *grantee = i & 1 ? "g" : "u2";
+        start_world(&w, true);
+        give_share(&w, 7, type, 0, grantee, 1, CS3_SHARE_ACCEPTED, CS3_UPSERT);
+        give_share(&w, 8, type, 0, grantee, 1, CS3_SHARE_ACCEPTED, CS3_UPSERT);
+        share_and_die(&w);
+        assert_int_equal(in_use(&w), 1);
+        give_share(&w, 7, type, 0, grantee, 1, CS3_SHARE_ACCEPTED, CS3_DELETE);
+        if (i & 2) {
+            finish(&w, 0);
+            assert_int_equal(in_use(&w), 1);
+            assert_int_equal(w.target.shares[w.target.n_shares - 1].made_of, 8);
+        }
+        for (int64_t until = ls_mono_ms() + 240000; !(i & 2) && w.core->n_jobs == 0;) {
+            assert_true(ls_mono_ms() < until);
+            round_once(&w);
+        }
+        close_world(&w); /* planned, and never sent */
+        open_world(&w);
+        give_share(&w, 8, type, 0, grantee, 1, CS3_SHARE_ACCEPTED, CS3_DELETE);
+        finish(&w, 0);
+        assert_int_equal(in_use(&w), 0);
+        stop_world(&w);
+    }
+}
+
 static void
 a_share_made_in_doubt_that_nobody_has_the_id_of_is_found_and_removed(void **state)
 {
@@ -1183,6 +1217,8 @@ main(void)
         cmocka_unit_test(a_member_made_in_doubt_is_one_no_more_when_the_source_took_it_back),
         cmocka_unit_test(a_user_is_as_the_source_says_whatever_was_in_doubt),
         cmocka_unit_test(a_share_made_in_doubt_in_another_space_is_not_forgotten_for_the_old_one),
+        cmocka_unit_test(
+            a_share_made_in_doubt_is_removed_also_when_its_first_row_went_before_the_others),
         cmocka_unit_test(a_share_made_in_doubt_that_nobody_has_the_id_of_is_found_and_removed),
         cmocka_unit_test(what_a_try_may_have_left_of_a_share_is_cleared_when_nobody_wants_it),
         cmocka_unit_test(a_share_goes_with_its_file_to_another_space),
