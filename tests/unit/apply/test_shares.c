@@ -1020,11 +1020,15 @@ set_as_owner(struct ap_writer *w, const struct ap_share_want *want, char share_i
     return fake_share_set(w, want, share_id, doubtful, err);
 }
 
+static int remove_is_busy; /* so many times */
+
 static int
 remove_as_owner(struct ap_writer *w, const struct ap_space *space, const char *sharer,
                 const char *share_id, bool doubtful, struct ls_err *err)
 {
     act_as(fake_of(w), space->owner);
+    if (remove_is_busy > 0 && remove_is_busy--)
+        return ls_fail_cause(err, LS_ERR_RETRY, 423, "busy", "locked");
     return fake_share_remove(w, space, sharer, share_id, doubtful, err);
 }
 
@@ -1129,6 +1133,55 @@ nobody_is_acted_for_while_he_is_being_disabled(void **state)
     stop_world(&w);
 }
 
+/* The share is looked at again so much later. */
+static void
+remove_later(struct world *w, int64_t ms)
+{
+    ledger_begin(w->ledger);
+    ap_settle(w->core);
+    ap_exec(w->ledger, "UPDATE work SET ready_at = ? WHERE kind = 6 AND state = 0", "i",
+            ls_now_us() / 1000 + ms);
+    ledger_commit(w->ledger);
+}
+
+/* The removal was refused for a moment, so that nothing of his was open; it is tried again while he
+ * is disabled. He had been waited for before, which is no trouble of his. */
+static void
+nothing_is_taken_away_for_somebody_while_he_is_being_disabled(void **state)
+{
+    static struct world w;
+    struct ap_job *job = NULL;
+
+    (void)state;
+    start_world(&w, false);
+    watch_who_acts(&w);
+    give_either(&w, false, 1);
+    finish(&w, 0);
+    give_share(&w, 7, CS3_SHARE_USER, 0, "u2", 1, CS3_SHARE_ACCEPTED, CS3_DELETE);
+    give_account(&w, "u1", false, 0);
+    remove_is_busy = 1;
+    for (int i = 0; remove_is_busy > 0; i++) { /* he is drained */
+        assert_true(i < 10000);
+        round_once(&w);
+        run_some(&w, 1);
+    }
+    remove_later(&w, 60000);
+    for (int i = 0; (job = ap_job_next(w.core)) == NULL; i++) {
+        assert_true(i < 100000);
+        round_once(&w);
+    }
+    assert_int_equal(job->call, AP_USER_ENABLE);
+    assert_false(job->enabled);
+    remove_later(&w, 0);
+    for (int i = 0; i < 100; i++)
+        round_once(&w);
+    ap_job_run(&w.target.writer, job);
+    ap_job_back(w.core, job);
+    assert_off_in_the_end(&w);
+    assert_false(w.target.shares[0].used);
+    stop_world(&w);
+}
+
 static void
 the_state_of_a_recipient_that_is_on_its_way_goes_before_the_removal(void **state)
 {
@@ -1202,6 +1255,7 @@ main(void)
         cmocka_unit_test(
             what_a_disabled_owner_shares_is_made_also_when_its_row_came_before_its_file),
         cmocka_unit_test(nobody_is_acted_for_while_he_is_being_disabled),
+        cmocka_unit_test(nothing_is_taken_away_for_somebody_while_he_is_being_disabled),
         cmocka_unit_test(the_state_of_a_recipient_that_is_on_its_way_goes_before_the_removal),
         cmocka_unit_test(
             what_is_shared_in_a_folder_is_shared_again_when_the_folder_comes_out_of_the_trash),
