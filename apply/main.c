@@ -676,7 +676,7 @@ main(int argc, char **argv)
     r = ls_config_main(argc, argv, "lockstep-apply", extra, &from_start, &a.config, &status, &err);
     if (r < 0) {
         ls_log_err(LS_ERROR, "config", &err);
-        return LS_EXIT_USAGE;
+        return status;
     }
     if (r > 0)
         return status;

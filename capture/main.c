@@ -27,7 +27,7 @@ main(int argc, char **argv)
         return status;
     if (r < 0) {
         (void)fprintf(stderr, "lockstep-capture: %s\n", err.msg);
-        return LS_EXIT_USAGE;
+        return status;
     }
     const char *mode = ls_config_str(config, "capture", "snapshot");
     if (strcmp(mode, "initial") != 0 && strcmp(mode, "always") != 0 && strcmp(mode, "never") != 0) {

@@ -3,7 +3,8 @@
  *
  * What can go wrong: --dump-config is what people paste into bug reports, so no
  * secret may be in it, also none of librdkafka's. A wrong option ends the
- * program with LS_EXIT_USAGE before anything is touched.
+ * program with LS_EXIT_USAGE before anything is touched. A service manager leaves that down, so it
+ * is not the word for a machine that has no descriptor or no memory at this moment.
  */
 #include "common/config_parts.h"
 #include "common/log.h"
@@ -150,7 +151,7 @@ ls_config_main(int argc, char **argv, const char *program, const char *const *ex
     for (size_t i = 0; extra && extra[i]; i++)
         ret_extra[i] = false;
     if (!a.sets) {
-        ls_fail(err, LS_ERR_FATAL, ENOMEM, "out of memory");
+        ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
         goto out;
     }
     if (args_parse(argc, argv, extra, ret_extra, &a, err) < 0)
@@ -167,7 +168,7 @@ ls_config_main(int argc, char **argv, const char *program, const char *const *ex
     if (a.level) {
         if (asprintf(&level_set, "log.level=%s", a.level) < 0) {
             level_set = NULL;
-            ls_fail(err, LS_ERR_FATAL, ENOMEM, "out of memory");
+            ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
             goto out;
         }
         a.sets[a.n_sets++] = level_set;
@@ -189,7 +190,7 @@ ls_config_main(int argc, char **argv, const char *program, const char *const *ex
     r = 0;
 out:
     if (r < 0)
-        *ret_exit = LS_EXIT_USAGE;
+        *ret_exit = err->kind == LS_ERR_RETRY ? LS_EXIT_FAILURE : LS_EXIT_USAGE;
     ls_config_free(config);
     free(level_set);
     free(a.sets);

@@ -5,8 +5,9 @@
  * that each error names file and line, variable or argument. What can go wrong:
  * a typing error in a key (an error, never ignored), a number out of range, a
  * secret's file that cannot be read, a librdkafka option that Lockstep's promises
- * rest on. inih skips over bad lines and counts only the lines that it knows, so
- * lines are counted, and their length is checked, where they are read.
+ * rest on (all FATAL); no descriptor or no memory at this moment (RETRY). inih skips
+ * over bad lines and counts only the lines that it knows, so lines are counted, and
+ * their length is checked, where they are read.
  */
 #include "common/config.h"
 #include "common/config_parts.h"
@@ -43,7 +44,21 @@ option_count(void)
 static int
 no_memory(struct ls_err *err)
 {
-    return ls_fail(err, LS_ERR_FATAL, ENOMEM, "out of memory");
+    return ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
+}
+
+/* Whether the machine lacks now what it may have at the next start. All else that a file is not
+ * read for is wrong until a person mends it. */
+static bool
+is_lack(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOMEM || error == EIO;
+}
+
+static enum ls_err_kind
+kind_of(int error)
+{
+    return is_lack(error) ? LS_ERR_RETRY : LS_ERR_FATAL;
 }
 
 /* ---- setting one value */
@@ -91,7 +106,7 @@ secret_read(const char *path, char out[SECRET_SIZE], const char *where, struct l
     size_t n;
 
     if (!f)
-        return ls_fail(err, LS_ERR_FATAL, errno, "%s: cannot open %s: %s", where, path,
+        return ls_fail(err, kind_of(errno), errno, "%s: cannot open %s: %s", where, path,
                        strerror(errno));
     n = fread(out, 1, SECRET_SIZE, f);
     if (ferror(f) || n == SECRET_SIZE || memchr(out, '\0', n)) {
@@ -293,7 +308,7 @@ file_load(struct ls_config *c, const char *path, bool must_exist, struct ls_err 
     if (!r.f && errno == ENOENT && !must_exist)
         return 0;
     if (!r.f)
-        return ls_fail(err, LS_ERR_FATAL, errno, "cannot open %s: %s", path, strerror(errno));
+        return ls_fail(err, kind_of(errno), errno, "cannot open %s: %s", path, strerror(errno));
     /* A password may hold " ;", and an indented key is a key, not the rest of the line above. */
     ini_allow_inline_comments = false;
     ini_allow_multiline = false;
@@ -359,9 +374,9 @@ credentials_load(struct ls_config *c, const char *fallback, struct ls_err *err)
     int r = 0;
 
     if (!dir) /* nobody but root may look into the fallback: others give their secrets otherwise */
-        return folder && folder == given
-                   ? ls_fail(err, LS_ERR_FATAL, errno, "CREDENTIALS_DIRECTORY: cannot open %s: %s",
-                             folder, strerror(errno))
+        return folder && (folder == given || is_lack(errno))
+                   ? ls_fail(err, kind_of(errno), errno, "credentials: cannot open %s: %s", folder,
+                             strerror(errno))
                    : 0;
     while (r == 0 && (entry = readdir(dir)))
         r = credential_load(c, folder, entry->d_name, err);

@@ -57,7 +57,8 @@ const char *ls_config_topic(const struct ls_config *config, const char *suffix);
  * The command line that all daemons share: --config FILE, --set S.K=V,
  * --check-config, --dump-config, --log-level L, --version, --help.
  * Returns 0 and a config to go on; 1 when the program is done (status in
- * *ret_exit); -1 with err for a wrong option or file (exit LS_EXIT_USAGE).
+ * *ret_exit); -1 with err, which is not NULL here, for a wrong option or file (status
+ * LS_EXIT_USAGE), or a machine that lacks now what reading them takes (RETRY, LS_EXIT_FAILURE).
  * `extra` (may be NULL) names further options without an argument that the
  * program knows, e.g. "--snapshot"; ret_extra[i] says whether it was given.
  */

@@ -82,10 +82,8 @@ configured(int argc, char **argv, const char *const *extra, bool *given, struct 
     struct ls_err err = {0};
     int r = ls_config_main(argc, argv, "lockstep", extra, given, ret, ret_status, &err);
 
-    if (r < 0) {
+    if (r < 0)
         ls_log_err(LS_ERROR, "configuration", &err);
-        *ret_status = LS_EXIT_USAGE;
-    }
     return r == 0;
 }
 

@@ -72,7 +72,7 @@ main(int argc, char **argv)
         return code;
     if (r < 0) {
         ls_log_err(LS_ERROR, "configuration", &err);
-        return LS_EXIT_USAGE;
+        return code;
     }
     ls_run_signals();
     if (tf_status_new(config, &status, &err) < 0 || start(config, status, &pipeline, &err) < 0)

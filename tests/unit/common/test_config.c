@@ -3,6 +3,8 @@
 
 #include "common/config.h"
 #include "common/kafka.h"
+#include <errno.h>
+#include <sys/resource.h>
 
 static int
 load(const char *content, const char *const *sets, size_t n, struct ls_config **ret,
@@ -297,6 +299,56 @@ wrong_arguments_are_a_usage_error(void **state)
     }
 }
 
+/* What ls_config_main gives while there are no more than so many descriptors beside the open ones.
+ */
+static int
+starved(const char **argv, rlim_t descriptors, int *ret_status, struct ls_err *err)
+{
+    int next = dup(STDIN_FILENO), argc = 0, r;
+    struct ls_config *config = NULL;
+    struct rlimit before, few;
+
+    while (argv[argc])
+        argc++;
+    assert_true(next >= 0);
+    close(next);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = before;
+    few.rlim_cur = (rlim_t)next + descriptors;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    r = ls_config_main(argc, (char **)argv, "lockstep-test", NULL, NULL, &config, ret_status, err);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_null(config);
+    return r;
+}
+
+static void
+what_cannot_be_read_for_lack_of_descriptors_is_no_wrong_configuration(void **state)
+{
+    char *secret = file_with("geheim"), text[200], *path;
+    const char *argv[] = {"x", "--config", NULL, NULL};
+    const char *fallback[] = {"x", NULL};
+
+    (void)state;
+    (void)snprintf(text, sizeof(text), "[source]\npassword_file = %s\n", secret);
+    path = file_with(text);
+    argv[2] = path;
+    /* the file; the secret that it names; the file that is read where none is given */
+    for (int i = 0; i < 3; i++) {
+        struct ls_err err = {0};
+        int status = 0;
+
+        assert_int_equal(starved(i < 2 ? argv : fallback, i == 1 ? 1 : 0, &status, &err), -1);
+        assert_int_equal(err.kind, LS_ERR_RETRY);
+        assert_int_equal(err.code, EMFILE);
+        assert_int_equal(status, LS_EXIT_FAILURE);
+    }
+    unlink(path);
+    free(path);
+    unlink(secret);
+    free(secret);
+}
+
 static void
 a_daemons_own_option_is_reported(void **state)
 {
@@ -404,6 +456,7 @@ main(void)
         cmocka_unit_test(the_dump_shows_no_secret),
         cmocka_unit_test(the_dump_is_a_configuration_that_loads),
         cmocka_unit_test(wrong_arguments_are_a_usage_error),
+        cmocka_unit_test(what_cannot_be_read_for_lack_of_descriptors_is_no_wrong_configuration),
         cmocka_unit_test(a_daemons_own_option_is_reported),
         cmocka_unit_test(a_credential_wins_over_the_file_and_an_empty_one_is_none),
         cmocka_unit_test(a_wrong_credential_is_named),
