@@ -153,6 +153,9 @@ int ls_consumer_partitions(struct ls_consumer *consumer, const char *topic, int 
 int ls_group_offsets(const struct ls_config *config, const char *group, struct ls_partition *parts,
                      size_t n, struct ls_err *err);
 
+/* Who reads a topic whole loses nothing when its beginning goes meanwhile: read anew, it is what
+ * there is. So the offset that was lost is a RETRY for him. */
+void ls_topic_aged_away(struct ls_err *err);
 /* Reads a whole topic, all partitions, up to its end at the call's time; stops at -1 of `each`.
  * RETRY is also what ages away meanwhile: it comes from the beginning that there is then. */
 int ls_topic_read(const struct ls_config *config, const char *topic,

@@ -114,10 +114,8 @@ out:
     return r;
 }
 
-/* Who reads a topic whole loses nothing when its beginning goes meanwhile: read anew, it is what
- * there is. */
-static void
-aged_away(struct ls_err *err)
+void
+ls_topic_aged_away(struct ls_err *err)
 {
     if (strcmp(err->cause, "offset-lost") == 0)
         err->kind = LS_ERR_RETRY;
@@ -149,7 +147,7 @@ read_all(struct ls_consumer *consumer, const int64_t *ends,
 
         /* What may pass, librdkafka tries again by itself. */
         if (ls_consumer_poll(consumer, 50, &message, &last) < 0 && last.kind != LS_ERR_RETRY) {
-            aged_away(&last);
+            ls_topic_aged_away(&last);
             if (err)
                 *err = last;
             return -1;

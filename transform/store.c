@@ -107,8 +107,7 @@ tf_store_get(const struct ls_config *config, struct ls_producer *producer, struc
             goto out;
         }
         if (ls_consumer_poll(consumer, 100, &m, err) < 0) {
-            if (strcmp(err->cause, "offset-lost") == 0) /* what aged away is read no more */
-                err->kind = LS_ERR_RETRY;
+            ls_topic_aged_away(err);
             goto out;
         }
         if (!m)

@@ -1,14 +1,8 @@
 /*
  * The loop against librdkafka's mock cluster: what ends it and what does not. Its rows are no
- * envelopes, so that each becomes a dead letter. The mock shows records of aborted transactions,
- * and keeps no offsets: a row may come more than once here.
+ * envelopes, so that each becomes a dead letter; without offsets a row may come more than once.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-/* after the four above */
-#include <cmocka.h>
+#include "mock.h"
 
 #include "common/kafka.h"
 #include "common/run.h"
@@ -17,61 +11,37 @@
 #include "transform/pipeline.h"
 #include "transform/store.h"
 
-#include <librdkafka/rdkafka.h>
-#include <librdkafka/rdkafka_mock.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <string.h>
 
 #define WAIT_MS 60000
-#define LIST_OFFSETS 2
-#define HEARTBEAT 12
-#define END_TXN 26
 
-static rd_kafka_t *host;
-static rd_kafka_mock_cluster_t *cluster;
-static struct ls_config *config;
+static struct mock mock;
+static const struct ls_config *config;
 static struct tf_pipeline *pipeline;
 static struct ls_err ended; /* of the loop */
 static atomic_bool has_ended;
 
-static void
-topic_make(const char *suffix)
-{
-    assert_int_equal(rd_kafka_mock_topic_create(cluster, ls_config_topic(config, suffix), 1, 1), 0);
-}
-
+/* With all topics that transform wants. */
 static void
 cluster_make(void)
 {
     static const char *const others[] = {"counters", "schemas", "dlq", "status", "replay"};
-    char text[200], servers[300];
-    const char *sets[] = {servers,
-                          "lockstep.prefix=t",
-                          "lockstep.partitions=1",
-                          "lockstep.create_topics=false",
-                          "log.level=error",
-                          "kafka.heartbeat.interval.ms=500"};
-    struct ls_err err = {0};
+    enum { OTHERS = sizeof(others) / sizeof(others[0]) };
+    static char names[LS_T_COUNT + TF_TOPICS][64];
+    const char *all[LS_T_COUNT + TF_TOPICS + OTHERS + 1] = {NULL};
+    size_t n = 0;
 
-    host = rd_kafka_new(RD_KAFKA_PRODUCER, rd_kafka_conf_new(), text, sizeof(text));
-    cluster = rd_kafka_mock_cluster_new(host, 1);
-    (void)snprintf(servers, sizeof(servers), "kafka.bootstrap.servers=%s",
-                   rd_kafka_mock_cluster_bootstraps(cluster));
-    assert_int_equal(
-        ls_config_load(NULL, (char *const *)sets, sizeof(sets) / sizeof(sets[0]), &config, &err),
-        0);
-    for (size_t i = 0; i < LS_T_COUNT; i++) {
-        (void)snprintf(text, sizeof(text), "oc10.oc_%s", ls_tables[i].name);
-        topic_make(text);
-    }
-    for (size_t i = 0; i < TF_TOPICS; i++) {
-        (void)snprintf(text, sizeof(text), "cs3.%s", tf_topic_names[i]);
-        topic_make(text);
-    }
-    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
-        topic_make(others[i]);
+    for (size_t i = 0; i < LS_T_COUNT; i++, n++)
+        (void)snprintf(names[n], sizeof(names[n]), "oc10.oc_%s", ls_tables[i].name);
+    for (size_t i = 0; i < TF_TOPICS; i++, n++)
+        (void)snprintf(names[n], sizeof(names[n]), "cs3.%s", tf_topic_names[i]);
+    for (size_t i = 0; i < n; i++)
+        all[i] = names[i];
+    for (size_t i = 0; i < OTHERS; i++)
+        all[n++] = others[i];
+    mock_start(&mock, all);
+    config = mock.config;
 }
 
 static void *
@@ -137,9 +107,10 @@ it_ends_for_one_of_its_name_and_not_for_a_broker_that_cannot_tell(void **state)
     /* its transaction was given up, and who has the name cannot be read for a moment; the letters
      * cannot either, so that we take some of these answers ourselves */
     for (int i = 0; i < 10; i++)
-        rd_kafka_mock_push_request_errors(cluster, LIST_OFFSETS, 1,
+        rd_kafka_mock_push_request_errors(mock.cluster, MOCK_LIST_OFFSETS, 1,
                                           RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
-    rd_kafka_mock_push_request_errors(cluster, END_TXN, 1, RD_KAFKA_RESP_ERR_PRODUCER_FENCED);
+    rd_kafka_mock_push_request_errors(mock.cluster, MOCK_END_TXN, 1,
+                                      RD_KAFKA_RESP_ERR_PRODUCER_FENCED);
     assert_true(goes_through(plain, "second"));
     if (!goes_through(plain, "third"))
         fail_msg("%s", ended.msg);
@@ -147,7 +118,8 @@ it_ends_for_one_of_its_name_and_not_for_a_broker_that_cannot_tell(void **state)
     /* another process of its name, which has joined the group: nothing need be sent */
     assert_int_equal(ls_producer_new(config, "t-rival", &rivals, &err), 0);
     assert_int_equal(tf_store_get(config, rivals, &counts, &mark, &err), 0);
-    rd_kafka_mock_push_request_errors(cluster, HEARTBEAT, 1, RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID);
+    rd_kafka_mock_push_request_errors(mock.cluster, MOCK_HEARTBEAT, 1,
+                                      RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID);
     for (until = ls_mono_ms() + WAIT_MS; !atomic_load(&has_ended) && ls_mono_ms() < until;)
         ls_run_sleep_ms(50);
     assert_true(atomic_load(&has_ended));
@@ -159,9 +131,7 @@ it_ends_for_one_of_its_name_and_not_for_a_broker_that_cannot_tell(void **state)
     ls_producer_free(plain);
     tf_pipeline_free(pipeline);
     tf_status_free(status);
-    ls_config_free(config);
-    rd_kafka_mock_cluster_destroy(cluster);
-    rd_kafka_destroy(host);
+    mock_stop(&mock);
 }
 
 int

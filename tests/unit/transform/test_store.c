@@ -1,16 +1,7 @@
 /* Where the counters live, against librdkafka's mock cluster. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-/* after the four above */
-#include <cmocka.h>
+#include "mock.h"
 
 #include "transform/store.h"
-
-#include <librdkafka/rdkafka.h>
-#include <librdkafka/rdkafka_mock.h>
-#include <stdio.h>
 
 static int
 count_record(void *arg, const struct ls_message *message, struct ls_err *err)
@@ -35,23 +26,18 @@ records_in(const struct ls_config *config, const char *topic)
 static void
 counters_come_back_from_their_own_topic_and_nothing_is_written_to_captures(void **state)
 {
-    char text[200], servers[300];
-    rd_kafka_t *host = rd_kafka_new(RD_KAFKA_PRODUCER, rd_kafka_conf_new(), text, sizeof(text));
-    rd_kafka_mock_cluster_t *cluster = rd_kafka_mock_cluster_new(host, 1);
-    const char *sets[] = {servers, "lockstep.prefix=t", "log.level=error"};
+    static const char *const topics[] = {"position", "counters", NULL};
+    struct mock mock;
     struct tf_counts counts = {0}, back = {.in = 99};
     struct tf_mark mark = {0}, other = {0};
     bool ours = false;
     struct ls_producer *p = NULL;
-    struct ls_config *config = NULL;
+    const struct ls_config *config;
     struct ls_err err = {0};
 
     (void)state;
-    snprintf(servers, sizeof(servers), "kafka.bootstrap.servers=%s",
-             rd_kafka_mock_cluster_bootstraps(cluster));
-    rd_kafka_mock_topic_create(cluster, "t.position", 1, 1);
-    rd_kafka_mock_topic_create(cluster, "t.counters", 1, 1);
-    assert_int_equal(ls_config_load(NULL, (char *const *)sets, 3, &config, &err), 0);
+    mock_start(&mock, topics);
+    config = mock.config;
     assert_int_equal(ls_producer_new(config, "t-transform-1", &p, &err), 0);
     assert_int_equal(tf_store_get(config, p, &back, &mark, &err), 0);
     assert_int_equal(back.in, 0);
@@ -69,7 +55,7 @@ counters_come_back_from_their_own_topic_and_nothing_is_written_to_captures(void 
 
     /* the last who began holds the name, also when it failed before it had the counters */
     counts.in = 99;
-    rd_kafka_mock_push_request_errors(cluster, 2 /* ListOffsets */, 1,
+    rd_kafka_mock_push_request_errors(mock.cluster, MOCK_LIST_OFFSETS, 1,
                                       RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
     assert_int_equal(tf_store_get(config, p, &counts, &mark, &err), -1);
     assert_int_equal(err.kind, LS_ERR_RETRY);
@@ -83,9 +69,7 @@ counters_come_back_from_their_own_topic_and_nothing_is_written_to_captures(void 
     assert_true(ours);
 
     ls_producer_free(p);
-    ls_config_free(config);
-    rd_kafka_mock_cluster_destroy(cluster);
-    rd_kafka_destroy(host);
+    mock_stop(&mock);
 }
 
 int
