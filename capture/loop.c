@@ -277,15 +277,17 @@ after_fence(struct capture *c, const struct ls_err *why, struct ls_err *err)
 }
 
 /* A capture that takes over has our server id as well: then it has fenced us, and that is the word
- * for it. Anybody else who has it would end our dump again and again. */
+ * for it. Anybody else who has it would end our dump again and again. Who it was is not known while
+ * Kafka does not tell: then its failure is what counts. */
 static void
 ask_who_took_over(struct capture *c, struct ls_err *err)
 {
     struct ls_err failure = {0};
 
-    if (!c->publisher_lost && cap_publisher_keep(c->publisher, &failure) < 0 &&
-        failure.kind == LS_ERR_FATAL)
-        *err = failure;
+    if (c->publisher_lost || cap_publisher_keep(c->publisher, &failure) == 0)
+        return;
+    ls_log_err(LS_WARN, "server-id-taken", err);
+    *err = failure;
 }
 
 static int

@@ -6,6 +6,7 @@ says so, and a reader of committed records sees each row once and in order.
 import signal
 import subprocess
 import threading
+import time
 import types
 from contextlib import contextmanager
 
@@ -90,6 +91,50 @@ def test_a_broker_that_is_stopped_and_started_again_costs_no_row(new_capture):
                 wait_until(lambda: looks(mark) > before, 60, f"{mark} to be seen again")
         writer.wait_more()
     seen_whole(capture, writer.last)
+
+
+def take_server_id(capture, folder):
+    """
+    While Kafka is down a stranger has the source end capture's dump for his own; then both are gone
+    and Kafka is back. Whether capture met the dump's end first.
+    """
+    source, broker, us = capture.database, capture.bed.kafka, capture.site.running["capture"]
+
+    def dumps():
+        return {row[0] for row in source.sql("SELECT ID FROM information_schema.PROCESSLIST"
+                                             " WHERE COMMAND = 'Binlog Dump'")}
+    ours, told = dumps(), capture.status()["time_us"]
+    wait_until(lambda: capture.status()["time_us"] != told, 30, "a status")
+    time.sleep(0.4)  # its heartbeats are committed
+    us.signal(signal.SIGSTOP)
+    stranger = Process("stranger", [
+        "mariadb-binlog", "--no-defaults", "--read-from-remote-server", "-h127.0.0.1",
+        f"-P{source.port}", "-ulockstep", "-plockstep", "--stop-never",
+        "--stop-never-slave-server-id=77", source.place()[0]], folder / "stranger.log")
+    try:
+        wait_until(lambda: dumps() and not ours & dumps(), 30, "the stranger's dump")
+        broker.process.kill()
+        us.signal(signal.SIGCONT)
+        wait_until(lambda: not us.alive() or not capture.site.ready("capture"), 60, "/readyz to fail")
+    finally:
+        us.signal(signal.SIGCONT)
+        stranger.kill()
+        broker.stop()
+        broker.start()
+    wait_until(lambda: not us.alive() or capture.site.ready("capture"), 120, "/readyz to recover")
+    assert us.alive(), f"ended with {us.status()}"
+    return "server-id-taken" in [x.get("event") for x in capture.site.log_lines("capture")]
+
+
+def test_who_took_the_server_id_while_kafka_is_away_is_asked_when_it_is_back(new_capture, tmp_path):
+    """It may have been the capture that takes over; here it is nobody's business."""
+    capture = new_capture({"source.server_id": 77, "kafka.transaction.timeout.ms": 2000,
+                           "lockstep.status_ms": 1000})
+    capture.start()
+    # a commit that was under way meets Kafka's end first
+    assert any(take_server_id(capture, tmp_path) for _ in range(5))
+    insert(capture, 1, 20)
+    seen_whole(capture, 20)
 
 
 def test_a_broker_without_room_freezes_the_position_until_it_has_some(new_capture):
