@@ -41,6 +41,7 @@
 #define PUSH_MS 5       /* before its commit a batch sets out: fewer are then waited for */
 #define AT_ONCE_MS 1    /* behind a commit */
 #define TELL_MS 50      /* between two looks at the status */
+#define FAILED_MOST 2   /* batches, one behind another: one alone is no trouble */
 
 struct tf_pipeline {
     const struct ls_config *config;
@@ -72,7 +73,9 @@ struct tf_pipeline {
     int64_t in_batch;
     bool pushed;
     int64_t told_ms;
-    struct ls_err broken; /* a rebalance could not commit; kind NONE: all is well */
+    struct ls_err broken;  /* a rebalance could not commit; kind NONE: all is well */
+    int failed;            /* batches, one behind another */
+    struct ls_err failure; /* the last one's */
     struct tf_counts counts, committed;
     struct tf_mark mark; /* of this process */
     struct ls_backoff backoff;
@@ -350,6 +353,7 @@ batch_commit(struct tf_pipeline *p, struct ls_err *err)
     p->commit_begun_ms = start;
     p->committed_ms = ls_mono_ms();
     p->committed = p->counts;
+    p->failed = 0;
     tf_reach_keep(p->reach);
     p->facts.last_progress_us = ls_now_us();
     ls_metric_add(metrics, TF_M_COMMITS, NULL, 1);
@@ -566,6 +570,10 @@ tell(struct tf_pipeline *p, int64_t now_ms)
     p->facts.lag_records = ls_consumer_behind(p->consumer);
     p->facts.record_bytes = ls_consumer_record_bytes(p->consumer);
     p->facts.in_flight = p->open ? p->in_batch : 0;
+    /* what failed is for another instance now, which was given its partition */
+    if (!p->open && p->facts.lag_records == 0)
+        p->failed = 0;
+    p->facts.trouble = p->failed < FAILED_MOST ? NULL : p->failure.msg;
     tf_reach_snapshot(p->reach, &p->facts.snapshots_open, &p->facts.snapshot_done,
                       &p->facts.snapshot_rows);
     tf_status_tick(p->status, &p->facts);
@@ -580,6 +588,10 @@ tf_pipeline_run(struct tf_pipeline *p, struct ls_err *err)
         int64_t now_ms = ls_mono_ms();
 
         if (step(p, now_ms, &why) < 0) {
+            if (p->open || p->suspect) {
+                p->failed++;
+                p->failure = why;
+            }
             if (may_go_on(p, &why, err) < 0 || batch_throw_away(p, &why, err) < 0)
                 return -1;
         }

@@ -6,7 +6,7 @@
  * What can go wrong there (no broker) is not this stage's trouble: the reader sees the age of the
  * last document. But it tells an idle stage, which nothing else does, that Kafka is away: a
  * document that nobody takes. A stage that is not idle is stuck in a call then, and its readiness
- * runs out.
+ * runs out; or its batches fail, which it knows.
  */
 #include "transform/status.h"
 
@@ -219,6 +219,8 @@ not_ready(struct tf_status *s, const struct tf_facts *f, int64_t now)
     s->taken = taken;
     if (now - s->heard_ms > s->silent_ms)
         return "no answer from Kafka";
+    if (f->trouble)
+        return f->trouble;
     return f->assigned ? NULL : "waiting for partitions";
 }
 

@@ -47,6 +47,7 @@ struct tf_facts {
     int snapshots_open;       /* partitions between `begin` and `end` */
     bool snapshot_done;
     int64_t snapshot_rows;
+    const char *trouble; /* why batches fail, one behind another; NULL: they do not */
 };
 
 struct tf_status;

@@ -12,7 +12,7 @@
 #include <librdkafka/rdkafka_mock.h>
 
 /* Kinds of requests, for answers that are made to order. */
-enum { MOCK_LIST_OFFSETS = 2, MOCK_HEARTBEAT = 12, MOCK_END_TXN = 26 };
+enum { MOCK_LIST_OFFSETS = 2, MOCK_HEARTBEAT = 12, MOCK_END_TXN = 26, MOCK_TXN_OFFSET_COMMIT = 28 };
 
 struct mock {
     rd_kafka_t *host;

@@ -3,6 +3,7 @@
  * envelopes, so that each becomes a dead letter; without offsets a row may come more than once.
  */
 #include "mock.h"
+#include "notify.h"
 
 #include "common/kafka.h"
 #include "common/run.h"
@@ -96,6 +97,7 @@ it_ends_for_one_of_its_name_and_not_for_a_broker_that_cannot_tell(void **state)
     pthread_t thread;
 
     (void)state;
+    atomic_store(&has_ended, false);
     cluster_make();
     assert_int_equal(tf_status_new(config, &status, &err), 0);
     if (tf_pipeline_new(config, status, &pipeline, &err) < 0)
@@ -134,12 +136,51 @@ it_ends_for_one_of_its_name_and_not_for_a_broker_that_cannot_tell(void **state)
     mock_stop(&mock);
 }
 
+static void
+it_is_not_ready_while_batches_fail_one_behind_another(void **state)
+{
+    struct tf_status *status = NULL;
+    struct ls_producer *plain = NULL;
+    struct ls_err err = {0};
+    pthread_t thread;
+
+    (void)state;
+    atomic_store(&has_ended, false);
+    cluster_make();
+    ok(tf_status_new(config, &status, &err));
+    ok(tf_pipeline_new(config, status, &pipeline, &err));
+    assert_int_equal(pthread_create(&thread, NULL, loop, NULL), 0);
+    ok(ls_producer_new(config, NULL, &plain, &err));
+    assert_true(goes_through(plain, "good"));
+    assert_true(notify_says("STATUS=ready", WAIT_MS));
+
+    for (int i = 0; i < 10000; i++)
+        rd_kafka_mock_push_request_errors(mock.cluster, MOCK_TXN_OFFSET_COMMIT, 1,
+                                          RD_KAFKA_RESP_ERR_INVALID_COMMIT_OFFSET_SIZE);
+    ok(ls_producer_send(plain, ls_config_topic(config, "oc10.oc_share"), 0, LS_STR("k"),
+                        LS_STR("bad"), NULL, 0, &err));
+    assert_true(notify_says("send_offsets_to_transaction", WAIT_MS));
+    assert_false(notify_says("STATUS=ready", 0));
+    rd_kafka_mock_clear_request_errors(mock.cluster, MOCK_TXN_OFFSET_COMMIT);
+    assert_true(notify_says("STATUS=ready", WAIT_MS));
+
+    ls_run_stop();
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    ls_producer_free(plain);
+    tf_pipeline_free(pipeline);
+    tf_status_free(status);
+    mock_stop(&mock);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_ends_for_one_of_its_name_and_not_for_a_broker_that_cannot_tell),
+        /* the last one: it asks this process to stop */
+        cmocka_unit_test(it_is_not_ready_while_batches_fail_one_behind_another),
     };
 
+    notify_listen();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
