@@ -17,6 +17,7 @@ static const struct {
     {"fenced", LS_EXIT_FENCED},
     {"offset-lost", LS_EXIT_PURGED},
     {"config", LS_EXIT_USAGE},
+    {"control-key", LS_EXIT_USAGE},
     {"topics", LS_EXIT_KAFKA},
     {"kafka-authentication", LS_EXIT_KAFKA},
     {"kafka-authorization", LS_EXIT_KAFKA},

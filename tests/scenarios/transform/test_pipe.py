@@ -312,7 +312,7 @@ def test_a_heartbeat_claims_no_more_than_was_read_of_the_trash(new_pipe):
 def test_wrong_configuration_is_status_2(new_pipe):
     pipe = new_pipe()
     pipe.site.stop("transform")
-    for wrong in ("source.time_zone=Nowhere/City", "transform.nonsense=1"):
+    for wrong in ("source.time_zone=Nowhere/City", "transform.nonsense=1", "control.key=short"):
         process = pipe.site.spawn("transform", "--set", wrong)
         wait_until(lambda p=process: not p.alive(), 60, "the end", 0.05)
         assert process.status() == 2, wrong
