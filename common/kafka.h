@@ -77,8 +77,10 @@ int ls_producer_abort(struct ls_producer *producer, struct ls_err *err);
  * of what was polled. */
 int64_t ls_kafka_sent_bytes(void);
 int64_t ls_kafka_received_bytes(void);
-/* Records that were sent and are not acknowledged yet. */
+/* Records that were sent and are not acknowledged yet; those that will not be any more, since the
+ * last flush or the beginning of the transaction. */
 int ls_producer_waiting(const struct ls_producer *producer);
+int64_t ls_producer_lost(const struct ls_producer *producer);
 /* For plain producers: waits until all that was sent is acknowledged. */
 int ls_producer_flush(struct ls_producer *producer, int timeout_ms, struct ls_err *err);
 

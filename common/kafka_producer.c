@@ -501,6 +501,12 @@ ls_producer_waiting(const struct ls_producer *producer)
     return rd_kafka_outq_len(producer->rk);
 }
 
+int64_t
+ls_producer_lost(const struct ls_producer *producer)
+{
+    return atomic_load(&producer->undelivered);
+}
+
 int
 ls_producer_flush(struct ls_producer *producer, int timeout_ms, struct ls_err *err)
 {

@@ -77,7 +77,7 @@ struct tf_status {
     int64_t every_ms, next_ms;
     int64_t silent_ms; /* that Kafka may be */
     int64_t heard_ms;  /* when it last took a document, or had none to take */
-    int64_t documents, taken;
+    int64_t documents, taken, lost;
     int64_t last_rows;
     int64_t last_ms;
 };
@@ -212,11 +212,15 @@ document(struct tf_status *s, const struct tf_facts *f, double rate, const char 
 static const char *
 not_ready(struct tf_status *s, const struct tf_facts *f, int64_t now)
 {
-    int64_t taken = s->documents - ls_producer_waiting(s->producer);
+    int64_t waiting = ls_producer_waiting(s->producer), lost = ls_producer_lost(s->producer);
+    int64_t taken = s->documents - waiting - lost;
 
-    if (taken > s->taken || taken == s->documents)
+    /* what is being given up may count as waiting and once more: only a new maximum is news */
+    if (taken > s->taken || (waiting == 0 && lost == s->lost))
         s->heard_ms = now;
-    s->taken = taken;
+    if (taken > s->taken)
+        s->taken = taken;
+    s->lost = lost;
     if (now - s->heard_ms > s->silent_ms)
         return "no answer from Kafka";
     if (f->trouble)
