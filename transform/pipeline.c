@@ -41,6 +41,7 @@
 #define PUSH_MS 5       /* before its commit a batch sets out: fewer are then waited for */
 #define AT_ONCE_MS 1    /* behind a commit */
 #define TELL_MS 50      /* between two looks at the status */
+#define FENCED_MS 2000  /* for the one who fenced us to leave a sign */
 #define FAILED_MOST 2   /* batches, one behind another: one alone is no trouble */
 
 struct tf_pipeline {
@@ -407,44 +408,80 @@ producer_renew(struct tf_pipeline *p, struct ls_err *err)
     return 0;
 }
 
+/* Who has begun last under our name; waits until Kafka tells, because a Kafka that cannot tell yet
+ * is what a timeout often comes with. */
+static int
+who_was_last(struct tf_pipeline *p, char ret[TF_MARK_TEXT], struct ls_err *err)
+{
+    struct ls_backoff backoff = {.first_ms = 200, .max_ms = 5000};
+
+    while (tf_store_last(p->config, ret, err) < 0) {
+        if (err->kind != LS_ERR_RETRY || ls_run_stopping())
+            return -1;
+        ls_log_err(LS_WARN, "retry", err);
+        ls_run_sleep_ms(ls_backoff_next_ms(&backoff));
+    }
+    return 0;
+}
+
+static bool
+is_fenced(const struct ls_err *why)
+{
+    return strcmp(why->cause, "fenced") == 0;
+}
+
 /*
  * Whether this process is to go on after `why`; else -1 with err.
  *
  * Fenced can be by nobody: a process that sleeps for longer than transaction.timeout.ms finds that
  * the broker has given its transaction up. And the group takes us for another when our session
- * ended. Another process of this name would have left its mark before it joined: that is waited
- * for, because a Kafka that cannot tell yet is what a timeout often comes with.
+ * ended. Another process of this name would have left its mark before it joined.
  */
 static int
 may_go_on(struct tf_pipeline *p, const struct ls_err *why, struct ls_err *err)
 {
-    struct ls_backoff backoff = {.first_ms = 200, .max_ms = 5000};
-    bool fenced = strcmp(why->cause, "fenced") == 0;
     struct ls_err trouble = {0};
-    bool ours = false;
+    char last[TF_MARK_TEXT];
 
-    if (!fenced && strcmp(why->cause, LS_CAUSE_REJOIN) != 0) {
+    if (!is_fenced(why) && strcmp(why->cause, LS_CAUSE_REJOIN) != 0) {
         if (why->kind == LS_ERR_RETRY)
             return 0;
         *err = *why;
         return -1;
     }
-    while (tf_store_is_ours(p->config, &p->mark, &ours, &trouble) < 0) {
-        if (ls_run_stopping())
+    if (who_was_last(p, last, &trouble) < 0) {
+        if (trouble.kind == LS_ERR_RETRY) /* asked to stop */
             return 0;
-        if (trouble.kind != LS_ERR_RETRY) {
-            *err = trouble;
-            return -1;
-        }
-        ls_log_err(LS_WARN, "retry", &trouble);
-        ls_run_sleep_ms(ls_backoff_next_ms(&backoff));
+        *err = trouble;
+        return -1;
     }
-    if (!ours)
+    if (!tf_mark_is(&p->mark, last))
         return ls_fail_cause(err, LS_ERR_FATAL, why->code, "fenced", "%s", why->msg);
-    if (fenced)
+    if (is_fenced(why))
         ls_log(LS_WARN, "transaction-timeout",
                LS_S("message", "the broker gave our transaction up; nobody has taken over"));
     return 0;
+}
+
+/*
+ * A start's own transaction can be given up, too, by a Kafka that stood still for so long. Whether
+ * it was a rival tell the marks: he has left one since, and that of before is the last one else.
+ */
+static int
+fenced_in_start(struct tf_pipeline *p, const char *before, const struct ls_err *why,
+                struct ls_err *err)
+{
+    char last[TF_MARK_TEXT];
+
+    ls_run_sleep_ms(FENCED_MS);
+    if (who_was_last(p, last, err) < 0)
+        return -1;
+    if (strcmp(last, before) != 0 && !tf_mark_is(&p->mark, last)) {
+        *err = *why;
+        return -1;
+    }
+    return ls_fail_cause(err, LS_ERR_RETRY, why->code, "transaction-timeout",
+                         "the broker gave up the transaction of this start; nobody has taken over");
 }
 
 /* Back to the last commit. Returns -1 only when that is impossible for good. */
@@ -647,11 +684,16 @@ topics_make(struct tf_pipeline *p, struct ls_err *err)
 static int
 connect_all(struct tf_pipeline *p, struct ls_err *err)
 {
-    char group[160];
+    char group[160], before[TF_MARK_TEXT];
+    struct ls_err why = {0};
 
     snprintf(group, sizeof(group), "%s-transform", ls_config_str(p->config, "lockstep", "prefix"));
-    if (producer_renew(p, err) < 0)
+    if (tf_store_last(p->config, before, err) < 0)
         return -1;
+    if (producer_renew(p, &why) < 0) {
+        *err = why;
+        return is_fenced(&why) ? fenced_in_start(p, before, &why, err) : -1;
+    }
     p->counts = p->committed;
     if (ls_schemas_publish(p->config, err) < 0 ||
         ls_registry_register(p->config, "cs3/", err) < 0 ||

@@ -86,7 +86,7 @@ tf_store_get(const struct ls_config *config, struct ls_producer *producer, struc
     struct ls_partition from = {ls_config_topic(config, "counters"), 0, LS_OFFSET_BEGINNING};
     struct ls_consumer *consumer = NULL;
     struct tf_counts counts = {0};
-    char key[96], mark_key[104], mark_text[96];
+    char key[96], mark_key[104], mark_text[TF_MARK_TEXT];
     int64_t deadline = ls_mono_ms() + STALL_MS;
     bool found = false;
     int r = -1;
@@ -130,33 +130,39 @@ out:
     return r;
 }
 
-struct marks {
-    char key[104], ours[64];
-    bool last_is_ours;
+struct last {
+    char key[104], text[TF_MARK_TEXT];
 };
 
 static int
 see_mark(void *arg, const struct ls_message *m, struct ls_err *err)
 {
-    struct marks *marks = arg;
+    struct last *last = arg;
 
     (void)err;
-    if (ls_str_is(m->key, marks->key))
-        marks->last_is_ours = m->value.n > strlen(marks->ours) &&
-                              memcmp(m->value.p, marks->ours, strlen(marks->ours)) == 0;
+    if (ls_str_is(m->key, last->key))
+        (void)snprintf(last->text, sizeof(last->text), "%.*s", (int)m->value.n,
+                       m->value.p ? m->value.p : "");
     return 0;
 }
 
 int
-tf_store_is_ours(const struct ls_config *config, const struct tf_mark *mark, bool *ret,
-                 struct ls_err *err)
+tf_store_last(const struct ls_config *config, char ret[TF_MARK_TEXT], struct ls_err *err)
 {
-    struct marks marks = {0};
+    struct last last = {0};
 
-    mark_begin(mark, marks.ours, sizeof(marks.ours));
-    key_print(config, "/mark", marks.key, sizeof(marks.key));
-    if (ls_topic_read(config, ls_config_topic(config, "counters"), see_mark, &marks, err) < 0)
+    key_print(config, "/mark", last.key, sizeof(last.key));
+    if (ls_topic_read(config, ls_config_topic(config, "counters"), see_mark, &last, err) < 0)
         return -1;
-    *ret = marks.last_is_ours;
+    memcpy(ret, last.text, TF_MARK_TEXT);
     return 0;
+}
+
+bool
+tf_mark_is(const struct tf_mark *mark, const char *last)
+{
+    char begin[64];
+
+    mark_begin(mark, begin, sizeof(begin));
+    return strncmp(last, begin, strlen(begin)) == 0;
 }

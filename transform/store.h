@@ -23,8 +23,10 @@ struct tf_mark {
 int tf_store_get(const struct ls_config *config, struct ls_producer *producer,
                  struct tf_counts *ret, struct tf_mark *mark, struct ls_err *err);
 
-/* Whether nobody of this instance's name has begun since that process did. */
-int tf_store_is_ours(const struct ls_config *config, const struct tf_mark *mark, bool *ret,
-                     struct ls_err *err);
+/* The last beginning under this instance's name; "": none. */
+#define TF_MARK_TEXT 96
+int tf_store_last(const struct ls_config *config, char ret[TF_MARK_TEXT], struct ls_err *err);
+/* Whether that process began so: then nobody of its name has since. */
+bool tf_mark_is(const struct tf_mark *mark, const char *last);
 
 #endif

@@ -136,6 +136,84 @@ it_ends_for_one_of_its_name_and_not_for_a_broker_that_cannot_tell(void **state)
     mock_stop(&mock);
 }
 
+static atomic_int new_r;
+
+static void *
+begin(void *arg)
+{
+    ended = (struct ls_err){0};
+    atomic_store(&new_r, tf_pipeline_new(config, arg, &pipeline, &ended));
+    atomic_store(&has_ended, true);
+    return NULL;
+}
+
+static int
+count_mark(void *arg, const struct ls_message *message, struct ls_err *err)
+{
+    (void)err;
+    *(int *)arg += ls_str_is(message->key, "transform/1/mark");
+    return 0;
+}
+
+static int
+marks(void)
+{
+    struct ls_err err = {0};
+    int n = 0;
+
+    ok(ls_topic_read(config, ls_config_topic(config, "counters"), count_mark, &n, &err));
+    return n;
+}
+
+/* Begins, and is fenced at the end of its first transaction: by a rival, or by nobody. */
+static void
+begin_and_be_fenced(struct tf_status *status, struct ls_producer *rivals)
+{
+    struct tf_counts counts;
+    struct tf_mark mark = {0};
+    struct ls_err err = {0};
+    int before = marks();
+    pthread_t thread;
+
+    atomic_store(&has_ended, false);
+    rd_kafka_mock_broker_push_request_error_rtts(mock.cluster, 1, MOCK_END_TXN, (size_t)1,
+                                                 RD_KAFKA_RESP_ERR_PRODUCER_FENCED, 3000);
+    assert_int_equal(pthread_create(&thread, NULL, begin, status), 0);
+    while (rivals && marks() == before)
+        ls_run_sleep_ms(20);
+    if (rivals)
+        ok(tf_store_get(config, rivals, &counts, &mark, &err));
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(atomic_load(&new_r), -1);
+}
+
+static void
+a_start_that_is_fenced_ends_for_one_of_its_name_and_not_for_a_transaction_that_timed_out(
+    void **state)
+{
+    struct tf_status *status = NULL;
+    struct ls_producer *rivals = NULL;
+    struct ls_err err = {0};
+
+    (void)state;
+    cluster_make();
+    ok(tf_status_new(config, &status, &err));
+    ok(ls_producer_new(config, "t-rival", &rivals, &err));
+
+    begin_and_be_fenced(status, NULL);
+    assert_int_equal(ended.kind, LS_ERR_RETRY);
+    assert_string_equal(ended.cause, "transaction-timeout");
+    begin_and_be_fenced(status, rivals);
+    assert_int_equal(ended.kind, LS_ERR_FATAL);
+    assert_string_equal(ended.cause, "fenced");
+    ok(tf_pipeline_new(config, status, &pipeline, &err));
+
+    ls_producer_free(rivals);
+    tf_pipeline_free(pipeline);
+    tf_status_free(status);
+    mock_stop(&mock);
+}
+
 static void
 it_is_not_ready_while_batches_fail_one_behind_another(void **state)
 {
@@ -177,6 +255,8 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_ends_for_one_of_its_name_and_not_for_a_broker_that_cannot_tell),
+        cmocka_unit_test(
+            a_start_that_is_fenced_ends_for_one_of_its_name_and_not_for_a_transaction_that_timed_out),
         /* the last one: it asks this process to stop */
         cmocka_unit_test(it_is_not_ready_while_batches_fail_one_behind_another),
     };
