@@ -116,7 +116,7 @@ a_snapshot_of_any_state_is_copied(void **state)
 
     (void)state;
     for (int i = 0; i < n; i++) {
-        srandom((unsigned)(4000 + i));
+        srandom((unsigned)(4000 + i + env_number("LOCKSTEP_SEED", 0)));
         start_world(&w);
         for (int a = 0; a < 150; a++)
             model_act(&w.model);
