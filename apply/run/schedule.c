@@ -615,7 +615,13 @@ ap_recover(struct ap_core *core)
 {
     sqlite3_stmt *s;
 
-    /* What is not on the tree is found again by looking at its entity; `doubt` stands there. */
+    /* What is not on the tree is found again by looking at its entity; `doubt` stands there. Who
+     * waits for such a call looks again, too: its entity may have to wait for him by now. */
+    ap_exec(core->ledger,
+            "UPDATE work SET state = 0, ready_at = ?, on_kind = 0, on_id = 0, trouble = 0 WHERE"
+            " state = 1 AND (on_kind, on_id) IN (SELECT kind, id FROM work AS out WHERE state = 2"
+            " AND NOT EXISTS (SELECT 1 FROM op WHERE op.kind = out.kind AND op.entity = out.id))",
+            "i", now_ms());
     ap_exec(core->ledger,
             "UPDATE work SET state = 0, ready_at = ? WHERE state = 2 AND NOT EXISTS"
             " (SELECT 1 FROM op WHERE op.kind = work.kind AND op.entity = work.id)",

@@ -1218,6 +1218,42 @@ the_state_of_a_recipient_that_is_on_its_way_goes_before_the_removal(void **state
     stop_world(&w);
 }
 
+/* The first of two rows goes, so that their share is made anew with the other's number. Killed
+ * while the recipient's state is out: that is found again by a look, and waits for the share by
+ * then. */
+static void
+a_share_that_waits_for_a_recipients_state_is_made_anew_after_a_kill(void **state)
+{
+    static struct world w;
+
+    (void)state;
+    start_world(&w, true);
+    give_either(&w, false, 1);
+    give_share(&w, 8, CS3_SHARE_USER, 0, "u2", 4, CS3_SHARE_PENDING, CS3_UPSERT);
+    finish(&w, 0);
+    give_share(&w, 7, CS3_SHARE_USER, 0, "u2", 1, CS3_SHARE_REJECTED, CS3_UPSERT);
+    for (struct ap_job *job = NULL; !job || job->call != AP_RECEIVED_SET;) {
+        round_once(&w);
+        if ((job = ap_job_next(w.core)) != NULL && job->call != AP_RECEIVED_SET) {
+            ap_job_run(&w.target.writer, job);
+            ap_job_back(w.core, job);
+        }
+    }
+    give_share(&w, 7, CS3_SHARE_USER, 0, "u2", 1, CS3_SHARE_REJECTED, CS3_DELETE);
+    for (int i = 0; i < 10; i++)
+        round_once(&w);
+    close_world(&w);
+    open_world(&w);
+    for (int i = 0; i < 1000; i++) {
+        round_once(&w);
+        run_some(&w, 10);
+    }
+    assert_false(w.target.shares[0].used);
+    assert_int_equal(w.target.shares[1].permissions, 4);
+    finish(&w, 0);
+    stop_world(&w);
+}
+
 /* ownCloud writes what lies in a folder before the folder itself, and there may be a while between.
  */
 static void
@@ -1257,6 +1293,7 @@ main(void)
         cmocka_unit_test(nobody_is_acted_for_while_he_is_being_disabled),
         cmocka_unit_test(nothing_is_taken_away_for_somebody_while_he_is_being_disabled),
         cmocka_unit_test(the_state_of_a_recipient_that_is_on_its_way_goes_before_the_removal),
+        cmocka_unit_test(a_share_that_waits_for_a_recipients_state_is_made_anew_after_a_kill),
         cmocka_unit_test(
             what_is_shared_in_a_folder_is_shared_again_when_the_folder_comes_out_of_the_trash),
         cmocka_unit_test(shares_that_cannot_be_told_take_nobodys_place),
