@@ -586,13 +586,15 @@ members_open(struct ap_core *core, const char *gid)
             "sii", gid, (int64_t)AP_LANE_PEOPLE, ls_now_us() / 1000);
 }
 
-/* Another group than it was: it was removed, and its answer lost. */
+/* Another group than it was. It was removed, and its answer lost; or what is for the new one had
+ * come before the answer, and had been given to the old one. */
 static void
 group_made(struct ap_core *core, const struct ap_job *job)
 {
-    if (!job->group_id[0] || strcmp(job->group_id, job->person.id) == 0)
+    if (strcmp(job->group_id, job->person.id) == 0)
         return;
-    group_gone(core, job->gid);
+    if (job->group_id[0])
+        group_gone(core, job->gid);
     members_open(core, job->gid);
     group_grants_open(core, job->gid);
 }
@@ -641,9 +643,6 @@ ap_people_settled(struct ap_core *core, const struct ap_job *job)
         ap_removed_keep(core, job->who, job->group_id, LS_NO_STORAGE, false);
         ap_exec(core->ledger, "UPDATE person SET target = NULL WHERE id = ?", "i", job->who.id);
         group_gone(core, job->gid);
-        if (ap_number(core->ledger, 1, "SELECT deleted FROM person WHERE id = ?", "i",
-                      job->who.id) == 0) /* it came back while the call was out */
-            members_open(core, job->gid);
         break;
     case AP_MEMBER_SET:
         enabled = job->enabled && is_still(core, "u:", job->uid, job->person_id) &&

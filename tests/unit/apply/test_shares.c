@@ -751,6 +751,40 @@ a_group_that_came_back_beside_its_removal_has_its_members(void **state)
     stop_world(&w);
 }
 
+/* What is for the group that comes may be read before it, and before the answer about the old one:
+ * a topic has partitions, and there are several topics. */
+static void
+what_came_before_the_group_it_is_for_is_given_to_it_not_to_the_one_that_goes(void **state)
+{
+    static struct world w;
+    struct ap_job *job;
+
+    (void)state;
+    for (int exact = 0; exact < 2; exact++) {
+        start_world(&w, exact);
+        give_person(&w, CS3_GROUP, "", "g", "", CS3_DELETE);
+        round_once(&w);
+        job = ap_job_next(w.core);
+        assert_int_equal(job->call, AP_GROUP_REMOVE);
+        give_person(&w, CS3_MEMBER, "u2", "g", "", CS3_UPSERT);
+        give_share(&w, 7, CS3_SHARE_GROUP, 0, "g", 1, CS3_SHARE_ACCEPTED, CS3_UPSERT);
+        for (int i = 0; i < 100; i++) {
+            round_once(&w);
+            run_some(&w, 10);
+        }
+        assert_int_equal(w.target.share_sets, 1);
+        ap_job_run(&w.target.writer, job);
+        ap_job_back(w.core, job);
+        finish(&w, 0);
+        give_person(&w, CS3_GROUP, "", "g", "", CS3_UPSERT);
+        finish(&w, 0);
+        assert_true(fake_fact(&w.target, "member Gg.1 Uu2")->on);
+        assert_string_equal(w.target.shares[w.target.n_shares - 1].grantee, "Gg.1");
+        assert_true(w.target.shares[w.target.n_shares - 1].used);
+        stop_world(&w);
+    }
+}
+
 /* ---- several rows for one group */
 
 static void
@@ -1318,6 +1352,8 @@ main(void)
         cmocka_unit_test(a_share_outlives_its_group_on_record_and_is_removed_with_its_row),
         cmocka_unit_test(a_group_that_came_back_gets_a_share_of_its_own),
         cmocka_unit_test(a_group_that_came_back_beside_its_removal_has_its_members),
+        cmocka_unit_test(
+            what_came_before_the_group_it_is_for_is_given_to_it_not_to_the_one_that_goes),
         cmocka_unit_test(a_row_for_a_group_counts_once_a_member_accepted_it),
         cmocka_unit_test(a_link_that_is_swept_leaves_no_secrets),
         cmocka_unit_test(a_state_that_was_written_with_the_share_is_not_asked_for_again),
