@@ -3,26 +3,19 @@
  *
  * The ledger believes what it has done. A target that was restored from a backup, or in which
  * somebody deleted things, is otherwise; so an entity that is marked here is looked at before its
- * next step is planned, and what was found goes into the applied tree. From there on the usual
- * steps do the rest. A look changes nothing at the target, so an answer that is lost, or a crash,
- * costs another look: the mark goes with its answer.
+ * next step is planned, and what was found goes into the applied tree (found.c). From there on the
+ * usual steps do the rest. A look changes nothing at the target, so an answer that is lost, or a
+ * crash, costs another look: the mark goes with its answer.
  *
  * What can go wrong:
  *  - Trouble taken for absence: only a plain answer is one (writer.h); else it is asked again.
- *  - A folder that is gone, and things that lay in it and are elsewhere now: its row stays as a
- *    place without a name until all that the ledger had in it were looked at, too.
- *  - Something lies in a folder that we did not make: that gets such a row, too.
- *  - Rows that go in a ring, because one was corrected and the other not yet: the other one is
- *    taken out first.
  *  - What we had taken away is back: known by its id (`removed`), and taken away again. Anything
  *    that has none of our ids is nobody's business here.
  *  - A deletion before somebody inside was looked at: it waits for all looks of that space.
  */
-#include "apply/plan/reconcile.h"
 #include "apply/plan/drift.h"
+#include "apply/plan/reconcile_parts.h"
 #include "apply/plan/shares_parts.h"
-#include "apply/plan/sought.h"
-#include "common/log.h"
 #include "common/run.h"
 #include <stdio.h>
 #include <string.h>
@@ -30,7 +23,6 @@
 #define LOOK 0
 #define REMOVED_DAYS 90
 #define SEEN_IN_TRASH 1 /* and looked at again when it has come out */
-#define UNKNOWN "?"     /* as checksum, as etag: other than any */
 
 static int64_t
 now_ms(void)
@@ -50,8 +42,8 @@ mark(struct ap_core *core, struct ap_key key, int64_t storage, int64_t lane)
     ap_work_open(core->ledger, key, lane, now_ms());
 }
 
-static void
-unmark(struct ap_core *core, struct ap_key key)
+void
+ap_look_done(struct ap_core *core, struct ap_key key)
 {
     if (ap_exec(core->ledger, "DELETE FROM reconcile WHERE kind = ? AND id = ?", "ii",
                 (int64_t)key.kind, key.id) > 0)
@@ -79,8 +71,8 @@ key_of(const struct ap_applied *node)
 }
 
 /* Nodes that a statement finds, with their ids: marked. */
-static void
-mark_nodes(struct ap_core *core, const char *sql, int64_t arg)
+void
+ap_look_nodes(struct ap_core *core, const char *sql, int64_t arg)
 {
     int64_t ids[64], last = 0;
     struct ap_applied node;
@@ -189,11 +181,9 @@ static void
 mark_file(struct ap_core *core, int64_t fileid)
 {
     revive(core, fileid);
-    mark_nodes(core, "SELECT id FROM node WHERE fileid = ? AND id > ? ORDER BY id LIMIT 64",
-               fileid);
+    ap_look_nodes(core, "SELECT id FROM node WHERE fileid = ? AND id > ? ORDER BY id LIMIT 64",
+                  fileid);
 }
-
-static void mark_each(struct ap_core *core, enum ap_kind kind, const char *sql, const char *who);
 
 /* What is made of a row of a share. */
 static void
@@ -206,12 +196,12 @@ mark_share(struct ap_core *core, int64_t share)
     if (type == CS3_SHARE_LINK)
         ap_reconcile_mark(core, (struct ap_key){AP_LINK, share});
     else if (type == CS3_SHARE_MEMBER)
-        mark_each(core, AP_RECEIVED,
-                  "SELECT r.id FROM share m JOIN share s ON s.id = m.parent JOIN grants g ON"
-                  " g.fileid = s.fileid AND g.type = s.type AND g.grantee = s.grantee"
-                  " JOIN received r ON r.grant_id = g.id AND r.uid = m.grantee"
-                  " WHERE m.id = ? AND r.id > ? ORDER BY r.id LIMIT 64",
-                  (snprintf(text, sizeof(text), "%lld", (long long)share), text));
+        ap_look_each(core, AP_RECEIVED,
+                     "SELECT r.id FROM share m JOIN share s ON s.id = m.parent JOIN grants g ON"
+                     " g.fileid = s.fileid AND g.type = s.type AND g.grantee = s.grantee"
+                     " JOIN received r ON r.grant_id = g.id AND r.uid = m.grantee"
+                     " WHERE m.id = ? AND r.id > ? ORDER BY r.id LIMIT 64",
+                     (snprintf(text, sizeof(text), "%lld", (long long)share), text));
     else if (type >= 0)
         grant = ap_number(core->ledger, 0,
                           "SELECT g.id FROM share s JOIN grants g ON g.fileid = s.fileid AND"
@@ -221,8 +211,9 @@ mark_share(struct ap_core *core, int64_t share)
         return;
     ap_reconcile_mark(core, (struct ap_key){AP_GRANT, grant});
     snprintf(text, sizeof(text), "%lld", (long long)grant);
-    mark_each(core, AP_RECEIVED,
-              "SELECT id FROM received WHERE grant_id = ? AND id > ? ORDER BY id LIMIT 64", text);
+    ap_look_each(core, AP_RECEIVED,
+                 "SELECT id FROM received WHERE grant_id = ? AND id > ? ORDER BY id LIMIT 64",
+                 text);
 }
 
 void
@@ -253,15 +244,15 @@ ap_reconcile_mark(struct ap_core *core, struct ap_key key)
     }
 }
 
-static void
-mark_person(struct ap_core *core, enum cs3_person_type type, const char *uid, const char *gid)
+void
+ap_look_person(struct ap_core *core, enum cs3_person_type type, const char *uid, const char *gid)
 {
     ap_reconcile_mark(core, (struct ap_key){AP_PERSON, ap_person_find(core, type, uid, gid)});
 }
 
 /* Those that a statement names by their ids. */
-static void
-mark_each(struct ap_core *core, enum ap_kind kind, const char *sql, const char *who)
+void
+ap_look_each(struct ap_core *core, enum ap_kind kind, const char *sql, const char *who)
 {
     int64_t ids[64], last = INT64_MIN;
     int n;
@@ -308,8 +299,6 @@ waits_for_person(struct ap_core *core, enum cs3_person_type type, const char *na
     return waits_for(core, (struct ap_key){AP_PERSON, id}, next);
 }
 
-static void place_forget(struct ap_core *core, const struct ap_applied *node);
-
 static bool
 node_next(struct ap_core *core, const struct ap_applied *node, int64_t state, struct ap_next *next)
 {
@@ -322,7 +311,7 @@ node_next(struct ap_core *core, const struct ap_applied *node, int64_t state, st
     if (state == SEEN_IN_TRASH && top != AP_ROOT)
         return false;
     if (!ap_space_get(core->ledger, node->storage, &space) || !space.ready) {
-        unmark(core, key);
+        ap_look_done(core, key);
         return false;
     }
     if (waits_for(core, (struct ap_key){AP_SPACE, node->storage}, next) ||
@@ -356,8 +345,8 @@ tree_next(struct ap_core *core, struct ap_key key, int64_t state, struct ap_next
     if (there && node.target[0])
         return node_next(core, &node, state, next);
     if (there)
-        place_forget(core, &node);
-    unmark(core, key);
+        ap_place_forget(core, &node);
+    ap_look_done(core, key);
     return false;
 }
 
@@ -369,7 +358,7 @@ space_next(struct ap_core *core, struct ap_key key, struct ap_next *next, struct
 
     if (!ap_space_get(core->ledger, key.id, &space) || !space.ready ||
         space.type != CS3_SPACE_PERSONAL) {
-        unmark(core, key);
+        ap_look_done(core, key);
         return false;
     }
     if (waits_for_person(core, CS3_USER, space.owner, next))
@@ -383,14 +372,8 @@ space_next(struct ap_core *core, struct ap_key key, struct ap_next *next, struct
     return true;
 }
 
-struct who {
-    enum cs3_person_type type;
-    char uid[256], gid[256], target[AP_ID_SIZE];
-    bool deleted, applied, enabled;
-};
-
-static bool
-who_get(struct ap_core *core, int64_t id, struct who *ret)
+bool
+ap_who_get(struct ap_core *core, int64_t id, struct ap_who *ret)
 {
     sqlite3_stmt *s = ap_query(core->ledger,
                                "SELECT type, uid, gid, target, coalesce(deleted, 1), applied,"
@@ -411,8 +394,8 @@ who_get(struct ap_core *core, int64_t id, struct who *ret)
     return true;
 }
 
-static bool
-was_removed(struct ap_core *core, struct ap_key key, const char *target)
+bool
+ap_was_removed(struct ap_core *core, struct ap_key key, const char *target)
 {
     return ap_number(core->ledger, 0,
                      "SELECT 1 FROM removed WHERE kind = ?1 AND id = ?2 AND (?3 = '' OR target ="
@@ -423,23 +406,23 @@ was_removed(struct ap_core *core, struct ap_key key, const char *target)
 static bool
 person_next(struct ap_core *core, struct ap_key key, struct ap_next *next, struct ap_job *job)
 {
-    struct who p, user = {0}, group = {0};
-    bool can = who_get(core, key.id, &p);
+    struct ap_who p, user = {0}, group = {0};
+    bool can = ap_who_get(core, key.id, &p);
 
     if (can && p.type == CS3_MEMBER) {
         if (waits_for_person(core, CS3_USER, p.uid, next) ||
             waits_for_person(core, CS3_GROUP, p.gid, next))
             return true;
-        who_get(core, ap_person_find(core, CS3_USER, p.uid, ""), &user);
-        who_get(core, ap_person_find(core, CS3_GROUP, "", p.gid), &group);
+        ap_who_get(core, ap_person_find(core, CS3_USER, p.uid, ""), &user);
+        ap_who_get(core, ap_person_find(core, CS3_GROUP, "", p.gid), &group);
         can = user.target[0] && group.target[0];
     } else if (can) {
         can = p.type == CS3_USER    ? p.target[0]
-              : p.type == CS3_GROUP ? p.target[0] || was_removed(core, key, "")
+              : p.type == CS3_GROUP ? p.target[0] || ap_was_removed(core, key, "")
                                     : false;
     }
     if (!can) {
-        unmark(core, key);
+        ap_look_done(core, key);
         return false;
     }
     job->person_type = p.type;
@@ -464,7 +447,7 @@ share_next(struct ap_core *core, struct ap_work *work, struct ap_next *next)
     struct ap_share_about about;
 
     if (!ap_share_about(core, work->key, &about)) {
-        unmark(core, work->key);
+        ap_look_done(core, work->key);
         return false;
     }
     if (waits_for(core, (struct ap_key){AP_NODE, about.fileid}, next) ||
@@ -474,7 +457,7 @@ share_next(struct ap_core *core, struct ap_work *work, struct ap_next *next)
         (work->key.kind == AP_RECEIVED &&
          waits_for(core, (struct ap_key){AP_GRANT, about.grant}, next)))
         return true;
-    unmark(core, work->key);
+    ap_look_done(core, work->key);
     if (!about.there && !about.wanted && !ap_share_revive(core, work->key))
         return false;
     work->doubt = true;
@@ -505,7 +488,7 @@ ap_look_next(struct ap_core *core, struct ap_work *work, struct ap_next *next, s
     case AP_LINK:
         return share_next(core, work, next);
     default:
-        unmark(core, work->key);
+        ap_look_done(core, work->key);
         return false;
     }
 }
@@ -528,365 +511,4 @@ ap_look_before_delete(struct ap_core *core, const struct ap_next *next, struct a
         ap_done(s);
     }
     return found && ap_work_get(core->ledger, *on, &work);
-}
-
-/* ---- what was found: nodes */
-
-/* Old contents that the ledger believed the target to keep of a node. Without these rows it is
- * asked before one is put there; and a node's row may get the id of one that went. */
-static void
-revisions_forget(struct ap_core *core, int64_t node)
-{
-    ap_exec(core->ledger, "DELETE FROM revision WHERE node = ?", "i", node);
-}
-
-/* A row that only holds a place in the applied tree: its target may be known, its name is not. */
-static int64_t
-place_make(struct ap_core *core, int64_t storage, const char *target)
-{
-    ap_exec(core->ledger,
-            "INSERT INTO node(fileid, storage, target, parent, name, folder, sha1, size, mtime,"
-            " etag) VALUES(0, ?, ?, 0, '', 1, '', 0, 0, '')",
-            "is", storage, target);
-    return ap_last_id(core->ledger);
-}
-
-/* Those that nothing is in any more. */
-void
-ap_places_drop(struct ap_core *core)
-{
-    if (ap_number(core->ledger, 0, "SELECT 1 FROM node WHERE fileid = 0 LIMIT 1", NULL) == 0 ||
-        ap_number(core->ledger, 0, "SELECT 1 FROM reconcile WHERE state = 0 LIMIT 1", NULL) == 1)
-        return;
-    while (ap_exec(core->ledger,
-                   "DELETE FROM node WHERE fileid = 0 AND NOT EXISTS"
-                   " (SELECT 1 FROM node c WHERE c.parent = node.id)",
-                   NULL) > 0)
-        ;
-}
-
-/* The target has it no more. What the ledger has below it is looked for by itself. */
-static void
-place_forget(struct ap_core *core, const struct ap_applied *node)
-{
-    if (node->leftover) /* it may come back another time */
-        ap_removed_keep(core, (struct ap_key){AP_NODE, node->fileid}, node->target, node->storage,
-                        node->folder);
-    revisions_forget(core, node->id);
-    mark_nodes(core, "SELECT id FROM node WHERE parent = ? AND id > ? ORDER BY id LIMIT 64",
-               node->id);
-    if (ap_number(core->ledger, 0, "SELECT 1 FROM node WHERE parent = ? LIMIT 1", "i", node->id) ==
-        1)
-        ap_exec(core->ledger,
-                "UPDATE node SET fileid = 0, leftover = 0, target = '', parent = 0, name = '',"
-                " folder = 1 WHERE id = ?",
-                "i", node->id);
-    else
-        ap_exec(core->ledger, "DELETE FROM node WHERE id = ?", "i", node->id);
-}
-
-static bool
-is_below(struct ap_core *core, int64_t node, int64_t top, int64_t *ret_last)
-{
-    struct ap_applied n;
-
-    for (int depth = 0; node > 0 && depth < AP_MAX_DEPTH; depth++) {
-        if (node == top)
-            return true;
-        *ret_last = node;
-        if (!ap_node_get(core->ledger, node, &n))
-            return false;
-        node = n.parent;
-    }
-    return false;
-}
-
-/* The ledger's node of a folder that the target names as the parent. */
-static int64_t
-parent_of(struct ap_core *core, const struct ap_applied *node, const struct ap_found *found)
-{
-    struct ap_space_row space;
-    int64_t parent, last = 0;
-
-    if (ap_space_get(core->ledger, node->storage, &space) &&
-        (strcmp(found->parent_id, space.target.root_id) == 0 || !found->parent_id[0]))
-        return AP_ROOT;
-    parent = ap_number(core->ledger, 0, "SELECT id FROM node WHERE target = ? AND storage = ?",
-                       "si", found->parent_id, node->storage);
-    if (parent == 0)
-        return place_make(core, node->storage, found->parent_id);
-    if (is_below(core, parent, node->id, &last)) { /* as the ledger has it: he is elsewhere now */
-        ap_exec(core->ledger, "UPDATE node SET parent = ? WHERE id = ?", "ii",
-                place_make(core, node->storage, ""), last);
-        mark_nodes(core, "SELECT id FROM node WHERE id = ?1 AND id > ?2", last);
-    }
-    return parent;
-}
-
-static bool
-live_found(struct ap_core *core, const struct ap_applied *node, const struct ap_found *found)
-{
-    int64_t parent = parent_of(core, node, found);
-    bool moved = parent != node->parent || strcmp(found->name, node->name) != 0;
-    bool other = !node->folder && strcmp(found->node.sha1, node->sha1) != 0;
-    bool differs =
-        moved || other ||
-        (!node->folder && (found->node.size != node->size || found->node.mtime != node->mtime));
-
-    if (!differs)
-        return false;
-    ap_exec(core->ledger, "UPDATE node SET parent = ?, name = ? WHERE id = ?", "isi", parent,
-            found->name, node->id);
-    if (node->folder) {
-        ap_shares_below_node(core, node->id);
-        return true;
-    }
-    ap_exec(core->ledger, "UPDATE node SET sha1 = ?, size = ?, mtime = ?, etag = ? WHERE id = ?",
-            "siisi", found->node.sha1[0] ? found->node.sha1 : UNKNOWN, found->node.size,
-            found->node.mtime, other ? UNKNOWN : node->etag, node->id);
-    revisions_forget(core, node->id);
-    return true;
-}
-
-/* Its content cannot have changed there; but it may be an older one. */
-static bool
-trash_found(struct ap_core *core, const struct ap_applied *node, const struct ap_found *found)
-{
-    bool top = found->where == AP_FOUND_TRASHED;
-    bool differs = top && (node->parent != AP_TRASHED || strcmp(found->name, node->name) != 0);
-
-    if (differs)
-        ap_exec(core->ledger, "UPDATE node SET parent = -1, name = ? WHERE id = ?", "si",
-                found->name, node->id);
-    if (!node->folder && found->node.size >= 0 && found->node.size != node->size) {
-        ap_exec(core->ledger, "UPDATE node SET sha1 = ?, etag = ?, size = ? WHERE id = ?", "ssii",
-                UNKNOWN, UNKNOWN, found->node.size, node->id);
-        revisions_forget(core, node->id);
-        differs = true;
-    }
-    return differs;
-}
-
-static bool
-node_found(struct ap_core *core, const struct ap_job *job)
-{
-    const struct ap_found *found = &job->found;
-    struct ap_applied node;
-    bool differs = true;
-
-    unmark(core, job->who);
-    if (!ap_node_get(core->ledger, job->op.node, &node) || found->where == AP_FOUND_AS_KNOWN)
-        return false;
-    if (found->where == AP_FOUND_NOT || found->folder != node.folder) {
-        ls_log(LS_INFO, "not-at-target", LS_I("fileid", node.fileid));
-        place_forget(core, &node);
-    } else if (found->where == AP_FOUND_LIVE) {
-        differs = live_found(core, &node, found);
-    } else {
-        differs = trash_found(core, &node, found);
-        ap_exec(core->ledger, "INSERT INTO reconcile(kind, id, storage, state) VALUES(?, ?, ?, 1)",
-                "iii", (int64_t)job->who.kind, job->who.id, node.storage);
-    }
-    if (differs) { /* it is known now how it is, so that is no reason to stop */
-        ap_drift_deleted_at(core, node.id, 0);
-        if (job->who.kind == AP_NODE)
-            ap_exec(core->ledger, "INSERT OR REPLACE INTO allowed(kind, id) VALUES(?, ?)", "ii",
-                    (int64_t)AP_NODE, job->who.id);
-    }
-    return differs;
-}
-
-/* ---- spaces */
-
-/* All that was in it is to be made again. */
-static void
-space_forget(struct ap_core *core, int64_t storage)
-{
-    ap_exec(core->ledger,
-            AP_WORK_OPEN "1, n.fileid, n.storage, 0, ?2, ?2 * 1000, 0, 0, 0 FROM node n"
-                         " JOIN desired d ON d.fileid = n.fileid WHERE n.storage = ?1 AND "
-                         "n.leftover = 0" AP_WAITING_AGAIN,
-            "ii", storage, now_ms());
-    ap_exec(core->ledger,
-            AP_WORK_OPEN "2, n.id, n.storage, 0, ?2, ?2 * 1000, 0, 0, 0 FROM node n"
-                         " JOIN dead x ON x.kind = 2 AND x.id = n.id WHERE n.storage = ?1"
-                         " AND n.leftover = 1" AP_UNLESS_OPEN,
-            "ii", storage, now_ms());
-    ap_exec(core->ledger, "DELETE FROM reconcile WHERE storage = ? AND kind IN (1, 2)", "i",
-            storage);
-    ap_exec(core->ledger,
-            "DELETE FROM revision WHERE node IN (SELECT id FROM node WHERE storage = ?)", "i",
-            storage);
-    ap_exec(core->ledger,
-            "DELETE FROM trashed WHERE node IN (SELECT id FROM node WHERE storage = ?)", "i",
-            storage);
-    ap_exec(core->ledger, "DELETE FROM node WHERE storage = ?", "i", storage);
-    ap_exec(core->ledger, "DELETE FROM quota WHERE storage = ?", "i", storage);
-    ap_exec(core->ledger, "UPDATE space SET ready = 0, copied = 0 WHERE storage = ?", "i", storage);
-    for (int64_t id = 0;
-         (id = ap_number(core->ledger, 0, "SELECT min(id) FROM grants WHERE storage = ? AND id > ?",
-                         "ii", storage, id)) != 0;)
-        ap_reconcile_mark(core, (struct ap_key){AP_GRANT, id});
-    for (int64_t id = 0;
-         (id = ap_number(core->ledger, 0, "SELECT min(id) FROM link WHERE storage = ? AND id > ?",
-                         "ii", storage, id)) != 0;)
-        ap_reconcile_mark(core, (struct ap_key){AP_LINK, id});
-}
-
-static bool
-quota_found(struct ap_core *core, int64_t storage, const char *owner, int64_t quota)
-{
-    int64_t given =
-        ap_number(core->ledger, quota, "SELECT bytes FROM quota WHERE storage = ?", "i", storage);
-
-    if (quota == -2 || quota == given || (given == 0 && quota == 1))
-        return false;
-    ap_exec(core->ledger, "UPDATE quota SET bytes = ? WHERE storage = ?", "ii", quota, storage);
-    ap_work_open(core->ledger,
-                 (struct ap_key){AP_PERSON, ap_person_find(core, CS3_USER, owner, "")},
-                 AP_LANE_PEOPLE, now_ms());
-    return true;
-}
-
-static bool
-space_found(struct ap_core *core, const struct ap_job *job)
-{
-    const struct ap_space_found *found = &job->space_found;
-    struct ap_space_row space;
-
-    unmark(core, job->who);
-    if (found->as_known || !ap_space_get(core->ledger, job->who.id, &space) || !space.ready)
-        return false;
-    if (found->found && strcmp(found->space.space_id, space.target.space_id) == 0 &&
-        strcmp(found->space.root_id, space.target.root_id) == 0)
-        return quota_found(core, space.storage, space.owner, found->quota);
-    ls_log(LS_WARN, "space-not-at-target", LS_I("storage", space.storage));
-    space_forget(core, space.storage);
-    return true;
-}
-
-/* ---- people */
-
-/* He, or it, is not there, or another one of that name is: what he had at the target is nobody's.
- */
-void
-ap_user_forget(struct ap_core *core, int64_t person, const char *uid)
-{
-    ap_exec(core->ledger,
-            "UPDATE person SET target = NULL, applied_name = NULL, applied_enabled = 1"
-            " WHERE id = ?",
-            "i", person);
-    ap_exec(core->ledger, "DELETE FROM mailed WHERE person = ?", "i", person);
-    ap_person_match(core, person);
-    mark_each(core, AP_SPACE,
-              "SELECT storage FROM space WHERE owner = ? AND ready = 1 AND"
-              " storage > ? ORDER BY storage LIMIT 64",
-              uid);
-    ap_exec(core->ledger, "UPDATE person SET applied = 0 WHERE type = 2 AND uid = ?", "s", uid);
-    mark_each(core, AP_PERSON,
-              "SELECT id FROM person WHERE type = 2 AND uid = ? AND deleted = 0"
-              " AND id > ? ORDER BY id LIMIT 64",
-              uid);
-    ap_exec(core->ledger,
-            "UPDATE grants SET permissions = ? WHERE type = 0 AND grantee = ? AND share_id <> ''",
-            "is", AP_OTHER_GRANTEE, uid);
-    mark_each(core, AP_GRANT,
-              "SELECT id FROM grants WHERE type = 0 AND grantee = ? AND id > ?"
-              " ORDER BY id LIMIT 64",
-              uid);
-    mark_each(core, AP_RECEIVED,
-              "SELECT id FROM received WHERE uid = ? AND id > ? ORDER BY id"
-              " LIMIT 64",
-              uid);
-}
-
-static void
-group_forget(struct ap_core *core, int64_t id, const struct who *p)
-{
-    ap_exec(core->ledger, "UPDATE person SET target = NULL WHERE id = ?", "i", id);
-    ap_exec(core->ledger, "UPDATE person SET applied = 0 WHERE type = 2 AND gid = ?", "s", p->gid);
-    mark_each(core, AP_PERSON,
-              "SELECT id FROM person WHERE type = 2 AND gid = ? AND deleted = 0"
-              " AND id > ? ORDER BY id LIMIT 64",
-              p->gid);
-    ap_exec(core->ledger,
-            "UPDATE grants SET permissions = ? WHERE type = 1 AND grantee = ? AND share_id <> ''",
-            "is", AP_OTHER_GRANTEE, p->gid);
-    mark_each(core, AP_GRANT,
-              "SELECT id FROM grants WHERE type = 1 AND grantee = ? AND id > ?"
-              " ORDER BY id LIMIT 64",
-              p->gid);
-}
-
-static bool
-person_found(struct ap_core *core, const struct ap_job *job)
-{
-    const struct ap_person_found *found = &job->person_found;
-    struct who p;
-
-    unmark(core, job->who);
-    if (found->as_known || !who_get(core, job->who.id, &p))
-        return false;
-    if (p.type == CS3_MEMBER) {
-        ap_exec(core->ledger, "UPDATE person SET applied = ? WHERE id = ?", "ii",
-                (int64_t)found->found, job->who.id);
-        return found->found != p.applied;
-    }
-    if (p.type == CS3_GROUP && !p.target[0]) { /* we have removed it; is it back? */
-        if (!found->found || !was_removed(core, job->who, found->id))
-            return false;
-        ap_exec(core->ledger, "UPDATE person SET target = ? WHERE id = ?", "si", found->id,
-                job->who.id);
-        return true;
-    }
-    if (!found->found || strcmp(found->id, p.target) != 0) {
-        if (p.type == CS3_USER)
-            ap_user_forget(core, job->who.id, p.uid);
-        else
-            group_forget(core, job->who.id, &p);
-        return true;
-    }
-    if (p.type != CS3_USER || ap_person_is_ldap(core, job->who.id))
-        return false;
-    ap_exec(core->ledger,
-            "UPDATE person SET applied_enabled = ?, applied_name = CASE WHEN"
-            " coalesce(display_name, '') = '' THEN applied_name ELSE ? END WHERE id = ?",
-            "isi", (int64_t)found->enabled, found->display_name, job->who.id);
-    return found->enabled != p.enabled;
-}
-
-/* ---- answers */
-
-void
-ap_look_settled(struct ap_core *core, const struct ap_job *job)
-{
-    bool differs;
-
-    if (job->seek.how != AP_SEEK_NONE) {
-        ap_count(core->ledger, "looked", 1);
-        ap_sought_settled(core, job);
-        ap_wake(core->ledger, job->who);
-        return;
-    }
-    differs = job->who.kind == AP_SPACE    ? space_found(core, job)
-              : job->who.kind == AP_PERSON ? person_found(core, job)
-                                           : node_found(core, job);
-
-    ap_count(core->ledger, "looked", 1);
-    if (differs)
-        ap_count(core->ledger, "looked-different", 1);
-    ap_places_drop(core);
-    ap_wake(core->ledger, job->who);
-}
-
-void
-ap_look_failed(struct ap_core *core, const struct ap_job *job)
-{
-    struct ap_space_row space;
-
-    if (strcmp(job->err.cause, "space-gone") == 0)
-        ap_reconcile_mark(core, (struct ap_key){AP_SPACE, job->op.storage});
-    else if (strcmp(job->err.cause, "no-user") == 0 &&
-             ap_space_get(core->ledger, job->op.storage, &space))
-        mark_person(core, CS3_USER, space.owner, "");
 }
