@@ -13,7 +13,6 @@
 #include "apply/plan/sought.h"
 #include "common/log.h"
 #include "common/run.h"
-#include <stdio.h>
 #include <string.h>
 
 #define UNKNOWN "?" /* as checksum, as etag: other than any */
