@@ -6,6 +6,7 @@ import cs3.gateway.v1beta1.gateway_api_pb2_grpc as gateway_grpc
 import cs3.identity.user.v1beta1.resources_pb2 as users
 import cs3.identity.group.v1beta1.resources_pb2 as groups
 import cs3.sharing.collaboration.v1beta1.collaboration_api_pb2 as shares_api
+import cs3.sharing.collaboration.v1beta1.collaboration_api_pb2_grpc as shares_grpc
 import cs3.sharing.collaboration.v1beta1.resources_pb2 as shares
 import cs3.sharing.link.v1beta1.link_api_pb2 as links_api
 import cs3.sharing.link.v1beta1.resources_pb2 as links
@@ -57,6 +58,8 @@ class Client:
         self.gateway = gateway_grpc.GatewayAPIStub(gateway)
         self.provider = provider_grpc.ProviderAPIStub(provider)
         self.spaces = spaces_grpc.SpacesAPIStub(provider)
+        if target.sharing:
+            self.sharing = shares_grpc.CollaborationAPIStub(grpc.insecure_channel(target.sharing))
         self.http = requests.Session()
 
     def authenticate(self, name, secret=None, kind="machine"):
@@ -217,7 +220,8 @@ class Session:
         return self.call("ListGrants", api.ListGrantsRequest(ref=self.ref(node))).grants
 
     # ---- shares
-    def share(self, node, who, permissions, expires=None, space=None):
+    def share(self, node, who, permissions, expires=None, space=None, at="gateway"):
+        """At "sharing": the share managers' files alone, without the grant."""
         info = self.stat(node, space=space).info
         if not info.id.opaque_id:
             info = resources.ResourceInfo(id=self.rid(node, space))
@@ -226,7 +230,7 @@ class Session:
         if expires is not None:
             grant.expiration.seconds = expires
         return self.call("CreateShare", shares_api.CreateShareRequest(
-            resource_info=info, grant=grant), "gateway")
+            resource_info=info, grant=grant), at)
 
     def share_ref(self, sid):
         return shares.ShareReference(id=shares.ShareId(opaque_id=sid))
@@ -235,9 +239,8 @@ class Session:
         return self.call("GetShare", shares_api.GetShareRequest(ref=self.share_ref(sid)),
                          "gateway")
 
-    def remove_share(self, sid):
-        return self.call("RemoveShare", shares_api.RemoveShareRequest(ref=self.share_ref(sid)),
-                         "gateway")
+    def remove_share(self, sid, at="gateway"):
+        return self.call("RemoveShare", shares_api.RemoveShareRequest(ref=self.share_ref(sid)), at)
 
     def update_share(self, sid, permissions=None, expires=None, paths=None):
         request = shares_api.UpdateShareRequest(share=shares.Share(

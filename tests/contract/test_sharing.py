@@ -194,6 +194,50 @@ def test_a_share_of_a_deleted_node_stays_and_cannot_be_changed(three):
     assert owner.remove_share(sid).status.code == OK
 
 
+def test_a_share_without_its_grant_stays_so_until_somebody_adds_it(three):
+    """What CreateShare leaves when its caller is gone before the grant is written (the sharing service
+    writes its files all the same): here made by asking that service alone."""
+    owner, other, _ = three
+    node = owner.folder("A")
+    sid = owner.share(node, other, VIEWER, at="sharing").share.id.opaque_id
+    assert [s.id.opaque_id for s in owner.my_shares()] == [sid] and len(owner.grants(node)) == 0
+    assert one_of(other.received(), sid).state == PENDING
+    for _ in range(2):
+        assert owner.share(node, other, VIEWER).status.code == EXISTS
+        answer = owner.update_share(sid, VIEWER).status
+        assert (answer.code, answer.message) == (
+            INTERNAL, "error committing share to storage grant")
+        assert other.update_received(sid, ACCEPTED).status.code == NOT_FOUND
+    assert len(owner.grants(node)) == 0
+    assert owner.add_grant(node, other, VIEWER).status.code == OK
+    assert owner.update_share(sid, EDITOR).status.code == OK
+    assert other.update_received(sid, ACCEPTED).status.code == OK
+    assert [g.permissions.delete for g in owner.grants(node)] == [True]
+
+
+def test_a_share_without_its_grant_is_removed_though_the_answer_is_not_found(three):
+    owner, other, _ = three
+    node = owner.folder("A")
+    sid = owner.share(node, other, VIEWER, at="sharing").share.id.opaque_id
+    assert owner.remove_share(sid).status.code == NOT_FOUND
+    assert len(owner.my_shares()) == len(other.received()) == 0
+    assert owner.share(node, other, VIEWER).status.code == OK
+
+
+def test_a_share_removed_without_its_grant_leaves_the_node_open(three):
+    """What RemoveShare leaves when its caller is gone before the grant is taken away."""
+    owner, other, _ = three
+    node = owner.folder("A")
+    sid = owner.share(node, other, VIEWER).share.id.opaque_id
+    assert owner.remove_share(sid, at="sharing").status.code == OK
+    assert len(owner.my_shares()) == len(other.received()) == 0
+    assert owner.remove_share(sid).status.code == INTERNAL
+    assert other.stat(node, space=owner.uid).status.code == OK
+    remove = api.RemoveGrantRequest(ref=owner.ref(node), grant=owner.grant(other, {}))
+    assert owner.call("RemoveGrant", remove).status.code == OK
+    assert other.stat(node, space=owner.uid).status.code == NOT_FOUND
+
+
 # ---- received
 def test_accepting_finds_a_free_name(three):
     owner, second, other = three

@@ -154,6 +154,29 @@ def test_a_share_whose_file_is_just_written_by_another_fails_and_leaves_the_rest
     assert len(other.received()) == 2
 
 
+@pytest.mark.parametrize("name", ["CreateShare", "RemoveShare"])
+def test_a_caller_whose_deadline_passes_between_share_and_grant_leaves_the_grant_as_it_was(
+        sim, sim_people, name):
+    owner, other = sim_people(), sim_people()
+    node = owner.folder("A")
+    if name == "RemoveShare":
+        sid = owner.share(node, other, VIEWER).share.id.opaque_id
+        request = shares_api.RemoveShareRequest(ref=owner.share_ref(sid))
+    else:
+        request = shares_api.CreateShareRequest(resource_info=owner.info(node))
+        request.grant.grantee.CopyFrom(owner.grantee(other))
+        request.grant.permissions.permissions.CopyFrom(owner.grant(other, VIEWER).permissions)
+    def ended():
+        return sum("gateway." + name in line for line in sim.ask("/calls")["calls"])
+    grants, calls = len(owner.grants(node)), ended()
+    fault(sim, call="between." + name, nth=1, effect="latency", ms=2000)
+    with pytest.raises(grpc.RpcError) as cut:
+        owner.call(name, request, "gateway", timeout=1)
+    assert cut.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    wait_until(lambda: ended() > calls, 60, "the server to end the call", 0.02)
+    assert len(owner.my_shares()) == 1 - grants and len(owner.grants(node)) == grants
+
+
 def test_the_system_data_server_fails_now_and_then(sim, sim_home):
     from test_metadata import LINKS, System
     system = System(sim)

@@ -16,6 +16,9 @@ class Collaboration:
                      "UpdateReceivedShare"):
             setattr(self, name, getattr(gateway, name))
 
+    def CreateShare(self, req, call):
+        return self.gateway.share_only(req, call)
+
     def RemoveShare(self, req, call):
         share, _ = self.gateway._get(req.ref, call)
         if share is None:

@@ -13,6 +13,9 @@ and retry_after in seconds) | drop-before, drop-after (the connection is cut, wi
 call's effect) | die (bytes: the data connection is cut after so many bytes of the body). With
 "after": true, grpc and code let the call have its effect first.
 
+"between.CreateShare", "between.UpdateShare" and "between.RemoveShare" are the moment when the share
+managers' files are written and the grant is not: latency holds the gateway there, grpc ends its call.
+
 The last calls that write, and all that a rule struck, are kept as lines of text: GET /calls.
 """
 import collections
@@ -89,6 +92,12 @@ class Desk:
             if not self.rules:
                 return ()
             return [r.spec for r in self.rules if r.strikes(name)]
+
+    def between(self, name):
+        """The rules for a moment inside a call: only those that name it so."""
+        with self.lock:
+            return [r.spec for r in self.rules
+                    if r.call.startswith("between.") and r.strikes(name)]
 
     def tell(self, name, what, struck, outcome):
         """Into the log, when it writes or something befell it."""

@@ -31,8 +31,8 @@ VIRTUAL = resources.StorageSpace(
 
 
 class Gateway(Sharing, Links):
-    def __init__(self, provider, people, config, files, limit=10 << 20):
-        self.files = files
+    def __init__(self, provider, people, config, files, desk, limit=10 << 20):
+        self.files, self.desk = files, desk
         self.provider, self.people, self.config, self.limit = provider, people, config, limit
         self.transfers = {}  # token -> endpoint behind the data gateway
         for name in PASSED:

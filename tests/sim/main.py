@@ -58,7 +58,8 @@ class Site:
         self.provider = Provider(self.store, self.uploads, Trash(self.store), self.people,
                                  lambda: "http://localhost:%d" % self.ports["data"])
         self.files = Files(args.system_user_id, args.system_storage_id)
-        self.gateway = Gateway(self.provider, self.people, self.config, self.files)
+        self.gateway = Gateway(self.provider, self.people, self.config, self.files,
+                               self.desk)
         self.system_people = SystemPeople(self.config, self.people.idp)
         self.system = Provider(self.files.store, self.files.uploads, Trash(self.files.store),
                                self.system_people,

@@ -2,6 +2,8 @@
 
 A share is an entry in its space's file, in its creator's list and in its recipient's, and a
 grant on the node. The files are written side by side, then the grant, and only partly undone on failure:
+  - a caller whose deadline passes in between leaves the share whole in the files and the grant as it
+    was: a new one without, which UpdateShare then answers with INTERNAL for good, a removed one with;
   - a file that was overtaken and cannot be read again at that moment fails the call (INTERNAL),
     and what stands in the other files stays;
   - a grant left over from earlier makes CreateShare fail with ALREADY_EXISTS, and the clean-up
@@ -11,6 +13,7 @@ grant on the node. The files are written side by side, then the grant, and only 
   - an expiry in the past is accepted, the next listing removes the share, the next Stat the grant.
 """
 import json
+import time
 import uuid
 
 import cs3.rpc.v1beta1.code_pb2 as code
@@ -86,7 +89,7 @@ def matches(share, filters, state=None):
 
 
 class Sharing:
-    """Mixed into Gateway; needs self.provider, self.people, self.files."""
+    """Mixed into Gateway; needs self.provider, self.people, self.files, self.desk."""
 
     # ---- the manager's files
     def _space_path(self, ssid):
@@ -175,15 +178,44 @@ class Sharing:
 
     # ---- calls of the one who shares
     def CreateShare(self, req, call):
+        info = req.resource_info
+        if info.id.opaque_id and info.id.opaque_id == info.id.space_id \
+                and info.space.space_type in ("personal", "virtual"):
+            return api.CreateShareResponse(status=status(
+                code.CODE_INVALID_ARGUMENT, "space type is not eligible for sharing"))
+        res = self.share_only(req, call)
+        if res.status.code != code.CODE_OK:
+            return res
+        self._go_on(call, "CreateShare")
+        try:
+            ref = resources.Reference(resource_id=info.id)
+            self.provider.add_grant(call.user, ref, self._grant(res.share, call.user))
+        except SimError as e:
+            key = shares_pb2.ShareKey(resource_id=info.id, grantee=req.grant.grantee)
+            self.RemoveShare(api.RemoveShareRequest(ref=shares_pb2.ShareReference(key=key)), call)
+            return api.CreateShareResponse(status=status_of("add grant", e))
+        return res
+
+    def _go_on(self, call, name):
+        """Between the share managers' files, which nothing cuts short, and the grant: a caller whose
+        time is over is not served further, so the grant stays as it is."""
+        for rule in self.desk.between("between." + name):
+            if rule["effect"] == "latency":
+                time.sleep(rule.get("ms", 100) / 1000)
+            else:
+                call.abort(rule.get("status", "DEADLINE_EXCEEDED"),
+                           "gateway: error calling " + name)
+        if not call.context.is_active():
+            call.abort("DEADLINE_EXCEEDED", "gateway: error calling " + name)
+
+    def share_only(self, req, call):
+        """What the sharing service does itself: all but the grant."""
         info, grant, user = req.resource_info, req.grant, call.user
         wanted = values.permission_names(grant.permissions.permissions)
 
         def refuse(number, words):
             return api.CreateShareResponse(status=status(number, words))
 
-        if info.id.opaque_id and info.id.opaque_id == info.id.space_id \
-                and info.space.space_type in ("personal", "virtual"):
-            return refuse(code.CODE_INVALID_ARGUMENT, "space type is not eligible for sharing")
         if wanted & set(GRANTING):
             return refuse(code.CODE_INVALID_ARGUMENT, "resharing not supported")
         if grant.grantee.type == USER and not grant.grantee.user_id.idp:
@@ -216,12 +248,6 @@ class Sharing:
             share = self._store_new(info, grant, user)
         except ManagerFailed as e:
             return refuse(code.CODE_INTERNAL, "error creating share:" + e.text)
-        try:
-            ref = resources.Reference(resource_id=info.id)
-            self.provider.add_grant(user, ref, self._grant(share, user))
-        except SimError as e:
-            self.RemoveShare(api.RemoveShareRequest(ref=shares_pb2.ShareReference(key=key)), call)
-            return api.CreateShareResponse(status=status_of("add grant", e))
         res = api.CreateShareResponse(status=OK, share=share)
         values.opaque_put(res.opaque, "resourcename", seen.info.name)
         return res
@@ -286,6 +312,7 @@ class Sharing:
         if bad is not None:
             return api.RemoveShareResponse(status=bad)
         result = self._unshare(share, call)
+        self._go_on(call, "RemoveShare")
         try:  # the grant goes whatever came of the share
             ref = resources.Reference(resource_id=share.resource_id)
             self.provider.remove_grant(call.user, ref, self._grant(share, call.user))
@@ -340,6 +367,7 @@ class Sharing:
                 return refuse(code.CODE_INTERNAL, "error updating share")
         stamp(share.mtime)
         self._put_share(share)
+        self._go_on(call, "UpdateShare")
         try:
             node = resources.Reference(resource_id=share.resource_id)
             self.provider.update_grant(call.user, node, self._grant(share, call.user))
