@@ -271,8 +271,9 @@ struct ap_writer_ops {
                       char ret_id[AP_ID_SIZE], struct ls_err *err);
     int (*share_remove)(struct ap_writer *w, const struct ap_space *space, const char *sharer,
                         const char *share_id, bool doubtful, struct ls_err *err);
-    /* What a try to make a share with that id may have left of it where share_remove finds none;
-     * by node_id, grantee_id, group and sharer. NULL: such a share is made in whole or not. */
+    /* What a try to make or to remove a share with that id ("": nobody knows it) may have left of
+     * it where share_remove finds none; by node_id, grantee_id, group and sharer. What another
+     * share of the grantee has stays. NULL: nothing can be left. */
     int (*share_clear)(struct ap_writer *w, const struct ap_share_want *want, const char *share_id,
                        struct ls_err *err);
     /* State and mount point of a received share, as its recipient. */

@@ -415,6 +415,7 @@ static const struct ap_writer_ops api_ops = {
     .share_set = ap_ocis_share_set,
     .share_find = ap_ocis_share_find,
     .share_remove = ap_ocis_share_remove,
+    .share_clear = ap_ocis_share_clear,
     .received_set = ap_ocis_received_set,
     .link_set = ap_ocis_link_set,
     .link_remove = ap_ocis_link_remove,

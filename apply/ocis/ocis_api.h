@@ -176,12 +176,17 @@ const char *ap_share_mount_name(const char *mount_point);
 bool ap_grant_gives(const struct cs3_grant_info *is, const struct cs3_grant_info *want);
 /* Held while the grants of a node are changed. */
 pthread_mutex_t *ap_share_node_lock(struct ap_ocis *ocis, const char *node_id);
+/* Takes the grantee's grant away; none is fine. */
+int ap_share_grant_drop(struct ap_ocis *ocis, const struct ap_space *space, const char *node_id,
+                        const char *grantee_id, bool group, struct ls_err *err);
 int ap_ocis_share_set(struct ap_writer *w, const struct ap_share_want *want,
                       char share_id[AP_ID_SIZE], bool doubtful, struct ls_err *err);
 int ap_ocis_share_find(struct ap_writer *w, const struct ap_share_want *want,
                        char ret_id[AP_ID_SIZE], struct ls_err *err);
 int ap_ocis_share_remove(struct ap_writer *w, const struct ap_space *space, const char *sharer,
                          const char *share_id, bool doubtful, struct ls_err *err);
+int ap_ocis_share_clear(struct ap_writer *w, const struct ap_share_want *want, const char *share_id,
+                        struct ls_err *err);
 int ap_ocis_received_set(struct ap_writer *w, const char *recipient, const char *share_id,
                          enum cs3_share_state state, const char *mount_point, bool doubtful,
                          struct ls_err *err);

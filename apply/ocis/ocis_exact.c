@@ -300,34 +300,11 @@ grant_put(struct ap_ocis *ocis, const struct ap_space *space, const char *node_i
     return r;
 }
 
-/* An owner whom the target has disabled, or has no more, cannot be acted for, while those he shared
- * with still see it all: then the service account takes the grant away, where there is one. (It may
- * also add one, but not change one, so no share is made by it.) */
 static int
 grant_drop(struct ap_ocis *ocis, const struct ap_space *space, const struct ap_share_record *share,
            struct ls_err *err)
 {
-    struct cs3_place node = cs3_place_of(space, share->node_id, NULL);
-    pthread_mutex_t *lock = ap_share_node_lock(ocis, share->node_id);
-    struct ls_err why = {0};
-    int r;
-
-    pthread_mutex_lock(lock);
-    r = cs3_remove_grant(ocis->cs3, space->owner, &node, share->grantee_id, share->group, &why);
-    if (r < 0 && ap_cause_is(&why, "no-user")) {
-        struct ls_err by_service = {0};
-        r = cs3_remove_grant(ocis->cs3, CS3_SERVICE_ACCOUNT, &node, share->grantee_id, share->group,
-                             &by_service);
-        /* Not configured, or not allowed: the owner may come back. */
-        if (r < 0 && by_service.kind == LS_ERR_RETRY)
-            why = by_service;
-    }
-    pthread_mutex_unlock(lock);
-    if (r == 0 || ap_cause_is(&why, "gone")) /* the grant, or the node with it */
-        return 0;
-    if (err)
-        *err = why;
-    return -1;
+    return ap_share_grant_drop(ocis, space, share->node_id, share->grantee_id, share->group, err);
 }
 
 /* ---- shares */

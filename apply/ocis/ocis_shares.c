@@ -9,8 +9,11 @@
  * The server loses grants when two are added to one node at once, and its link manager loses the
  * race against itself; so one change per node, and one change of a link, at a time. A share that
  * is made although its grant could not be written (a leftover one) is rolled back with the grant:
- * once again then works. "Not found" of the gateway is no verdict, so a share that seems to be
- * gone is looked for in the list before another one is made.
+ * once again then works. The grant comes last, and not at all when our deadline passes before it:
+ * then the share is listed, opens nothing, and no change of it succeeds until the grant is added;
+ * one that was removed so is gone from the list while its grant still opens the node. "Not found"
+ * of the gateway is no verdict, so a share that seems to be gone is looked for in the list before
+ * another one is made.
  *
  * Two links of one file may look the same, so none is ever adopted for its looks: it could be that
  * of another row (but where the ledger was lost, and all of them have to be some row's). A link is
@@ -74,6 +77,35 @@ ap_share_node_lock(struct ap_ocis *ocis, const char *node_id)
     return &ocis->shares[hash % AP_SHARE_LOCKS];
 }
 
+/* An owner whom the target has disabled, or has no more, cannot be acted for, while those he shared
+ * with still see it all: then the service account takes the grant away, where there is one. (It may
+ * also add one, but not change one, so no share is made by it.) */
+int
+ap_share_grant_drop(struct ap_ocis *ocis, const struct ap_space *space, const char *node_id,
+                    const char *grantee_id, bool group, struct ls_err *err)
+{
+    struct cs3_place node = cs3_place_of(space, node_id, NULL);
+    pthread_mutex_t *lock = ap_share_node_lock(ocis, node_id);
+    struct ls_err why = {0};
+    int r;
+
+    pthread_mutex_lock(lock);
+    r = cs3_remove_grant(ocis->cs3, space->owner, &node, grantee_id, group, &why);
+    if (r < 0 && ap_cause_is(&why, "no-user")) {
+        struct ls_err by_service = {0};
+        r = cs3_remove_grant(ocis->cs3, CS3_SERVICE_ACCOUNT, &node, grantee_id, group, &by_service);
+        /* Not configured, or not allowed: the owner may come back. */
+        if (r < 0 && by_service.kind == LS_ERR_RETRY)
+            why = by_service;
+    }
+    pthread_mutex_unlock(lock);
+    if (r == 0 || ap_cause_is(&why, "gone")) /* the grant, or the node with it */
+        return 0;
+    if (err)
+        *err = why;
+    return -1;
+}
+
 /* ---- shares */
 struct share_search {
     const char *id, *grantee_id; /* one of them */
@@ -111,8 +143,8 @@ share_search(struct ap_ocis *ocis, const struct ap_share_want *want, struct shar
 }
 
 static int
-share_update(struct ap_ocis *ocis, const struct ap_share_want *want, const char *share_id,
-             const struct cs3_grant_info *grant, struct ls_err *err)
+share_update_once(struct ap_ocis *ocis, const struct ap_share_want *want, const char *share_id,
+                  const struct cs3_grant_info *grant, struct ls_err *err)
 {
     struct ls_err why = {0};
 
@@ -170,6 +202,43 @@ grant_check(void *arg, const struct cs3_grant_info *grant)
     search->found = true;
     search->right = ap_grant_gives(grant, search->want);
     return 0;
+}
+
+/* 1: the grantee had no grant on the node, and has it now; 0: he has one; -1: err. */
+static int
+grant_complete(struct ap_ocis *ocis, const struct ap_share_want *want,
+               const struct cs3_grant_info *grant, struct ls_err *err)
+{
+    struct cs3_place node = cs3_place_of(want->space, want->node_id, NULL);
+    struct grant_search search = {.want = grant};
+    struct ls_err why = {0};
+
+    if (cs3_list_grants(ocis->cs3, want->space->owner, &node, grant_check, &search, err) < 0)
+        return -1;
+    if (search.found)
+        return 0;
+    if (cs3_add_grant(ocis->cs3, want->space->owner, &node, grant, &why) == 0 ||
+        ap_cause_is(&why, "taken"))
+        return 1;
+    if (err)
+        *err = why;
+    return -1;
+}
+
+/* INTERNAL is also what a share without its grant gets, for good. */
+static int
+share_update(struct ap_ocis *ocis, const struct ap_share_want *want, const char *share_id,
+             const struct cs3_grant_info *grant, struct ls_err *err)
+{
+    struct ls_err why = {0};
+
+    if (share_update_once(ocis, want, share_id, grant, &why) == 0)
+        return 0;
+    if (ap_cause_is(&why, "internal") && grant_complete(ocis, want, grant, NULL) == 1)
+        return share_update_once(ocis, want, share_id, grant, err);
+    if (err)
+        *err = why;
+    return -1;
 }
 
 /* A share whose grant was lost looks whole to everyone but the one it is for. */
@@ -333,7 +402,8 @@ ap_ocis_share_set(struct ap_writer *w, const struct ap_share_want *want, char sh
 
     if (ap_share_open_check(want->permissions, want->folder, want->expires, &why) < 0) {
         if (share_id[0] &&
-            ap_ocis_share_remove(w, want->space, want->sharer, share_id, false, err) < 0)
+            (ap_ocis_share_remove(w, want->space, want->sharer, share_id, false, err) < 0 ||
+             ap_ocis_share_clear(w, want, share_id, err) < 0))
             return -1;
         if (err)
             *err = why;
@@ -392,6 +462,37 @@ fail:
     if (err)
         *err = why;
     return -1;
+}
+
+int
+ap_ocis_share_clear(struct ap_writer *w, const struct ap_share_want *want, const char *share_id,
+                    struct ls_err *err)
+{
+    struct ap_ocis *ocis = ap_ocis_of(w);
+    struct cs3_place node = cs3_place_of(want->space, want->node_id, NULL);
+    struct cs3_grant_info grant = {.grantee_id = want->grantee_id, .group = want->group};
+    struct share_search search = {.grantee_id = want->grantee_id, .group = want->group};
+    struct grant_search is = {.want = &grant};
+    struct ls_err why = {0};
+
+    if (cs3_list_grants(ocis->cs3, want->space->owner, &node, grant_check, &is, &why) == 0) {
+        if (!is.found)
+            return 0;
+        if (share_search(ocis, want, &search, err) < 0)
+            return -1;
+        if (search.found && strcmp(search.found_id, share_id) == 0)
+            return ls_fail_cause(err, LS_ERR_RETRY, 0, "timeout", "the share is still there");
+        if (search.found) /* it is that one's grant */
+            return 0;
+    } else if (ap_cause_is(&why, "gone")) {
+        return 0; /* with the node */
+    } else if (!ap_cause_is(&why, "no-user")) {
+        if (err)
+            *err = why;
+        return -1;
+    }
+    return ap_share_grant_drop(ocis, want->space, want->node_id, want->grantee_id, want->group,
+                               err);
 }
 
 const char *

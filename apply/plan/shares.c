@@ -469,14 +469,17 @@ grant_remove(struct ap_core *core, struct ap_work *work, struct grant *g, struct
             waits_for_owner(core, work, &space, next))
             return;
         job_share(job, next, AP_SHARE_REMOVE, NULL); /* it may be there all the same */
+        job->half = !core->writer->exact;
         return;
     }
     if (!g->share_id[0] || !ap_space_get(core->ledger, g->storage, &space) ||
         waits_for_recipient(core, work->key.id, next) || waits_for_owner(core, work, &space, next))
         return;
     job_share(job, next, AP_SHARE_REMOVE, NULL);
-    job->half = half && grantee_fill(core, g, job) &&
+    job->half = (half || !core->writer->exact) && grantee_fill(core, g, job) &&
                 strcmp(job->space.space_id, space.target.space_id) == 0;
+    if (!half && g->node[0])
+        memcpy(job->node_id, g->node, sizeof(job->node_id));
     job->space = space.target;
     memcpy(job->share_id, g->share_id, sizeof(job->share_id));
     memcpy(job->sharer, space.owner, sizeof(job->sharer));

@@ -141,11 +141,12 @@ run_share(struct ap_writer *w, struct ap_job *job)
     case AP_SHARE_REMOVE:
         if (!job->share_id[0]) {
             job->result = ops->share_find(w, &share, job->share_id, &job->err);
-            if (job->result < 0 || !job->share_id[0])
+            if (job->result < 0)
                 break;
         }
-        job->result =
-            ops->share_remove(w, &job->space, job->sharer, job->share_id, job->doubtful, &job->err);
+        if (job->share_id[0])
+            job->result = ops->share_remove(w, &job->space, job->sharer, job->share_id,
+                                            job->doubtful, &job->err);
         if (job->result == 0 && job->half && ops->share_clear)
             job->result = ops->share_clear(w, &share, job->share_id, &job->err);
         break;

@@ -501,6 +501,57 @@ def test_a_left_over_grant_does_not_keep_a_share_from_being_made(pair):
     assert [g.permissions.delete for g in pair.site.see.grants(node)] == [True]
 
 
+@pytest.mark.parametrize("doubtful", [False, True])
+@pytest.mark.parametrize("known", [False, True])
+def test_a_share_that_was_made_without_its_grant_gets_it(pair, known, doubtful):
+    """As a CreateShare leaves it whose deadline passes before its last step."""
+    node = pair.site.folder("A")
+    half = pair.site.see.share(node, pair.see, VIEWER, at="sharing").share.id.opaque_id
+    sid = share(pair, node, EDITOR, share_id=half if known else "", doubtful=doubtful)["id"]
+    assert sid == half and [s.id.opaque_id for s in pair.site.see.my_shares()] == [sid]
+    assert pair.site.see.get_share(sid).share.permissions.permissions.delete
+    assert [g.permissions.delete for g in pair.site.see.grants(node)] == [True]
+    pair.site.probe("received_set", recipient=pair.name, share_id=sid, state="accepted",
+                    mount_point="A")
+    assert [r.state for r in pair.see.received()] == [2]
+
+
+def test_the_grant_of_a_share_that_was_removed_without_it_is_taken_away(pair):
+    """As a RemoveShare leaves it whose deadline passes before its last step."""
+    node = pair.site.folder("A")
+    sid = share(pair, node, VIEWER)["id"]
+    who = {"node_id": node, "group": False, "grantee_id": pair.uid, "sharer": pair.site.name}
+    pair.site.see.remove_share(sid, at="sharing")
+    for _ in range(2):
+        pair.site.call("share_remove", sharer=pair.site.name, share_id=sid, doubtful=True)
+        pair.site.call("share_clear", share_id=sid, **who)
+        assert len(pair.site.see.grants(node)) == 0
+    assert pair.see.stat(node, space=pair.site.space["space_id"]).status.code == NOT_FOUND
+
+
+def test_the_grant_of_another_share_stays_when_one_is_removed(pair):
+    node = pair.site.folder("A")
+    sid = share(pair, node, VIEWER)["id"]
+    who = {"node_id": node, "group": False, "grantee_id": pair.uid, "sharer": pair.site.name}
+    pair.site.call("share_clear", share_id="an-older-one", **who)
+    assert len(pair.site.see.grants(node)) == 1
+    refused = pair.site.fails("share_clear", share_id=sid, **who)
+    assert (refused.kind, refused.cause) == ("retry", "timeout")
+    pair.site.call("trash", node_id=node)
+    pair.site.call("share_clear", share_id=sid, **who)
+
+
+def test_what_may_be_open_no_more_loses_its_grant_though_the_share_is_gone(pair):
+    node = pair.site.folder("A")
+    sid = share(pair, node, VIEWER)["id"]
+    pair.site.see.remove_share(sid, at="sharing")
+    refused = pair.site.fails("share_set", node_id=node, permissions=bits(VIEWER), folder=True,
+                              group=False, grantee_id=pair.uid, sharer=pair.site.name,
+                              expires=1, share_id=sid)
+    assert (refused.kind, refused.cause) == ("poison", "expired")
+    assert len(pair.site.see.grants(node)) == 0
+
+
 def test_a_file_is_shared_with_what_a_file_can_have(pair):
     node = pair.site.put("f", "x")["id"]
     share(pair, node, FILE_EDITOR, folder=False)

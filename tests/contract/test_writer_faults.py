@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 from bed.certs import Certificates
-from client import EDITOR, NOT_FOUND, OK, VIEWER, text_in
+from client import EDITOR, INTERNAL, NOT_FOUND, OK, VIEWER, text_in
 from probe import Probe, bits
 from test_writer import make_site, share
 
@@ -206,6 +206,51 @@ def test_a_share_cut_off_is_made_once(pair, effect):
         assert answer["kind"] == "retry"
         pair.site.call("share_set", doubtful=True, **arguments)
     assert len(pair.see.received()) == 1 and len(pair.site.see.grants(node)) == 1
+
+
+def test_a_share_cut_off_before_its_grant_is_finished(pair):
+    node = pair.site.folder("A")
+    arguments = {"node_id": node, "folder": True, "group": False, "grantee_id": pair.uid,
+                 "sharer": pair.site.name, "expires": 0, "permissions": bits(VIEWER)}
+    fault(pair.site, call="between.CreateShare", nth=1, effect="grpc", status="DEADLINE_EXCEEDED")
+    failed = pair.site.fails("share_set", **arguments)
+    assert (failed.kind, failed.cause) == ("retry", "timeout")
+    assert len(pair.see.received()) == 1 and len(pair.site.see.grants(node)) == 0
+    sid = pair.site.call("share_set", doubtful=True, **arguments)["id"]
+    assert [r.share.id.opaque_id for r in pair.see.received()] == [sid]
+    assert len(pair.site.see.grants(node)) == 1
+
+
+@pytest.mark.parametrize("trouble", [
+    {"effect": "grpc", "status": "UNAVAILABLE"}, {"effect": "code", "code": INTERNAL}])
+@pytest.mark.parametrize("call", ["ListGrants", "AddGrant"])
+def test_a_grant_that_cannot_be_given_yet_is_given_later(pair, call, trouble):
+    node = pair.site.folder("A")
+    half = pair.site.see.share(node, pair.see, VIEWER, at="sharing").share.id.opaque_id
+    arguments = {"node_id": node, "folder": True, "group": False, "grantee_id": pair.uid,
+                 "sharer": pair.site.name, "expires": 0, "permissions": bits(VIEWER)}
+    fault(pair.site, call="storage-users." + call, nth=1, **trouble)
+    failed = pair.site.fails("share_set", doubtful=True, **arguments)
+    assert (failed.kind, failed.cause) == ("retry", "internal")
+    assert pair.site.call("share_set", doubtful=True, **arguments)["id"] == half
+    assert len(pair.site.see.grants(node)) == 1
+
+
+def test_a_removal_cut_off_before_the_grant_went_is_finished(pair):
+    node = pair.site.folder("A")
+    who = {"node_id": node, "group": False, "grantee_id": pair.uid, "sharer": pair.site.name}
+    sid = pair.site.call("share_set", folder=True, expires=0, permissions=bits(VIEWER), **who)["id"]
+    fault(pair.site, call="between.RemoveShare", nth=1, effect="grpc", status="DEADLINE_EXCEEDED")
+    failed = pair.site.fails("share_remove", sharer=pair.site.name, share_id=sid)
+    assert (failed.kind, failed.cause) == ("retry", "timeout")
+    assert len(pair.site.see.my_shares()) == 0 and len(pair.site.see.grants(node)) == 1
+    pair.site.call("share_remove", sharer=pair.site.name, share_id=sid, doubtful=True)
+    for call in ("ListGrants", "RemoveGrant"):
+        fault(pair.site, call="storage-users." + call, nth=1, effect="code", code=INTERNAL)
+        failed = pair.site.fails("share_clear", share_id=sid, **who)
+        assert (failed.kind, failed.cause) == ("retry", "internal")
+    pair.site.call("share_clear", share_id=sid, **who)
+    assert len(pair.site.see.grants(node)) == 0
 
 
 def test_a_change_of_a_share_that_its_grant_does_not_follow_is_not_taken_for_done(pair):

@@ -35,6 +35,7 @@ struct fake_revision {
 
 struct fake_share {
     bool used, link, group;
+    bool grant_left; /* it is gone, and what it had given is not */
     int node;
     char grantee[64];
     int64_t permissions, expires;
@@ -67,7 +68,8 @@ struct fake_target {
     int n_shares;
     struct fake_received received[FAKE_SHARES];
     int n_received;
-    int cleared; /* what may be there of a share in part */
+    int removals_cut; /* that many lose their answer, and leave the grant */
+    int cleared;      /* what may be there of a share in part */
     int looks;
     char lost[8][64]; /* ids of people and spaces that are not there */
     int n_lost;
@@ -1082,22 +1084,32 @@ fake_share_clear(struct ap_writer *w, const struct ap_share_want *want, const ch
     int r = fake_trouble(f, &happens, err);
 
     f->cleared += happens && share_id[0] && fake_index(f, want->node_id) && want->grantee_id[0];
+    for (int i = 0; happens && i < f->n_shares; i++)
+        if (f->shares[i].node == fake_index(f, want->node_id) &&
+            f->shares[i].group == want->group &&
+            strcmp(f->shares[i].grantee, want->grantee_id) == 0)
+            f->shares[i].grant_left = false;
     return r;
 }
 
+/* The grant goes last, but where shares are written exactly. */
 static int
 fake_share_remove(struct ap_writer *w, const struct ap_space *space, const char *sharer,
                   const char *share_id, bool doubtful, struct ls_err *err)
 {
     struct fake_target *f = fake_of(w);
-    bool happens;
+    bool happens, cut = f->removals_cut > 0;
     int r = fake_trouble(f, &happens, err), i = fake_share_index(f, share_id);
 
     (void)space, (void)sharer, (void)doubtful;
     snprintf(f->removed, sizeof(f->removed), "%s", share_id);
-    if (happens && i >= 0)
+    if (happens && i >= 0) {
+        f->shares[i].grant_left =
+            (cut || r < 0) && f->shares[i].used && !f->shares[i].link && !w->exact;
         f->shares[i].used = false;
-    return r;
+    }
+    f->removals_cut -= cut;
+    return cut ? ls_fail_cause(err, LS_ERR_RETRY, 0, "timeout", "the answer was lost") : r;
 }
 
 static int

@@ -573,6 +573,24 @@ assert_same_shares(struct world *w)
     assert_int_equal(bad, 0);
 }
 
+/* Nobody can open what is no longer shared with him. */
+static void
+assert_no_grant_left(struct world *w)
+{
+    struct fake_target *f = &w->target;
+    int bad = 0;
+
+    for (int i = 0; i < f->n_shares; i++) {
+        const struct fake_share *s = &f->shares[i];
+        if (!s->grant_left || !f->nodes[s->node].used || fake_in_trash(f, s->node) ||
+            share_of(f, s->node, s->group, s->grantee) >= 0)
+            continue;
+        print_error("share %d of node %d is gone, and still open to %s\n", i, s->node, s->grantee);
+        bad++;
+    }
+    assert_int_equal(bad, 0);
+}
+
 /* ---- histories */
 
 static void
@@ -686,6 +704,7 @@ histories(int n, bool exact, bool kills, bool trouble, bool losses, unsigned fir
         history(&w, seed, exact, kills, trouble, losses);
         assert_equal_trees(&w);
         assert_same_shares(&w);
+        assert_no_grant_left(&w);
         assert_int_equal(src.acted_off, 0);
         assert_int_equal(src.no_share, 0);
         stop_world(&w);

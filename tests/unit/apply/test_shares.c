@@ -614,6 +614,50 @@ a_share_made_in_doubt_that_nobody_has_the_id_of_is_found_and_removed(void **stat
     }
 }
 
+static int
+grants_left(const struct world *w)
+{
+    int n = 0;
+
+    for (int i = 0; i < w->target.n_shares; i++)
+        n += w->target.shares[i].grant_left;
+    return n;
+}
+
+static void
+a_removal_that_was_cut_off_leaves_nobody_what_he_was_given(void **state)
+{
+    static struct world w;
+
+    (void)state;
+    for (int i = 0; i < 8; i++) {
+        bool group = i & 1, known = i & 2, killed = i & 4; /* known: somebody has its id */
+        enum cs3_share_type type = group ? CS3_SHARE_GROUP : CS3_SHARE_USER;
+        const char *grantee = group ? "g" : "u2";
+        start_world(&w, false);
+        give_share(&w, 7, type, 0, grantee, 1, CS3_SHARE_ACCEPTED, CS3_UPSERT);
+        if (known)
+            finish(&w, 0);
+        else
+            call_and_die(&w);
+        assert_int_equal(in_use(&w), 1);
+        give_share(&w, 7, type, 0, grantee, 1, CS3_SHARE_ACCEPTED, CS3_DELETE);
+        w.target.removals_cut = 1;
+        while (w.target.removals_cut) {
+            round_once(&w);
+            run_some(&w, 1);
+        }
+        assert_int_equal(grants_left(&w), 1);
+        if (killed) {
+            close_world(&w);
+            open_world(&w);
+        }
+        finish(&w, 0);
+        assert_int_equal(in_use(&w) + grants_left(&w), 0);
+        stop_world(&w);
+    }
+}
+
 /* ---- groups that go before their shares */
 
 static void
@@ -1345,6 +1389,7 @@ main(void)
         cmocka_unit_test(
             a_share_made_in_doubt_is_removed_also_when_its_first_row_went_before_the_others),
         cmocka_unit_test(a_share_made_in_doubt_that_nobody_has_the_id_of_is_found_and_removed),
+        cmocka_unit_test(a_removal_that_was_cut_off_leaves_nobody_what_he_was_given),
         cmocka_unit_test(what_a_try_may_have_left_of_a_share_is_cleared_when_nobody_wants_it),
         cmocka_unit_test(a_share_goes_with_its_file_to_another_space),
         cmocka_unit_test(
