@@ -75,7 +75,7 @@ const struct ls_option ls_options[] = {
     STR("target", "system_user_id", NULL, "OCIS_SYSTEM_USER_ID, to write shares and links with their ids, times, tokens and passwords."),
     SECRET("target", "system_user_key", "OCIS_SYSTEM_USER_API_KEY."),
     STR("target", "storage_id", NULL, "STORAGE_USERS_MOUNT_ID; unset: asked from the gateway."),
-    INT("target", "timeout_ms", "30000", 100, 600000, "Deadline of one call."),
+    INT("target", "timeout_ms", "30000", 100, 600000, "Deadline of one call; making, changing and removing a share has four times as long, since oCIS leaves it half done for who stops waiting."),
 
     STR("people", "mode", "create", "create: users and groups are made through Graph where missing; match: found by name only."),
     STR("people", "match_by", "name", "name: a user in oCIS is the one of the same name; ldap-uuid: users and groups of ownCloud's LDAP are those whose id in oCIS (OCIS_LDAP_USER_SCHEMA_ID, OCIS_LDAP_GROUP_SCHEMA_ID) is the directory_uuid of their mapping, however they are called; they are never made or changed. To be set before the first start."),

@@ -24,6 +24,7 @@
 #define TOKEN_MS (INT64_C(1000) * 60 * 60 * 20)
 #define REQUEST_CAP (1u << 20)
 #define LOGIN_SIZE 1024
+#define CS3_PATIENCE 4 /* times target.timeout_ms */
 
 struct token {
     char *as; /* key */
@@ -115,6 +116,20 @@ status_of(const ProtobufCMessage *reply)
 }
 
 /* ---- one try of one call */
+
+/* The gateway makes, changes and takes away a share in two steps, and leaves the second undone when
+ * its caller's time is over (ocis_shares.c): that shall be rare, however busy it is. */
+static int
+patience(const char *method)
+{
+    static const char *const in_steps[] = {"CreateShare", "UpdateShare", "RemoveShare"};
+
+    for (size_t i = 0; i < sizeof(in_steps) / sizeof(in_steps[0]); i++)
+        if (strcmp(method, in_steps[i]) == 0)
+            return CS3_PATIENCE;
+    return 1;
+}
+
 static int
 call_once(struct cs3_client *client, enum cs3_service service, const char *method,
           const char *token, const ProtobufCMessage *req, const ProtobufCMessageDescriptor *type,
@@ -142,7 +157,8 @@ call_once(struct cs3_client *client, enum cs3_service service, const char *metho
     }
     protobuf_c_message_pack(req, packed);
     snprintf(path, sizeof(path), "%s%s", services[service], method);
-    if (ap_grpc_call(to, path, token, packed, len, client->timeout_ms, &body, NULL, err) < 0)
+    if (ap_grpc_call_patient(to, path, token, packed, len, client->timeout_ms,
+                             client->timeout_ms * patience(method), &body, NULL, err) < 0)
         goto out;
     reply = protobuf_c_message_unpack(type ? type : &cs3__status_reply__descriptor, NULL, body.n,
                                       body.p);

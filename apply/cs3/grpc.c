@@ -15,6 +15,7 @@
  */
 #include "apply/cs3/grpc_parts.h"
 #include "apply/lease.h"
+#include "common/run.h"
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -29,7 +30,8 @@
 
 enum {
     CONNECT_MS = 5000,
-    GRACE_MS = 50, /* the server gets this much longer to say DEADLINE_EXCEEDED itself */
+    STOP_LOOK_MS = 1000, /* how often a patient call is asked whether we are to stop */
+    GRACE_MS = 50,       /* the server gets this much longer to say DEADLINE_EXCEEDED itself */
     FRAME_MAX = 16 * 1024 + 9,
 };
 
@@ -233,6 +235,12 @@ receive(struct ap_grpc *client)
     }
 }
 
+static int64_t
+due(const struct ap_grpc_stream *call)
+{
+    return ls_run_stopping() ? call->soon : call->deadline;
+}
+
 /* Ends what is overdue; a connection that said nothing meanwhile is not used for new calls. */
 static void
 expire(struct ap_grpc *client, int64_t now)
@@ -241,13 +249,13 @@ expire(struct ap_grpc *client, int64_t now)
 
     for (struct ap_grpc_stream *call = client->queue.next; call != &client->queue; call = next) {
         next = call->next;
-        if (call->deadline <= now)
+        if (call->soon <= now) /* patience is for what the server has */
             ap_grpc_finish(client, call, GRPC_DEADLINE_EXCEEDED, false, true,
                            "no room before the deadline");
     }
     for (struct ap_grpc_stream *call = client->open.next; call != &client->open; call = next) {
         next = call->next;
-        if (call->deadline + GRACE_MS > now)
+        if (due(call) + GRACE_MS > now)
             continue;
         nghttp2_session_set_stream_user_data(client->session, call->id, NULL);
         nghttp2_submit_rst_stream(client->session, 0, call->id, NGHTTP2_CANCEL);
@@ -290,12 +298,15 @@ next_timeout(const struct ap_grpc *client)
 {
     int64_t now = ls_mono_ms(), at = INT64_MAX;
 
-    for (const struct ap_grpc_stream *c = client->open.next; c != &client->open; c = c->next)
-        if (c->deadline + GRACE_MS < at)
-            at = c->deadline + GRACE_MS;
+    for (const struct ap_grpc_stream *c = client->open.next; c != &client->open; c = c->next) {
+        if (due(c) + GRACE_MS < at)
+            at = due(c) + GRACE_MS;
+        if (c->soon < c->deadline && now + STOP_LOOK_MS < at)
+            at = now + STOP_LOOK_MS;
+    }
     for (const struct ap_grpc_stream *c = client->queue.next; c != &client->queue; c = c->next)
-        if (c->deadline < at)
-            at = c->deadline;
+        if (c->soon < at)
+            at = c->soon;
     if (client->fd < 0 && client->n_queued && client->retry_at < at)
         at = client->retry_at;
     if (at == INT64_MAX)
@@ -381,6 +392,16 @@ ap_grpc_call(struct ap_grpc *client, const char *method, const char *token, cons
              size_t len, int deadline_ms, struct ls_buf *reply, struct ap_grpc_status *ret_status,
              struct ls_err *err)
 {
+    return ap_grpc_call_patient(client, method, token, req, len, deadline_ms, deadline_ms, reply,
+                                ret_status, err);
+}
+
+int
+ap_grpc_call_patient(struct ap_grpc *client, const char *method, const char *token, const void *req,
+                     size_t len, int short_ms, int deadline_ms, struct ls_buf *reply,
+                     struct ap_grpc_status *ret_status, struct ls_err *err)
+{
+    int64_t now = ls_mono_ms();
     struct ap_grpc_status status = {0};
     struct ap_grpc_stream call = {
         .method = method,
@@ -390,7 +411,8 @@ ap_grpc_call(struct ap_grpc *client, const char *method, const char *token, cons
         .reply = reply,
         .reply_start = reply->n,
         .code = -1,
-        .deadline = ls_mono_ms() + deadline_ms,
+        .deadline = now + deadline_ms,
+        .soon = now + (short_ms < deadline_ms ? short_ms : deadline_ms),
         .status = &status,
         .cond = PTHREAD_COND_INITIALIZER,
     };

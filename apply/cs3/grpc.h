@@ -63,6 +63,14 @@ int ap_grpc_call(struct ap_grpc *client, const char *method, const char *token, 
                  size_t len, int deadline_ms, struct ls_buf *reply,
                  struct ap_grpc_status *ret_status, struct ls_err *err);
 
+/* The same for a call of several steps, of which a server leaves the rest undone when nobody waits
+ * any longer: once it is sent it has `deadline_ms`, before that, and when the process is to stop,
+ * `short_ms`. */
+int ap_grpc_call_patient(struct ap_grpc *client, const char *method, const char *token,
+                         const void *req, size_t len, int short_ms, int deadline_ms,
+                         struct ls_buf *reply, struct ap_grpc_status *ret_status,
+                         struct ls_err *err);
+
 struct ap_grpc_stats {
     unsigned long connects, goaways, resent;
 };

@@ -19,6 +19,7 @@ struct ap_grpc_stream {                 /* on its caller's stack */
     bool sent, done;
     int tries;
     int64_t deadline, opened;
+    int64_t soon; /* its deadline until it is sent, and when the process is to stop; not later */
     const char *method, *token;
     const uint8_t *req;
     size_t req_len, req_off; /* req_off counts the five bytes of the prefix too */

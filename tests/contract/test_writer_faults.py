@@ -221,6 +221,20 @@ def test_a_share_cut_off_before_its_grant_is_finished(pair):
     assert len(pair.site.see.grants(node)) == 1
 
 
+def test_a_share_has_longer_than_other_calls(new_site):
+    site = new_site(target__timeout_ms=4000)
+    other = site.probe("user_ensure", uid=site.name + "x", display_name="X")["id"]
+    node = site.folder("A")
+    who = {"node_id": node, "group": False, "grantee_id": other, "sharer": site.name}
+    for call in ("CreateShare", "UpdateShare", "RemoveShare"):
+        fault(site, call="between." + call, nth=1, effect="latency", ms=5000)
+    sid = site.call("share_set", folder=True, expires=0, permissions=bits(VIEWER), **who)["id"]
+    site.call("share_set", folder=True, expires=0, permissions=bits(EDITOR), share_id=sid, **who)
+    assert [g.permissions.delete for g in site.see.grants(node)] == [True]
+    site.call("share_remove", sharer=site.name, share_id=sid)
+    assert len(site.see.grants(node)) == 0
+
+
 @pytest.mark.parametrize("trouble", [
     {"effect": "grpc", "status": "UNAVAILABLE"}, {"effect": "code", "code": INTERNAL}])
 @pytest.mark.parametrize("call", ["ListGrants", "AddGrant"])

@@ -284,6 +284,44 @@ many_threads_share_one_connection_beyond_its_streams(void **state)
     }
 }
 
+/* ---- the last one: nothing can be done after it */
+
+struct patient {
+    struct ap_grpc *client;
+    struct ls_err err;
+    int result;
+};
+
+static void *
+patient_call(void *arg)
+{
+    struct patient *p = arg;
+    struct ap_grpc_status status;
+    struct ls_buf reply;
+
+    ls_buf_init(&reply, 1000);
+    p->result = ap_grpc_call_patient(p->client, "/t.T/Slow", NULL, "x", 1, 1000, 600000, &reply,
+                                     &status, &p->err);
+    ls_buf_free(&reply);
+    return NULL;
+}
+
+static void
+a_patient_call_is_ended_when_we_are_to_stop(void **state)
+{
+    struct fixture *f = *state;
+    struct patient p = {.client = f->client};
+    pthread_t thread;
+
+    assert_int_equal(call(f, "Echo", "warm", 5000), 0);
+    assert_int_equal(pthread_create(&thread, NULL, patient_call, &p), 0);
+    assert_int_equal(call(f, "Slow", "x", 300), -1); /* meanwhile that one is sent, and waits */
+    ls_run_stop();
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(p.result, -1);
+    assert_string_equal(p.err.cause, "timeout");
+}
+
 int
 main(void)
 {
@@ -303,6 +341,7 @@ main(void)
         cmocka_unit_test(nobody_there_is_certainly_not_processed),
         cmocka_unit_test(an_address_must_have_a_host_and_a_port),
         T(many_threads_share_one_connection_beyond_its_streams),
+        T(a_patient_call_is_ended_when_we_are_to_stop),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
