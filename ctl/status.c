@@ -276,6 +276,22 @@ ctl_status_verdict(json_t *stages)
     return ctl_status_missing(stages, &at) ? LS_EXIT_DIFFERENT : LS_EXIT_OK;
 }
 
+int
+ctl_lag_verdict(json_t *stages)
+{
+    int r = ctl_status_verdict(stages);
+    const char *key;
+    json_t *document;
+
+    json_object_foreach(stages, key, document)
+    {
+        if ((strncmp(key, "transform/", 10) == 0 || strncmp(key, "apply/", 6) == 0) &&
+            !json_is_integer(json_object_get(document, "lag_records")) && r == LS_EXIT_OK)
+            r = LS_EXIT_KAFKA;
+    }
+    return r;
+}
+
 void
 ctl_lag_enrich(json_t *stages, int64_t transform, int64_t apply)
 {
@@ -346,7 +362,7 @@ look_once(const struct ls_config *config, const struct ctl_flags *flags, bool la
         ctl_status_print(stages, out);
     }
     fflush(out);
-    r = ctl_status_verdict(stages);
+    r = lag ? ctl_lag_verdict(stages) : ctl_status_verdict(stages);
     json_decref(stages);
     return r;
 }

@@ -46,5 +46,7 @@ const char *ctl_status_missing(json_t *stages, size_t *at);
 /* LS_EXIT_OK when there is each stage, and all speak or were replaced, are ready and in balance;
  * else LS_EXIT_DIFFERENT. After enrich. */
 int ctl_status_verdict(json_t *stages);
+/* The same after ctl_lag_enrich; LS_EXIT_KAFKA when it could not be told how many records wait. */
+int ctl_lag_verdict(json_t *stages);
 
 #endif

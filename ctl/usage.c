@@ -44,7 +44,7 @@ const struct ctl_command_help ctl_commands[] = {
     {"lag", NULL, NULL, "how far each stage is behind: seconds, records, bytes",
      "The age of the oldest thing that each stage has not done yet, and the records and bytes that wait for it (~: by the mean size of those seen lately); of the hundred "
      "users who wait longest, what is open in apply. What is parked is no lag; why it is parked stands beside it, "
-     "of each stage and each user.",
+     "of each stage and each user. Status as of status; 7 when Kafka does not tell how many records wait.",
      {{"--user", "U", "of the users, this one alone"},
       {"--watch", NULL, "again every second until interrupted"}}},
     {"verify", NULL, NULL, "compare ownCloud 10 with oCIS, independently of the ledger",

@@ -219,6 +219,28 @@ not_ready_out_of_balance_and_nobody_are_no_good_verdict(void **state)
     json_decref(nobody);
 }
 
+static void
+a_lag_in_records_that_nobody_tells_is_no_good_verdict(void **state)
+{
+    json_t *stages =
+        json_pack("{s:{s:I, s:b}, s:{s:I, s:b}, s:{s:I, s:b}, s:{s:I, s:b}}", "capture/1",
+                  "time_us", (json_int_t)60000000, "ready", 1, "transform/1", "time_us",
+                  (json_int_t)60000000, "ready", 1, "apply/1", "time_us", (json_int_t)60000000,
+                  "ready", 1, "standby/2", "time_us", (json_int_t)60000000, "ready", 1);
+
+    (void)state;
+    ctl_status_enrich(stages, 60000000);
+    ctl_lag_enrich(stages, 0, 4);
+    assert_int_equal(ctl_lag_verdict(stages), LS_EXIT_OK);
+    ctl_lag_enrich(stages, -1, 4);
+    assert_int_equal(ctl_lag_verdict(stages), LS_EXIT_KAFKA);
+    ctl_lag_enrich(stages, 0, -1);
+    assert_int_equal(ctl_lag_verdict(stages), LS_EXIT_KAFKA);
+    ctl_status_enrich(stages, 90000000);
+    assert_int_equal(ctl_lag_verdict(stages), LS_EXIT_DIFFERENT); /* and silent */
+    json_decref(stages);
+}
+
 /* What is queued or in flight is at work; the rest is parked, and why stands below. */
 static void
 each_stage_says_what_is_applied_and_why_something_is_parked(void **state)
@@ -439,6 +461,7 @@ main(void)
         cmocka_unit_test(a_stage_that_nobody_works_as_is_named_whoever_stands_by),
         cmocka_unit_test(a_silent_one_whose_stage_speaks_from_elsewhere_is_no_trouble),
         cmocka_unit_test(not_ready_out_of_balance_and_nobody_are_no_good_verdict),
+        cmocka_unit_test(a_lag_in_records_that_nobody_tells_is_no_good_verdict),
         cmocka_unit_test(lag_by_user_says_when_it_cannot_tell),
         cmocka_unit_test(a_sweep_that_waits_shows_what_it_would_delete),
         cmocka_unit_test(a_sweep_of_shares_or_people_names_them),
