@@ -35,6 +35,7 @@ enum ls_exit {
     LS_EXIT_FENCED = 8,    /* another instance took over */
     LS_EXIT_DATA = 9,      /* the data directory is missing or unreadable */
     LS_EXIT_CARRIED = 10,  /* lockstep verify: nothing differs but what the stream still carries */
+    LS_EXIT_UNSEEN = 11,   /* lockstep verify: nothing differs, but not all could be compared */
 };
 
 /* Both always return -1, so that failing reads `return ls_fail(err, ...)`. `err` may be NULL. */

@@ -322,7 +322,8 @@ main(int argc, char **argv)
     if (fflush(stdout) == 0 && !ferror(stdout))
         return status;
     fprintf(stderr, "lockstep: the output could not be written: %s\n", strerror(errno));
-    return status == LS_EXIT_OK || status == LS_EXIT_DIFFERENT || status == LS_EXIT_CARRIED
+    return status == LS_EXIT_OK || status == LS_EXIT_DIFFERENT || status == LS_EXIT_CARRIED ||
+                   status == LS_EXIT_UNSEEN
                ? LS_EXIT_FAILURE
                : status;
 }

@@ -51,7 +51,8 @@ const struct ctl_command_help ctl_commands[] = {
      "Reads both sides themselves: trees, sizes, times and checksums, trash, shares and links, as each user sees them. "
      "What differs is looked at again when the stream has passed that moment, so that what it still carries is told "
      "apart. Status 0 when they are equal, 3 when they differ, 10 when nothing differs but what is still carried. A side "
-     "that cannot be read is neither: 4 source, 6 target, 9 data directory.\n"
+     "that cannot be read is neither: 4 source, 6 target, 9 data directory; 11 when nothing differs, but something "
+     "(UNSEEN) could not be compared.\n"
      " lockstep verify --deep --sample 5 --resume verify.state --html verify.html",
      {{"--all", NULL, "everybody, as without --user and --group"},
       {"--user", "U", "this user's tree, trash, links and what he received"},
@@ -138,7 +139,7 @@ ctl_help(FILE *out)
           "  --config FILE, --set SECTION.KEY=VALUE\n"
           "\nexit status: 0 fine or equal, 1 failed, 2 wrong usage, 3 different, refused or a\n"
           "check failed, 4 source, 5 lost position, 6 target, 7 Kafka, 9 data directory,\n"
-          "10 verify: only what is still carried\n",
+          "10 verify: only what is still carried, 11 verify: not all could be compared\n",
           out);
 }
 

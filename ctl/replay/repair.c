@@ -7,9 +7,10 @@
  * target is overwritten by that, so it asks before. What the target alone has is named and left:
  * nobody but a person knows whose it is.
  *
- * What can go wrong: a side that cannot be read (nothing is sent); a row that the topics do not
- * have (a snapshot brings it: said); what is mended only after the next comparison, because it hung
- * on what was missing.
+ * What can go wrong: a side that cannot be read (nothing is sent); one thing that could not be
+ * compared (it is named, nothing is sent of it, and the exit status is verify's); a row that the
+ * topics do not have (a snapshot brings it: said); what is mended only after the next comparison,
+ * because it hung on what was missing.
  */
 #include "ctl/replay/repair.h"
 #include "common/log.h"
@@ -71,8 +72,8 @@ difference_add(struct repair_plan *plan, const struct verify_difference *d)
 {
     bool of_share = d->kind == VD_SHARE || d->kind == VD_LINK;
 
-    if (d->when == VW_CARRIED) {
-        plan->counts.carried++;
+    if (d->when == VW_CARRIED || d->when == VW_UNSEEN) {
+        (*(d->when == VW_CARRIED ? &plan->counts.carried : &plan->counts.unseen))++;
         return true;
     }
     if (d->kind != VD_USER && (of_share ? d->share : d->fileid) == 0) {
@@ -289,7 +290,8 @@ name_differences(const struct verify *verify, FILE *out)
     for (size_t i = 0; i < verify->differences.n; i++) {
         const struct verify_difference *d = verify->differences.each[i];
         bool of_share = d->kind == VD_SHARE || d->kind == VD_LINK;
-        const char *word = d->when == VW_CARRIED ? "on its way"
+        const char *word = d->when == VW_CARRIED  ? "on its way"
+                           : d->when == VW_UNSEEN ? "unseen"
                            : d->kind != VD_USER && (of_share ? d->share : d->fileid) == 0 ? "left"
                                                                                           : "again";
 
@@ -304,13 +306,14 @@ say(const struct verify *verify, const struct repair_counts *n, const struct rep
     bool dry_run, FILE *out)
 {
     json_int_t left = (json_int_t)n->foreign + (json_int_t)done->left;
+    json_int_t different = (json_int_t)verify->differences.n - (json_int_t)n->unseen;
 
     if (flags->json) {
-        json_t *json = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "different",
-                                 (json_int_t)verify->differences.n, "again", (json_int_t)n->again,
-                                 "carried", (json_int_t)n->carried, "left", left, "absent",
-                                 (json_int_t)absent, "entities", (json_int_t)done->entities, "sent",
-                                 (json_int_t)done->sent, "dry_run", dry_run);
+        json_t *json = json_pack(
+            "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "different", different, "again",
+            (json_int_t)n->again, "carried", (json_int_t)n->carried, "unseen",
+            (json_int_t)n->unseen, "left", left, "absent", (json_int_t)absent, "entities",
+            (json_int_t)done->entities, "sent", (json_int_t)done->sent, "dry_run", dry_run);
         if (resend)
             json_object_set_new(json, "run", json_string(resend_run(resend)));
         json_dumpf(json, out, JSON_SORT_KEYS | JSON_INDENT(2));
@@ -321,8 +324,13 @@ say(const struct verify *verify, const struct repair_counts *n, const struct rep
     name_differences(verify, out);
     if (*why)
         fprintf(out, "what the stream still carries could not be told apart: %s\n", why);
-    fprintf(out, "%zu different: %zu to be done again, %zu on their way, %zu at the target alone\n",
-            verify->differences.n, n->again, n->carried, n->foreign);
+    fprintf(out,
+            "%" JSON_INTEGER_FORMAT
+            " different: %zu to be done again, %zu on their way, %zu at the target alone\n",
+            different, n->again, n->carried, n->foreign);
+    if (n->unseen > 0)
+        fprintf(out, "%zu times something could not be compared: once more when it can be\n",
+                n->unseen);
     if (done->left > 0)
         fprintf(out, "%zu left: too large to be sent again\n", done->left);
     if (absent > 0)
@@ -391,7 +399,8 @@ ctl_repair(const struct ls_config *config, const struct repair_args *args,
     say(&verify, &n, &done, absent, resend, why, flags, args->dry_run, out);
     status = n.foreign + done.left + absent > 0 || (args->dry_run && n.again > 0)
                  ? LS_EXIT_DIFFERENT
-                 : LS_EXIT_OK;
+             : n.unseen > 0 ? LS_EXIT_UNSEEN
+                            : LS_EXIT_OK;
 out:
     if (err.kind != LS_ERR_NONE)
         ls_log_err(LS_ERROR, "repair", &err);

@@ -34,7 +34,7 @@ void repair_plan_found(struct repair_plan *plan, const char *topic, struct ls_st
 size_t repair_plan_absent(const struct repair_plan *plan);
 /* How many differences the source has a row for, are on their way, are the target's alone. */
 struct repair_counts {
-    size_t again, carried, foreign;
+    size_t again, carried, unseen, foreign;
 };
 struct repair_counts repair_plan_counts(const struct repair_plan *plan);
 

@@ -206,7 +206,7 @@ take_storage(void *arg, const struct ls_str *c, size_t n)
 
     (void)n;
     if (!id)
-        return 0;
+        return c[1].p ? no_memory(load->err) : 0;
     if (strncmp(id, "home::", 6) == 0)
         HASH_FIND_STR(load->side->users, id + 6, user);
     else if (strncmp(id, "object::user:", 13) == 0)

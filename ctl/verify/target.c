@@ -406,17 +406,19 @@ target_user(struct target *target, const char *uid, struct target_who *ret, stru
     return 0;
 }
 
-bool
-target_in_group(struct target *target, const char *uid, const char *group_id)
+int
+target_in_group(struct target *target, const char *uid, const char *group_id, struct ls_err *err)
 {
     char wanted[AP_ID_SIZE + 2];
     struct session *session = NULL;
-    struct ls_err err = {0};
     size_t n = strlen(group_id);
 
-    if (n == 0 || n >= AP_ID_SIZE || session_of(target, uid, &session, &err) < 0 || !session ||
-        !session->groups)
-        return false;
+    if (n == 0 || n >= AP_ID_SIZE)
+        return 0;
+    if (session_of(target, uid, &session, err) < 0)
+        return -1;
+    if (!session || !session->groups)
+        return 0;
     snprintf(wanted, sizeof wanted, "\n%s\n", group_id);
     return strcasestr(session->groups, wanted) != NULL;
 }

@@ -57,8 +57,9 @@ struct target_who {
 };
 /* How the user can be looked at. */
 int target_user(struct target *target, const char *uid, struct target_who *ret, struct ls_err *err);
-/* Is he in the target's group of that id? False also for one who does not sign in. */
-bool target_in_group(struct target *target, const char *uid, const char *group_id);
+/* Is he in the target's group of that id? 1, or 0, also for one who does not sign in; -1. */
+int target_in_group(struct target *target, const char *uid, const char *group_id,
+                    struct ls_err *err);
 /* Is there a service account to look at those who do not sign in? */
 bool target_has_service(const struct target *target);
 /* How much his space may hold; *ret 0: no limit. 1: Graph has said so; 0: it does not tell us, or

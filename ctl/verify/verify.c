@@ -5,16 +5,19 @@
  * several threads, then shares and links, which need the places found by all of them. It takes
  * nothing from Lockstep's own state. While the stream runs, what it still carries shows as a
  * difference: verify_again.c tells it apart.
- * A failure to read one side is never "equal": it ends the command with its own status, or is a
- * difference where the target fails for one thing alone. A user who cannot be looked at is a
- * difference as soon as he has anything; one who is disabled on both sides is looked at by the
- * service account, where there is one.
+ * A failure to read one side is never "equal", nor is it a difference: it ends the command with its
+ * own status, or is named as not compared where a side fails for one thing alone. So is a user who
+ * cannot be looked at, as soon as he has anything; one who is disabled on both sides is looked at
+ * by the service account, where there is one.
  */
 #include "ctl/verify/verify.h"
+#include "apply/content/blobs.h"
 #include "apply/cs3/cs3.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { HOMES_TRIED = 50 };
 
 static void
 note_failure(struct verify *verify, const struct ls_err *err)
@@ -39,7 +42,7 @@ verify_differ(struct verify *verify, struct verify_user *user,
     pthread_mutex_lock(&verify->lock);
     r = verify_list_add(user ? &user->differences : &verify->differences, &d);
     if (user)
-        user->count[VC_DIFFERENT]++;
+        user->count[d.when == VW_UNSEEN ? VC_UNSEEN : VC_DIFFERENT]++;
     pthread_mutex_unlock(&verify->lock);
     if (r < 0) {
         ls_fail(&err, LS_ERR_FATAL, 0, "out of memory");
@@ -51,11 +54,15 @@ int
 verify_unseen(struct verify *verify, struct verify_user *user, struct verify_difference d,
               const struct ls_err *why, struct ls_err *err)
 {
-    if (why->kind == LS_ERR_NONE || why->kind == LS_ERR_FATAL ||
-        strcmp(why->cause, "target-down") == 0 || strcmp(why->cause, "sign-in") == 0) {
+    if (why->kind == LS_ERR_NONE) /* a list was broken off */
+        return ls_fail(err, LS_ERR_FATAL, 0, "out of memory");
+    if (why->kind == LS_ERR_FATAL || strcmp(why->cause, "target-down") == 0 ||
+        strcmp(why->cause, "slow-down") == 0 || strcmp(why->cause, "sign-in") == 0) {
         *err = *why;
         return -1;
     }
+    if (strcmp(why->cause, "gone") != 0)
+        d.when = VW_UNSEEN;
     d.target = why->msg;
     verify_differ(verify, user, &d);
     return 0;
@@ -202,7 +209,7 @@ look_at_user(struct verify *verify, struct verify_user *user, struct ls_err *err
 {
     bool theirs = user->user->ldap && cs3_match_wanted(verify->config); /* whose directory it is */
     bool create = !theirs && strcmp(ls_config_str(verify->config, "people", "mode"), "create") == 0;
-    bool has;
+    bool service = target_has_service(verify->target), has;
     struct target_who who;
     struct ls_err why = {0};
     char text[128];
@@ -224,9 +231,10 @@ look_at_user(struct verify *verify, struct verify_user *user, struct ls_err *err
         if (has)
             verify_differ(verify, user,
                           &(struct verify_difference){
+                              .when = service ? VW_UNKNOWN : VW_UNSEEN,
                               .what = "user cannot be looked at",
                               .source = text,
-                              .target = target_has_service(verify->target)
+                              .target = service
                                             ? "does not exist"
                                             : "cannot sign in; set [target] service_account_id and "
                                               "service_account_secret to look at him"});
@@ -246,6 +254,53 @@ look_at_user(struct verify *verify, struct verify_user *user, struct ls_err *err
     if (verify_tree(verify, user, err) < 0)
         return -1;
     return verify_trash(verify, user, err);
+}
+
+/* Is there a home that can be read? Some are tried. */
+static bool
+disk_is_there(const struct verify *verify)
+{
+    size_t tried = 0;
+
+    for (size_t i = 0; i < verify->n_users && tried < HOMES_TRIED; i++) {
+        const struct side_user *user = verify->users[i].user;
+        if (!user->root || !side_child(user->root, "files"))
+            continue;
+        if (verify_can_read(verify, &verify->users[i]))
+            return true;
+        tried++;
+    }
+    return false;
+}
+
+int
+verify_unread(struct verify *verify, struct verify_user *user, struct verify_difference d,
+              const struct ls_err *why, struct ls_err *err)
+{
+    bool unreadable = strcmp(why->cause, "content-unreadable") == 0;
+    bool away = ap_content_is_away(why->cause) || strncmp(why->cause, "bucket-", 7) == 0 ||
+                strcmp(why->cause, "no-bucket") == 0 ||
+                (unreadable && !verify_can_read(verify, user));
+
+    if (why->kind == LS_ERR_FATAL) {
+        *err = *why;
+        return -1;
+    }
+    d.source = why->msg;
+    if (away) {
+        if (verify->deep && !disk_is_there(verify))
+            return ls_fail_cause(err, LS_ERR_RETRY, why->code, "data",
+                                 "nobody's files can be read: %s", why->msg);
+        if (user->home_away)
+            return 0;
+        user->home_away = true;
+        d = (struct verify_difference){.what = "content cannot be read at the source",
+                                       .source = why->msg};
+    }
+    if (away || unreadable)
+        d.when = VW_UNSEEN;
+    verify_differ(verify, user, &d);
+    return 0;
 }
 
 static int

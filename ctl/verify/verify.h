@@ -12,7 +12,16 @@
 #include <stdio.h>
 
 /* What is counted for each user; the columns of the summary. */
-enum verify_count { VC_FOLDERS, VC_FILES, VC_TRASH, VC_SHARES, VC_LINKS, VC_DIFFERENT, VC_MAX };
+enum verify_count {
+    VC_FOLDERS,
+    VC_FILES,
+    VC_TRASH,
+    VC_SHARES,
+    VC_LINKS,
+    VC_DIFFERENT,
+    VC_UNSEEN,
+    VC_MAX
+};
 
 /* What a writer cannot keep by design: counted, apart from the differences. */
 enum verify_not_kept {
@@ -40,6 +49,7 @@ enum verify_left {
     VL_TRASH_GONE,
     VL_NO_RECIPIENT,
     VL_CUSTOM_GROUP,
+    VL_DIRECTORY_GROUP,
     VL_NO_NODE,
     VL_ELSEWHERE,
     VL_DORMANT,
@@ -62,17 +72,18 @@ enum verify_left {
 };
 
 /*
- * One difference. A row of the source is named by its number, so that it can be sent again:
- * `fileid` of oc_filecache (of a share or a link: the shared node), `share` of oc_share, the first
- * of several that reach the recipient. 0: the source has none, as of what is too much at the
- * target; then `target_id` is the node there. All text is the difference's own, never NULL, and not
- * escaped.
+ * One difference, or (VW_UNSEEN) one thing that could not be compared. A row of the source is named
+ * by its number, so that it can be sent again: `fileid` of oc_filecache (of a share or a link: the
+ * shared node), `share` of oc_share, the first of several that reach the recipient. 0: the source
+ * has none, as of what is too much at the target; then `target_id` is the node there. All text is
+ * the difference's own, never NULL, and not escaped.
  */
 enum verify_kind { VD_USER, VD_NODE, VD_TRASH, VD_SHARE, VD_LINK, VD_KINDS };
 enum verify_when {
     VW_UNKNOWN, /* nobody could say how far the stream was */
     VW_REAL,    /* still there when the stream had passed the moment of the comparison */
     VW_CARRIED, /* newer than what the stream was seen to have brought */
+    VW_UNSEEN,  /* no difference: trouble of a side, or of ours, kept it from being compared */
 };
 struct verify_difference {
     enum verify_kind kind;
@@ -92,10 +103,13 @@ struct verify_list {
 
 struct verify_user {
     struct side_user *user;
-    bool picked;   /* his tree, trash, links and what he received are compared */
-    bool beside;   /* ... but nobody has asked for it: what of his differs is not told */
-    bool signs_in; /* there; else what he received and his links were not looked at */
-    int done;      /* 1: tree and trash were compared before this run; 2: and what he received */
+    bool picked;       /* his tree, trash, links and what he received are compared */
+    bool beside;       /* ... but nobody has asked for it: what of his differs is not told */
+    bool signs_in;     /* there; else what he received and his links were not looked at */
+    bool home_away;    /* his files cannot be read, and that was said */
+    bool trash_unseen; /* his trash cannot be listed, and that was said */
+    bool links_unseen; /* ... nor his links listed */
+    int done; /* 1: tree and trash were compared before this run; 2: and what he received */
     size_t count[VC_MAX], not_kept[VK_MAX], left[VL_MAX];
     size_t n_read; /* files whose content was read on both sides */
     int64_t read_bytes;
@@ -122,8 +136,10 @@ struct verify {
     struct ap_objects *objects;     /* ownCloud's bucket; NULL: there is none */
     bool exact_shares, exact_links; /* the writer keeps ids of shares; ids and tokens of links */
     int64_t now;                    /* seconds: what expired before it has no effect */
+    int64_t patience_ms;            /* a data directory or bucket that is away is waited for */
     int64_t marker_us;              /* what was committed at the source before it was seen */
     pthread_mutex_t lock;           /* of all below */
+    bool impatient; /* for a disk or bucket that is away was waited as long as may be */
     struct verify_list differences;
     struct verify_user *users; /* by name */
     size_t n_users, next_user;
@@ -145,7 +161,7 @@ int verify_match(const struct verify *verify, struct ls_err *err);
 int verify_pick(struct verify *verify, const char *uid);
 /* Those of a group at the source; -1: nobody is in it. */
 int verify_pick_group(struct verify *verify, const char *gid);
-/* So many percent of the picked, the same ones for the same seed. */
+/* So many percent of the picked, the same ones for the same seed; at least one of them. */
 void verify_pick_sample(struct verify *verify, double percent);
 /* Is that one in a sample? */
 bool verify_sampled(uint64_t seed, double percent, const void *name, size_t n);
@@ -182,8 +198,9 @@ void verify_list_free(struct verify_list *list);
 const char *verify_kind_name(enum verify_kind kind);
 
 /* The target failed. -1 with *err: that ends the comparison. 0 where it failed for one thing alone:
- * that is a difference ("shares: cannot be listed"), of which `d` has all but why, for one broken
- * folder must not hide what millions of others are. */
+ * that was not compared, and is told as VW_UNSEEN ("shares: cannot be listed"), of which `d` has
+ * all but why, for one broken folder must not hide what millions of others are. What is "gone" by
+ * now is a difference. */
 int verify_unseen(struct verify *verify, struct verify_user *user, struct verify_difference d,
                   const struct ls_err *why, struct ls_err *err);
 
@@ -197,11 +214,16 @@ int verify_tree(struct verify *verify, struct verify_user *user, struct ls_err *
 size_t verify_below(const struct side_node *folder);
 /* SHA1 (may be NULL) and size of what the source's disk or bucket holds; -1 when it cannot be read.
  */
-int verify_on_disk(const struct verify *verify, const struct verify_user *user,
+int verify_on_disk(struct verify *verify, const struct verify_user *user,
                    const struct side_node *node, const char *place, char sha1[41],
                    int64_t *ret_size, struct ls_err *err);
 /* Can the source's content be read at all, so that what is not there is not there? */
 bool verify_can_read(const struct verify *verify, const struct verify_user *user);
+/* The source's content could not be read (`why`, of verify_on_disk). -1 with *err (cause "data"):
+ * nobody's can, which ends the comparison. 0: told as `d`, a difference where the content is not
+ * what the row says, VW_UNSEEN where it may be; once where all of the user's is away. */
+int verify_unread(struct verify *verify, struct verify_user *user, struct verify_difference d,
+                  const struct ls_err *why, struct ls_err *err);
 /* The mtime that the target can hold. */
 int64_t verify_mtime(int64_t mtime);
 
@@ -218,8 +240,9 @@ int verify_content(struct verify *verify, struct verify_user *user, const struct
 struct verify_state;
 int verify_state_open(struct verify *verify, const char *path, const char *about,
                       struct verify_state **ret, uint64_t *ret_seed, struct ls_err *err);
-/* After the phase (1: tree and trash, 2: received) of a user. Thread-safe. What cannot be written
- * is logged once: then the next run compares it again. */
+/* After the phase (1: tree and trash, 2: received) of a user. Thread-safe. Of whom something could
+ * not be compared nothing is kept, and what cannot be written is logged once: then the next run
+ * compares it again. */
 void verify_state_save(struct verify *verify, struct verify_user *user, int phase);
 /* `finished`: the file is deleted. NULL is fine. */
 void verify_state_close(struct verify_state *state, bool finished);
@@ -274,7 +297,9 @@ struct verify_told {
 void verify_print(const struct verify *verify, const struct verify_told *told, bool json,
                   FILE *out);
 size_t verify_count_when(const struct verify *verify, enum verify_when when);
-/* "real", "carried", "unknown". */
+/* What a run that came to its end exits with. */
+int verify_verdict(const struct verify *verify);
+/* "real", "carried", "unknown", "unseen". */
 const char *verify_when_name(enum verify_when when);
 /* What is not kept, and what not compared: in words, and why ("" for the latter). */
 const char *verify_not_kept_text(enum verify_not_kept what, const char **ret_why);

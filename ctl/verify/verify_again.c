@@ -12,6 +12,9 @@
  * again, the same, while its side of the source has not changed, is real. What is new is younger
  * than the marker, and is looked at a third time, and so on, as long as may be waited.
  *
+ * What could not be compared (VW_UNSEEN) is tried again by each look, and stays what it is; what is
+ * found of one of whom something could not be was perhaps there before, so that it counts.
+ *
  * Of Lockstep's own state only that time is believed; what is equal is what was compared. What can
  * go wrong: no apply, or it stands still, or a side that cannot be read again: then nothing can be
  * told apart, and every difference counts. What was found in hours is not thrown away for that; and
@@ -189,16 +192,28 @@ by_all(const void *a, const void *b)
     return r;
 }
 
+static bool
+was_unseen(const struct verify *verify, const char *uid)
+{
+    struct side_user *user = NULL;
+
+    HASH_FIND_STR(verify->side->users, uid, user);
+    return user && verify_user_of((struct verify *)verify, user)->count[VC_UNSEEN] > 0;
+}
+
 /* Marks those of the second list that are in the first one. Both are sorted. */
 static void
-tell_apart(const struct verify_list *first, const struct verify_list *second)
+tell_apart(const struct verify *verify, const struct verify_list *second)
 {
+    const struct verify_list *first = &verify->differences;
     size_t from = 0;
 
     for (size_t i = 0; i < second->n; i++) {
         struct verify_difference *d = second->each[i];
 
-        d->when = VW_CARRIED;
+        if (d->when == VW_UNSEEN)
+            continue;
+        d->when = was_unseen(verify, d->user) ? VW_UNKNOWN : VW_CARRIED;
         while (from < first->n && by_all(&first->each[from], &d) < 0)
             from++;
         for (size_t k = from; k < first->n && by_all(&first->each[k], &d) == 0; k++)
@@ -221,8 +236,9 @@ pick_owner(const struct verify *verify, struct verify *next, const char *uid)
         verify_user_of(next, now)->beside = true;
 }
 
-/* Those who have differences, as a list of users of the other comparison. One who is not there any
- * more has none: what he left at the target is nobody's at the source. */
+/* Those who have differences, as a list of users of the other comparison, and those to whom
+ * something is shared that differed, so that this was not compared. One who is not there any more
+ * has none: what he left at the target is nobody's at the source. */
 static void
 pick_again(const struct verify *verify, struct verify *next)
 {
@@ -233,6 +249,9 @@ pick_again(const struct verify *verify, struct verify *next)
         (void)verify_pick(next, verify->differences.each[i]->user);
         pick_owner(verify, next, verify->differences.each[i]->owner);
     }
+    for (size_t i = 0; i < verify->n_users; i++)
+        if (verify->users[i].left[VL_NODE_DIFFERS] > 0)
+            (void)verify_pick(next, verify->users[i].user->uid);
 }
 
 /* What the new look says of a user stands in place of the old. */
@@ -246,7 +265,7 @@ take_over(struct verify *verify, const struct verify *next)
         HASH_FIND_STR(next->side->users, user->user->uid, there);
         seen = there ? verify_user_of((struct verify *)next, there) : NULL;
         if (!there)
-            user->count[VC_DIFFERENT] = 0;
+            user->count[VC_DIFFERENT] = user->count[VC_UNSEEN] = 0;
         if (!seen || !seen->picked || seen->beside)
             continue;
         user->signs_in = seen->signs_in;
@@ -283,7 +302,7 @@ look_again(struct verify *verify, struct ls_err *err)
     give_ids(verify, &next);
     if (verify_compare(&next, err) < 0)
         goto out;
-    tell_apart(&verify->differences, &next.differences);
+    tell_apart(verify, &next.differences);
     if (keep_nobodys(&verify->differences, &next.differences) < 0) {
         ls_fail(err, LS_ERR_FATAL, 0, "out of memory");
         goto out;
@@ -298,6 +317,18 @@ look_again(struct verify *verify, struct ls_err *err)
 out:
     verify_close(&next);
     return r;
+}
+
+/* Something of somebody's on which another look could tell more. */
+static bool
+is_open(const struct verify *verify)
+{
+    for (size_t i = 0; i < verify->differences.n; i++) {
+        const struct verify_difference *d = verify->differences.each[i];
+        if (d->when != VW_REAL && d->when != VW_UNSEEN && *d->user)
+            return true;
+    }
+    return false;
 }
 
 void
@@ -320,6 +351,5 @@ verify_again(struct verify *verify, int wait_s, char *why, size_t size)
         } else {
             why[0] = 0;
         }
-    } while ((failed || verify_count_when(verify, VW_CARRIED) > 0) && ls_mono_ms() < until &&
-             !ls_run_stopping());
+    } while ((failed || is_open(verify)) && ls_mono_ms() < until && !ls_run_stopping());
 }

@@ -20,6 +20,7 @@
 #include <sys/random.h>
 
 #define WAIT_S 60
+#define PATIENCE_MS 30000
 
 /* The exit status of a failure to read the source. */
 static int
@@ -30,16 +31,17 @@ source_status(const struct ls_err *err)
 
 /* A moment that what was read does not reach beyond, by the later of two clocks. A binlog's times
  * are whole seconds: the one that is running belongs to the past. */
-static int64_t
-marker_of(struct ctl_source *source)
+static int
+marker_of(struct ctl_source *source, int64_t *ret, struct ls_err *err)
 {
-    int64_t here = ls_now_us(), there = 0;
-    struct ls_err err = {0};
+    int64_t here = ls_now_us(), there;
     char value[64];
 
-    if (ctl_source_text(source, "SELECT UNIX_TIMESTAMP(NOW(6))", value, sizeof value, &err) == 0)
-        there = (int64_t)(strtod(value, NULL) * 1e6);
-    return ((here > there ? here : there) / 1000000 + 1) * 1000000;
+    if (ctl_source_text(source, "SELECT UNIX_TIMESTAMP(NOW(6))", value, sizeof value, err) < 0)
+        return -1;
+    there = (int64_t)(strtod(value, NULL) * 1e6);
+    *ret = ((here > there ? here : there) / 1000000 + 1) * 1000000;
+    return 0;
 }
 
 bool
@@ -69,18 +71,26 @@ int
 verify_open(const struct ls_config *config, struct verify *verify, int *ret_status,
             struct ls_err *err)
 {
-    *verify = (struct verify){
-        .config = config, .now = ls_now_us() / 1000000, .lock = PTHREAD_MUTEX_INITIALIZER};
+    *verify = (struct verify){.config = config,
+                              .now = ls_now_us() / 1000000,
+                              .patience_ms = PATIENCE_MS,
+                              .lock = PTHREAD_MUTEX_INITIALIZER};
     *ret_status = LS_EXIT_USAGE;
     if (tf_zone_set(ls_config_str(config, "source", "time_zone"), &verify->zone, err) < 0 ||
         ap_objects_new(config, &verify->objects, err) < 0)
         return -1;
     if (ctl_source_open(config, &verify->source, err) < 0 ||
-        side_load(config, verify->source, &verify->side, err) < 0) {
+        side_load(config, verify->source, &verify->side, err) < 0 ||
+        marker_of(verify->source, &verify->marker_us, err) < 0) {
         *ret_status = source_status(err);
         return -1;
     }
-    verify->marker_us = marker_of(verify->source);
+    if (!verify->side->users) {
+        *ret_status = LS_EXIT_SOURCE;
+        return ls_fail(err, LS_ERR_FATAL, 0,
+                       "the source has no users: is that the database ([source] database, "
+                       "table_prefix)?");
+    }
     if (ctl_writes_exact(config)) {
         verify->exact_shares = true;
         verify->exact_links = ls_config_bool(config, "capture", "link_secrets");
@@ -157,11 +167,19 @@ verify_sampled(uint64_t seed, double percent, const void *name, size_t n)
 void
 verify_pick_sample(struct verify *verify, double percent)
 {
+    struct verify_user *one = NULL;
+    bool any = false;
+
     for (size_t i = 0; i < verify->n_users; i++) {
         struct verify_user *user = &verify->users[i];
+        if (user->picked && (!one || i <= verify->seed % verify->n_users))
+            one = user;
         user->picked &=
             verify_sampled(verify->seed, percent, user->user->uid, strlen(user->user->uid));
+        any |= user->picked;
     }
+    if (!any && one) /* nobody is no sample: nothing would be compared */
+        one->picked = true;
     verify->some = true;
 }
 
@@ -343,15 +361,6 @@ prepare(struct verify *verify, const struct verify_args *args, int *ret_status, 
     return r;
 }
 
-static int
-verdict(const struct verify *verify)
-{
-    if (verify->differences.n == 0)
-        return LS_EXIT_OK;
-    return verify_count_when(verify, VW_CARRIED) == verify->differences.n ? LS_EXIT_CARRIED
-                                                                          : LS_EXIT_DIFFERENT;
-}
-
 int
 verify_look(const struct ls_config *config, const struct verify_args *args, struct verify *verify,
             char *why, size_t size, int *ret_status, struct ls_err *err)
@@ -361,8 +370,11 @@ verify_look(const struct ls_config *config, const struct verify_args *args, stru
         prepare(verify, args, ret_status, err) < 0)
         return -1;
     *ret_status = LS_EXIT_TARGET;
-    if (verify_compare(verify, err) < 0)
+    if (verify_compare(verify, err) < 0) {
+        if (strcmp(err->cause, "data") == 0)
+            *ret_status = LS_EXIT_DATA;
         return -1;
+    }
     if (verify->differences.n > 0 && args->wait_s > 0)
         verify_again(verify, args->wait_s, why, size);
     return 0;
@@ -387,7 +399,7 @@ ctl_verify(const struct ls_config *config, const struct verify_args *args,
                  args->deep ? "files' contents" : "users", verify.seed);
         told.sample = sample;
     }
-    status = verdict(&verify);
+    status = verify_verdict(&verify);
     verify_print(&verify, &told, flags->json, out);
     if (args->html && verify_html(&verify, &told, args->html, &err) < 0)
         status = LS_EXIT_FAILURE;
@@ -396,8 +408,10 @@ ctl_verify(const struct ls_config *config, const struct verify_args *args,
 out:
     if (err.kind != LS_ERR_NONE)
         ls_log_err(LS_ERROR, "verify", &err);
-    verify_state_close(verify.state, status == LS_EXIT_OK || status == LS_EXIT_DIFFERENT ||
-                                         status == LS_EXIT_CARRIED);
+    /* who could not be compared whole is, by the same command again */
+    verify_state_close(verify.state, (status == LS_EXIT_OK || status == LS_EXIT_DIFFERENT ||
+                                      status == LS_EXIT_CARRIED) &&
+                                         verify_count_when(&verify, VW_UNSEEN) == 0);
     verify_close(&verify);
     return status;
 }

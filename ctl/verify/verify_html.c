@@ -28,7 +28,7 @@ static const char head[] =
     "th,td{text-align:left;padding:.25rem .6rem;border-bottom:1px solid #ddd;vertical-align:top;"
     "overflow-wrap:anywhere}\n"
     "td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}\n"
-    ".real,.unknown{color:#a30000}.carried{color:#8a5a00}.equal{color:#0a6b2d}\n"
+    ".real,.unknown{color:#a30000}.carried,.unseen{color:#8a5a00}.equal{color:#0a6b2d}\n"
     "h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}\n</style>\n</head>\n<body>\n";
 
 static void
@@ -74,23 +74,27 @@ put_users(const struct verify *verify, FILE *out)
     fputs("<h2>Users</h2>\n<table id=\"users\"><thead><tr><th>user</th><th "
           "class=\"n\">folders</th><th class=\"n\">files</th><th class=\"n\">trash</th><th "
           "class=\"n\">shares</th><th class=\"n\">links</th><th class=\"n\">read</th><th "
-          "class=\"n\">different</th></tr></thead><tbody>\n",
+          "class=\"n\">different</th><th class=\"n\">unseen</th></tr></thead><tbody>\n",
           out);
     for (size_t i = 0; i < verify->n_users; i++) {
         const struct verify_user *user = &verify->users[i];
+        size_t named = user->count[VC_DIFFERENT] + user->count[VC_UNSEEN];
         if (!user->picked)
             continue;
         fputs("<tr>", out);
-        if (user->count[VC_DIFFERENT] > 0)
+        if (named > 0)
             fprintf(out, "<td><a href=\"#u%zu\">", i);
         else
             fputs("<td>", out);
         put(out, user->user->uid);
-        fputs(user->count[VC_DIFFERENT] > 0 ? "</a></td>" : "</td>", out);
+        fputs(named > 0 ? "</a></td>" : "</td>", out);
         for (size_t c = 0; c < VC_DIFFERENT; c++)
             fprintf(out, "<td class=\"n\">%zu</td>", user->count[c]);
-        fprintf(out, "<td class=\"n\">%zu</td><td class=\"n %s\">%zu</td></tr>\n", user->n_read,
-                user->count[VC_DIFFERENT] ? "real" : "equal", user->count[VC_DIFFERENT]);
+        fprintf(
+            out,
+            "<td class=\"n\">%zu</td><td class=\"n %s\">%zu</td><td class=\"n %s\">%zu</td></tr>\n",
+            user->n_read, user->count[VC_DIFFERENT] ? "real" : "equal", user->count[VC_DIFFERENT],
+            user->count[VC_UNSEEN] ? "unseen" : "equal", user->count[VC_UNSEEN]);
     }
     fputs("</tbody></table>\n", out);
 }
@@ -142,8 +146,19 @@ put_differences(const struct verify *verify, FILE *out)
 }
 
 static void
+put_left(size_t n, const char *text, FILE *out)
+{
+    if (n == 0)
+        return;
+    fprintf(out, "<tr><td class=\"n\">%zu</td>", n);
+    cell(out, text);
+    fputs("<td>not compared</td></tr>\n", out);
+}
+
+static void
 put_rest(const struct verify *verify, FILE *out)
 {
+    const struct side *side = verify->side;
     size_t kept[VK_MAX], left[VL_MAX];
     const char *why;
 
@@ -158,18 +173,19 @@ put_rest(const struct verify *verify, FILE *out)
             fputs("</tr>\n", out);
         }
     for (int i = 0; i < VL_MAX; i++)
-        if (left[i] > 0) {
-            fprintf(out, "<tr><td class=\"n\">%zu</td>", left[i]);
-            cell(out, verify_left_text((enum verify_left)i));
-            fputs("<td>not compared</td></tr>\n", out);
-        }
+        put_left(left[i], verify_left_text((enum verify_left)i), out);
+    put_left(side->n_orphans, "orphans (rows whose parent does not exist)", out);
+    put_left(side->n_doubled, "second rows of one place", out);
+    put_left(side->n_elsewhere, "rows of external, federated and other storages", out);
     fputs("</tbody></table>\n", out);
 }
 
 static void
 put_page(const struct verify *verify, const struct verify_told *told, FILE *out)
 {
-    size_t real = verify->differences.n - verify_count_when(verify, VW_CARRIED);
+    size_t carried = verify_count_when(verify, VW_CARRIED);
+    size_t unseen = verify_count_when(verify, VW_UNSEEN);
+    size_t real = verify->differences.n - carried - unseen;
     time_t now = (time_t)verify->now;
     char when[64] = "";
     struct tm tm;
@@ -178,15 +194,20 @@ put_page(const struct verify *verify, const struct verify_told *told, FILE *out)
         strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S UTC", &tm);
     fputs(head, out);
     fprintf(out, "<h1>lockstep verify, %s</h1>\n<p id=\"verdict\" class=\"%s\">", when,
-            real                    ? "real"
-            : verify->differences.n ? "carried"
-                                    : "equal");
+            real      ? "real"
+            : unseen  ? "unseen"
+            : carried ? "carried"
+                      : "equal");
     if (verify->differences.n == 0)
         fputs("equal", out);
-    else if (real == 0)
-        fprintf(out, "no difference but %zu that the stream still carries", verify->differences.n);
-    else
+    else if (real > 0)
         fprintf(out, "%zu differences", real);
+    else if (carried > 0)
+        fprintf(out, "no difference but %zu that the stream still carries", carried);
+    else
+        fputs("no difference in what could be compared", out);
+    if (unseen > 0)
+        fprintf(out, "; %zu times something could not be compared", unseen);
     fputs("</p>\n", out);
     if (told->why && *told->why) {
         fputs("<p>Not told apart from what the stream still carries: ", out);

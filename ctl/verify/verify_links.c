@@ -215,7 +215,7 @@ compare_links(struct verify *verify, const struct links *links, bool exact)
             if (!link)    /* only he could have shown it */
                 verify_left(verify, user, VL_LINK_DISABLED);
             share->node = NULL;
-        } else {
+        } else if (link || !user->links_unseen) {
             link_text(&want, left, sizeof left);
             if (link)
                 link_text(link, right, sizeof right);
@@ -274,6 +274,7 @@ list_links(struct verify *verify, struct verify_user *user, struct links *links,
 
     if (target_links(verify->target, user->user->uid, take_link, links, &why) >= 0)
         return 0;
+    user->links_unseen = true;
     return verify_unseen(
         verify, user,
         (struct verify_difference){.kind = VD_LINK, .what = "links: cannot be listed"}, &why, err);

@@ -36,6 +36,7 @@ static const char *const left[VL_MAX] = {
     [VL_TRASH_GONE] = "trash items whose content ownCloud itself has erased",
     [VL_NO_RECIPIENT] = "shares with somebody who does not exist",
     [VL_CUSTOM_GROUP] = "shares with groups of the app customgroups (not carried)",
+    [VL_DIRECTORY_GROUP] = "shares with groups of LDAP by name (nobody tells who is in them)",
     [VL_NO_NODE] = "shares of files that do not exist",
     [VL_ELSEWHERE] = "shares on external, federated and other storages",
     [VL_DORMANT] = "shares of trashed files (dormant in ownCloud)",
@@ -56,8 +57,8 @@ static const char *const left[VL_MAX] = {
     [VL_VERSIONS_GONE] = "versions whose content ownCloud itself has erased",
 };
 
-static const char *const columns[VC_MAX] = {"folders", "files", "trash",
-                                            "shares",  "links", "different"};
+static const char *const columns[VC_MAX] = {"folders", "files",     "trash", "shares",
+                                            "links",   "different", "unseen"};
 
 const char *
 verify_not_kept_text(enum verify_not_kept what, const char **ret_why)
@@ -75,7 +76,12 @@ verify_left_text(enum verify_left what)
 const char *
 verify_when_name(enum verify_when when)
 {
-    return when == VW_REAL ? "real" : when == VW_CARRIED ? "carried" : "unknown";
+    static const char *const names[] = {[VW_UNKNOWN] = "unknown",
+                                        [VW_REAL] = "real",
+                                        [VW_CARRIED] = "carried",
+                                        [VW_UNSEEN] = "unseen"};
+
+    return names[when];
 }
 
 size_t
@@ -86,6 +92,17 @@ verify_count_when(const struct verify *verify, enum verify_when when)
     for (size_t i = 0; i < verify->differences.n; i++)
         n += verify->differences.each[i]->when == when;
     return n;
+}
+
+int
+verify_verdict(const struct verify *verify)
+{
+    size_t carried = verify_count_when(verify, VW_CARRIED);
+    size_t unseen = verify_count_when(verify, VW_UNSEEN);
+
+    if (verify->differences.n > carried + unseen)
+        return LS_EXIT_DIFFERENT;
+    return unseen > 0 ? LS_EXIT_UNSEEN : carried > 0 ? LS_EXIT_CARRIED : LS_EXIT_OK;
 }
 
 static void
@@ -147,6 +164,8 @@ print_json(const struct verify *verify, const struct verify_told *told, FILE *ou
     json_object_set_new(document, "equal", json_boolean(verify->differences.n == 0));
     json_object_set_new(document, "carried",
                         json_integer((json_int_t)verify_count_when(verify, VW_CARRIED)));
+    json_object_set_new(document, "unseen",
+                        json_integer((json_int_t)verify_count_when(verify, VW_UNSEEN)));
     json_object_set_new(document, "not_told_apart",
                         told->why && *told->why ? ctl_json_text(told->why) : json_null());
     json_object_set_new(document, "deep", json_boolean(verify->deep));
@@ -166,25 +185,29 @@ print_json(const struct verify *verify, const struct verify_told *told, FILE *ou
 }
 
 static void
+print_counts(const char *name, const size_t n[VC_MAX], FILE *out)
+{
+    fprintf(out, "%-24s %9zu %9zu %9zu %9zu %9zu %10zu %7zu\n", name, n[VC_FOLDERS], n[VC_FILES],
+            n[VC_TRASH], n[VC_SHARES], n[VC_LINKS], n[VC_DIFFERENT], n[VC_UNSEEN]);
+}
+
+static void
 print_users(const struct verify *verify, FILE *out)
 {
     char name[256];
     size_t sum[VC_MAX] = {0};
 
-    fprintf(out, "%-24s %9s %9s %9s %9s %9s %10s\n", "USER", "FOLDERS", "FILES", "TRASH", "SHARES",
-            "LINKS", "DIFFERENT");
+    fprintf(out, "%-24s %9s %9s %9s %9s %9s %10s %7s\n", "USER", "FOLDERS", "FILES", "TRASH",
+            "SHARES", "LINKS", "DIFFERENT", "UNSEEN");
     for (size_t i = 0; i < verify->n_users; i++) {
         const size_t *n = verify->users[i].count;
         if (!verify->users[i].picked)
             continue;
-        fprintf(out, "%-24s %9zu %9zu %9zu %9zu %9zu %10zu\n",
-                ctl_plain(verify->users[i].user->uid, name, sizeof name), n[VC_FOLDERS],
-                n[VC_FILES], n[VC_TRASH], n[VC_SHARES], n[VC_LINKS], n[VC_DIFFERENT]);
+        print_counts(ctl_plain(verify->users[i].user->uid, name, sizeof name), n, out);
         for (size_t c = 0; c < VC_MAX; c++)
             sum[c] += n[c];
     }
-    fprintf(out, "%-24s %9zu %9zu %9zu %9zu %9zu %10zu\n", "all", sum[VC_FOLDERS], sum[VC_FILES],
-            sum[VC_TRASH], sum[VC_SHARES], sum[VC_LINKS], sum[VC_DIFFERENT]);
+    print_counts("all", sum, out);
 }
 
 static void
@@ -192,7 +215,10 @@ print_difference(const struct verify_difference *d, FILE *out)
 {
     char text[4096];
 
-    fprintf(out, "%s  %s: ", d->when == VW_CARRIED ? "CARRIED  " : "DIFFERENT",
+    fprintf(out, "%s  %s: ",
+            d->when == VW_CARRIED  ? "CARRIED  "
+            : d->when == VW_UNSEEN ? "UNSEEN   "
+                                   : "DIFFERENT",
             ctl_plain(d->user, text, sizeof text));
     fprintf(out, "%s", d->what);
     if (*d->place)
@@ -221,7 +247,8 @@ static void
 print_table(const struct verify *verify, const struct verify_told *told, FILE *out)
 {
     const struct side *side = verify->side;
-    size_t kept_n[VK_MAX], left_n[VL_MAX], carried = verify_count_when(verify, VW_CARRIED);
+    size_t carried = verify_count_when(verify, VW_CARRIED);
+    size_t unseen = verify_count_when(verify, VW_UNSEEN), kept_n[VK_MAX], left_n[VL_MAX];
 
     verify_sum_up(verify, kept_n, left_n);
     print_users(verify, out);
@@ -251,10 +278,14 @@ print_table(const struct verify *verify, const struct verify_told *told, FILE *o
     if (verify->differences.n == 0)
         fputs("equal\n", out);
     else if (carried == 0)
-        fprintf(out, "%zu differences\n", verify->differences.n);
+        fprintf(out, "%zu differences", verify->differences.n - unseen);
     else
-        fprintf(out, "%zu differences, and %zu that the stream still carries\n",
-                verify->differences.n - carried, carried);
+        fprintf(out, "%zu differences, and %zu that the stream still carries",
+                verify->differences.n - carried - unseen, carried);
+    if (unseen > 0)
+        fprintf(out, "; %zu times something could not be compared", unseen);
+    if (verify->differences.n > 0)
+        fputc('\n', out);
 }
 
 void

@@ -46,6 +46,7 @@ struct received {
     struct verify_user *user;
     struct effect *effects;
     struct ls_err *err;
+    bool blind; /* what the source gives him is not known whole */
 };
 
 int64_t
@@ -106,6 +107,35 @@ effect_of(const struct verify *verify, const struct side_share *share, struct si
     return VL_MAX;
 }
 
+static bool
+of_directory(const struct side *side, const char *gid)
+{
+    const struct side_group *group = side->groups;
+
+    while (group && strcmp(group->gid, gid) != 0)
+        group = group->next;
+    return group != NULL;
+}
+
+static bool
+is_picked(struct verify *verify, const char *uid)
+{
+    struct side_user *user = NULL;
+
+    if (uid)
+        HASH_FIND_STR(verify->side->users, uid, user);
+    return user && verify_user_of(verify, user)->picked;
+}
+
+/* Is the row about somebody who is compared? */
+static bool
+concerns(struct verify *verify, const struct side_share *share)
+{
+    return !verify->some || is_picked(verify, share->owner) ||
+           (share->type != SIDE_GROUP && share->type != SIDE_LINK &&
+            is_picked(verify, share->with));
+}
+
 void
 verify_effective(struct verify *verify)
 {
@@ -119,7 +149,10 @@ verify_effective(struct verify *verify)
         if (why == VL_MAX && share->type == SIDE_GROUP && share->with &&
             strncmp(share->with, "customgroup_", 12) == 0)
             why = VL_CUSTOM_GROUP;
-        if (why != VL_MAX && !verify->some)
+        else if (why == VL_MAX && share->type == SIDE_GROUP && share->with &&
+                 !cs3_match_wanted(verify->config) && of_directory(verify->side, share->with))
+            why = VL_DIRECTORY_GROUP;
+        if (why != VL_MAX && concerns(verify, share))
             verify_left(verify, NULL, why);
     }
 }
@@ -171,6 +204,7 @@ take_if_named(void *arg, const struct target_item *item)
     return 0;
 }
 
+/* -1: the target cannot list what it would be in. */
 static int
 find_node(struct verify *verify, const char *owner, struct side_node *node, struct ls_err *err)
 {
@@ -209,28 +243,53 @@ is_doubled(const struct side_node *node)
     return false;
 }
 
+static struct verify_difference
+of_shared(struct verify *verify, const struct side_share *share, const struct side_user *owner)
+{
+    const char *place =
+        side_printf(verify->side, "%s of %s", side_place(verify->side, share->node), owner->uid);
+
+    return (struct verify_difference){.kind = VD_NODE,
+                                      .fileid = share->node->fileid,
+                                      .owner = owner->uid,
+                                      .what = "share: its file is missing",
+                                      .place = place ? place : "(out of memory)",
+                                      .source = share->node->folder ? "folder" : "file"};
+}
+
+/* It was looked for in the home of one who is not compared: can the target be asked about him at
+ * all? */
+static int
+unfound_elsewhere(struct verify *verify, struct verify_user *user, struct verify_difference d,
+                  const struct side_user *owner, struct ls_err *err)
+{
+    struct target_who who = {0};
+    struct ls_err why = {0};
+    int r = target_user(verify->target, owner->uid, &who, &why);
+
+    if (r < 0 || !who.seen)
+        d.what = "share: its owner cannot be looked at";
+    if (r < 0)
+        return verify_unseen(verify, user, d, &why, err);
+    if (!who.seen)
+        d.when = VW_UNSEEN;
+    verify_differ(verify, user, &d);
+    return 0;
+}
+
 /* The node is nowhere at the target. Where its owner's tree is compared that is a difference of
  * his; else nobody says so but this. */
-static void
+static int
 note_unfound(struct verify *verify, struct verify_user *user, const struct side_share *share,
-             const struct side_user *owner)
+             const struct side_user *owner, struct ls_err *err)
 {
     const struct verify_user *his = verify_user_of(verify, owner);
-    const char *place;
 
     if ((his->picked && !his->beside) || is_doubled(share->node) || !share->node->up->up) {
         verify_left(verify, user, VL_NODE_DIFFERS);
-        return;
+        return 0;
     }
-    place =
-        side_printf(verify->side, "%s of %s", side_place(verify->side, share->node), owner->uid);
-    verify_differ(verify, user,
-                  &(struct verify_difference){.kind = VD_NODE,
-                                              .fileid = share->node->fileid,
-                                              .owner = owner->uid,
-                                              .what = "share: its file is missing",
-                                              .place = place ? place : "(out of memory)",
-                                              .source = share->node->folder ? "folder" : "file"});
+    return unfound_elsewhere(verify, user, of_shared(verify, share, owner), owner, err);
 }
 
 /* ---- one recipient */
@@ -356,6 +415,7 @@ expect(struct received *received, const struct side_share *share, int64_t accept
     struct side_node *node = share->node;
     struct side_user *owner = node ? side_owner(verify->side, node, NULL) : NULL;
     struct effect *effect = NULL;
+    struct ls_err why = {0};
 
     if (!owner || owner == received->user->user || share->permissions == 0)
         return 0;
@@ -364,12 +424,13 @@ expect(struct received *received, const struct side_share *share, int64_t accept
             return 0;
         accepted = CS3_SHARE_REJECTED; /* the share is there, but nothing to him */
     }
-    if (!walked(verify, owner) && find_node(verify, owner->uid, node, received->err) < 0)
-        return -1;
-    if (!found_id(verify, node)) {
-        note_unfound(verify, received->user, share, owner);
-        return 0;
+    if (!walked(verify, owner) && find_node(verify, owner->uid, node, &why) < 0) {
+        struct verify_difference d = of_shared(verify, share, owner);
+        d.what = "share: its file cannot be looked for";
+        return verify_unseen(verify, received->user, d, &why, received->err);
     }
+    if (!found_id(verify, node))
+        return note_unfound(verify, received->user, share, owner, received->err);
     HASH_FIND_STR(received->effects, node->target_id, effect);
     if (!effect) {
         effect = calloc(1, sizeof *effect);
@@ -422,10 +483,20 @@ expect_all(struct received *received)
     /* who is in a directory's groups the source has in no table; the target has asked */
     if (!cs3_match_wanted(verify->config))
         return 0;
-    for (const struct side_group *group = side->groups; group; group = group->next)
-        if (target_in_group(verify->target, uid, group->directory_uuid) &&
-            expect_group(received, group->gid, true) < 0)
+    for (const struct side_group *group = side->groups; group; group = group->next) {
+        struct ls_err why = {0};
+        int in = target_in_group(verify->target, uid, group->directory_uuid, &why);
+
+        if (in < 0) { /* of what he has then nobody can say whether he should */
+            received->blind = true;
+            return verify_unseen(
+                verify, received->user,
+                (struct verify_difference){.kind = VD_SHARE, .what = "groups cannot be looked at"},
+                &why, received->err);
+        }
+        if (in > 0 && expect_group(received, group->gid, true) < 0)
             return -1;
+    }
     return 0;
 }
 
@@ -586,10 +657,10 @@ compare_effect(struct received *received, struct effect *effect)
 int
 verify_received(struct verify *verify, struct verify_user *user, struct ls_err *err)
 {
-    struct received received = {verify, user, NULL, err};
+    struct received received = {.verify = verify, .user = user, .err = err};
     struct effect *effect, *next;
     struct ls_err why = {0};
-    bool seen = true;
+    bool seen;
     int r;
 
     if (!user->signs_in) {
@@ -597,7 +668,8 @@ verify_received(struct verify *verify, struct verify_user *user, struct ls_err *
         return 0;
     }
     r = expect_all(&received);
-    if (r == 0 &&
+    seen = !received.blind;
+    if (r == 0 && seen &&
         target_received(verify->target, user->user->uid, take_received, &received, &why) < 0) {
         seen = false;
         r = verify_unseen(

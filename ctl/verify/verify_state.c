@@ -7,7 +7,8 @@
  * wrong: the last line was cut off by the kill (it and what follows is cut away, that user is
  * compared again); the file is another command's (refused: half of it would be about other
  * choices); two runs use it at once (refused); the disk is full (the run goes on, without the
- * file). What was found before the kill is as old as that; it is looked at again when it differed.
+ * file); something of a user could not be compared (he is compared again). What was found before
+ * the kill is as old as that; it is looked at again when it differed.
  */
 #include "common/log.h"
 #include "common/utf8.h"
@@ -128,7 +129,8 @@ verify_state_save(struct verify *verify, struct verify_user *user, int phase)
     struct side_node *files = user->user->root ? side_child(user->user->root, "files") : NULL;
     json_t *whole, *ids;
 
-    if (!state || !ls_utf8_valid(user->user->uid, strlen(user->user->uid)))
+    if (!state || user->count[VC_UNSEEN] > 0 ||
+        !ls_utf8_valid(user->user->uid, strlen(user->user->uid)))
         return;
     whole = user_line(user, phase);
     if (!whole)

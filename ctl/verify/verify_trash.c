@@ -32,6 +32,7 @@ struct seen_trash {
     struct trash_sum sum;
     int64_t deleted_at;
     bool matched;
+    bool unread;             /* what it is could not be asked, and that was said */
     struct seen_trash *also; /* of the same base name */
     UT_hash_handle hh;       /* by base name; the first of them */
 };
@@ -42,6 +43,7 @@ struct item {
     int64_t time;
     struct trash_sum sum;
     bool done;
+    bool unread; /* the size of something of it could not be read, and that was said */
 };
 
 static uint64_t
@@ -91,37 +93,42 @@ verify_trash_name(const char *name, int64_t *ret_time)
 /* ---- the source's items */
 
 /* The size of a file, from the disk where the row has none; more of it is not compared. */
-static int64_t
-size_of_file(struct verify *verify, struct verify_user *user, const struct side_node *node)
+static int
+size_of_file(struct verify *verify, struct verify_user *user, const struct side_node *node,
+             struct item *item, int64_t *ret_size, struct ls_err *err)
 {
     const char *place = side_place(verify->side, node);
-    int64_t size = node->size;
-    struct ls_err err = {0};
+    struct ls_err why = {0};
 
+    *ret_size = node->size;
     verify_left(verify, user, VL_TRASH_CONTENT);
-    if (size < 0 && verify_on_disk(verify, user, node, place, NULL, &size, &err) < 0)
-        verify_differ(verify, user,
-                      &(struct verify_difference){.kind = VD_TRASH,
-                                                  .fileid = node->fileid,
-                                                  .what = "trash: unreadable",
-                                                  .place = place,
-                                                  .source = err.msg});
-    return size;
+    if (node->size >= 0 || verify_on_disk(verify, user, node, place, NULL, ret_size, &why) == 0)
+        return 0;
+    item->unread = true;
+    return verify_unread(
+        verify, user,
+        (struct verify_difference){
+            .kind = VD_TRASH, .fileid = node->fileid, .what = "trash: unreadable", .place = place},
+        &why, err);
 }
 
 static int
 sum_source(struct verify *verify, struct verify_user *user, const struct side_node *folder,
-           const char *above, struct trash_sum *sum)
+           const char *above, struct item *item, struct ls_err *err)
 {
     for (const struct side_node *child = folder->first; child; child = child->next) {
+        int64_t size = 0;
         char *path;
+        int r;
 
         if (child->doubled)
             continue;
         if (asprintf(&path, "%s%s%s", above, *above ? "/" : "", child->name) < 0)
-            return -1;
-        sum_add(sum, path, child->folder, child->folder ? 0 : size_of_file(verify, user, child));
-        int r = child->folder ? sum_source(verify, user, child, path, sum) : 0;
+            return ls_fail(err, LS_ERR_FATAL, 0, "out of memory");
+        r = child->folder ? 0 : size_of_file(verify, user, child, item, &size, err);
+        sum_add(&item->sum, path, child->folder, size);
+        if (r == 0 && child->folder)
+            r = sum_source(verify, user, child, path, item, err);
         free(path);
         if (r < 0)
             return -1;
@@ -236,11 +243,11 @@ sum_seen(struct verify *verify, struct verify_user *user, struct seen_trash *see
     if (r == 0)
         return 0;
     /* oCIS answers INTERNAL for a key that is not there */
-    seen->matched = true;
+    seen->matched = seen->unread = true;
     return verify_unseen(verify, user,
                          (struct verify_difference){.kind = VD_TRASH,
                                                     .target_id = seen->key,
-                                                    .what = "trash: went away while it was read",
+                                                    .what = "trash: cannot be looked at",
                                                     .place = seen->name},
                          &why, err);
 }
@@ -273,6 +280,19 @@ find_item(struct seen_trash *bin, const struct item *item, enum how how, bool ex
     return found;
 }
 
+/* It may be one of those of which nothing is known. */
+static bool
+find_unread(struct seen_trash *bin, const struct item *item)
+{
+    struct seen_trash *seen;
+
+    HASH_FIND_STR(bin, item->base, seen);
+    for (; seen; seen = seen->also)
+        if (seen->unread && seen->sum.folder == item->sum.folder)
+            return seen->unread = false, true;
+    return false;
+}
+
 static void
 sum_text(const struct trash_sum *sum, char *out, size_t size)
 {
@@ -298,18 +318,19 @@ note_match(struct verify *verify, struct verify_user *user, const struct item *i
 }
 
 /* Has ownCloud itself lost it? `occ trashbin:cleanup` erases content and leaves rows. Not when the
- * home is not there at all: then nothing can be said. */
+ * home is not there at all: then nothing can be said, nor of a folder in a bucket, which has no
+ * object of its own. */
 static bool
 is_gone(struct verify *verify, const struct verify_user *user, const struct side_node *node)
 {
     int64_t size = 0;
     struct ls_err item = {0};
 
-    return verify_can_read(verify, user) &&
+    return !(user->user->in_bucket && node->folder) && verify_can_read(verify, user) &&
            verify_on_disk(verify, user, node, side_place(verify->side, node), NULL, &size, &item) <
                0 &&
-           (user->user->in_bucket ? strcmp(item.cause, "content-missing") == 0
-                                  : item.code == ENOENT);
+           strcmp(item.cause, "content-missing") == 0 &&
+           (user->user->in_bucket || item.code == ENOENT);
 }
 
 static void
@@ -333,6 +354,8 @@ match_items(struct verify *verify, struct verify_user *user, struct item *items,
                 note_match(verify, user, &items[i], seen, rounds[r].how);
                 continue;
             }
+            if (items[i].unread)
+                continue;
             /* what was erased behind its rows was copied as far as it was there in time */
             if (is_gone(verify, user, items[i].node)) {
                 verify_left(verify, user, VL_TRASH_GONE);
@@ -372,12 +395,15 @@ list_items(struct verify *verify, struct verify_user *user, struct item **ret, s
         item->base = side_printf(verify->side, "%.*s",
                                  (int)verify_trash_name(node->name, &item->time), node->name);
         item->sum.folder = node->folder;
-        if (!node->folder)
-            item->sum.size = size_of_file(verify, user, node);
-        if (!item->base || (node->folder && sum_source(verify, user, node, "", &item->sum) < 0)) {
+        if (!item->base) {
             free(items);
             items = NULL;
             break;
+        }
+        if ((node->folder ? sum_source(verify, user, node, "", item, err)
+                          : size_of_file(verify, user, node, item, &item->sum.size, err)) < 0) {
+            free(items);
+            return -1;
         }
         item++;
     }
@@ -445,6 +471,7 @@ list_target(struct verify *verify, struct verify_user *user, struct seen_trash *
 
     if (target_trash(verify->target, user->user->uid, NULL, take_trashed, bin, &why) >= 0)
         return 0;
+    user->trash_unseen = true;
     return verify_unseen(
         verify, user,
         (struct verify_difference){.kind = VD_TRASH, .what = "trash: cannot be listed"}, &why, err);
@@ -468,11 +495,11 @@ verify_trash(struct verify *verify, struct verify_user *user, struct ls_err *err
         for (seen = first; seen && r == 0; seen = seen->also)
             r = sum_seen(verify, user, seen, err);
     }
-    if (r == 0) {
+    if (r == 0 && !user->trash_unseen) {
         user->count[VC_TRASH] = n;
         match_items(verify, user, items, n, bin);
         for (size_t i = 0; i < n; i++)
-            if (!items[i].done)
+            if (!items[i].done && !find_unread(bin, &items[i]))
                 name_missing(verify, user, &items[i]);
     }
     first = bin;

@@ -9,6 +9,7 @@
  */
 #include "apply/content/blobs.h"
 #include "apply/cs3/cs3.h"
+#include "common/run.h"
 #include "ctl/verify/verify.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -95,10 +96,9 @@ verify_can_read(const struct verify *verify, const struct verify_user *user)
     return ap_blob_open(&want, &blob, &err) < 0 && err.code == EISDIR;
 }
 
-int
-verify_on_disk(const struct verify *verify, const struct verify_user *user,
-               const struct side_node *node, const char *place, char sha1[41], int64_t *ret_size,
-               struct ls_err *err)
+static int
+read_once(const struct verify *verify, const struct verify_user *user, const struct side_node *node,
+          const char *place, char sha1[41], int64_t *ret_size, struct ls_err *err)
 {
     struct ap_blob_want want = {
         .home = user->user->home, .relative = place, .size = -1, .mtime = INT64_MIN};
@@ -118,9 +118,45 @@ verify_on_disk(const struct verify *verify, const struct verify_user *user,
         if (n == 0)
             snprintf(sha1, 41, "%s", ap_blob_sha1(blob));
     }
-    *ret_size = ap_blob_size(blob);
+    if (n == 0)
+        *ret_size = ap_blob_size(blob);
     ap_blob_close(blob);
     return n < 0 ? -1 : 0;
+}
+
+/* Trouble of all of it may pass: it is waited for once. */
+static bool
+once_more(struct verify *verify, const char *cause, int64_t until_ms)
+{
+    bool more = ap_content_is_away(cause) || strcmp(cause, "bucket-down") == 0 ||
+                strcmp(cause, "bucket-slow") == 0;
+
+    if (!more)
+        return false;
+    pthread_mutex_lock(&verify->lock);
+    verify->impatient = verify->impatient || ls_mono_ms() >= until_ms;
+    more = !verify->impatient;
+    pthread_mutex_unlock(&verify->lock);
+    if (more)
+        ls_run_sleep_ms(500);
+    return more && !ls_run_stopping();
+}
+
+int
+verify_on_disk(struct verify *verify, const struct verify_user *user, const struct side_node *node,
+               const char *place, char sha1[41], int64_t *ret_size, struct ls_err *err)
+{
+    int64_t until = ls_mono_ms() + verify->patience_ms;
+    struct ls_err why;
+    int r;
+
+    do {
+        why = (struct ls_err){0};
+        r = read_once(verify, user, node, place, sha1, ret_size, &why);
+    } while (r < 0 && once_more(verify, why.cause, until));
+    if (r < 0)
+        *err = why;
+    return r;
 }
 
 static void
@@ -158,9 +194,7 @@ compare_file(struct verify *verify, struct verify_user *user, const struct side_
         snprintf(sha1, sizeof sha1, "%s", node->sha1);
     } else if (verify_on_disk(verify, user, node, place, sha1, &size, &err) < 0) {
         d.what = "unreadable";
-        d.source = err.msg;
-        verify_differ(verify, user, &d);
-        return 0;
+        return verify_unread(verify, user, d, &err, ret_err);
     }
     if (size != seen->size) {
         differ_number(verify, user, d, "size", size, seen->size);

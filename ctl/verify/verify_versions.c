@@ -14,14 +14,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST = 1024 }; /* revisions of a file; of more the oldest are not compared */
-
+struct revision {
+    int64_t mtime, size;
+    bool used;
+};
 struct revisions {
-    struct {
-        int64_t mtime, size;
-        bool used;
-    } each[MOST];
-    size_t n;
+    struct revision *each;
+    size_t n, size;
 };
 
 static int
@@ -29,11 +28,15 @@ take_revision(void *arg, int64_t mtime, int64_t size)
 {
     struct revisions *r = arg;
 
-    if (r->n < MOST) {
-        r->each[r->n].mtime = mtime;
-        r->each[r->n].size = size;
-        r->each[r->n++].used = false;
+    if (r->n == r->size) {
+        size_t more = r->size ? 2 * r->size : 64;
+        struct revision *grown = realloc(r->each, more * sizeof *grown);
+        if (!grown)
+            return -1;
+        r->each = grown;
+        r->size = more;
     }
+    r->each[r->n++] = (struct revision){mtime, size, false};
     return 0;
 }
 
@@ -107,7 +110,8 @@ verify_versions(struct verify *verify, struct verify_user *user, const struct si
                 const char *place, int64_t mtime, int64_t size, struct ls_err *err)
 {
     const struct side_node *folder = versions_of(file->up), *version;
-    struct revisions *revisions = NULL;
+    struct revisions revisions = {0};
+    bool asked = false;
     bool on = ls_config_bool(verify->config, "apply", "versions");
     struct ls_err why = {0};
     int64_t time;
@@ -120,20 +124,18 @@ verify_versions(struct verify *verify, struct verify_user *user, const struct si
             verify_left(verify, user, on ? VL_VERSIONS_UNSEEN : VL_VERSIONS_OFF);
             continue;
         }
-        if (!revisions) {
-            if (!(revisions = calloc(1, sizeof *revisions)))
-                return ls_fail(err, LS_ERR_FATAL, 0, "out of memory");
+        if (!asked)
             r = target_versions(verify->target, user->user->uid, file->target_id, take_revision,
-                                revisions, &why);
-        }
-        if (r == 0 && !find(revisions, verify_mtime(time), version->size) &&
+                                &revisions, &why);
+        asked = true;
+        if (r == 0 && !find(&revisions, verify_mtime(time), version->size) &&
             !(mtime == verify_mtime(time) && (version->size < 0 || size == version->size)))
             missing(verify, user, version, place, time);
     }
-    for (size_t i = 0; revisions && r == 0 && i < revisions->n; i++)
-        if (!revisions->each[i].used)
+    for (size_t i = 0; r == 0 && i < revisions.n; i++)
+        if (!revisions.each[i].used)
             verify_not_kept(verify, user, VK_EXPIRIES);
-    free(revisions);
+    free(revisions.each);
     if (r == 0)
         return 0;
     return verify_unseen(verify, user,

@@ -28,8 +28,8 @@ def disabled(world):
 def test_a_disabled_user_with_files_is_equal(disabled):
     status, text = disabled.verify()
     assert status == 0, text
-    #                 folders files trash shares links different
-    assert re.search(r"^bob +1 +2 +1 +0 +1 +0$", text, re.M), text
+    #                 folders files trash shares links different unseen
+    assert re.search(r"^bob +1 +2 +1 +0 +1 +0 +0$", text, re.M), text
     assert "not compared: 1 users who cannot sign in, and what they received" in text
     assert "not compared: 1 links of users who cannot sign in" in text
 
@@ -43,7 +43,7 @@ def test_what_is_missing_in_his_space_is_a_difference(disabled):
     assert "\n1 differences" in text
 
 
-def test_without_a_service_account_he_is_a_difference_that_names_the_options(new_world):
+def test_without_a_service_account_he_is_not_compared_and_the_options_are_named(new_world):
     world = new_world(sets={"target.service_account_id": None,
                             "target.service_account_secret_file": None})
     world.site.create_user("bob")
@@ -53,5 +53,6 @@ def test_without_a_service_account_he_is_a_difference_that_names_the_options(new
     world.daemons.wait_snapshot()
     world.drained()
     status, text = world.verify()
-    assert status == 3, text
+    assert status == 11, text
+    assert "UNSEEN     bob: user cannot be looked at" in text
     assert "set [target] service_account_id and service_account_secret" in text

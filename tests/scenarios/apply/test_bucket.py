@@ -1,9 +1,15 @@
 """ownCloud's primary storage is an S3 bucket: files are objects, beside a home on disk."""
 
+import sys
+from pathlib import Path
+
 import pytest
 
 from bed.process import wait_until
 from bed.s3 import S3
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "contract"))
+from client import OK, Client  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -89,5 +95,17 @@ def test_objects_are_carried_with_versions_and_trash_beside_a_home_on_disk(new_w
     s3.put(new.id, b"another content, there")
     status, text = world.daemons.lockstep("verify", "--deep", *good)
     assert status == 3 and "late.txt" in text, text
+    assert "1 differences" in text, text
+
+    # a folder is no object: that it has none does not say that ownCloud has erased it
+    box = site.mkdir(site.files("alice"), "box")
+    site.delete(box)
+    world.drained()
+    client = Client(world.target).sign_in("alice")
+    item, = (i for i in world.cs3.trash("alice") if i.ref.path.endswith("box"))
+    assert client.purge(item.key).status.code == OK
+    status, text = world.daemons.lockstep("verify", *good)
+    assert status == 3 and "alice: trash: missing: files_trashbin/files/box.d" in text, text
+
     status, text = world.daemons.lockstep("check", "--data", *good)
     assert "bucket owncloud-primary can be listed; 1 homes lie in an object store" in text, text

@@ -61,12 +61,14 @@ target_quota(struct target *target, const char *uid, int64_t *ret, struct ls_err
 }
 
 /* fake.grouped: "uid=id " of each membership */
-bool
-target_in_group(struct target *target, const char *uid, const char *group_id)
+int
+target_in_group(struct target *target, const char *uid, const char *group_id, struct ls_err *err)
 {
     char one[200];
 
     (void)target;
+    if (fails("group", err))
+        return -1;
     snprintf(one, sizeof one, "%s=%s ", uid, group_id);
     return fake.grouped && strstr(fake.grouped, one);
 }
@@ -175,6 +177,8 @@ target_trashed_size(struct target *target, const char *uid, const char *key, int
                     struct ls_err *err)
 {
     (void)target;
+    if (fails("size", err))
+        return -1;
     for (const struct fake_trash *t = fake.trash; t && t->uid; t++)
         if (same(t->uid, uid) && same(t->key, key)) {
             *ret = t->size;

@@ -80,6 +80,22 @@ a_user_of_whom_all_differs_is_sent_with_his_account_alone(void **state)
 }
 
 static void
+what_could_not_be_compared_is_counted_and_not_sent(void **state)
+{
+    struct verify_difference d = difference(VD_NODE, VW_UNSEEN, 12, 0), *each[] = {&d};
+    struct verify_list list = {each, 1, 1};
+    struct repair_plan *plan = repair_plan_new(&list);
+
+    (void)state;
+    assert_non_null(plan);
+    assert_int_equal(repair_plan_counts(plan).unseen, 1);
+    assert_int_equal(repair_plan_counts(plan).again, 0);
+    assert_false(repair_plan_has(plan, "cs3.resource", LS_STR("12")));
+    assert_false(repair_plan_has_user(plan, "alice"));
+    repair_plan_free(plan);
+}
+
+static void
 what_no_record_was_seen_of_is_absent(void **state)
 {
     struct verify_difference d[] = {difference(VD_NODE, VW_REAL, 12, 0),
@@ -151,6 +167,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(
             what_the_source_has_a_row_for_is_sent_again_and_what_the_target_alone_has_is_left),
+        cmocka_unit_test(what_could_not_be_compared_is_counted_and_not_sent),
         cmocka_unit_test(what_no_record_was_seen_of_is_absent),
         cmocka_unit_test(a_user_of_whom_all_differs_is_sent_with_his_account_alone),
         cmocka_unit_test(it_wants_somebody_and_takes_no_samples),

@@ -224,7 +224,7 @@ a_folder_that_goes_while_it_is_read_is_a_difference(void **state)
 }
 
 static void
-what_fails_for_one_thing_is_a_difference_and_the_rest_is_compared(void **state)
+what_fails_for_one_thing_is_told_and_the_rest_is_compared(void **state)
 {
     static const struct {
         const char *fails, *want;
@@ -333,7 +333,7 @@ a_target_that_is_away_or_lets_nobody_in_ends_the_comparison(void **state)
 }
 
 static void
-without_a_checksum_the_disk_is_read_and_what_cannot_be_read_differs(void **state)
+without_a_checksum_the_disk_is_read_and_a_home_that_is_away_is_unseen(void **state)
 {
     static const struct fake_row rows[] = {
         {T_FOLDER_TYPE, {"2"}},
@@ -351,7 +351,9 @@ without_a_checksum_the_disk_is_read_and_what_cannot_be_read_differs(void **state
     fake.nodes = nodes;
     run_all(&run, rows);
     assert_int_equal(run.verify.differences.n, 1);
-    assert_non_null(strstr(verify_difference(&run, 0), "alice|unreadable|files/b.txt|"));
+    assert_non_null(
+        strstr(verify_difference(&run, 0), "alice|content cannot be read at the source||"));
+    assert_int_equal(run.verify.differences.each[0]->when, VW_UNSEEN);
     verify_end(&run);
 }
 
@@ -422,6 +424,7 @@ a_disabled_user_with_files_is_never_silently_equal(void **state)
     fake.users = nobody;
     run_all(&run, disabled_with_a_file);
     assert_int_equal(run.verify.differences.n, 1);
+    assert_int_equal(verify_verdict(&run.verify), LS_EXIT_UNSEEN);
     assert_string_equal(verify_difference(&run, 0),
                         "alice|user cannot be looked at||disabled, 1 files and folders, 0 in the "
                         "trash|cannot sign in; set [target] service_account_id and "
@@ -439,6 +442,7 @@ a_disabled_user_whom_the_target_does_not_know_is_a_difference(void **state)
     run_all(&run, disabled_with_a_file);
     assert_int_equal(run.verify.differences.n, 1);
     assert_non_null(strstr(verify_difference(&run, 0), "trash|does not exist"));
+    assert_int_equal(verify_verdict(&run.verify), LS_EXIT_DIFFERENT);
     verify_end(&run);
 }
 
@@ -1027,10 +1031,10 @@ main(void)
         cmocka_unit_test(missing_extra_and_another_type_are_named),
         cmocka_unit_test(what_is_encrypted_is_missing_and_says_why),
         cmocka_unit_test(a_folder_that_goes_while_it_is_read_is_a_difference),
-        cmocka_unit_test(what_fails_for_one_thing_is_a_difference_and_the_rest_is_compared),
+        cmocka_unit_test(what_fails_for_one_thing_is_told_and_the_rest_is_compared),
         cmocka_unit_test(a_quota_is_the_accounts_or_else_the_preferences_and_the_space_has_it),
         cmocka_unit_test(a_target_that_is_away_or_lets_nobody_in_ends_the_comparison),
-        cmocka_unit_test(without_a_checksum_the_disk_is_read_and_what_cannot_be_read_differs),
+        cmocka_unit_test(without_a_checksum_the_disk_is_read_and_a_home_that_is_away_is_unseen),
         cmocka_unit_test(an_mtime_beyond_the_targets_range_is_expected_clamped_and_counted),
         cmocka_unit_test(a_user_who_cannot_sign_in_is_a_difference_as_soon_as_he_has_files),
         cmocka_unit_test(a_disabled_user_with_files_is_never_silently_equal),

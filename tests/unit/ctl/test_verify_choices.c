@@ -120,6 +120,37 @@ what_a_picked_user_received_of_another_is_found_and_what_he_should_not_have_is_c
 }
 
 static void
+what_of_a_picked_user_is_not_compared_is_counted(void **state)
+{
+    static const struct {
+        const char *pick, *with;
+        size_t n;
+    } cases[] = {{"alice", "x@elsewhere", 1},
+                 {"bob", "x@elsewhere", 0},
+                 {"carol", "x@elsewhere", 0},
+                 {NULL, "x@elsewhere", 1}};
+    struct verify_run run;
+    size_t kept[VK_MAX], left[VL_MAX];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        begin(&run);
+        for (struct side_share *share = run.verify.side->shares; share; share = share->next)
+            if (share->id == 7) {
+                share->type = SIDE_FEDERATED;
+                share->with = cases[i].with;
+            }
+        fake.shares = NULL;
+        if (cases[i].pick)
+            assert_int_equal(verify_pick(&run.verify, cases[i].pick), 0);
+        verify_effective(&run.verify);
+        verify_sum_up(&run.verify, kept, left);
+        assert_int_equal(left[VL_FEDERATED], cases[i].n);
+        verify_end(&run);
+    }
+}
+
+static void
 a_shared_file_that_is_missing_is_told_by_whoever_was_asked_for(void **state)
 {
     static const struct fake_node none[] = {{0}};
@@ -703,6 +734,7 @@ main(void)
         cmocka_unit_test(users_and_groups_are_picked_together_and_who_is_not_there_is_said),
         cmocka_unit_test(
             what_a_picked_user_received_of_another_is_found_and_what_he_should_not_have_is_counted),
+        cmocka_unit_test(what_of_a_picked_user_is_not_compared_is_counted),
         cmocka_unit_test(a_shared_file_that_is_missing_is_told_by_whoever_was_asked_for),
         cmocka_unit_test(a_difference_names_the_rows_it_is_about),
         cmocka_unit_test(a_sample_is_the_same_for_the_same_seed_and_about_as_large_as_asked),
