@@ -51,14 +51,16 @@ struct target {
     struct ap_http *http;
     struct ap_data *data;
     struct ap_graph *graph;  /* NULL: no service account */
-    struct ap_graph *quotas; /* NULL: Graph does not answer target.graph_user from here */
+    struct ap_graph *quotas; /* NULL: there is no target.graph_user */
     pthread_mutex_t lock;    /* of sessions */
     struct session *sessions;
     pthread_mutex_t homes_lock; /* of those below */
     struct home *homes;
     bool homes_listed;
     pthread_mutex_t away_lock; /* of those below */
-    bool quotas_refused;       /* Graph was asked often enough */
+    bool quotas_refused;       /* Graph was asked often enough, and refuses */
+    bool quotas_answered;      /* it has told one */
+    bool quotas_away;          /* it was asked often enough, and does not answer */
     bool signed_in;            /* it has let somebody in, so the keys are right */
     int64_t said_ms;           /* that it is away */
 };
@@ -77,21 +79,13 @@ open_service(struct target *target, const struct ls_config *config, struct ls_er
     return cs3_sign_in(target->cs3, CS3_SERVICE_ACCOUNT, NULL, err);
 }
 
-/* Whether it tells of spaces shows with the first one that is asked for. */
-static void
-open_quotas(struct target *target, const struct ls_config *config)
+/* Whether it answers, and tells of spaces, shows with the first one that is asked for. */
+static int
+open_quotas(struct target *target, const struct ls_config *config, struct ls_err *err)
 {
     const char *name = ls_config_str(config, "target", "graph_user");
-    struct ap_graph_user user;
-    struct ls_err err = {0};
 
-    if (!name || ap_graph_new(config, target->http, target->cs3, &target->quotas, &err) < 0)
-        return;
-    if (ap_graph_user_get(target->quotas, name, &user, &err) == 0)
-        return;
-    ls_log_err(LS_WARN, "no-quotas", &err);
-    ap_graph_free(target->quotas);
-    target->quotas = NULL;
+    return name ? ap_graph_new(config, target->http, target->cs3, &target->quotas, err) : 0;
 }
 
 int
@@ -108,11 +102,11 @@ target_open(const struct ls_config *config, struct target **ret, struct ls_err *
     if (cs3_client_new(config, NULL, NULL, &target->cs3, err) < 0 ||
         ap_http_new(config, NULL, NULL, &target->http, err) < 0 ||
         ap_data_new(config, target->http, target->cs3, &target->data, err) < 0 ||
-        cs3_ping(target->cs3, err) < 0 || open_service(target, config, err) < 0) {
+        cs3_ping(target->cs3, err) < 0 || open_service(target, config, err) < 0 ||
+        open_quotas(target, config, err) < 0) {
         target_close(target);
         return -1;
     }
-    open_quotas(target, config);
     *ret = target;
     return 0;
 }
@@ -437,6 +431,36 @@ quota_refused(struct target *target, const struct ls_err *err, bool lasts)
     return refused;
 }
 
+/* A Graph that has answered is waited for as all of the target is; one that never has may not be
+ * reached from here at all, and one that is known to be away is asked once for each. */
+static bool
+quota_once_more(struct target *target, struct ls_err *err, struct tries *tries)
+{
+    bool answered, away;
+
+    pthread_mutex_lock(&target->away_lock);
+    answered = target->quotas_answered;
+    away = target->quotas_away;
+    pthread_mutex_unlock(&target->away_lock);
+    if (away || quota_refused(target, err, false))
+        return false;
+    if (answered || !is_away(target, err))
+        return once_more(target, err, tries);
+    if (++tries->n > TRIES)
+        return false;
+    ls_run_sleep_ms(100LL << tries->n);
+    return !ls_run_stopping();
+}
+
+static void
+note_quota(struct target *target, bool answers)
+{
+    pthread_mutex_lock(&target->away_lock);
+    target->quotas_answered = target->quotas_answered || answers;
+    target->quotas_away = !answers;
+    pthread_mutex_unlock(&target->away_lock);
+}
+
 int
 target_quota(struct target *target, const char *uid, int64_t *ret, struct ls_err *err)
 {
@@ -452,10 +476,18 @@ target_quota(struct target *target, const char *uid, int64_t *ret, struct ls_err
     snprintf(drive, sizeof drive, "%s$%s", session->space.storage_id, session->space.space_id);
     do
         r = ap_graph_drive_quota_get(target->quotas, drive, ret, err);
-    while (r < 0 && !quota_refused(target, err, false) && once_more(target, err, &tries));
+    while (r < 0 && quota_once_more(target, err, &tries));
     if (r < 0 && (strcmp(err->cause, "refused") == 0 || quota_refused(target, err, true)))
         return 0; /* target.graph_user may not */
-    return r < 0 ? -1 : 1;
+    if (r == 0) {
+        note_quota(target, true);
+        return 1;
+    }
+    if (is_away(target, err) && is_there(target, err)) { /* the rest can be compared */
+        note_quota(target, false);
+        snprintf(err->cause, sizeof err->cause, "graph-away");
+    }
+    return -1;
 }
 
 bool

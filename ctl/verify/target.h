@@ -63,7 +63,7 @@ int target_in_group(struct target *target, const char *uid, const char *group_id
 /* Is there a service account to look at those who do not sign in? */
 bool target_has_service(const struct target *target);
 /* How much his space may hold; *ret 0: no limit. 1: Graph has said so; 0: it does not tell us, or
- * he has no space. */
+ * he has no space. -1 with cause "graph-away" while Graph alone is. */
 int target_quota(struct target *target, const char *uid, int64_t *ret, struct ls_err *err);
 /* node_id NULL: the root of the user's personal space. */
 int target_list(struct target *target, const char *uid, const char *node_id,

@@ -14,7 +14,7 @@ from bed.target import Simulator
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "contract"))
 from client import OK, Client  # noqa: E402
 
-EQUAL, DIFFERENT = 0, 3
+EQUAL, DIFFERENT, DATA, UNSEEN = 0, 3, 9, 11
 LIST, RECEIVED = "storage-users.ListContainer", "gateway.ListReceivedShares"
 
 
@@ -71,6 +71,42 @@ def test_a_target_that_is_restarted_beside_a_comparison_is_waited_for(still, tro
     status, document = verify.ended()
     assert status == EQUAL and document["differences"] == [], (status, document, verify.log.read_text())
     assert '"event":"target-away"' in verify.log.read_text()
+
+
+def test_quotas_are_equal_only_when_graph_has_told_them(still):
+    uid = first(still)
+    still.site.sql("UPDATE oc_accounts SET quota = '1 GB' WHERE user_id = %s", uid)
+    wait_until(lambda: still.cs3.quota(uid) == 1 << 30, 60, "the quota", 0.3)
+    still.drained()
+    still.target.ask("/faults", "POST", {"call": "graph.*", "nth": 1, "effect": "http", "http": 502})
+    status, document = Verify(still, "--wait", "0").ended()
+    assert (status, document["differences"]) == (EQUAL, []), document
+    assert not any(n for what, n in document["not_compared"].items() if what.startswith("quotas")), document
+
+    still.target.ask("/faults", "POST", {"call": "graph.*", "effect": "http", "http": 502})
+    status, document = Verify(still, "--wait", "0").ended()
+    assert status == UNSEEN and not document["equal"] and document["unseen"] == len(document["differences"]), document
+    assert {(d["what"], d["state"]) for d in document["differences"]} == {("quota cannot be looked at", "unseen")}
+    assert uid in {d["user"] for d in document["differences"]}
+
+
+def test_a_data_directory_that_is_away_is_one_word_and_no_difference(still):
+    uid, data = first(still), still.data
+    assert Verify(still, "--wait", "0", "--deep").ended()[0] == EQUAL
+    away = data.rename(data.with_name("away"))
+    try:
+        verify = Verify(still, "--wait", "0", "--deep")
+        assert verify.ended() == (DATA, {})
+        assert "nobody's files can be read" in verify.log.read_text()
+    finally:
+        away.rename(data)
+    home = (data / uid).rename(data.with_name("away"))
+    try:
+        status, document = Verify(still, "--wait", "0", "--deep").ended()
+    finally:
+        home.rename(data / uid)
+    assert status == UNSEEN, document
+    assert [(d["user"], d["what"]) for d in document["differences"]] == [(uid, "content cannot be read at the source")]
 
 
 def test_kafka_that_is_restarted_while_verify_waits_for_the_stream_costs_no_answer(still):
