@@ -178,8 +178,10 @@ static int
 tick(struct capture *c, struct ls_err *err)
 {
     const struct cap_position *position = cap_publisher_position(c->publisher);
-    int64_t read_us = cap_stream_read_us(c->stream);
+    int64_t read_us;
 
+    cap_clock_follow(c);
+    read_us = cap_stream_read_us(c->stream);
     ask_for_parts(c);
     if (position->counters.watched != c->last_counter) {
         c->last_counter = position->counters.watched;

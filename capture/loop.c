@@ -72,12 +72,32 @@ exit_status(const struct ls_err *err)
     return strncmp(err->cause, "topic", 5) == 0 ? LS_EXIT_KAFKA : LS_EXIT_FAILURE;
 }
 
+/*
+ * How far the source was read is a moment of our clock. When that is set back it lies in the future
+ * until the clock has caught up: nothing would be late, whatever happens. What was received before
+ * that may come to us behind it.
+ */
+void
+cap_clock_follow(struct capture *c)
+{
+    int64_t back_us = ls_clock_back_us(&c->ahead_us), now_us = ls_now_us();
+
+    if (back_us > 0) {
+        ls_log(LS_WARN, "clock-set-back", LS_I("ms", back_us / 1000));
+        c->back_us = back_us;
+    }
+    c->read_us = ls_clock_moment_us(c->read_us, now_us, c->back_us);
+    cap_stream_clock(c->stream, now_us, c->back_us);
+    cap_publisher_clock(c->publisher, now_us, c->back_us);
+}
+
 void
 cap_tell(struct capture *c)
 {
     const struct cap_position *position = cap_publisher_position(c->publisher);
     struct cap_facts facts = {.position = position, .table = cap_snapshot_table(position)};
 
+    cap_clock_follow(c);
     facts.read_us = c->read_us;
     facts.last_progress_us = c->last_progress_us;
     facts.events = cap_stream_events(c->stream);

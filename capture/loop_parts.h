@@ -42,11 +42,14 @@ struct capture {
     int64_t now_ms; /* as of the last look */
     int64_t commit_ms, status_ms;
     int64_t parts_ms; /* since when transactions in part are waited for, or were asked for */
+    int64_t ahead_us, back_us; /* this machine's clock before the monotonic one; was set back by */
     int64_t tick_ms, control_ms, read_us, last_progress_us, last_counter, reconnects;
 };
 
 /* loop.c: the status document and metrics, as of now. */
 void cap_tell(struct capture *c);
+/* Looks whether the clock was set back: what was read up to is told by it. */
+void cap_clock_follow(struct capture *c);
 
 /* prepare.c */
 int cap_make_topics(struct capture *c, struct ls_err *err);

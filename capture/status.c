@@ -480,6 +480,10 @@ cap_status_tick(struct cap_status *s, const struct cap_facts *facts)
     struct ls_err err = {0};
     char *text;
 
+    if (now < s->rate_us) { /* the clock was set back */
+        s->rate_us = s->snapshot_log_us = now;
+        s->snapshot_us = 0;
+    }
     if (now > s->rate_us) {
         s->rate = (double)(facts->rows - s->rate_rows) * 1e6 / (double)(now - s->rate_us);
         s->rate_rows = facts->rows;

@@ -19,8 +19,9 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-#define ALIVE_MS 1000  /* between two words to the watchdog */
-#define SLICE_MS 30000 /* of a long sleep: the watchdog is fed between two */
+#define ALIVE_MS 1000         /* between two words to the watchdog */
+#define CLOCK_BACK_US 1000000 /* less is soon made up for, or a machine that was busy between */
+#define SLICE_MS 30000        /* of a long sleep: the watchdog is fed between two */
 
 static atomic_int stopping;
 static int stop_fd = -1;
@@ -131,6 +132,24 @@ ls_run_notify_state(const char *state)
         sd_notifyf(0, "STATUS=%.*s", (int)strcspn(last, "\n"), last);
     }
     pthread_mutex_unlock(&lock);
+}
+
+int64_t
+ls_clock_back_us(int64_t *ahead_us)
+{
+    int64_t ahead = ls_now_us() - ls_mono_ms() * 1000, back = *ahead_us - ahead;
+    bool first = *ahead_us == 0;
+
+    *ahead_us = ahead;
+    return !first && back > CLOCK_BACK_US ? back : 0;
+}
+
+int64_t
+ls_clock_moment_us(int64_t us, int64_t now_us, int64_t back_us)
+{
+    if (us <= now_us)
+        return us;
+    return us - back_us < now_us ? us - back_us : now_us;
 }
 
 struct timespec

@@ -26,6 +26,11 @@ void ls_run_notify_state(const char *state);
 
 int64_t ls_now_us(void);  /* wall clock, microseconds since 1970 */
 int64_t ls_mono_ms(void); /* monotonic */
+/* By how much the wall's clock was set back since the last look; 0: not, or by less than a second.
+ * *ahead_us is the caller's to keep, 0 before the first look. */
+int64_t ls_clock_back_us(int64_t *ahead_us);
+/* A moment of a clock that was set back by `back_us`: the same one, where it lies in the future. */
+int64_t ls_clock_moment_us(int64_t us, int64_t now_us, int64_t back_us);
 /* The moment after so many ms on CLOCK_MONOTONIC, for a condition's timed wait. */
 struct timespec ls_mono_after(int64_t ms);
 

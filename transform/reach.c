@@ -2,7 +2,8 @@
  * Reach and snapshot progress, each with the value of the last commit beside the present one.
  *
  * Only rows and heartbeats say how far the source was read; a bracket is stamped when capture makes
- * it, which may be long after what lies before it in the stream.
+ * it, which may be long after what lies before it in the stream. They never go back, but with
+ * capture's clock.
  *
  * What can go wrong: claiming too much. cs3.resource also gets oc_files_trash, cs3.person,
  * cs3.share and cs3.annotation get the tables below that name theirs as `main`; a heartbeat of the
@@ -107,6 +108,15 @@ tf_reach_hold(struct tf_reach *reach, enum ls_table_id table, int32_t partition,
     m->kept = m->now;
 }
 
+/* Capture's clock was set back behind what it had said: it says now how far that is by its clock.
+ */
+static bool
+was_set_back(const struct state *state, const struct ls_envelope *e)
+{
+    return e->op == LS_OP_HEARTBEAT && e->capture_ts_us > 0 &&
+           state->source_ts_us > e->capture_ts_us;
+}
+
 void
 tf_reach_note(struct tf_reach *reach, const struct ls_envelope *e, int32_t partition)
 {
@@ -125,7 +135,8 @@ tf_reach_note(struct tf_reach *reach, const struct ls_envelope *e, int32_t parti
     } else if (e->op == LS_OP_END) {
         m->now.open = false;
         m->now.ended = true;
-    } else if (e->source_ts_us > 0 && (!m->now.seen || e->source_ts_us > m->now.source_ts_us)) {
+    } else if (e->source_ts_us > 0 && (!m->now.seen || e->source_ts_us > m->now.source_ts_us ||
+                                       was_set_back(&m->now, e))) {
         m->now.source_ts_us = e->source_ts_us;
         m->now.seen = true;
     }

@@ -600,13 +600,15 @@ ap_sweep_waiting(struct ap_core *core)
     ap_sweep_storages_waiting(core);
 }
 
+/* It never goes back, unless capture's clock was set back behind what it had said. */
 static void
-heartbeat(struct ap_core *core, const struct ap_origin *at, int64_t read_us)
+heartbeat(struct ap_core *core, const struct ap_origin *at, const struct cs3_head *head)
 {
     ap_exec(core->ledger,
             "INSERT INTO offset(topic, partition, next, read_us) VALUES(?1, ?2, 0, ?3)"
-            " ON CONFLICT(topic, partition) DO UPDATE SET read_us = max(read_us, ?3)",
-            "sii", at->topic, (int64_t)at->partition, read_us);
+            " ON CONFLICT(topic, partition) DO UPDATE SET read_us ="
+            " CASE WHEN ?4 > 0 AND read_us > ?4 THEN ?3 ELSE max(read_us, ?3) END",
+            "siii", at->topic, (int64_t)at->partition, head->source_ts_us, head->capture_ts_us);
 }
 
 /* Where a bracket is kept: that of a partition of cs3.resource with it, any other with what it
@@ -632,7 +634,7 @@ ap_take_mark(struct ap_core *core, const struct ap_origin *at, const struct cs3_
 
     switch (head->kind) {
     case CS3_HEARTBEAT:
-        heartbeat(core, at, head->source_ts_us);
+        heartbeat(core, at, head);
         return true;
     case CS3_BEGIN:
         ap_exec(core->ledger,

@@ -133,6 +133,13 @@ send_heartbeats(struct cap_publisher *p, int64_t read_us, int from, int to, stru
     return 0;
 }
 
+void
+cap_publisher_clock(struct cap_publisher *p, int64_t now_us, int64_t back_us)
+{
+    p->heartbeat_us = ls_clock_moment_us(p->heartbeat_us, now_us, back_us);
+    p->heartbeat_kept_us = ls_clock_moment_us(p->heartbeat_kept_us, now_us, back_us);
+}
+
 int
 cap_publish_heartbeats(struct cap_publisher *p, int64_t read_us, int64_t part, int64_t of,
                        struct ls_err *err)

@@ -77,10 +77,14 @@ int cap_publish_end(struct cap_publisher *publisher, int64_t storage, struct ls_
  * "Read up to read_us, nothing left out", to every partition once in a round. A commit waits for
  * each partition that it touches, so while there are commits anyway each takes a share along: that
  * of part/of of the round. part = of: all that are left, and the round ends. Never goes back in
- * time.
+ * time but with the clock.
  */
 int cap_publish_heartbeats(struct cap_publisher *publisher, int64_t read_us, int64_t part,
                            int64_t of, struct ls_err *err);
+
+/* This machine's clock is at `now_us`, and was set back by `back_us` at some time: 0: never. What
+ * heartbeats have said goes back with it. */
+void cap_publisher_clock(struct cap_publisher *publisher, int64_t now_us, int64_t back_us);
 
 /* Whether the open transaction has as many rows as it may. */
 bool cap_publisher_full(const struct cap_publisher *publisher);

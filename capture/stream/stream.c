@@ -393,6 +393,12 @@ cap_stream_read_us(const struct cap_stream *s)
     return s->read_us;
 }
 
+void
+cap_stream_clock(struct cap_stream *s, int64_t now_us, int64_t back_us)
+{
+    s->read_us = ls_clock_moment_us(s->read_us, now_us, back_us);
+}
+
 int64_t
 cap_stream_events(const struct cap_stream *s)
 {

@@ -50,6 +50,8 @@ int64_t cap_stream_groups(const struct cap_stream *stream); /* transactions that
 /* How far the source was read with nothing left out: the time of the source's last word that it
  * had no more, else the last transaction's commit time; 0: not known yet. */
 int64_t cap_stream_read_us(const struct cap_stream *stream);
+/* This machine's clock is at `now_us`, and was set back by `back_us` at some time: 0: never. */
+void cap_stream_clock(struct cap_stream *stream, int64_t now_us, int64_t back_us);
 int64_t cap_stream_events(const struct cap_stream *stream);
 int64_t cap_stream_bytes(const struct cap_stream *stream); /* of those events */
 int64_t cap_stream_rows(const struct cap_stream *stream);  /* watched ones in them */

@@ -26,7 +26,7 @@ UNIT_LIBS_flow      := apply transform common
 UNIT_LIBS_actions   := apply transform common
 
 # what is tested with a clock that the test drives
-UNIT_CLOCK := apply flow actions transform
+UNIT_CLOCK := apply capture flow actions transform
 
 # helper files of a folder's tests (not test_*.c) are linked into each of its programs; the test is
 # compiled last, since -MMD writes what the last one includes

@@ -118,6 +118,28 @@ content_that_is_away_is_no_dead_letter_however_long_it_is(void **state)
     stop_world(&w);
 }
 
+static void
+behind_capture_s_clock_that_was_set_back_no_more_is_believed_to_be_read(void **state)
+{
+    static const char *const read = "SELECT read_us FROM offset WHERE topic = 'cs3.share'";
+    static struct world w;
+    struct ap_origin at = {.topic = "cs3.share"};
+    struct cs3_head beat = {.kind = CS3_HEARTBEAT, .source_ts_us = 9000, .capture_ts_us = 9001};
+
+    (void)state;
+    start_world(&w);
+    ledger_begin(w.ledger);
+    assert_true(ap_take_mark(w.core, &at, &beat, 0));
+    beat.source_ts_us = 4000; /* older, and its clock is not: it was sent again */
+    assert_true(ap_take_mark(w.core, &at, &beat, 0));
+    assert_int_equal(ap_number(w.ledger, 0, read, NULL), 9000);
+    beat.capture_ts_us = 5000;
+    assert_true(ap_take_mark(w.core, &at, &beat, 0));
+    assert_int_equal(ap_number(w.ledger, 0, read, NULL), 4000);
+    ledger_commit(w.ledger);
+    stop_world(&w);
+}
+
 /* Who waits for a moment, who is queued, a call that is to go out again, and a paused target. */
 static void
 a_clock_that_is_set_back_holds_nobody_up(void **state)
@@ -853,6 +875,7 @@ main(void)
         cmocka_unit_test(who_waits_for_a_call_that_met_a_trashed_folder_goes_on),
         cmocka_unit_test(the_old_copy_goes_only_when_the_new_one_is_there),
         cmocka_unit_test(content_that_is_away_is_no_dead_letter_however_long_it_is),
+        cmocka_unit_test(behind_capture_s_clock_that_was_set_back_no_more_is_believed_to_be_read),
         cmocka_unit_test(a_clock_that_is_set_back_holds_nobody_up),
         cmocka_unit_test(what_another_service_says_at_its_address_ends_nothing_until_it_has_lasted),
         cmocka_unit_test(a_key_that_is_refused_and_what_a_configuration_lacks_are_believed_at_once),

@@ -344,6 +344,24 @@ a_heartbeat_that_was_thrown_away_does_not_raise_the_next_one(void **state)
 }
 
 static void
+heartbeats_go_back_with_the_clock(void **state)
+{
+    (void)state;
+    assert_false(connect_again());
+    assert_int_equal(cap_publish_heartbeats(publisher, 9000, 1, 1, &err), 0);
+    assert_int_equal(cap_publisher_commit(publisher, &err), 0);
+    cap_publisher_clock(publisher, 1500, 8000);
+    assert_int_equal(cap_publish_heartbeats(publisher, 1200, 1, 1, &err), 0);
+    assert_int_equal(envelope(LS_T_SHARE, 1)->source_ts_us, 1200);
+    refuse_commit = true;
+    assert_int_equal(cap_publisher_commit(publisher, &err), -1);
+    refuse_commit = false;
+    assert_true(connect_again());
+    assert_int_equal(cap_publish_heartbeats(publisher, 900, 1, 1, &err), 0);
+    assert_int_equal(envelope(LS_T_SHARE, 1)->source_ts_us, 1000); /* what was committed: 9000 */
+}
+
+static void
 heartbeats_in_shares_reach_every_partition_once(void **state)
 {
     static const int64_t parts[] = {100, 400, 400, 900, 1000};
@@ -567,6 +585,7 @@ main(void)
         T(a_position_that_readers_cannot_see_yet_is_waited_for),
         T(odd_bytes_in_what_was_do_not_bury_what_is),
         T(a_deletion_names_no_other_half_that_is_a_dead_letter),
+        T(heartbeats_go_back_with_the_clock),
         T(heartbeats_in_shares_reach_every_partition_once),
         T(what_came_during_a_commit_has_waited_for_it),
         T(a_bracket_says_how_far_was_read_not_what_time_it_is),

@@ -6,6 +6,7 @@
 #include "capture/snapshot/snapshot.h"
 #include "capture/stream/stream.h"
 #include "common/run.h"
+#include "tests/unit/clock.h"
 
 /* ---- the publisher: counts */
 static struct cap_position position;
@@ -407,6 +408,39 @@ a_heartbeat_that_nobody_waited_for_says_nothing_about_time(void **state)
     a.packet.idle_us = 8000000000;
     heartbeat(&a, "bin.000007", 50000);
     assert_int_equal(cap_stream_read_us(a.stream), 8000000000);
+    cap_stream_free(a.stream);
+}
+
+static void
+how_far_was_read_goes_back_with_the_clock(void **state)
+{
+    struct act a = begin("0-1-100", "bin.000007", 50000);
+    int64_t ahead_us = 0, back_us, now_us;
+
+    (void)state;
+    clock_hold();
+    rotate(&a, "bin.000007", 4);
+    assert_int_equal(ls_clock_back_us(&ahead_us), 0);
+    a.packet.received_us = a.packet.idle_us = ls_now_us();
+    heartbeat(&a, "bin.000007", 50000);
+    clock_pass_us(5000000);
+    assert_int_equal(ls_clock_back_us(&ahead_us), 0);
+    clock_set_back_us(3600000000);
+    back_us = ls_clock_back_us(&ahead_us);
+    assert_true(back_us > 3599000000 && back_us < 3601000000);
+    assert_int_equal(ls_clock_back_us(&ahead_us), 0);
+    now_us = ls_now_us();
+    cap_stream_clock(a.stream, now_us, back_us);
+    assert_int_equal(cap_stream_read_us(a.stream), a.packet.idle_us - back_us);
+    cap_stream_clock(a.stream, now_us, back_us); /* it lies in the past now */
+    assert_int_equal(cap_stream_read_us(a.stream), a.packet.idle_us - back_us);
+    heartbeat(&a, "bin.000007", 50000); /* it was received before */
+    cap_stream_clock(a.stream, now_us, back_us);
+    assert_int_equal(cap_stream_read_us(a.stream), a.packet.idle_us - back_us);
+    a.packet.idle_us = now_us + 10;
+    heartbeat(&a, "bin.000007", 50000);
+    assert_int_equal(cap_stream_read_us(a.stream), now_us + 10);
+    clock_release();
     cap_stream_free(a.stream);
 }
 
@@ -864,6 +898,7 @@ main(void)
         cmocka_unit_test(after_a_start_by_gtid_the_place_is_unknown_until_the_source_tells_it),
         cmocka_unit_test(after_a_start_by_file_and_position_the_place_is_known_at_once),
         cmocka_unit_test(what_was_read_behind_the_position_is_forgotten_with_it),
+        cmocka_unit_test(how_far_was_read_goes_back_with_the_clock),
         cmocka_unit_test(a_heartbeat_that_nobody_waited_for_says_nothing_about_time),
         cmocka_unit_test(an_id_means_the_table_that_its_last_map_names),
         cmocka_unit_test(the_map_of_a_table_that_nobody_watches_is_looked_at_once_in_a_file),

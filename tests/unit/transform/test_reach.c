@@ -172,6 +172,26 @@ a_heartbeat_claims_no_more_than_was_read_of_the_lesser_tables(void **state)
 }
 
 static void
+behind_a_clock_that_was_set_back_heartbeats_go_back_and_rows_do_not(void **state)
+{
+    struct site *s = *state;
+    struct ls_envelope *e = row(s, LS_T_SHARE, LS_OP_HEARTBEAT);
+
+    hold_all(s, 1000);
+    beat_all(s, 900000);
+    e->source_ts_us = 40000; /* older than what it said, and no older than its clock: sent again */
+    e->capture_ts_us = 900001;
+    tf_reach_note(s->reach, e, 0);
+    tf_reach_keep(s->reach);
+    assert_int_equal(tf_reach_oldest(s->reach), 900000);
+    e->capture_ts_us = 50000;
+    tf_reach_note(s->reach, e, 0);
+    note(s, LS_T_SHARE, LS_OP_CREATE, 0, 30000);
+    tf_reach_keep(s->reach);
+    assert_int_equal(tf_reach_oldest(s->reach), 40000);
+}
+
+static void
 no_heartbeat_goes_on_before_the_lesser_tables_have_been_heard_of(void **state)
 {
     struct site *s = *state;
@@ -216,6 +236,7 @@ main(void)
         SITE_TEST(a_snapshot_is_done_when_no_partition_is_inside_it),
         SITE_TEST(a_bracket_says_nothing_of_how_far_the_source_was_read),
         SITE_TEST(a_heartbeat_claims_no_more_than_was_read_of_the_lesser_tables),
+        SITE_TEST(behind_a_clock_that_was_set_back_heartbeats_go_back_and_rows_do_not),
         SITE_TEST(no_heartbeat_goes_on_before_the_lesser_tables_have_been_heard_of),
         SITE_TEST(lesser_tables_that_another_instance_holds_do_not_hold_heartbeats_back),
     };
