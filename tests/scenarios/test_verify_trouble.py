@@ -12,7 +12,7 @@ from bed.process import Process
 from bed.target import Simulator
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "contract"))
-from client import OK, Client  # noqa: E402
+from client import INVALID, OK, Client  # noqa: E402
 
 EQUAL, DIFFERENT, DATA, UNSEEN = 0, 3, 9, 11
 LIST, RECEIVED = "storage-users.ListContainer", "gateway.ListReceivedShares"
@@ -136,3 +136,17 @@ def test_what_was_found_is_told_when_the_target_cannot_be_looked_at_again(still)
     assert status == DIFFERENT, (status, verify.log.read_text())
     assert document["not_told_apart"].startswith("a side could not be read again: ListReceivedShares"), document
     assert [d["what"] for d in document["differences"]] == ["missing"], document
+
+
+def test_what_is_shared_of_a_file_that_came_late_is_looked_at_as_well(still):
+    """It hangs on a difference that goes by itself, so the first look says nothing of it."""
+    owner, other = sorted(still.site.storages)[:2]
+    still.target.ask("/faults", "POST", {"call": "*.CreateShare", "effect": "code", "code": INVALID})
+    still.daemons.pause("apply")
+    still.work.shares.to_user(still.site.upload(still.site.files(owner), "late.txt", b"text"), other)
+    verify = Verify(still, "--wait", "60")
+    verify.wait_looked()
+    still.daemons.resume("apply")
+    status, document = verify.ended()
+    assert status == DIFFERENT and not document["equal"], document
+    assert [(d["user"], d["what"]) for d in document["differences"]] == [(other, "share: missing")], document
