@@ -161,16 +161,19 @@ is_acting(const struct ap_core *core, const char *uid)
     return false;
 }
 
-/* Something is open that only he can do. */
+/* Something is open that only he can do; what is in trouble of its own has time, but not what waits
+ * for him to be enabled. */
 static bool
 is_busy(struct ap_core *core, const char *uid)
 {
     return is_acting(core, uid) ||
            ap_number(core->ledger, 0,
                      "SELECT 1 FROM space s JOIN work w ON w.storage = s.storage WHERE s.owner = ?1"
-                     " AND (w.trouble = 0 OR w.state = 2) AND w.kind IN (1, 2, 6, 8) UNION ALL"
+                     " AND (w.trouble = 0 OR w.state = 2 OR w.cause = 'owner-disabled')"
+                     " AND w.kind IN (1, 2, 6, 8) UNION ALL"
                      " SELECT 1 FROM received r JOIN work w ON w.kind = 7 AND w.id = r.id"
-                     " WHERE r.uid = ?1 AND (w.trouble = 0 OR w.state = 2) UNION ALL"
+                     " WHERE r.uid = ?1 AND (w.trouble = 0 OR w.state = 2 OR"
+                     " w.cause = 'owner-disabled') UNION ALL"
                      " SELECT 1 FROM space s JOIN reconcile c ON c.kind = 3 AND c.id = s.storage"
                      " WHERE s.owner = ?1 AND c.state = 0 UNION ALL"
                      " SELECT 1 FROM space WHERE owner = ?1 AND known = 1 AND type = 0"

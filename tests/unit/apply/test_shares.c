@@ -1090,22 +1090,24 @@ act_as(struct fake_target *f, const char *uid)
     as_disabled += !fake_said(f, what, true);
 }
 
+static int is_busy; /* so many times */
+
 static int
 set_as_owner(struct ap_writer *w, const struct ap_share_want *want, char share_id[AP_ID_SIZE],
              bool doubtful, struct ls_err *err)
 {
     act_as(fake_of(w), want->space->owner);
+    if (is_busy > 0 && is_busy--)
+        return ls_fail_cause(err, LS_ERR_RETRY, 423, "busy", "locked");
     return fake_share_set(w, want, share_id, doubtful, err);
 }
-
-static int remove_is_busy; /* so many times */
 
 static int
 remove_as_owner(struct ap_writer *w, const struct ap_space *space, const char *sharer,
                 const char *share_id, bool doubtful, struct ls_err *err)
 {
     act_as(fake_of(w), space->owner);
-    if (remove_is_busy > 0 && remove_is_busy--)
+    if (is_busy > 0 && is_busy--)
         return ls_fail_cause(err, LS_ERR_RETRY, 423, "busy", "locked");
     return fake_share_remove(w, space, sharer, share_id, doubtful, err);
 }
@@ -1191,6 +1193,23 @@ what_a_disabled_owner_shares_is_made_also_when_its_row_came_before_its_file(void
 }
 
 static void
+what_a_disabled_owner_shares_is_made_also_when_the_target_was_busy_many_times(void **state)
+{
+    static struct world w;
+
+    (void)state;
+    start_world(&w, false);
+    watch_who_acts(&w);
+    give_account(&w, "u1", false, 0);
+    assert_off_in_the_end(&w);
+    is_busy = 12;
+    give_either(&w, false, 1);
+    assert_off_in_the_end(&w);
+    assert_true(w.target.shares[0].used);
+    stop_world(&w);
+}
+
+static void
 nobody_is_acted_for_while_he_is_being_disabled(void **state)
 {
     static struct world w;
@@ -1237,8 +1256,8 @@ nothing_is_taken_away_for_somebody_while_he_is_being_disabled(void **state)
     finish(&w, 0);
     give_share(&w, 7, CS3_SHARE_USER, 0, "u2", 1, CS3_SHARE_ACCEPTED, CS3_DELETE);
     give_account(&w, "u1", false, 0);
-    remove_is_busy = 1;
-    for (int i = 0; remove_is_busy > 0; i++) { /* he is drained */
+    is_busy = 1;
+    for (int i = 0; is_busy > 0; i++) { /* he is drained */
         assert_true(i < 10000);
         round_once(&w);
         run_some(&w, 1);
@@ -1368,6 +1387,8 @@ main(void)
             what_a_disabled_owner_shared_is_taken_away_while_the_ledger_has_him_enabled),
         cmocka_unit_test(
             what_a_disabled_owner_shares_is_made_also_when_its_row_came_before_its_file),
+        cmocka_unit_test(
+            what_a_disabled_owner_shares_is_made_also_when_the_target_was_busy_many_times),
         cmocka_unit_test(nobody_is_acted_for_while_he_is_being_disabled),
         cmocka_unit_test(nothing_is_taken_away_for_somebody_while_he_is_being_disabled),
         cmocka_unit_test(the_state_of_a_recipient_that_is_on_its_way_goes_before_the_removal),
