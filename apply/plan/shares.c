@@ -15,6 +15,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define OWNER_TRIES 3
+
 struct row {
     int64_t id, type, parent, fileid;
     char grantee[256];
@@ -434,8 +436,8 @@ waits_for_recipient(struct ap_core *core, int64_t grant, struct ap_next *next)
 
 /* Who takes away acts as the owner of that space. One who is disabled is enabled first, as for all
  * that is his, so that the ledger knows of it; nor does anything go beside a call that may disable
- * him. Where that cannot be done now the call goes as it is: those he shared with see it all as
- * long as it is there. */
+ * him. Where he cannot be enabled in a few tries the call goes as it is: those he shared with see
+ * it all as long as it is there. */
 static bool
 waits_for_owner(struct ap_core *core, struct ap_work *work, const struct ap_space_row *space,
                 struct ap_next *next)
@@ -445,8 +447,8 @@ waits_for_owner(struct ap_core *core, struct ap_work *work, const struct ap_spac
 
     work->storage = space->storage;
     if (!core->view.owner_off(core->ledger, space, &person) ||
-        (ap_work_get(core->ledger, (struct ap_key){AP_PERSON, person}, &other) && other.trouble &&
-         other.state != AP_IN_FLIGHT))
+        (ap_work_get(core->ledger, (struct ap_key){AP_PERSON, person}, &other) &&
+         other.attempts >= OWNER_TRIES && other.state != AP_IN_FLIGHT))
         return false;
     wait_for(next, "owner-disabled", AP_PERSON, person);
     return true;

@@ -1230,6 +1230,47 @@ nobody_is_acted_for_while_he_is_being_disabled(void **state)
     stop_world(&w);
 }
 
+static int enables_fail;
+
+static int
+enable_or_not(struct ap_writer *w, const char *user_id, bool enabled, struct ls_err *err)
+{
+    if (enabled && enables_fail > 0 && enables_fail--)
+        return ls_fail_cause(err, LS_ERR_RETRY, 423, "busy", "locked");
+    return fake_user_enable(w, user_id, enabled, err);
+}
+
+/* Those he shared with see it all as long as it is there. */
+static void
+a_removal_waits_a_few_tries_for_its_owner_to_be_enabled_and_no_longer(void **state)
+{
+    static struct ap_writer_ops ops;
+    static struct world w;
+
+    (void)state;
+    for (int never = 0; never < 2; never++) {
+        start_world(&w, false);
+        watch_who_acts(&w);
+        ops = *w.target.writer.ops;
+        ops.user_enable = enable_or_not;
+        w.target.writer.ops = &ops;
+        give_either(&w, false, 1);
+        finish(&w, 0);
+        give_account(&w, "u1", false, 0);
+        assert_off_in_the_end(&w);
+        enables_fail = never ? 1000 : 2;
+        give_share(&w, 7, CS3_SHARE_USER, 0, "u2", 1, CS3_SHARE_ACCEPTED, CS3_DELETE);
+        for (int i = 0; i < 1000; i++) {
+            round_once(&w);
+            run_some(&w, 10);
+        }
+        assert_false(w.target.shares[0].used);
+        assert_int_equal(as_disabled, never);
+        finish(&w, 0);
+        stop_world(&w);
+    }
+}
+
 /* The share is looked at again so much later. */
 static void
 remove_later(struct world *w, int64_t ms)
@@ -1390,6 +1431,7 @@ main(void)
         cmocka_unit_test(
             what_a_disabled_owner_shares_is_made_also_when_the_target_was_busy_many_times),
         cmocka_unit_test(nobody_is_acted_for_while_he_is_being_disabled),
+        cmocka_unit_test(a_removal_waits_a_few_tries_for_its_owner_to_be_enabled_and_no_longer),
         cmocka_unit_test(nothing_is_taken_away_for_somebody_while_he_is_being_disabled),
         cmocka_unit_test(the_state_of_a_recipient_that_is_on_its_way_goes_before_the_removal),
         cmocka_unit_test(a_share_that_waits_for_a_recipients_state_is_made_anew_after_a_kill),
