@@ -92,9 +92,9 @@ struct ap_job {
     char person_id[AP_ID_SIZE], group_id[AP_ID_SIZE];
     char directory_uuid[256]; /* of a user or group looked up by that; else "" */
     bool enabled, group, folder, has_password;
-    bool keep_mail;                     /* USER_ENSURE: his address is as it shall be */
-    bool half;                          /* a share to be removed may be there in part only */
-    bool received;                      /* SHARE_SET: and its recipient has his state of it */
+    bool keep_mail; /* USER_ENSURE: his address is as it shall be */
+    bool half;      /* SHARE_REMOVE: it may be there in part, or by another id */
+    bool received;  /* SHARE_SET: and its recipient has his state of it */
     int64_t quota_storage, quota_bytes; /* below 0: no limit */
     int64_t permissions, expires;
     enum cs3_share_state state;

@@ -100,6 +100,46 @@ run_tree(struct ap_writer *w, struct ap_job *job)
     }
 }
 
+static int
+share_remove(struct ap_writer *w, struct ap_job *job, const char *share_id)
+{
+    int r = w->ops->share_remove(w, &job->space, job->sharer, share_id, job->doubtful, &job->err);
+
+    return r < 0 && strcmp(job->err.cause, "gone") == 0 ? 0 : r;
+}
+
+/* Over the sharing API one that was made anew, in doubt, has another id. */
+static int
+share_remove_other(struct ap_writer *w, struct ap_job *job, const struct ap_share_want *share)
+{
+    char other[AP_ID_SIZE] = "";
+
+    if (w->exact || !job->doubtful)
+        return 0;
+    if (w->ops->share_find(w, share, other, &job->err) < 0)
+        return -1;
+    return other[0] ? share_remove(w, job, other) : 0;
+}
+
+static void
+run_share_remove(struct ap_writer *w, struct ap_job *job, const struct ap_share_want *share)
+{
+    const struct ap_writer_ops *ops = w->ops;
+    bool known = job->share_id[0] != '\0';
+
+    if (!known) {
+        job->result = ops->share_find(w, share, job->share_id, &job->err);
+        if (job->result < 0)
+            return;
+    }
+    if (job->share_id[0])
+        job->result = share_remove(w, job, job->share_id);
+    if (job->result == 0 && job->half && known)
+        job->result = share_remove_other(w, job, share);
+    if (job->result == 0 && job->half && ops->share_clear)
+        job->result = ops->share_clear(w, share, job->share_id, &job->err);
+}
+
 static void
 run_share(struct ap_writer *w, struct ap_job *job)
 {
@@ -139,16 +179,7 @@ run_share(struct ap_writer *w, struct ap_job *job)
         job->result = ops->share_set(w, &share, job->share_id, job->doubtful, &job->err);
         break;
     case AP_SHARE_REMOVE:
-        if (!job->share_id[0]) {
-            job->result = ops->share_find(w, &share, job->share_id, &job->err);
-            if (job->result < 0)
-                break;
-        }
-        if (job->share_id[0])
-            job->result = ops->share_remove(w, &job->space, job->sharer, job->share_id,
-                                            job->doubtful, &job->err);
-        if (job->result == 0 && job->half && ops->share_clear)
-            job->result = ops->share_clear(w, &share, job->share_id, &job->err);
+        run_share_remove(w, job, &share);
         break;
     case AP_RECEIVED_SET:
         job->result = ops->received_set(w, job->uid, job->share_id, job->state, job->mount,

@@ -557,6 +557,32 @@ a_share_made_in_doubt_in_another_space_is_not_forgotten_for_the_old_one(void **s
     }
 }
 
+/* Over the sharing API it has another id than the one that was removed. */
+static void
+a_share_made_anew_in_doubt_is_found_and_removed_by_whose_it_is(void **state)
+{
+    static struct world w;
+
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        enum cs3_share_type type = i & 1 ? CS3_SHARE_GROUP : CS3_SHARE_USER;
+        const char *grantee = i & 1 ? "g" : "u2";
+        start_world(&w, i & 2);
+        give_share(&w, 7, type, 0, grantee, 1, CS3_SHARE_ACCEPTED, CS3_UPSERT);
+        finish(&w, 0);
+        give_share(&w, 7, type, 0, grantee, 1, CS3_SHARE_ACCEPTED, CS3_DELETE);
+        call_and_die(&w);
+        assert_int_equal(in_use(&w), 0);
+        give_share(&w, 8, type, 0, grantee, 1, CS3_SHARE_ACCEPTED, CS3_UPSERT);
+        share_and_die(&w);
+        assert_int_equal(in_use(&w), 1);
+        give_share(&w, 8, type, 0, grantee, 1, CS3_SHARE_ACCEPTED, CS3_DELETE);
+        finish(&w, 0);
+        assert_int_equal(in_use(&w), 0);
+        stop_world(&w);
+    }
+}
+
 /* Its id names the first of its rows. */
 static void
 a_share_made_in_doubt_is_removed_also_when_its_first_row_went_before_the_others(void **state)
@@ -1451,6 +1477,7 @@ main(void)
         cmocka_unit_test(a_share_made_in_doubt_in_another_space_is_not_forgotten_for_the_old_one),
         cmocka_unit_test(
             a_share_made_in_doubt_is_removed_also_when_its_first_row_went_before_the_others),
+        cmocka_unit_test(a_share_made_anew_in_doubt_is_found_and_removed_by_whose_it_is),
         cmocka_unit_test(a_share_made_in_doubt_that_nobody_has_the_id_of_is_found_and_removed),
         cmocka_unit_test(a_removal_that_was_cut_off_leaves_nobody_what_he_was_given),
         cmocka_unit_test(what_a_try_may_have_left_of_a_share_is_cleared_when_nobody_wants_it),
