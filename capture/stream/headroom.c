@@ -305,7 +305,7 @@ name_missing(MYSQL *mysql, const struct cap_position *position, const struct log
     if (cap_server_look(mysql, &server, NULL) < 0)
         return;
     if (!server.gtid || position->gtids.n == 0 || position->gtids.flavour != server.flavour) {
-        if (cap_server_is(&server, position->server_id, position->server_uuid))
+        if (!diverged && cap_server_is(&server, position->server_id, position->server_uuid))
             (void)snprintf(out, size, "%.300s:%" PRIu64 " to %.300s:4", position->file,
                            position->pos, logs->first);
         return;
