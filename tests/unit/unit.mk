@@ -25,8 +25,9 @@ UNIT_LIBS_ctl       := ctl apply capture transform common
 UNIT_LIBS_flow      := apply transform common
 UNIT_LIBS_actions   := apply transform common
 
-# what is tested with a clock that the test drives
-UNIT_CLOCK := apply capture flow actions transform
+# what is tested with a clock that the test drives: folders, and single programs of the others
+UNIT_CLOCK := apply flow actions
+$(B)/unit/capture/test_stream $(B)/unit/transform/test_status: tests/unit/clock.c
 
 # helper files of a folder's tests (not test_*.c) are linked into each of its programs; the test is
 # compiled last, since -MMD writes what the last one includes
