@@ -7,7 +7,9 @@
  * When many workers need the same new token, one signs in and the others wait for it.
  *
  * The gateway answers OK with CODE_NOT_FOUND when a deadline runs out inside it, and while the
- * server stops: a sign-in that finds no user is therefore RETRY, never a verdict.
+ * server stops: a sign-in that finds no user is therefore RETRY, never a verdict. The sharing
+ * service then says that somebody lacks the permission, since it was told of none. So what is said
+ * when the time is over is no verdict either.
  */
 #include "apply/cs3/cs3_call.h"
 #include "apply/cs3/grpc.h"
@@ -117,6 +119,14 @@ status_of(const ProtobufCMessage *reply)
 
 /* ---- one try of one call */
 
+static void
+too_late(struct ls_err *err)
+{
+    struct ls_err why = *err;
+
+    ls_fail_cause(err, LS_ERR_RETRY, why.code, "timeout", "too late: %.200s", why.msg);
+}
+
 /* The gateway makes, changes and takes away a share in two steps, and leaves the second undone when
  * its caller's time is over (ocis_shares.c): that shall be rare, however busy it is. */
 static int
@@ -143,7 +153,8 @@ call_once(struct cs3_client *client, enum cs3_service service, const char *metho
     struct ls_buf body;
     uint8_t *packed = NULL;
     char path[160];
-    int r = -1;
+    int deadline_ms = client->timeout_ms * patience(method), r = -1;
+    int64_t start = ls_mono_ms();
 
     ls_buf_init(&body, AP_GRPC_MAX_REPLY);
     if (len > REQUEST_CAP) {
@@ -157,8 +168,8 @@ call_once(struct cs3_client *client, enum cs3_service service, const char *metho
     }
     protobuf_c_message_pack(req, packed);
     snprintf(path, sizeof(path), "%s%s", services[service], method);
-    if (ap_grpc_call_patient(to, path, token, packed, len, client->timeout_ms,
-                             client->timeout_ms * patience(method), &body, NULL, err) < 0)
+    if (ap_grpc_call_patient(to, path, token, packed, len, client->timeout_ms, deadline_ms, &body,
+                             NULL, err) < 0)
         goto out;
     reply = protobuf_c_message_unpack(type ? type : &cs3__status_reply__descriptor, NULL, body.n,
                                       body.p);
@@ -166,8 +177,11 @@ call_once(struct cs3_client *client, enum cs3_service service, const char *metho
         ls_fail_cause(err, LS_ERR_RETRY, 0, "internal", "%s: a reply that is no message", method);
         goto out;
     }
-    if (status_check(method, status_of(reply), err) < 0)
+    if (status_check(method, status_of(reply), err) < 0) {
+        if (to != client->provider && ls_mono_ms() - start >= deadline_ms)
+            too_late(err);
         goto out;
+    }
     if (ret) {
         *ret = reply;
         reply = NULL;

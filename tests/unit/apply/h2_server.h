@@ -6,6 +6,7 @@
  * - Big: answers with a megabyte
  * - Error: status 5 and a percent-encoded message
  * - Slow: never answers
+ * - Late: answers with the request when a deadline of H2_LATE_MS is over
  * - Die: closes the connection
  * - Refuse: refuses the stream once, then echoes
  * - Goaway: GOAWAY below this stream once, then echoes
@@ -31,6 +32,8 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#define H2_LATE_MS 100
 
 struct h2_server {
     int fd, port;
@@ -121,6 +124,8 @@ h2_answer(struct h2_conn *conn, nghttp2_session *s, int32_t id, struct h2_stream
     atomic_fetch_add(&conn->server->calls, 1);
     if (h2_is(stream, "Slow"))
         return;
+    if (h2_is(stream, "Late"))
+        poll(NULL, 0, H2_LATE_MS + 5);
     if (h2_is(stream, "Die")) {
         conn->die = true;
     } else if (h2_is(stream, "Error")) {

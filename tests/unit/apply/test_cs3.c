@@ -5,6 +5,7 @@
 
 #include "apply/cs3/cs3_call.h"
 #include "apply/cs3/http.h"
+#include "h2_server.h"
 #include <cmocka.h>
 #include <string.h>
 
@@ -195,6 +196,39 @@ who_somebody_is_at_the_target_is_said_once_and_he_signs_in_as_that(void **state)
     ls_config_free(config);
 }
 
+/* A gateway in which the deadline runs out says many things. */
+static void
+what_is_said_when_the_time_is_over_is_no_verdict(void **state)
+{
+    Cs3__StatusReply said = CS3__STATUS_REPLY__INIT; /* the server says what it is told to */
+    Cs3__Status status = CS3__STATUS__INIT;
+    struct h2_server server = {0};
+    char gateway[40], sharing[40];
+    const char *sets[] = {"target.machine_key=k", gateway, sharing, "target.timeout_ms=100"};
+    struct ls_config *config = NULL;
+    struct cs3_client *client = NULL;
+    struct ls_err err = {0};
+
+    (void)state;
+    h2_server_start(&server, 0);
+    snprintf(gateway, sizeof(gateway), "target.gateway=127.0.0.1:%d", server.port);
+    snprintf(sharing, sizeof(sharing), "target.sharing=127.0.0.1:%d", server.port);
+    assert_int_equal(ls_config_load(NULL, (char *const *)sets, 4, &config, &err), 0);
+    assert_int_equal(cs3_client_new(config, NULL, NULL, &client, &err), 0);
+    status.code = CS3_PERMISSION_DENIED;
+    said.status = &status;
+    for (int i = 0; i < 4; i++) {
+        int service = i & 1 ? CS3_AT_SHARING : CS3_AT_GATEWAY;
+        assert_int_equal(cs3_call(client, service, "Late", NULL, &said.base, NULL, NULL, &err), -1);
+        assert_int_equal(err.kind, LS_ERR_RETRY);
+        assert_string_equal(err.cause, "timeout");
+        status.code = CS3_NOT_FOUND;
+    }
+    cs3_client_free(client);
+    h2_server_stop(&server);
+    ls_config_free(config);
+}
+
 int
 main(void)
 {
@@ -208,6 +242,7 @@ main(void)
         cmocka_unit_test(a_place_is_an_id_or_a_name_below_one),
         cmocka_unit_test(what_a_server_says_of_a_file_is_taken_with_care),
         cmocka_unit_test(who_somebody_is_at_the_target_is_said_once_and_he_signs_in_as_that),
+        cmocka_unit_test(what_is_said_when_the_time_is_over_is_no_verdict),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
