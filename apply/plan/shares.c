@@ -480,7 +480,7 @@ grant_remove(struct ap_core *core, struct ap_work *work, struct grant *g, struct
     job_share(job, next, AP_SHARE_REMOVE, NULL);
     job->half = (half || !core->writer->exact) && grantee_fill(core, g, job) &&
                 strcmp(job->space.space_id, space.target.space_id) == 0;
-    if (!half && g->node[0])
+    if (job->half && !half && g->node[0])
         memcpy(job->node_id, g->node, sizeof(job->node_id));
     job->space = space.target;
     memcpy(job->share_id, g->share_id, sizeof(job->share_id));
