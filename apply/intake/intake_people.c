@@ -121,14 +121,25 @@ static void
 person_upsert(struct ap_core *core, const struct cs3_person *r, const char *key)
 {
     struct ls_seq seq = r->head.seq;
-    char text[32];
+    char text[32], uid[256], gid[256];
     struct ls_str quota = quota_text(r, text, sizeof(text));
+    /* a member again before he was taken out: what came meanwhile was not given to him */
+    bool again = r->type == CS3_MEMBER &&
+                 ap_number(core->ledger, 0,
+                           "SELECT 1 FROM person WHERE key = ? AND deleted = 1 AND applied = 1"
+                           " AND epoch IS NOT NULL",
+                           "s", key) == 1;
 
     ap_exec(core->ledger,
             "UPDATE person SET deleted = 0, display_name = ?, mail = ?, home = ?, backend = ?,"
             " quota = ?, enabled = ?, epoch = ?, counter = ?, part = ? WHERE key = ?",
             "tttttiiiis", &r->display_name, &r->mail, &r->home, &r->backend, &quota,
             (int64_t)r->enabled, (int64_t)seq.epoch, seq.counter, (int64_t)seq.part, key);
+    if (again) {
+        snprintf(uid, sizeof(uid), "%.*s", (int)r->uid.n, r->uid.p ? r->uid.p : "");
+        snprintf(gid, sizeof(gid), "%.*s", (int)r->gid.n, r->gid.p ? r->gid.p : "");
+        ap_member_touch(core, uid, gid);
+    }
 }
 
 void

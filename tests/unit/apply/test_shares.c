@@ -821,6 +821,37 @@ a_group_that_came_back_beside_its_removal_has_its_members(void **state)
     stop_world(&w);
 }
 
+/* The call that takes him out is refused, and he is a member again before it is tried again. */
+static void
+who_is_a_member_again_has_what_was_shared_with_the_group_meanwhile(void **state)
+{
+    static struct world w;
+    struct ap_job *job;
+
+    (void)state;
+    start_world(&w, true);
+    give_person(&w, CS3_MEMBER, "u2", "g", "", CS3_UPSERT);
+    finish(&w, 0);
+    give_person(&w, CS3_MEMBER, "u2", "g", "", CS3_DELETE);
+    round_once(&w);
+    job = ap_job_next(w.core);
+    assert_int_equal(job->call, AP_MEMBER_SET);
+    give_share(&w, 7, CS3_SHARE_GROUP, 0, "g", 1, CS3_SHARE_ACCEPTED, CS3_UPSERT);
+    for (int i = 0; i < 100; i++) {
+        round_once(&w);
+        run_some(&w, 10);
+    }
+    assert_int_equal(w.target.share_sets, 1);
+    assert_int_equal(w.target.n_received, 0);
+    give_person(&w, CS3_MEMBER, "u2", "g", "", CS3_UPSERT);
+    job->result = ls_fail_cause(&job->err, LS_ERR_RETRY, 423, "busy", "locked");
+    ap_job_back(w.core, job);
+    finish(&w, 0);
+    assert_int_equal(w.target.n_received, 1);
+    assert_int_equal(w.target.received[0].state, CS3_SHARE_ACCEPTED);
+    stop_world(&w);
+}
+
 /* What is for the group that comes may be read before it, and before the answer about the old one:
  * a topic has partitions, and there are several topics. */
 static void
@@ -1487,6 +1518,7 @@ main(void)
         cmocka_unit_test(a_share_outlives_its_group_on_record_and_is_removed_with_its_row),
         cmocka_unit_test(a_group_that_came_back_gets_a_share_of_its_own),
         cmocka_unit_test(a_group_that_came_back_beside_its_removal_has_its_members),
+        cmocka_unit_test(who_is_a_member_again_has_what_was_shared_with_the_group_meanwhile),
         cmocka_unit_test(
             what_came_before_the_group_it_is_for_is_given_to_it_not_to_the_one_that_goes),
         cmocka_unit_test(a_row_for_a_group_counts_once_a_member_accepted_it),
