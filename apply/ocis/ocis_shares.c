@@ -170,8 +170,7 @@ share_create_as(struct ap_ocis *ocis, const char *as, const struct ap_share_want
                             err);
 }
 
-/* The server keeps a grant as letters, each for several permissions, and shows all of those; and
- * its end in nanoseconds, which have no room for what is centuries away. */
+/* The server keeps a grant as letters, each for several permissions, and shows all of those. */
 bool
 ap_grant_gives(const struct cs3_grant_info *is, const struct cs3_grant_info *want)
 {
@@ -183,7 +182,7 @@ ap_grant_gives(const struct cs3_grant_info *is, const struct cs3_grant_info *wan
     for (size_t i = 0; i < sizeof(letters) / sizeof(letters[0]); i++)
         if (!(is->permissions & letters[i]) != !(want->permissions & letters[i]))
             return false;
-    return is->expires == want->expires || want->expires > INT64_MAX / 1000000000;
+    return is->expires == want->expires;
 }
 
 struct grant_search {

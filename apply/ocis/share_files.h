@@ -42,8 +42,10 @@ int ap_share_file_drop(json_t *doc, const char *id);
  * empty where there is none with that id. NULL: memory is out. */
 json_t *ap_share_file_same(const json_t *doc, const char *id);
 /* A time as the target can hold it; before 1970: 0. One of before then in a file makes the whole of
- * it unreadable to the target, and what shows one after the year 9999 in some zone fails. */
-#define AP_SHARE_TIME_MAX INT64_C(253402128000) /* 9999-12-30 */
+ * it unreadable to the target; what shows one after the year 9999 fails; and a grant's end is kept
+ * in nanoseconds there: one that has no room in these is another time, mostly long ago, and the
+ * grant opens nothing. */
+#define AP_SHARE_TIME_MAX (INT64_MAX / 1000000000) /* 2262-04-11 */
 int64_t ap_share_time(int64_t seconds);
 
 /* Lists of created shares, and of those that a group received. ssid: "<storage>:<space>". */

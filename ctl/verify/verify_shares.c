@@ -13,6 +13,7 @@
  * owns the node or is whom the row is from, or when it grants nothing (rows of before 10.0.9).
  */
 #include "apply/cs3/cs3.h"
+#include "apply/ocis/share_files.h"
 #include "common/records.h"
 #include "ctl/verify/verify.h"
 #include <inttypes.h>
@@ -58,7 +59,7 @@ verify_expires(const struct verify *verify, const struct side_share *share)
     if (!share->expiration ||
         tf_zone_end_of_day(&verify->zone, ls_str_of(share->expiration), &expires, &err) < 0)
         return 0;
-    return expires;
+    return ap_share_time(expires); /* as apply has to write it */
 }
 
 const char *

@@ -21,8 +21,18 @@ def key_of(grantee):
     return "u:" + grantee.user_id.opaque_id
 
 
+def signed(number):
+    return (number + 2**63) % 2**64 - 2**63
+
+
 def expired(message):
-    return message.HasField("expiration") and message.expiration.seconds < time.time()
+    return message.HasField("expiration") and signed(message.expiration.seconds) < time.time()
+
+
+def kept_end(stamp):
+    """It is kept as nanoseconds in 64 bits: what lies behind 2262 comes out as another time."""
+    kept = signed(stamp.seconds * 10**9 + stamp.nanos)
+    return int(abs(kept) // 10**9 * (1 if kept > 0 else -1)) % 2**64
 
 
 def stored_form(grant):
@@ -35,7 +45,7 @@ def stored_form(grant):
         stored.grantee.user_id.opaque_id = grant.grantee.user_id.opaque_id
     stored.creator.opaque_id = grant.creator.opaque_id
     if grant.HasField("expiration"):
-        stored.expiration.CopyFrom(grant.expiration)
+        stored.expiration.seconds = kept_end(grant.expiration)
     return stored
 
 

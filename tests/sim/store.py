@@ -19,6 +19,7 @@ import cs3.storage.provider.v1beta1.resources_pb2 as resources
 import values
 from errors import AlreadyExists, BadRequest, Locked, NotFound, NotSupported, PermissionDenied, \
     PreconditionFailed, SimError, TooEarly
+from grants import expired
 
 FILE = resources.RESOURCE_TYPE_FILE
 FOLDER = resources.RESOURCE_TYPE_CONTAINER
@@ -206,7 +207,7 @@ class Store:
             grant = node.grants.get(key)
             if grant is None:
                 continue
-            if grant.HasField("expiration") and grant.expiration.seconds < time.time():
+            if expired(grant):
                 continue
             some = values.permission_names(grant.permissions)
             if not some:
