@@ -102,7 +102,7 @@ def test_the_rights_in_the_manual_are_enough_for_each_program(world, guarded):
     assert code == 0, text
     code, text = daemons.lockstep("lag", *reads)
     lines = [line for line in text.splitlines() if line.startswith(("transform/", "apply/"))]
-    assert code == 0 and [" unknown unknown " in line for line in lines] == [True, True], text
+    assert code == 7 and [" unknown unknown " in line for line in lines] == [True, True], text
     assert "-apply: Broker: Group authorization failed" in text, text
 
 
