@@ -172,8 +172,12 @@ int ap_share_open_check(int64_t permissions, bool folder, int64_t expires, struc
 bool ap_share_by_owner(const struct ap_space *space, const char *sharer);
 /* oCIS mounts shares by one name; ownCloud's may be a path. */
 const char *ap_share_mount_name(const char *mount_point);
-/* Does that grant of the same grantee give what is wanted, and end then? */
-bool ap_grant_gives(const struct cs3_grant_info *is, const struct cs3_grant_info *want);
+/* For cs3_list_grants: has the grantee a grant, and does it give what is wanted, and end then? */
+struct ap_grant_search {
+    const struct cs3_grant_info *want;
+    bool found, right;
+};
+int ap_grant_check(void *arg, const struct cs3_grant_info *grant);
 /* Held while the grants of a node are changed. */
 pthread_mutex_t *ap_share_node_lock(struct ap_ocis *ocis, const char *node_id);
 /* Takes the grantee's grant away; none is fine. */

@@ -220,21 +220,6 @@ out:
 }
 
 /* ---- grants */
-struct grant_search {
-    const struct cs3_grant_info *want;
-    bool right;
-};
-
-static int
-grant_check(void *arg, const struct cs3_grant_info *grant)
-{
-    struct grant_search *search = arg;
-
-    if (grant->group == search->want->group && !strcmp(grant->grantee_id, search->want->grantee_id))
-        search->right = ap_grant_gives(grant, search->want);
-    return 0;
-}
-
 static int
 grant_write(struct ap_ocis *ocis, const char *owner, const struct cs3_place *node,
             const struct cs3_grant_info *grant, bool update, struct ls_err *err)
@@ -261,17 +246,17 @@ static int
 grant_put_locked(struct ap_ocis *ocis, const struct ap_space *space, const struct cs3_place *node,
                  const struct cs3_grant_info *grant, enum grant_is is, struct ls_err *err)
 {
-    struct grant_search search = {.want = grant};
+    struct ap_grant_search search = {.want = grant};
 
     if (is == GRANT_RIGHT_MAYBE) {
-        if (cs3_list_grants(ocis->cs3, space->owner, node, grant_check, &search, err) < 0)
+        if (cs3_list_grants(ocis->cs3, space->owner, node, ap_grant_check, &search, err) < 0)
             return -1;
         if (search.right)
             return 0;
     }
     if (grant_write(ocis, space->owner, node, grant, is != GRANT_NEW, err) < 0)
         return -1;
-    if (cs3_list_grants(ocis->cs3, space->owner, node, grant_check, &search, err) < 0)
+    if (cs3_list_grants(ocis->cs3, space->owner, node, ap_grant_check, &search, err) < 0)
         return ap_unknown(err);
     return search.right ? 0
                         : ls_fail_cause(err, LS_ERR_RETRY, 0, "timeout",

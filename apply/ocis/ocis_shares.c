@@ -171,8 +171,8 @@ share_create_as(struct ap_ocis *ocis, const char *as, const struct ap_share_want
 }
 
 /* The server keeps a grant as letters, each for several permissions, and shows all of those. */
-bool
-ap_grant_gives(const struct cs3_grant_info *is, const struct cs3_grant_info *want)
+static bool
+grant_gives(const struct cs3_grant_info *is, const struct cs3_grant_info *want)
 {
     static const int64_t letters[] = {CS3_PERM_STAT | CS3_PERM_GET_PATH | CS3_PERM_LIST_CONTAINER |
                                           CS3_PERM_INITIATE_FILE_DOWNLOAD,
@@ -185,21 +185,16 @@ ap_grant_gives(const struct cs3_grant_info *is, const struct cs3_grant_info *wan
     return is->expires == want->expires;
 }
 
-struct grant_search {
-    const struct cs3_grant_info *want;
-    bool found, right;
-};
-
-static int
-grant_check(void *arg, const struct cs3_grant_info *grant)
+int
+ap_grant_check(void *arg, const struct cs3_grant_info *grant)
 {
-    struct grant_search *search = arg;
+    struct ap_grant_search *search = arg;
 
     if (grant->group != search->want->group ||
         strcmp(grant->grantee_id, search->want->grantee_id) != 0)
         return 0;
     search->found = true;
-    search->right = ap_grant_gives(grant, search->want);
+    search->right = grant_gives(grant, search->want);
     return 0;
 }
 
@@ -209,10 +204,10 @@ grant_complete(struct ap_ocis *ocis, const struct ap_share_want *want,
                const struct cs3_grant_info *grant, struct ls_err *err)
 {
     struct cs3_place node = cs3_place_of(want->space, want->node_id, NULL);
-    struct grant_search search = {.want = grant};
+    struct ap_grant_search search = {.want = grant};
     struct ls_err why = {0};
 
-    if (cs3_list_grants(ocis->cs3, want->space->owner, &node, grant_check, &search, err) < 0)
+    if (cs3_list_grants(ocis->cs3, want->space->owner, &node, ap_grant_check, &search, err) < 0)
         return -1;
     if (search.found)
         return 0;
@@ -246,9 +241,9 @@ grant_verify(struct ap_ocis *ocis, const struct ap_share_want *want,
              const struct cs3_grant_info *grant, const char *share_id, struct ls_err *err)
 {
     struct cs3_place node = cs3_place_of(want->space, want->node_id, NULL);
-    struct grant_search search = {.want = grant};
+    struct ap_grant_search search = {.want = grant};
 
-    if (cs3_list_grants(ocis->cs3, want->space->owner, &node, grant_check, &search, err) < 0)
+    if (cs3_list_grants(ocis->cs3, want->space->owner, &node, ap_grant_check, &search, err) < 0)
         return ap_unknown(err);
     if (search.right)
         return 0;
@@ -332,14 +327,14 @@ share_is_right(struct ap_ocis *ocis, const struct ap_share_want *want, const cha
 {
     struct cs3_place node = cs3_place_of(want->space, want->node_id, NULL);
     struct share_search search = {.id = share_id};
-    struct grant_search is = {.want = grant};
+    struct ap_grant_search is = {.want = grant};
 
     if (share_search(ocis, want, &search, err) < 0)
         return -1;
     if (!search.found || search.permissions != grant->permissions ||
         search.expires != grant->expires)
         return 0;
-    if (cs3_list_grants(ocis->cs3, want->space->owner, &node, grant_check, &is, err) < 0)
+    if (cs3_list_grants(ocis->cs3, want->space->owner, &node, ap_grant_check, &is, err) < 0)
         return -1;
     return is.right;
 }
@@ -471,10 +466,10 @@ ap_ocis_share_clear(struct ap_writer *w, const struct ap_share_want *want, const
     struct cs3_place node = cs3_place_of(want->space, want->node_id, NULL);
     struct cs3_grant_info grant = {.grantee_id = want->grantee_id, .group = want->group};
     struct share_search search = {.grantee_id = want->grantee_id, .group = want->group};
-    struct grant_search is = {.want = &grant};
+    struct ap_grant_search is = {.want = &grant};
     struct ls_err why = {0};
 
-    if (cs3_list_grants(ocis->cs3, want->space->owner, &node, grant_check, &is, &why) == 0) {
+    if (cs3_list_grants(ocis->cs3, want->space->owner, &node, ap_grant_check, &is, &why) == 0) {
         if (!is.found)
             return 0;
         if (share_search(ocis, want, &search, err) < 0)
