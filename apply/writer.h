@@ -24,7 +24,7 @@
  *   RETRY "quota"         507, INSUFFICIENT_STORAGE
  *   RETRY "internal"      the target's own trouble: INTERNAL, UNKNOWN, HTTP 500, a broken reply
  *   RETRY "grantee-missing"   no such user or group, and people.mode is `match`, or of a directory
- *   RETRY "no-role"       who has no role may have no space; one of a directory is given one first
+ *   RETRY "no-role"       who has no role may have no space, and none could be given to him
  *   RETRY "graph-refused" target.graph_user may not do that at Graph, or the roles are not known
  * now RETRY "content-missing", "content-mismatch", "content-changed", "content-unreadable",
  *         "content-away"  of the blob, by blobs.h

@@ -9,9 +9,12 @@
  * may be in the source, too, and whoever disabled it would have locked us out.
  *
  * A user or group of a directory (people.match_by) is found by the id that it has there, in any
- * mode, and is the directory's: not made, renamed, enabled or given members. oCIS gives a role to
- * whoever signs in for the first time, and a space to nobody without one; so that files can come
- * before their owner does, who has none gets that role here.
+ * mode, and is the directory's: not made, renamed, enabled or given members.
+ *
+ * oCIS gives a role to whoever signs in for the first time, and a space to nobody without one. So
+ * that files can come before their owner does, who has none gets that role here, in any mode: a
+ * directory's user, and one of ours, too: Graph gives it after it has made him, unless its caller
+ * has gone by then.
  */
 #include "apply/ocis/ocis_api.h"
 #include "common/log.h"
@@ -253,35 +256,44 @@ ap_ocis_member_set(struct ap_writer *w, const char *group_id, const char *user_i
 }
 
 /* ---- spaces */
-/* Of a user of the directory, who may have no role yet. */
+static bool
+home_denied(const struct ls_err *err)
+{
+    return ap_cause_is(err, "refused") && err->code == CS3_PERMISSION_DENIED;
+}
+
+static int
+role_give(struct ap_ocis *ocis, const char *uid, struct ls_err *err)
+{
+    struct ap_graph_user user;
+    bool had_none = false;
+
+    if (ap_graph_user_of(ocis->graph, uid, &user, err) < 0 ||
+        ap_graph_role_give(ocis->graph, user.id, &had_none, err) < 0)
+        return -1;
+    if (had_none)
+        ls_log(LS_INFO, "role-given", LS_S("user", uid));
+    cs3_token_forget(ocis->cs3, user.id);
+    return 0;
+}
+
 static int
 home_make(struct ap_ocis *ocis, const char *uid, struct ls_err *err)
 {
-    char id[AP_ID_SIZE];
     struct ls_err why = {0};
-    bool had_none = false;
     int r = cs3_create_home(ocis->cs3, uid, &why);
 
-    if (r < 0 && ap_cause_is(&why, "refused") && why.code == CS3_PERMISSION_DENIED) {
-        why.kind = LS_ERR_RETRY; /* he has no role yet, or nobody can say while oCIS starts */
-        snprintf(why.cause, sizeof(why.cause), "no-role");
-    }
-    if (r < 0 && ap_cause_is(&why, "no-role") && cs3_match_of(ocis->cs3, uid, id) == CS3_BY_ID) {
+    if (r < 0 && home_denied(&why)) {
         why = (struct ls_err){0};
-        r = ap_graph_role_give(ocis->graph, id, &had_none, &why);
-        if (r < 0 && (why.kind == LS_ERR_POISON || ap_cause_is(&why, "graph-refused"))) {
-            why.kind = LS_ERR_RETRY; /* that is for an admin to mend */
-            snprintf(why.cause, sizeof(why.cause), "no-role");
-        }
-        if (r == 0) {
-            if (had_none)
-                ls_log(LS_INFO, "role-given", LS_S("user", uid));
-            cs3_token_forget(ocis->cs3, id);
+        r = role_give(ocis, uid, &why);
+        if (r == 0)
             r = cs3_create_home(ocis->cs3, uid, &why);
-            if (r < 0 && why.code == CS3_PERMISSION_DENIED) { /* it is not known everywhere yet */
-                why.kind = LS_ERR_RETRY;                      /* or gives no space */
-                snprintf(why.cause, sizeof(why.cause), "no-role");
-            }
+        /* The role is not known everywhere yet, or gives no space, or nobody can say while oCIS
+         * starts; or an admin has to give it. */
+        if (r < 0 && (home_denied(&why) || why.kind == LS_ERR_POISON ||
+                      ap_cause_is(&why, "graph-refused"))) {
+            why.kind = LS_ERR_RETRY;
+            snprintf(why.cause, sizeof(why.cause), "no-role");
         }
     }
     if (r < 0 && err)

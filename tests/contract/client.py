@@ -78,13 +78,16 @@ class Client:
             "passwordProfile": {"password": "secret"}})
         assert answer.status_code == 201, answer.text
 
+    def create_home(self, token):
+        return self.gateway.CreateHome(api.CreateHomeRequest(),
+                                       metadata=(("x-access-token", token),))
+
     def sign_in(self, name):
         answer = self.authenticate(name)
         assert answer.status.code == OK, answer.status
-        user = Session(self, name, answer.user, answer.token)
-        made = self.gateway.CreateHome(api.CreateHomeRequest(), metadata=user.meta)
+        made = self.create_home(answer.token)
         assert made.status.code == OK, made.status
-        return user
+        return Session(self, name, answer.user, answer.token)
 
 
 class Session:

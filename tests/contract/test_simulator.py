@@ -5,12 +5,13 @@ switch that makes them wide enough to be seen every time.
 """
 import threading
 import time
+import uuid
 
 import grpc
 import pytest
 import requests
 from bed import wait_until
-from client import EXISTS, FULL, INTERNAL, NOT_FOUND, OK, TOO_EARLY, VIEWER, \
+from client import DENIED, EXISTS, FULL, INTERNAL, NOT_FOUND, OK, TOO_EARLY, VIEWER, \
     grpc_code, text_in
 import cs3.sharing.collaboration.v1beta1.collaboration_api_pb2 as shares_api
 import cs3.storage.provider.v1beta1.provider_api_pb2 as api
@@ -175,6 +176,22 @@ def test_a_caller_whose_deadline_passes_between_share_and_grant_leaves_the_grant
     assert cut.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
     wait_until(lambda: ended() > calls, 60, "the server to end the call", 0.02)
     assert len(owner.my_shares()) == 1 - grants and len(owner.grants(node)) == grants
+
+
+def test_a_user_whose_maker_hangs_up_is_there_and_has_no_role(sim, clients):
+    client, name = clients(sim), "u" + uuid.uuid4().hex[:8]
+    fault(sim, call="between.PostUser", nth=1, effect="latency", ms=2000)
+    with pytest.raises(requests.Timeout):
+        requests.post(sim.graph + "/v1.0/users", timeout=1, verify=False,
+                      auth=(sim.graph_user, sim.graph_password),
+                      json={"onPremisesSamAccountName": name, "displayName": name,
+                            "passwordProfile": {"password": "x"}})
+    wait_until(lambda: client.graph("GET", "/users/" + name).ok, 60, "the user", 0.02)
+    token = client.authenticate(name).token
+    roles = "/users/%s/appRoleAssignments" % client.graph("GET", "/users/" + name).json()["id"]
+    time.sleep(2)  # what is held goes on
+    assert client.graph("GET", roles).json()["value"] == []
+    assert client.create_home(token).status.code == DENIED
 
 
 def test_the_system_data_server_fails_now_and_then(sim, sim_home):

@@ -6,7 +6,7 @@ import hashlib
 import uuid
 
 import pytest
-from client import EDITOR, FILE_EDITOR, NOT_FOUND, OK, UNKNOWN_ID, VIEWER, grpc_code
+from client import DENIED, EDITOR, FILE_EDITOR, NOT_FOUND, OK, UNKNOWN_ID, VIEWER, grpc_code
 from probe import Probe, bits
 
 
@@ -140,6 +140,24 @@ def test_a_space_is_the_users_own_and_making_it_again_is_the_same(site):
     again = site.probe("space_ensure", uid=site.name)["space"]
     assert again == site.space
     assert (again["space_id"], again["root_id"]) == (site.see.uid, site.see.uid)
+
+
+@pytest.mark.parametrize("mode", ["create", "match"])
+def test_who_has_no_role_is_given_the_one_of_a_first_sign_in_and_has_a_space_then(
+        target, clients, tmp_path, mode):
+    name, client = "r" + uuid.uuid4().hex[:8], clients(target)
+    client.make_user(name)
+    roles = "/users/%s/appRoleAssignments" % client.graph("GET", "/users/" + name).json()["id"]
+    given, = client.graph("GET", roles).json()["value"]
+    assert client.graph("DELETE", roles + "/" + given["id"]).status_code == 204
+    assert client.graph("GET", roles).json()["value"] == []
+    assert client.create_home(client.authenticate(name).token).status.code == DENIED
+    probe = Probe(target, tmp_path, people__mode=mode)
+    probe("open")
+    assert probe("space_ensure", uid=name)["space"]
+    probe.stop()
+    again, = client.graph("GET", roles).json()["value"]
+    assert again["appRoleId"] == given["appRoleId"]
 
 
 def test_a_quota_limits_the_space_until_it_is_lifted(site, clients, target):

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 from bed.certs import Certificates
-from client import EDITOR, INTERNAL, NOT_FOUND, OK, VIEWER, text_in
+from client import DENIED, EDITOR, INTERNAL, NOT_FOUND, OK, VIEWER, text_in
 from probe import Probe, bits
 from test_writer import make_site, share
 
@@ -519,10 +519,33 @@ def test_a_page_of_a_proxy_is_no_answer_of_graph(behind_proxy, status, call, arg
 
 def test_a_home_that_may_not_be_made_yet_is_waited_for(site):
     """So says a target whose service of permissions is away."""
-    fault(site, call="gateway.CreateHome", nth=1, effect="code", code=8)
+    fault(site, call="gateway.CreateHome", times=2, effect="code", code=8)
     refused = site.probe.fails("space_ensure", uid=site.name)
     assert (refused.kind, refused.cause) == ("retry", "no-role")
     site.probe("space_ensure", uid=site.name)
+
+
+@pytest.mark.parametrize("effect", ["http", "drop-before"])
+def test_a_user_whose_making_was_cut_off_before_his_role_has_a_space_all_the_same(site, effect):
+    name = site.name + "x"
+    fault(site, call="between.PostUser", nth=1, effect=effect)
+    answer = site.probe.raw("user_ensure", uid=name, display_name="X")
+    if not answer["ok"]:
+        assert answer["kind"] == "retry"
+        site.probe("user_ensure", uid=name, display_name="X")
+    token = site.client.authenticate(name).token
+    assert site.client.create_home(token).status.code == DENIED
+    site.probe("space_ensure", uid=name)
+
+
+def test_a_role_that_nobody_may_give_is_waited_for(site):
+    name = site.name + "x"
+    fault(site, call="between.PostUser", nth=1, effect="http")
+    fault(site, call="graph.POST /users/{id}/appRoleAssignments", nth=1, effect="http", http=403)
+    site.probe.fails("user_ensure", uid=name, display_name="X")
+    refused = site.probe.fails("space_ensure", uid=name)
+    assert (refused.kind, refused.cause) == ("retry", "no-role")
+    site.probe("space_ensure", uid=name)
 
 
 def test_a_wrong_machine_key_is_fatal(sim, clients, tmp_path):

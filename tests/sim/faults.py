@@ -15,6 +15,8 @@ call's effect) | die (bytes: the data connection is cut after so many bytes of t
 
 "between.CreateShare", "between.UpdateShare" and "between.RemoveShare" are the moment when the share
 managers' files are written and the grant is not: latency holds the gateway there, grpc ends its call.
+"between.PostUser": a user is made and has no role yet; latency holds Graph there, http ends its call,
+drop-before cuts the connection.
 
 The last calls that write, and all that a rule struck, are kept as lines of text: GET /calls.
 """

@@ -180,8 +180,25 @@ class GraphHandler(web.Handler):
         person = Person(name, args["displayName"], args.get("mail", ""),
                         args.get("accountEnabled"))
         person.password = (args.get("passwordProfile") or {}).get("password")
+        person.role = False
         people.add(person)
+        self.give_role(person)
         return self.reply(201, self.shown(person, enabled=False))
+
+    def give_role(self, person):
+        """Whose caller has gone before is there and has none."""
+        for rule in self.site.desk.between("between.PostUser"):
+            if rule["effect"] == "latency":
+                self.site.people.lock.release()  # others go on
+                time.sleep(rule.get("ms", 100) / 1000)
+                self.site.people.lock.acquire()
+            elif rule["effect"] == "drop-before":
+                self.die()
+            else:
+                raise Refused(500, "generalException", "role assignment failed")
+        if self.hung_up():
+            raise ConnectionError("the client went away")
+        person.role = True
 
     def patch_users(self, user, rest, args):
         person = self.person(rest[0])
@@ -203,6 +220,9 @@ class GraphHandler(web.Handler):
 
     def delete_users(self, user, rest, args):
         person = self.person(rest[0])
+        if rest[1:2] == ["appRoleAssignments"]:
+            person.role = False
+            return self.reply(204)
         del self.site.people.users[person.id]
         self.site.store.spaces.pop(person.id, None)  # his space goes with him
         if ODD.search(person.name):

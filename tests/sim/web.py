@@ -4,8 +4,8 @@ Subclasses give `route(method, path)`, called after the counters; they answer wi
 body is read by whoever wants it, in pieces, so that a connection can die in the middle of one.
 """
 import json
-import time
 import socket
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -66,6 +66,15 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if data and self.command != "HEAD":
             self.wfile.write(data)
+
+    def hung_up(self):
+        """Has the client gone that waits for the answer?"""
+        try:
+            return self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
     def die(self):
         """Cuts the connection without a word."""
