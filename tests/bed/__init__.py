@@ -92,6 +92,10 @@ class Bed:
         return self.start()
 
     def __exit__(self, kind, error, trace):
+        if self._own and not self.keep:  # as a crash would: nobody starts them again
+            for server in (self.kafka, self.mysql, self.mariadb):
+                if server and server.process:
+                    server.kill()
         self.stop()
         if kind is None and self._own and not self.keep:
             shutil.rmtree(self.folder, ignore_errors=True)

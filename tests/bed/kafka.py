@@ -160,6 +160,11 @@ class Kafka:
             self.process.stop()
             self.process = None
 
+    def kill(self):
+        """SIGKILL, as a crash would."""
+        self.process.kill()
+        self.process = None
+
 
 class Guarded(Kafka):
     """
