@@ -5,14 +5,16 @@ UNIT_SRC  := $(wildcard tests/unit/$(or $(FOLDER),*)/test_*.c)
 UNIT_BIN  := $(UNIT_SRC:tests/unit/%.c=$(B)/unit/%)
 SAN       := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
-# every program is run when it is there, whatever the others say; with -j2 two at a time, each with
-# its output in one piece
+# every program is run when it is there, whatever the others say; several at a time, each with its
+# output in one piece
 unit unit-build:
 	@$(MAKE) --no-print-directory -k -Otarget B=$(B)/san OPT="$(SAN)" LDFLAGS="-fsanitize=address,undefined" $@-all
 
 # one that hangs is ended, and named with its test, long before the suite's time is up
 UNIT_RUN = @echo "== $<"; timeout 600 $<
-unit-all: $(UNIT_BIN:%=%.run)
+# what takes longest begins first: two that mostly wait, two that never do
+UNIT_LONG := $(addprefix $(B)/unit/,common/test_kafka transform/test_pipeline apply/test_histories apply/test_share_histories)
+unit-all: $(patsubst %,%.run,$(filter $(UNIT_LONG),$(UNIT_BIN)) $(filter-out $(UNIT_LONG),$(UNIT_BIN)))
 unit-build-all: $(UNIT_BIN)
 $(UNIT_BIN:%=%.run): %.run: %
 	$(UNIT_RUN)
@@ -27,18 +29,24 @@ UNIT_LIBS_actions   := apply transform common
 
 # what is tested with a clock that the test drives: folders, and single programs of the others
 UNIT_CLOCK := apply flow actions
-$(B)/unit/capture/test_stream $(B)/unit/transform/test_status: tests/unit/clock.c
+$(B)/unit/capture/test_stream $(B)/unit/transform/test_status: $(B)/unit/clock.o
 
-# helper files of a folder's tests (not test_*.c) are linked into each of its programs; the test is
-# compiled last, since -MMD writes what the last one includes
+# helper files of a folder's tests (not test_*.c) are compiled once and linked into each of its
+# programs; what they include is generated where libcommon is there
+UNIT_CFLAGS = $(CFLAGS_ALL) -Wno-missing-prototypes $(shell pkg-config --cflags cmocka)
+UNIT_HELP := $(filter-out $(wildcard tests/unit/*/test_*.c),$(wildcard tests/unit/*.c tests/unit/*/*.c))
+$(UNIT_HELP:tests/unit/%.c=$(B)/unit/%.o): $(B)/unit/%.o: tests/unit/%.c | $(B)/lib/libcommon.a
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(UNIT_CFLAGS) -MMD -MP -c -o $@ $<
+
 define unit_folder
-UNIT_HELP_$(1) := $$(filter-out tests/unit/$(1)/test_%.c,$$(wildcard tests/unit/$(1)/*.c)) \
-                  $(if $(filter $(1),$(UNIT_CLOCK)),tests/unit/clock.c)
-$(B)/unit/$(1)/%: tests/unit/$(1)/%.c $$(UNIT_HELP_$(1)) $(foreach l,$(UNIT_LIBS_$(1)),$(B)/lib/lib$(l).a)
+$(B)/unit/$(1)/%: tests/unit/$(1)/%.c $(patsubst tests/unit/%.c,$(B)/unit/%.o,$(filter tests/unit/$(1)/% \
+    $(if $(filter $(1),$(UNIT_CLOCK)),tests/unit/clock.c),$(UNIT_HELP))) $(foreach l,$(UNIT_LIBS_$(1)),$(B)/lib/lib$(l).a)
 	@mkdir -p $$(@D)
 	$$(call say,UNIT)
-	$$(Q)$$(CC) $$(CFLAGS_ALL) -Wno-missing-prototypes $$(shell pkg-config --cflags cmocka) -MMD -MP -o $$@ \
-	  $$(filter-out $$<,$$(filter %.c,$$^)) $$< $$(filter %.a,$$^) $$(LIBS_ALL) $$(shell pkg-config --libs cmocka)
+	$$(Q)$$(CC) $$(UNIT_CFLAGS) -MMD -MP -o $$@ $$< $$(filter %.o,$$^) $$(filter %.a,$$^) $$(LIBS_ALL) \
+	  $$(shell pkg-config --libs cmocka)
 endef
 $(foreach f,common capture transform apply ctl flow actions,$(eval $(call unit_folder,$(f))))
 .PHONY: unit unit-build unit-all unit-build-all
