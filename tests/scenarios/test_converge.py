@@ -65,7 +65,7 @@ def test_verify_names_a_difference_that_somebody_made_at_the_target(world):
     world.site.upload(alice, "unseen by lockstep.txt", b"x")
     world.site.upload(alice, EVIL, b"y")
     page = world.folder / "verify.html"
-    status, text = world.daemons.lockstep("verify", "--user", "alice", "--html", page)
+    status, text = world.daemons.lockstep("verify", "--wait", "5", "--user", "alice", "--html", page)
     assert status == 3, text
     assert "DIFFERENT  alice: missing: files/unseen by lockstep.txt" in text
     assert "not told apart from what the stream still carries: apply is " in text
