@@ -4,7 +4,7 @@ Runs the test suites: each with its budget of time, none hidden by another.
     python3 tests/run.py             everything that CI runs (all but clang-tidy)
     python3 tests/run.py unit apply  just these
 
-First the build; then the suites with servers, two at a time: each has servers, ports and folders of
+First the build; then the suites with servers, LANES at a time: each has servers, ports and folders of
 its own, and mostly waits for them. What they leave of the two cores goes to what only needs the
 compiler (BESIDE), which runs beside them at the lowest priority. Last, alone, what has deadlines of
 its own. A suite's output is shown whole, at its end.
@@ -35,6 +35,7 @@ import failures
 
 ROOT = Path(__file__).resolve().parents[1]
 MAKE = ["make", "--no-print-directory", "-j2"]
+WAITING = ["make", "--no-print-directory", "-j4"]  # of what runs, half only waits
 
 
 def pytest(*where, alone=False):
@@ -42,7 +43,7 @@ def pytest(*where, alone=False):
     return [sys.executable, "tests/pytest_venv.py", *where] + (["--not-below"] if alone else [])
 
 
-# name: seconds it may take on two cores, cold, beside another; command
+# name: seconds it may take on two cores, cold, beside others; command
 SUITES = {
     "format": (120, MAKE + ["check-format"]),
     "build": (240, MAKE + ["all"]),
@@ -51,7 +52,7 @@ SUITES = {
     "tidy": (600, MAKE + ["check-tidy"]),
     "unit-build": (1200, MAKE + ["unit-build"]),
     "fuzz": (900, MAKE + ["fuzz-smoke"]),
-    "unit": (900, MAKE + ["unit"]),
+    "unit": (900, WAITING + ["unit"]),
     "contract": (600, pytest("tests/contract")),
     "packaging": (240, pytest("tests/packaging")),
     "workload": (180, pytest("tests/workload")),
@@ -68,9 +69,10 @@ SUITES = {
 }
 # not the recordings: they play days in seconds, with the data directory of the last of them, and
 # what is slower than that takes a file whose later rows it has not seen for one without content.
-# The longest first, so that both lanes end at about the same time.
-TOGETHER = ("scenarios", "source", "exact", "apply", "kafka", "contract", "capture", "transform",
-            "workload", "packaging", "ops", "runner")
+# The longest first, so that all lanes end at about the same time.
+LANES = 3
+TOGETHER = ("scenarios", "apply", "source", "exact", "kafka", "contract", "transform", "capture",
+            "packaging", "runner", "workload", "ops")
 BESIDE = ("unit-build", "clang", "fuzz", "cppcheck")
 LAST = ("unit", "recordings")
 # the lowest priority among the processes of its session, and of its session among the others
@@ -219,7 +221,7 @@ def run_all(names):
     beside = [n for n in BESIDE if n in names] if lanes else []
     alone = [n for n in names if n not in lanes + beside]
     rows = [run(n) for n in alone if n not in LAST]
-    with ThreadPoolExecutor(max_workers=2) as pool, ThreadPoolExecutor(max_workers=1) as low:
+    with ThreadPoolExecutor(max_workers=LANES) as pool, ThreadPoolExecutor(max_workers=1) as low:
         compiled = low.map(lambda n: run(n, LOW), beside)
         rows += [*pool.map(run, lanes), *compiled]
     return rows + [run(n) for n in alone if n in LAST]
