@@ -17,6 +17,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from bed import BedError, wait_until
 from bed.daemons import STAGES
 from bed.prometheus import Prometheus
@@ -271,6 +272,8 @@ TROUBLES = (a_daemon_dies, the_target_is_away, a_poison_record_arrives, somebody
             a_topic_is_replayed)
 
 
+@pytest.mark.skipif("__import__('os').environ.get('LOCKSTEP_TEST_TARGET', 'sim') != 'sim'",
+                    reason="the simulator is taken down and told what to answer")
 def test_each_trouble_of_a_night_is_seen_told_and_repaired_by_its_runbook(new_world, tmp_path):
     world = new_world(sets=SETS)
     world.work.populate(3, actions=20)
