@@ -32,6 +32,7 @@
  *   POISON "name-refused" the target cannot hold this name
  *   POISON "outside-home" a link or ".." leads out of the user's home
  *   POISON "expired"      a share or link whose time is over; if it was there, it is gone now
+ *   POISON "denied"       PERMISSION_DENIED: so says oCIS, too, while it comes up
  *   POISON "refused"      INVALID_ARGUMENT and the like, in the target's words; a share or link
  *                         without any permission that can be: if it was there, it is gone now
  *   POISON "changed-at-target", "moved-at-target", "deleted-at-target"   see struct ap_expect

@@ -77,7 +77,7 @@ static const struct {
     {CS3_DEADLINE_EXCEEDED, LS_ERR_RETRY, "timeout"},
     {CS3_NOT_FOUND, LS_ERR_RETRY, "gone"},
     {CS3_ALREADY_EXISTS, LS_ERR_RETRY, "taken"},
-    {CS3_PERMISSION_DENIED, LS_ERR_POISON, "refused"},
+    {CS3_PERMISSION_DENIED, LS_ERR_POISON, "denied"},
     {CS3_UNAUTHENTICATED, LS_ERR_RETRY, "sign-in"},
     {CS3_RESOURCE_EXHAUSTED, LS_ERR_RETRY, "slow-down"},
     {CS3_FAILED_PRECONDITION, LS_ERR_RETRY, "parent-gone"},

@@ -381,13 +381,21 @@ ap_http_fail(const struct ap_http_request *request, const struct ap_http_reply *
         enum ls_err_kind kind;
         const char *cause;
     } table[] = {
-        {401, LS_ERR_RETRY, "sign-in"},     {404, LS_ERR_RETRY, "gone"},
-        {408, LS_ERR_RETRY, "timeout"},     {409, LS_ERR_RETRY, "taken"},
-        {412, LS_ERR_RETRY, "taken"},       {419, LS_ERR_RETRY, "content-mismatch"},
-        {423, LS_ERR_RETRY, "busy"},        {425, LS_ERR_RETRY, "busy"},
-        {429, LS_ERR_RETRY, "slow-down"},   {500, LS_ERR_RETRY, "internal"},
-        {502, LS_ERR_RETRY, "target-down"}, {503, LS_ERR_RETRY, "slow-down"},
-        {504, LS_ERR_RETRY, "target-down"}, {507, LS_ERR_RETRY, "quota"},
+        {401, LS_ERR_RETRY, "sign-in"},
+        {403, LS_ERR_POISON, "denied"},
+        {404, LS_ERR_RETRY, "gone"},
+        {408, LS_ERR_RETRY, "timeout"},
+        {409, LS_ERR_RETRY, "taken"},
+        {412, LS_ERR_RETRY, "taken"},
+        {419, LS_ERR_RETRY, "content-mismatch"},
+        {423, LS_ERR_RETRY, "busy"},
+        {425, LS_ERR_RETRY, "busy"},
+        {429, LS_ERR_RETRY, "slow-down"},
+        {500, LS_ERR_RETRY, "internal"},
+        {502, LS_ERR_RETRY, "target-down"},
+        {503, LS_ERR_RETRY, "slow-down"},
+        {504, LS_ERR_RETRY, "target-down"},
+        {507, LS_ERR_RETRY, "quota"},
     };
     long status = reply->status;
     int code = (int)status;

@@ -470,7 +470,7 @@ upload_sort_out(const struct put *put, const struct ls_err *why, struct ap_node 
                 char *ret_over, struct ls_err *err)
 {
     static const char *const look_into[] = {"taken",       "timeout", "internal", "gone",
-                                            "parent-gone", "quota",   "refused"};
+                                            "parent-gone", "quota",   "refused",  "denied"};
     struct put now = *put;
     struct ls_err seen = {0};
     bool looked = false;

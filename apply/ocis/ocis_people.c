@@ -256,12 +256,6 @@ ap_ocis_member_set(struct ap_writer *w, const char *group_id, const char *user_i
 }
 
 /* ---- spaces */
-static bool
-home_denied(const struct ls_err *err)
-{
-    return ap_cause_is(err, "refused") && err->code == CS3_PERMISSION_DENIED;
-}
-
 static int
 role_give(struct ap_ocis *ocis, const char *uid, struct ls_err *err)
 {
@@ -283,14 +277,14 @@ home_make(struct ap_ocis *ocis, const char *uid, struct ls_err *err)
     struct ls_err why = {0};
     int r = cs3_create_home(ocis->cs3, uid, &why);
 
-    if (r < 0 && home_denied(&why)) {
+    if (r < 0 && ap_cause_is(&why, "denied")) {
         why = (struct ls_err){0};
         r = role_give(ocis, uid, &why);
         if (r == 0)
             r = cs3_create_home(ocis->cs3, uid, &why);
         /* The role is not known everywhere yet, or gives no space, or nobody can say while oCIS
          * starts; or an admin has to give it. */
-        if (r < 0 && (home_denied(&why) || why.kind == LS_ERR_POISON ||
+        if (r < 0 && (ap_cause_is(&why, "denied") || why.kind == LS_ERR_POISON ||
                       ap_cause_is(&why, "graph-refused"))) {
             why.kind = LS_ERR_RETRY;
             snprintf(why.cause, sizeof(why.cause), "no-role");

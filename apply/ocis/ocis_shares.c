@@ -57,8 +57,9 @@ ap_share_open_check(int64_t permissions, bool folder, int64_t expires, struct ls
 static bool
 owner_may(const struct ls_err *why)
 {
-    return ap_cause_is(why, "refused") || ap_cause_is(why, "internal") ||
-           ap_cause_is(why, "gone") || ap_cause_is(why, "sign-in") || ap_cause_is(why, "no-user");
+    return ap_cause_is(why, "denied") || ap_cause_is(why, "refused") ||
+           ap_cause_is(why, "internal") || ap_cause_is(why, "gone") ||
+           ap_cause_is(why, "sign-in") || ap_cause_is(why, "no-user");
 }
 
 bool

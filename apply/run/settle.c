@@ -19,6 +19,7 @@
 #include <string.h>
 
 #define GONE_TRIES 3
+#define DENIED_TRIES 10
 #define HEARTBEAT_MS 1500 /* they come once a second, and travel */
 #define AWAY_ATTEMPTS 10  /* by then the pauses are as long as they get */
 #define PACE_BYTES 65536
@@ -363,6 +364,19 @@ refused_in_part(struct ap_job *job)
     snprintf(job->err.cause, sizeof(job->err.cause), "in-part");
 }
 
+/* Whoever has no right is told the same as everybody while the service of permissions comes up: it
+ * is believed when it was the answer so often, one time after the other. */
+static void
+denied_for_now(struct ap_job *job, struct ap_work *work)
+{
+    if (job->result == 0 || job->err.kind != LS_ERR_POISON || !is_cause(job, "denied"))
+        return;
+    if (strcmp(work->cause, "denied") != 0)
+        work->attempts = 0;
+    if (work->attempts + 1 < DENIED_TRIES)
+        job->err.kind = LS_ERR_RETRY;
+}
+
 /* Answers that came after a look at the target. */
 static bool
 is_settled(const struct ap_job *job)
@@ -628,6 +642,8 @@ job_done(struct ap_core *core, struct ap_job *job)
         ap_job_forget(core, job);
         return;
     }
+    if (have)
+        denied_for_now(job, &work);
     if (have && job->result != 0 && job->err.kind == LS_ERR_POISON) {
         ls_log_err(LS_WARN, "refused", &job->err);
         ap_work_dead(core, &work, job->err.cause[0] ? job->err.cause : "refused", job->err.msg);

@@ -17,7 +17,7 @@ static bool
 is_lost(const char *cause)
 {
     return strcmp(cause, "internal") == 0 || strcmp(cause, "gone") == 0 ||
-           strcmp(cause, "refused") == 0;
+           strcmp(cause, "refused") == 0 || strcmp(cause, "denied") == 0;
 }
 
 int

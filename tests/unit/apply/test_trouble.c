@@ -267,6 +267,54 @@ a_name_held_by_a_dead_letter_is_given_to_who_shall_have_it(void **state)
     stop_world(&w);
 }
 
+static int denials; /* so many moves are denied, but the `other`th says something else */
+static int other_denial;
+
+static int
+move_denied(struct ap_writer *w, const struct ap_space *space, const char *node_id,
+            const char *parent_id, const char *name, const struct ap_expect *expect, bool doubtful,
+            struct ls_err *err)
+{
+    if (denials == other_denial && denials-- > 0)
+        return ls_fail_cause(err, LS_ERR_RETRY, 0, "busy", "another time");
+    if (denials-- > 0)
+        return ls_fail_cause(err, LS_ERR_POISON, CS3_PERMISSION_DENIED, "denied", "who are you?");
+    return fake_move(w, space, node_id, parent_id, name, expect, doubtful, err);
+}
+
+/* Returns true when the file was moved, false when it is a dead letter. */
+static bool
+moved_after(int n, int other)
+{
+    static struct world w;
+    struct model_row *a;
+    bool dead;
+
+    start_world(&w);
+    trouble_on(&w);
+    a = add_file(&w, 1, w.model.files[1], "a");
+    finish(&w, 0);
+    ops_with_trouble.move = move_denied;
+    denials = n;
+    other_denial = other;
+    model_move(&w.model, a, 1, w.model.files[1], "b");
+    finish(&w, 0);
+    dead = ap_is_dead(w.ledger, (struct ap_key){AP_NODE, a->fileid});
+    assert_int_equal(target_has(&w, "b"), !dead);
+    stop_world(&w);
+    return !dead;
+}
+
+/* oCIS denies everything while its service of permissions comes up. */
+static void
+a_denial_is_believed_the_tenth_time_one_after_the_other(void **state)
+{
+    (void)state;
+    assert_true(moved_after(9, -1));
+    assert_false(moved_after(10, -1));
+    assert_true(moved_after(15, 7));
+}
+
 /* A scan of the disk keeps the row of what has its name, whatever that is now. */
 static void
 a_file_whose_row_becomes_a_folders_is_a_folder(void **state)
@@ -879,6 +927,7 @@ main(void)
         cmocka_unit_test(a_clock_that_is_set_back_holds_nobody_up),
         cmocka_unit_test(what_another_service_says_at_its_address_ends_nothing_until_it_has_lasted),
         cmocka_unit_test(a_key_that_is_refused_and_what_a_configuration_lacks_are_believed_at_once),
+        cmocka_unit_test(a_denial_is_believed_the_tenth_time_one_after_the_other),
         cmocka_unit_test(a_name_held_by_a_dead_letter_is_given_to_who_shall_have_it),
         cmocka_unit_test(a_file_whose_row_becomes_a_folders_is_a_folder),
         cmocka_unit_test(a_folder_whose_row_becomes_a_files_is_a_file_and_what_was_in_it_is_gone),
