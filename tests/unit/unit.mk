@@ -32,7 +32,8 @@ UNIT_CLOCK := apply flow actions
 $(B)/unit/capture/test_stream $(B)/unit/transform/test_status: $(B)/unit/clock.o
 
 # helper files of a folder's tests (not test_*.c) are compiled once and linked into each of its
-# programs; what they include is generated where libcommon is there
+# programs; what they include is generated where libcommon is there. A test's own file is not optimized: to
+# compile it costs more than to run it.
 UNIT_CFLAGS = $(CFLAGS_ALL) -Wno-missing-prototypes $(shell pkg-config --cflags cmocka)
 UNIT_HELP := $(filter-out $(wildcard tests/unit/*/test_*.c),$(wildcard tests/unit/*.c tests/unit/*/*.c))
 $(UNIT_HELP:tests/unit/%.c=$(B)/unit/%.o): $(B)/unit/%.o: tests/unit/%.c | $(B)/lib/libcommon.a
@@ -45,7 +46,7 @@ $(B)/unit/$(1)/%: tests/unit/$(1)/%.c $(patsubst tests/unit/%.c,$(B)/unit/%.o,$(
     $(if $(filter $(1),$(UNIT_CLOCK)),tests/unit/clock.c),$(UNIT_HELP))) $(foreach l,$(UNIT_LIBS_$(1)),$(B)/lib/lib$(l).a)
 	@mkdir -p $$(@D)
 	$$(call say,UNIT)
-	$$(Q)$$(CC) $$(UNIT_CFLAGS) -MMD -MP -o $$@ $$< $$(filter %.o,$$^) $$(filter %.a,$$^) $$(LIBS_ALL) \
+	$$(Q)$$(CC) $$(UNIT_CFLAGS) -O0 -MMD -MP -o $$@ $$< $$(filter %.o,$$^) $$(filter %.a,$$^) $$(LIBS_ALL) \
 	  $$(shell pkg-config --libs cmocka)
 endef
 $(foreach f,common capture transform apply ctl flow actions,$(eval $(call unit_folder,$(f))))
