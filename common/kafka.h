@@ -55,7 +55,8 @@ int ls_producer_new(const struct ls_config *config, const char *transactional_id
 void ls_producer_free(struct ls_producer *producer);
 int ls_producer_begin(struct ls_producer *producer, struct ls_err *err);
 /* Queued; key and value are copied. value.p == NULL is a tombstone. partition -1: by key.
- * A record larger than the client or a topic takes is POISON with cause "too-large". */
+ * A record larger than the client or a topic takes is POISON with cause "too-large". Other failures
+ * may be those of records in front of it. */
 int ls_producer_send(struct ls_producer *producer, const char *topic, int32_t partition,
                      struct ls_str key, struct ls_str value, const struct ls_header *headers,
                      size_t n_headers, struct ls_err *err);

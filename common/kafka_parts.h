@@ -46,6 +46,28 @@ void kafka_limit_refused(bool alone, size_t key_and_value);
 /* What the topics' configuration says; the same again changes nothing. */
 void kafka_limit_told(int64_t bytes);
 
+/* ---- records of one partition in piles, see kafka_gather.c */
+struct kafka_gather;
+struct kafka_pile;
+struct kafka_gather *kafka_gather_new(void); /* NULL: no memory */
+void kafka_gather_free(struct kafka_gather *gather);
+/* All that lies there is thrown away. */
+void kafka_gather_forget(struct kafka_gather *gather);
+/* The pile for a partition of the so-many-eth topic, maybe one with another's records. NULL: there
+ * was none yet and none is made, or no memory. */
+struct kafka_pile *kafka_gather_at(struct kafka_gather *gather, size_t topic, int32_t partition,
+                                   bool make);
+/* A pile with records in it; NULL: there is none. */
+struct kafka_pile *kafka_gather_next(struct kafka_gather *gather);
+/* Copies the record; false when the pile has to be handed over first. A record of up to
+ * KAFKA_GATHERED bytes fits into an empty one. */
+#define KAFKA_GATHERED 4096
+bool kafka_pile_put(struct kafka_pile *pile, rd_kafka_topic_t *rkt, int32_t partition,
+                    struct ls_str key, struct ls_str value);
+/* Into librdkafka's queue. With an error (__QUEUE_FULL, for one) what was not taken is still there.
+ */
+rd_kafka_resp_err_t kafka_pile_hand_over(struct kafka_pile *pile);
+
 struct ls_producer;
 struct ls_consumer;
 rd_kafka_t *consumer_handle(struct ls_consumer *consumer);

@@ -46,8 +46,10 @@ struct ls_producer {
     atomic_long undelivered;
     atomic_int undelivered_code;
     unsigned sent;
-    int64_t committed_ms;   /* the last transaction */
-    int64_t in_transaction; /* records */
+    struct kafka_gather *gather; /* NULL: of a plain producer */
+    size_t most_gathered;        /* bytes of a record */
+    int64_t committed_ms;        /* the last transaction */
+    int64_t in_transaction;      /* records */
     size_t n_topics, last_topic;
     struct {
         char *name;
@@ -157,6 +159,10 @@ client_make(struct ls_producer *p, const char *transactional_id, rd_kafka_t **re
     if (transactional_id)
         kafka_conf_set(conf, "transactional.id", transactional_id);
     p->alone = kafka_limit_batches(conf);
+    /* what librdkafka takes for too large is none of these */
+    p->most_gathered = (size_t)conf_number(conf, "message.max.bytes") / 2;
+    if (p->most_gathered > KAFKA_GATHERED)
+        p->most_gathered = KAFKA_GATHERED;
     queue_fit(conf);
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
     rd_kafka_conf_set_opaque(conf, p);
@@ -189,6 +195,10 @@ ls_producer_new(const struct ls_config *config, const char *transactional_id,
         return ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
     p->config = config;
     p->transactional = transactional_id != NULL;
+    if (p->transactional && !(p->gather = kafka_gather_new())) {
+        ls_producer_free(p);
+        return ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
+    }
     if (client_make(p, transactional_id, &p->rk, err) < 0 ||
         (p->transactional && transactions_init(p, err) < 0)) {
         ls_producer_free(p);
@@ -204,6 +214,7 @@ ls_producer_free(struct ls_producer *producer)
     if (!producer)
         return;
     client_drop(producer);
+    kafka_gather_free(producer->gather);
     free(producer);
 }
 
@@ -216,6 +227,7 @@ ls_producer_begin(struct ls_producer *producer, struct ls_err *err)
     if (left > 0 && producer->in_transaction < FEW)
         ls_run_sleep_ms(left);
     producer->in_transaction = 0;
+    kafka_gather_forget(producer->gather);
     error = rd_kafka_begin_transaction(producer->rk);
     if (error)
         return producer_fail(producer, error, "begin_transaction", err);
@@ -249,7 +261,8 @@ topic_get(struct ls_producer *p, const char *name)
         rd_kafka_topic_destroy(rkt);
         return NULL;
     }
-    p->topics[p->n_topics++].rkt = rkt;
+    p->last_topic = p->n_topics++;
+    p->topics[p->last_topic].rkt = rkt;
     return rkt;
 }
 
@@ -317,6 +330,77 @@ failed_transaction(struct ls_producer *p, struct ls_err *err)
     return -1;
 }
 
+/* Behind a full queue; *until is 0 at first. */
+static int
+wait_for_room(struct ls_producer *p, int64_t *until, struct ls_err *err)
+{
+    if (*until == 0)
+        *until = ls_mono_ms() + QUEUE_MS;
+    else if (ls_mono_ms() >= *until)
+        return ls_fail_cause(err, LS_ERR_RETRY, RD_KAFKA_RESP_ERR__QUEUE_FULL, "kafka-slow",
+                             "Kafka took nothing for %d s", QUEUE_MS / 1000);
+    rd_kafka_poll(p->rk, FULL_MS);
+    return 0;
+}
+
+/* What was not taken, and why; not that a record is too large. */
+static int
+send_fail(struct ls_producer *p, rd_kafka_resp_err_t code, struct ls_err *err)
+{
+    if (code == RD_KAFKA_RESP_ERR__FATAL || code == RD_KAFKA_RESP_ERR__FENCED)
+        return producer_fail(p, rd_kafka_error_new(code, "%s", rd_kafka_err2str(code)), "produce",
+                             err);
+    if (code == RD_KAFKA_RESP_ERR__STATE && p->open)
+        return failed_transaction(p, err);
+    return kafka_fail(err, code, "produce");
+}
+
+static int
+hand_over(struct ls_producer *p, struct kafka_pile *pile, struct ls_err *err)
+{
+    int64_t until = 0;
+    rd_kafka_resp_err_t code;
+
+    while ((code = kafka_pile_hand_over(pile)) == RD_KAFKA_RESP_ERR__QUEUE_FULL)
+        if (wait_for_room(p, &until, err) < 0)
+            return -1;
+    return code ? send_fail(p, code, err) : 0;
+}
+
+static int
+hand_over_all(struct ls_producer *p, struct ls_err *err)
+{
+    struct kafka_pile *pile;
+
+    while (p->gather && (pile = kafka_gather_next(p->gather)))
+        if (hand_over(p, pile, err) < 0)
+            return -1;
+    return 0;
+}
+
+/* Onto a pile: 1. 0: it goes by itself, and may, for what is in front of it has gone. */
+static int
+gather(struct ls_producer *p, rd_kafka_topic_t *rkt, int32_t partition, struct ls_str key,
+       struct ls_str value, bool plain, struct ls_err *err)
+{
+    struct kafka_pile *pile;
+
+    /* of a small one the broker shall hear at once, and there is little to gain */
+    if (!p->open || p->in_transaction < FEW)
+        return 0;
+    if (partition < 0)
+        return hand_over_all(p, err);
+    plain = plain && key.n + value.n <= p->most_gathered;
+    pile = kafka_gather_at(p->gather, p->last_topic, partition, plain);
+    if (!pile)
+        return 0;
+    if (plain && kafka_pile_put(pile, rkt, partition, key, value))
+        return 1;
+    if (hand_over(p, pile, err) < 0)
+        return -1;
+    return plain && kafka_pile_put(pile, rkt, partition, key, value);
+}
+
 int
 ls_producer_send(struct ls_producer *producer, const char *topic, int32_t partition,
                  struct ls_str key, struct ls_str value, const struct ls_header *headers,
@@ -324,7 +408,8 @@ ls_producer_send(struct ls_producer *producer, const char *topic, int32_t partit
 {
     int64_t until = 0, most = kafka_limit();
     rd_kafka_topic_t *rkt;
-    rd_kafka_resp_err_t code;
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
+    int r;
 
     if (most > 0 && kafka_record_size(key.n + value.n, headers, n_headers) > most)
         return ls_fail_cause(
@@ -338,17 +423,13 @@ ls_producer_send(struct ls_producer *producer, const char *topic, int32_t partit
     rkt = topic_get(producer, topic);
     if (!rkt)
         return ls_fail(err, LS_ERR_RETRY, ENOMEM, "too many topics, or out of memory");
-    for (;;) {
-        code = produce(producer, rkt, partition, key, value, headers, n_headers);
-        if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL)
-            break;
-        if (until == 0)
-            until = ls_mono_ms() + QUEUE_MS;
-        else if (ls_mono_ms() >= until)
-            return ls_fail_cause(err, LS_ERR_RETRY, code, "kafka-slow",
-                                 "Kafka took nothing for %d s", QUEUE_MS / 1000);
-        rd_kafka_poll(producer->rk, FULL_MS);
-    }
+    r = gather(producer, rkt, partition, key, value, n_headers == 0, err);
+    if (r < 0)
+        return -1;
+    while (r == 0 && (code = produce(producer, rkt, partition, key, value, headers, n_headers)) ==
+                         RD_KAFKA_RESP_ERR__QUEUE_FULL)
+        if (wait_for_room(producer, &until, err) < 0)
+            return -1;
     if (!code)
         atomic_fetch_add_explicit(&sent_bytes, (int64_t)(key.n + value.n), memory_order_relaxed);
     producer->in_transaction++;
@@ -358,12 +439,7 @@ ls_producer_send(struct ls_producer *producer, const char *topic, int32_t partit
         return ls_fail_cause(err, LS_ERR_POISON, code, "too-large",
                              "a record of %zu bytes is larger than [kafka] message.max.bytes",
                              key.n + value.n);
-    if (code == RD_KAFKA_RESP_ERR__FATAL || code == RD_KAFKA_RESP_ERR__FENCED)
-        return producer_fail(producer, rd_kafka_error_new(code, "%s", rd_kafka_err2str(code)),
-                             "produce", err);
-    if (code == RD_KAFKA_RESP_ERR__STATE && producer->open)
-        return failed_transaction(producer, err);
-    return code ? kafka_fail(err, code, "produce") : 0;
+    return code ? send_fail(producer, code, err) : 0;
 }
 
 int64_t
@@ -389,6 +465,7 @@ deliver(struct ls_producer *p)
 void
 ls_producer_push(struct ls_producer *producer)
 {
+    (void)hand_over_all(producer, NULL); /* whoever commits hears of it again */
     (void)rd_kafka_flush(producer->rk, 1);
 }
 
@@ -404,6 +481,10 @@ ls_producer_send_offsets(struct ls_producer *producer, struct ls_consumer *consu
 
     if (!group)
         return ls_fail_cause(err, LS_ERR_FATAL, EINVAL, "kafka-use", "the consumer has no group");
+    if (hand_over_all(producer, err) < 0) {
+        rd_kafka_consumer_group_metadata_destroy(group);
+        return -1;
+    }
     /* The coordinator answers this with "later" (100 ms) while it takes up partitions. */
     deliver(producer);
     /* The broker keeps a record for each: those that have not moved would be most of its work. */
@@ -439,22 +520,18 @@ undelivered_fail(struct ls_producer *p, struct ls_err *err)
     return -1;
 }
 
-int
-ls_producer_commit(struct ls_producer *producer, struct ls_err *err)
+static int
+commit(struct ls_producer *p, struct ls_err *err)
 {
-    struct ls_err lost = {0};
     rd_kafka_error_t *error = NULL;
 
-    deliver(producer);
+    if (hand_over_all(p, err) < 0)
+        return -1;
+    deliver(p);
     for (int i = 0; i < COMMIT_TRIES; i++) {
-        error = rd_kafka_commit_transaction(producer->rk, -1);
-        if (!error) {
-            producer->open = false;
-            producer->committed_ms = ls_mono_ms();
-            if (producer->reader)
-                consumer_set_committed(producer->reader);
+        error = rd_kafka_commit_transaction(p->rk, -1);
+        if (!error)
             return 0;
-        }
         if (!rd_kafka_error_is_retriable(error) || rd_kafka_error_txn_requires_abort(error))
             break;
         if (i < COMMIT_TRIES - 1) {
@@ -462,7 +539,21 @@ ls_producer_commit(struct ls_producer *producer, struct ls_err *err)
             ls_run_sleep_ms(100);
         }
     }
-    producer_fail(producer, error, "commit_transaction", err);
+    return producer_fail(p, error, "commit_transaction", err);
+}
+
+int
+ls_producer_commit(struct ls_producer *producer, struct ls_err *err)
+{
+    struct ls_err lost = {0};
+
+    if (commit(producer, err) == 0) {
+        producer->open = false;
+        producer->committed_ms = ls_mono_ms();
+        if (producer->reader)
+            consumer_set_committed(producer->reader);
+        return 0;
+    }
     if (undelivered_fail(producer, &lost) < 0 && err && err->kind != LS_ERR_FATAL)
         *err = lost;
     /* Whether it can be used again is for ls_producer_begin to say. */
@@ -478,6 +569,7 @@ ls_producer_abort(struct ls_producer *producer, struct ls_err *err)
     if (!producer->open)
         return 0;
     producer->open = false;
+    kafka_gather_forget(producer->gather);
     /* An abort that overtakes the first records of its transaction asks the coordinator to end
      * what it has not heard of, which it answers with a fatal error (librdkafka 2.0.2, Kafka 4). */
     rd_kafka_flush(producer->rk, ABORT_FLUSH_MS);
@@ -510,9 +602,12 @@ ls_producer_lost(const struct ls_producer *producer)
 int
 ls_producer_flush(struct ls_producer *producer, int timeout_ms, struct ls_err *err)
 {
-    rd_kafka_resp_err_t code = rd_kafka_flush(producer->rk, timeout_ms);
+    rd_kafka_resp_err_t code;
     int r;
 
+    if (hand_over_all(producer, err) < 0)
+        return -1;
+    code = rd_kafka_flush(producer->rk, timeout_ms);
     if (code)
         return kafka_fail(err, code, "flush");
     r = undelivered_fail(producer, err);
