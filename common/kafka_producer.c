@@ -30,6 +30,9 @@
 #define COMMIT_TRIES 5
 #define ABORT_FLUSH_MS 1000
 #define DELIVER_MS 1000
+/* A look at what is left wakes all of librdkafka's threads; so many take longer than MANY_MS. */
+#define MANY 5000
+#define MANY_MS 10
 /* A commit is answered before the coordinator is done with it. Who then begins at once is told
  * "later", which librdkafka takes for 20 ms; so a small transaction is waited for behind it. */
 #define SETTLE_MS 5
@@ -457,8 +460,9 @@ deliver(struct ls_producer *p)
 {
     int64_t until = ls_mono_ms() + DELIVER_MS;
 
-    while (rd_kafka_flush(p->rk, 1) == RD_KAFKA_RESP_ERR__TIMED_OUT && ls_mono_ms() < until &&
-           atomic_load(&p->undelivered) == 0)
+    while (rd_kafka_flush(p->rk, rd_kafka_outq_len(p->rk) > MANY ? MANY_MS : 1) ==
+               RD_KAFKA_RESP_ERR__TIMED_OUT &&
+           ls_mono_ms() < until && atomic_load(&p->undelivered) == 0)
         ;
 }
 
