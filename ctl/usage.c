@@ -48,7 +48,7 @@ const struct ctl_command_help ctl_commands[] = {
      {{"--user", "U", "of the users, this one alone"},
       {"--watch", NULL, "again every second until interrupted"}}},
     {"verify", NULL, NULL, "compare ownCloud 10 with oCIS, independently of the ledger",
-     "Reads both sides themselves: trees, sizes, times and checksums, trash, shares and links, as each user sees them. "
+     "Reads both sides themselves: trees, sizes, times and checksums, trash, shares with their grants, and links, as each user sees them. "
      "What differs is looked at again when the stream has passed that moment, so that what it still carries is told "
      "apart. Status 0 when they are equal, 3 when they differ, 10 when nothing differs but what is still carried. A side "
      "that cannot be read is neither: 4 source, 6 target, 9 data directory; 11 when nothing differs, but something "

@@ -152,6 +152,7 @@ struct cs3_info {
     char owner_id[AP_ID_SIZE];
     bool folder;
     bool processing; /* its content is not ready yet */
+    bool granted;    /* somebody was given a grant on the node itself */
     int64_t size;    /* of a folder: of all that is below it */
     int64_t mtime;
     uint32_t mtime_ns;
@@ -245,6 +246,9 @@ struct cs3_grant_info {
 typedef int cs3_grant_fn(void *arg, const struct cs3_grant_info *grant);
 int cs3_list_grants(struct cs3_client *client, const char *as, const struct cs3_place *node,
                     cs3_grant_fn *each, void *arg, struct ls_err *err);
+/* The server keeps a grant as letters, each for several permissions, and shows all of those: does
+ * this one give what that one is to give? */
+bool cs3_grant_gives(const struct cs3_grant_info *is, const struct cs3_grant_info *want);
 /* ALREADY_EXISTS (taken) when the grantee has one; NOT_FOUND (gone) for no node, or no grant to
  * update. Two at once on one node: one may be lost, though both answer OK. */
 int cs3_add_grant(struct cs3_client *client, const char *as, const struct cs3_place *node,
@@ -265,6 +269,13 @@ typedef int cs3_share_fn(void *arg, const struct cs3_share_info *share);
 /* Shares that `as` made or, as the owner of the space, may see; node NULL: all of them. */
 int cs3_list_shares(struct cs3_client *client, const char *as, const struct cs3_place *node,
                     cs3_share_fn *each, void *arg, struct ls_err *err);
+/* Those of n nodes, with one call; none of nodes on which `as` may not list grants. */
+int cs3_list_shares_on(struct cs3_client *client, const char *as, const struct cs3_place *nodes,
+                       size_t n, cs3_share_fn *each, void *arg, struct ls_err *err);
+/* The name that the target has for a user or a group of that id. "gone": it has nobody; as the
+ * gateway says. */
+int cs3_grantee_name(struct cs3_client *client, const char *as, const char *id, bool group,
+                     char ret_name[256], struct ls_err *err);
 /* 1, 0, or -1 with err; as the gateway says, so a 0 is worth less than a 1. */
 int cs3_share_exists(struct cs3_client *client, const char *as, const char *share_id,
                      struct ls_err *err);

@@ -8,7 +8,9 @@
  */
 #include "apply/cs3/cs3_call.h"
 #include "cs3/sharing.pb-c.h"
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define NEVER_GRANTED                                                                              \
@@ -136,25 +138,17 @@ share_of(const Cs3__Share *s)
     return out;
 }
 
-int
-cs3_list_shares(struct cs3_client *client, const char *as, const struct cs3_place *node,
-                cs3_share_fn *each, void *arg, struct ls_err *err)
+static int
+list_shares(struct cs3_client *client, const char *as, Cs3__ShareFilter **filters, size_t n,
+            cs3_share_fn *each, void *arg, struct ls_err *err)
 {
     Cs3__ListSharesRequest req = CS3__LIST_SHARES_REQUEST__INIT;
-    Cs3__ShareFilter filter = CS3__SHARE_FILTER__INIT, *filters[] = {&filter};
     ProtobufCMessage *message = NULL;
     const Cs3__ListSharesReply *reply;
-    struct node resource;
     int r = 0;
 
-    if (node) {
-        node_fill(&resource, node, false);
-        filter.type = 2;
-        filter.term_case = CS3__SHARE_FILTER__TERM_RESOURCE_ID;
-        filter.resource_id = &resource.id;
-        req.n_filters = 1;
-        req.filters = filters;
-    }
+    req.n_filters = n;
+    req.filters = filters;
     if (cs3_call(client, CS3_AT_GATEWAY, "ListShares", as, &req.base,
                  &cs3__list_shares_reply__descriptor, &message, err) < 0)
         return -1;
@@ -165,6 +159,76 @@ cs3_list_shares(struct cs3_client *client, const char *as, const struct cs3_plac
     }
     protobuf_c_message_free_unpacked(message, NULL);
     return r;
+}
+
+struct node_filter {
+    Cs3__ShareFilter filter;
+    struct node node;
+};
+
+int
+cs3_list_shares_on(struct cs3_client *client, const char *as, const struct cs3_place *nodes,
+                   size_t n, cs3_share_fn *each, void *arg, struct ls_err *err)
+{
+    struct node_filter *of = calloc(n + 1, sizeof(*of));
+    Cs3__ShareFilter **filters = calloc(n + 1, sizeof(Cs3__ShareFilter *));
+    int r = -1;
+
+    if (!of || !filters) {
+        ls_fail(err, LS_ERR_RETRY, ENOMEM, "out of memory");
+        goto out;
+    }
+    for (size_t i = 0; i < n; i++) {
+        cs3__share_filter__init(&of[i].filter);
+        node_fill(&of[i].node, &nodes[i], false);
+        of[i].filter.type = 2;
+        of[i].filter.term_case = CS3__SHARE_FILTER__TERM_RESOURCE_ID;
+        of[i].filter.resource_id = &of[i].node.id;
+        filters[i] = &of[i].filter;
+    }
+    /* without a filter it would be all of them */
+    r = n == 0 ? 0 : list_shares(client, as, filters, n, each, arg, err);
+out:
+    free(filters);
+    free(of);
+    return r;
+}
+
+int
+cs3_list_shares(struct cs3_client *client, const char *as, const struct cs3_place *node,
+                cs3_share_fn *each, void *arg, struct ls_err *err)
+{
+    return node ? cs3_list_shares_on(client, as, node, 1, each, arg, err)
+                : list_shares(client, as, NULL, 0, each, arg, err);
+}
+
+int
+cs3_grantee_name(struct cs3_client *client, const char *as, const char *id, bool group,
+                 char ret_name[256], struct ls_err *err)
+{
+    Cs3__GetGroupRequest group_req = CS3__GET_GROUP_REQUEST__INIT;
+    Cs3__GetUserRequest user_req = CS3__GET_USER_REQUEST__INIT;
+    ProtobufCMessage *message = NULL;
+    const char *name = NULL;
+    struct grantee grantee;
+
+    grantee_fill(&grantee, id, group);
+    group_req.group_id = &grantee.group;
+    group_req.skip_fetching_members = true;
+    user_req.user_id = &grantee.user;
+    user_req.skip_fetching_user_groups = true;
+    if (group ? cs3_call(client, CS3_AT_GATEWAY, "GetGroup", as, &group_req.base,
+                         &cs3__get_group_reply__descriptor, &message, err) < 0
+              : cs3_call(client, CS3_AT_GATEWAY, "GetUser", as, &user_req.base,
+                         &cs3__get_user_reply__descriptor, &message, err) < 0)
+        return -1;
+    if (group && ((const Cs3__GetGroupReply *)message)->group)
+        name = ((const Cs3__GetGroupReply *)message)->group->group_name;
+    else if (!group && ((const Cs3__GetUserReply *)message)->user)
+        name = ((const Cs3__GetUserReply *)message)->user->username;
+    snprintf(ret_name, 256, "%s", name && *name ? name : id);
+    protobuf_c_message_free_unpacked(message, NULL);
+    return 0;
 }
 
 int

@@ -87,6 +87,8 @@ cs3_info_of(const Cs3__ResourceInfo *in, struct cs3_info *out)
         if (!strcmp(cs3_text(e->key), "status") && e->value && e->value->value.len == 10 &&
             !memcmp(e->value->value.data, "processing", 10))
             out->processing = true;
+        if (!strcmp(cs3_text(e->key), "share-types") && e->value && e->value->value.len > 0)
+            out->granted = true;
     }
 }
 
@@ -687,6 +689,20 @@ cs3_list_grants(struct cs3_client *client, const char *as, const struct cs3_plac
     }
     protobuf_c_message_free_unpacked(message, NULL);
     return r;
+}
+
+bool
+cs3_grant_gives(const struct cs3_grant_info *is, const struct cs3_grant_info *want)
+{
+    static const int64_t letters[] = {CS3_PERM_STAT | CS3_PERM_GET_PATH | CS3_PERM_LIST_CONTAINER |
+                                          CS3_PERM_INITIATE_FILE_DOWNLOAD,
+                                      CS3_PERM_INITIATE_FILE_UPLOAD | CS3_PERM_MOVE,
+                                      CS3_PERM_CREATE_CONTAINER, CS3_PERM_DELETE};
+
+    for (size_t i = 0; i < sizeof(letters) / sizeof(letters[0]); i++)
+        if (!(is->permissions & letters[i]) != !(want->permissions & letters[i]))
+            return false;
+    return is->expires == want->expires;
 }
 
 static int

@@ -171,21 +171,6 @@ share_create_as(struct ap_ocis *ocis, const char *as, const struct ap_share_want
                             err);
 }
 
-/* The server keeps a grant as letters, each for several permissions, and shows all of those. */
-static bool
-grant_gives(const struct cs3_grant_info *is, const struct cs3_grant_info *want)
-{
-    static const int64_t letters[] = {CS3_PERM_STAT | CS3_PERM_GET_PATH | CS3_PERM_LIST_CONTAINER |
-                                          CS3_PERM_INITIATE_FILE_DOWNLOAD,
-                                      CS3_PERM_INITIATE_FILE_UPLOAD | CS3_PERM_MOVE,
-                                      CS3_PERM_CREATE_CONTAINER, CS3_PERM_DELETE};
-
-    for (size_t i = 0; i < sizeof(letters) / sizeof(letters[0]); i++)
-        if (!(is->permissions & letters[i]) != !(want->permissions & letters[i]))
-            return false;
-    return is->expires == want->expires;
-}
-
 int
 ap_grant_check(void *arg, const struct cs3_grant_info *grant)
 {
@@ -195,7 +180,7 @@ ap_grant_check(void *arg, const struct cs3_grant_info *grant)
         strcmp(grant->grantee_id, search->want->grantee_id) != 0)
         return 0;
     search->found = true;
-    search->right = grant_gives(grant, search->want);
+    search->right = cs3_grant_gives(grant, search->want);
     return 0;
 }
 

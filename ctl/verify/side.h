@@ -22,6 +22,7 @@ struct side_node {
     bool folder, encrypted;
     bool doubled;                        /* another row of this place is the one users see */
     struct side_node *up, *first, *next; /* tree; first child, next sibling */
+    bool shared, granted;                /* set while comparing: with users or groups; has grants */
     const char *target_id;               /* set while comparing: the node it was found as */
     UT_hash_handle hh;
 };

@@ -16,6 +16,7 @@ struct target_item {
     const char *id, *name;
     bool folder;
     bool processing; /* its content is not ready yet */
+    bool granted;    /* somebody has a grant on it itself */
     int64_t size, mtime;
     const char *sha1; /* "" for folders */
 };
@@ -33,6 +34,13 @@ struct target_share { /* as its recipient sees it */
     int64_t permissions; /* CS3_PERM_* */
     int64_t expires;     /* 0: never */
     int state;           /* enum cs3_share_state */
+};
+
+struct target_grant { /* what the node says, or what the list of shares says it should */
+    const char *node_id, *grantee_id;
+    bool group;
+    int64_t permissions, expires;
+    const char *share_id; /* "" of a grant */
 };
 
 struct target_link {
@@ -88,6 +96,21 @@ int target_trashed_size(struct target *target, const char *uid, const char *key,
 int target_received(struct target *target, const char *uid,
                     int (*each)(void *arg, const struct target_share *share), void *arg,
                     struct ls_err *err);
+/* Shares and grants on nodes of the user's space, for the user himself alone: nobody else is shown
+ * all of them. Nothing for one who does not sign in. A share is one of the list; a grant is what
+ * opens the node; an expired one, or the owner's own, is none. */
+enum { TARGET_SHARES_AT_ONCE = 50 };
+int target_shares_on(struct target *target, const char *uid, const char *const *node_ids, size_t n,
+                     int (*each)(void *arg, const struct target_grant *share), void *arg,
+                     struct ls_err *err);
+int target_grants(struct target *target, const char *uid, const char *node_id,
+                  int (*each)(void *arg, const struct target_grant *grant), void *arg,
+                  struct ls_err *err);
+/* Does the grant give what the share says? */
+bool target_grant_fits(const struct target_grant *grant, const struct target_grant *share);
+/* Who that is, by the name he has there. 1; 0: the target has nobody of that id; -1. */
+int target_grantee(struct target *target, const char *uid, const char *id, bool group,
+                   char ret_name[256], struct ls_err *err);
 /*
  * The hash of each link's password ("" for none), by its id, from the file of oCIS's manager of
  * links, for which no interface has them. 1: each was given; 0: the configuration has no system

@@ -19,6 +19,7 @@ give_info(void *arg, const struct cs3_info *info)
                                                        .name = info->name,
                                                        .folder = info->folder,
                                                        .processing = info->processing,
+                                                       .granted = info->granted,
                                                        .size = info->size,
                                                        .mtime = info->mtime,
                                                        .sha1 = info->sha1});

@@ -1,14 +1,14 @@
 /*
  * verify: is oCIS what ownCloud 10 is? Says equal only when everything was compared.
  *
- * The source is read first, frozen at one moment; then the trees of the users are compared by
- * several threads, then shares and links, which need the places found by all of them. It takes
- * nothing from Lockstep's own state. While the stream runs, what it still carries shows as a
- * difference: verify_again.c tells it apart.
- * A failure to read one side is never "equal", nor is it a difference: it ends the command with its
- * own status, or is named as not compared where a side fails for one thing alone. So is a user who
- * cannot be looked at, as soon as he has anything; one who is disabled on both sides is looked at
- * by the service account, where there is one.
+ * The source is read first, frozen at one moment; then the trees of the users, and the grants on
+ * them, are compared by several threads, then shares and links, which need the places found by all
+ * of them. It takes nothing from Lockstep's own state. While the stream runs, what it still carries
+ * shows as a difference: verify_again.c tells it apart. A failure to read one side is never
+ * "equal", nor is it a difference: it ends the command with its own status, or is named as not
+ * compared where a side fails for one thing alone. So is a user who cannot be looked at, as soon as
+ * he has anything; one who is disabled on both sides is looked at by the service account, where
+ * there is one.
  */
 #include "ctl/verify/verify.h"
 #include "apply/content/blobs.h"
@@ -251,7 +251,7 @@ look_at_user(struct verify *verify, struct verify_user *user, struct ls_err *err
     verify_left(verify, user, VL_ACCOUNT);
     if (user->user->storage >= 0 && compare_quota(verify, user, err) < 0)
         return -1;
-    if (verify_tree(verify, user, err) < 0)
+    if (verify_tree(verify, user, err) < 0 || verify_grants(verify, user, err) < 0)
         return -1;
     return verify_trash(verify, user, err);
 }
@@ -398,9 +398,9 @@ verify_users(struct verify *verify, struct ls_err *err)
 int
 verify_compare(struct verify *verify, struct ls_err *err)
 {
+    verify_effective(verify);
     if (each_user(verify, compare_user, err) < 0 || index_live(verify, err) < 0)
         return -1;
-    verify_effective(verify);
     if (each_user(verify, compare_received, err) < 0 || verify_links(verify, err) < 0)
         return -1;
     if (verify->failed) {

@@ -68,6 +68,8 @@ enum verify_left {
     VL_QUOTA_NONE,
     VL_QUOTA_UNSEEN,
     VL_ACCOUNT,
+    VL_GRANTS_UNSEEN,
+    VL_GRANTS_OF_NOBODY,
     VL_MAX
 };
 
@@ -279,8 +281,15 @@ int verify_trash(struct verify *verify, struct verify_user *user, struct ls_err 
  * 0 where it has none. */
 size_t verify_trash_name(const char *name, int64_t *ret_time);
 
-/* verify_shares.c. All after all trees. First which rows have an effect: sets side_share.node. */
+/* verify_grants.c: what opens the shared nodes of one user, after his tree and verify_effective. */
+int verify_grants(struct verify *verify, struct verify_user *user, struct ls_err *err);
+
+/* verify_shares.c. First, before any tree, which rows have an effect: sets side_share.node and
+ * side_node.shared. */
 void verify_effective(struct verify *verify);
+/* The number of ownCloud's row in the id of a share that an exact writer made; else -1. */
+int64_t verify_row_of(const char *share_id);
+/* After all trees. */
 int verify_received(struct verify *verify, struct verify_user *user, struct ls_err *err);
 /* The last second the row is valid; 0: for ever. */
 int64_t verify_expires(const struct verify *verify, const struct side_share *share);

@@ -54,6 +54,8 @@ static const char *const left[VL_MAX] = {
     [VL_QUOTA_NONE] = "users without a quota of their own, and how much oCIS gives them",
     [VL_QUOTA_UNSEEN] = "quotas (Graph does not tell them to [target] graph_user)",
     [VL_ACCOUNT] = "users' names, addresses and groups (but what is shared with these)",
+    [VL_GRANTS_UNSEEN] = "files whose grants only their owner could list, who cannot sign in",
+    [VL_GRANTS_OF_NOBODY] = "grants of somebody whom oCIS does not have (federated, or deleted)",
     [VL_VERSIONS_GONE] = "versions whose content ownCloud itself has erased",
 };
 

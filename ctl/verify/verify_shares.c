@@ -153,6 +153,8 @@ verify_effective(struct verify *verify)
         else if (why == VL_MAX && share->type == SIDE_GROUP && share->with &&
                  !cs3_match_wanted(verify->config) && of_directory(verify->side, share->with))
             why = VL_DIRECTORY_GROUP;
+        if (why == VL_MAX && share->type != SIDE_LINK)
+            share->node->shared = true;
         if (why != VL_MAX && concerns(verify, share))
             verify_left(verify, NULL, why);
     }
@@ -502,8 +504,8 @@ expect_all(struct received *received)
 }
 
 /* An exact writer calls a share "<storage>:<space>:<number of its row>". */
-static int64_t
-row_of(const char *share_id)
+int64_t
+verify_row_of(const char *share_id)
 {
     const char *last = strrchr(share_id, ':');
 
@@ -560,8 +562,8 @@ take_received(void *arg, const struct target_share *share)
 
     HASH_FIND_STR(received->effects, share->node_id, effect);
     if (effect)
-        return view_add(&effect->target, row_of(share->share_id), share->state, share->permissions,
-                        share->expires, NULL);
+        return view_add(&effect->target, verify_row_of(share->share_id), share->state,
+                        share->permissions, share->expires, NULL);
     node = verify_live(verify, share->node_id);
     owner = node ? side_owner(verify->side, node, NULL) : NULL;
     if (!node) /* in the trash there too, or of a file that is named as extra */

@@ -18,7 +18,7 @@
 
 struct seen {
     char *name, *id, sha1[41];
-    bool folder, processing, matched;
+    bool folder, processing, granted, matched;
     int64_t size, mtime;
     UT_hash_handle hh; /* by name */
 };
@@ -45,6 +45,7 @@ take_item(void *arg, const struct target_item *item)
     snprintf(seen->sha1, sizeof seen->sha1, "%s", item->sha1);
     seen->folder = item->folder;
     seen->processing = item->processing;
+    seen->granted = item->granted;
     seen->size = item->size;
     seen->mtime = item->mtime;
     HASH_ADD_KEYPTR(hh, *listing, seen->name, strlen(seen->name), seen);
@@ -250,6 +251,7 @@ compare_child(struct verify *verify, struct verify_user *user, struct side_node 
     child->target_id = side_printf(verify->side, "%s", seen->id);
     if (!child->target_id)
         return ls_fail(err, LS_ERR_FATAL, 0, "out of memory");
+    child->granted = seen->granted;
     verify_not_kept(verify, user, VK_IDS);
     if (child->folder) {
         if (child->mtime != seen->mtime)

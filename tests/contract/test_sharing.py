@@ -1,13 +1,18 @@
 """Grants, shares, links."""
 import time
 
+import cs3.identity.group.v1beta1.group_api_pb2 as group_api
+import cs3.identity.group.v1beta1.resources_pb2 as groups
+import cs3.identity.user.v1beta1.resources_pb2 as users
+import cs3.identity.user.v1beta1.user_api_pb2 as user_api
+import cs3.sharing.collaboration.v1beta1.collaboration_api_pb2 as shares_api
 import cs3.sharing.collaboration.v1beta1.resources_pb2 as shares
 import cs3.sharing.link.v1beta1.link_api_pb2 as links_api
 import cs3.sharing.link.v1beta1.resources_pb2 as links
 import cs3.storage.provider.v1beta1.provider_api_pb2 as api
 import cs3.storage.provider.v1beta1.resources_pb2 as resources
 from client import DENIED, EDITOR, EXISTS, FILE_EDITOR, INTERNAL, INVALID, NOT_FOUND, OK, \
-    RESHARER, UNKNOWN_ID, VIEWER, grpc_code
+    RESHARER, UNKNOWN_ID, VIEWER, grpc_code, text_in
 import pytest
 
 PENDING, ACCEPTED = shares.SHARE_STATE_PENDING, shares.SHARE_STATE_ACCEPTED
@@ -56,7 +61,46 @@ def test_grants_of_nothing_and_by_a_viewer(three):
     assert other.call("AddGrant", request).status.code == DENIED
 
 
+def test_a_list_tells_of_each_node_whether_it_has_grants_of_its_own(three):
+    owner, other, _ = three
+    node, beside = owner.folder("A"), owner.folder("B")
+    below = owner.folder("C", node)
+    owner.share(node, other, VIEWER)
+
+    def kinds(parent):
+        return {i.id.opaque_id: text_in(i, "share-types") for i in owner.list(parent).infos}
+    assert kinds(None) == {node: "1", beside: None} and kinds(node) == {below: None}
+    owner.remove_share(owner.my_shares()[0].id.opaque_id, at="sharing")
+    assert owner.my_shares()[:] == [] and kinds(None)[node] == "1"
+
+
 # ---- shares
+def test_the_shares_of_several_nodes_come_with_one_call(three):
+    owner, other, third = three
+    nodes = [owner.folder(name) for name in "ABC"]
+    owner.share(nodes[0], other, VIEWER)
+    owner.share(nodes[0], third, VIEWER)
+    owner.share(nodes[2], other, VIEWER)
+
+    def on(which):
+        request = shares_api.ListSharesRequest(filters=[
+            shares.Filter(type=shares.Filter.TYPE_RESOURCE_ID, resource_id=owner.rid(n)) for n in which])
+        return sorted((nodes.index(s.resource_id.opaque_id), s.grantee.user_id.opaque_id)
+                      for s in owner.call("ListShares", request, "gateway").shares)
+    assert on(nodes) == sorted([(0, other.uid), (0, third.uid), (2, other.uid)])
+    assert on(nodes[1:]) == [(2, other.uid)]
+
+
+def test_a_grantee_is_known_by_his_id(three):
+    owner, other, _ = three
+    user = owner.call("GetUser", user_api.GetUserRequest(user_id=users.UserId(opaque_id=other.uid)), "gateway")
+    assert (user.status.code, user.user.username) == (OK, other.name)
+    nobody = owner.call("GetUser", user_api.GetUserRequest(user_id=users.UserId(opaque_id=UNKNOWN_ID)), "gateway")
+    assert nobody.status.code == NOT_FOUND
+    nobody = owner.call("GetGroup", group_api.GetGroupRequest(group_id=groups.GroupId(opaque_id=UNKNOWN_ID)), "gateway")
+    assert nobody.status.code == NOT_FOUND
+
+
 def test_a_share_has_an_id_of_storage_space_and_more_and_brings_the_grant(three):
     owner, other, _ = three
     node = owner.folder("A")

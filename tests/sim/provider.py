@@ -76,7 +76,7 @@ class Provider(Grants):
         if node.processing:
             values.opaque_put(info.opaque, "status", "processing")
         if node.grants:
-            kinds = sorted({"0" if k[0] == "u" else "1" for k in node.grants})
+            kinds = sorted({"1" if k[0] == "u" else "2" for k in node.grants})
             values.opaque_put(info.opaque, "share-types", ",".join(kinds))
         if node.folder and node.space.quota is not None:
             values.opaque_put(info.opaque, "quota", str(node.space.quota))

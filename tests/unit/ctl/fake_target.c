@@ -97,6 +97,15 @@ same(const char *a, const char *b)
     return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
+static bool
+is_granted(const char *node_id)
+{
+    for (const struct fake_grant *g = fake.grants; g && g->uid; g++)
+        if (!g->listed && same(g->node, node_id))
+            return true;
+    return false;
+}
+
 int
 target_list(struct target *target, const char *uid, const char *node_id,
             int (*each)(void *arg, const struct target_item *item), void *arg, struct ls_err *err)
@@ -113,6 +122,7 @@ target_list(struct target *target, const char *uid, const char *node_id,
             r = each(arg, &(struct target_item){.id = n->id,
                                                 .name = n->name,
                                                 .folder = n->folder,
+                                                .granted = is_granted(n->id),
                                                 .size = n->size,
                                                 .mtime = n->mtime,
                                                 .sha1 = n->sha1 ? n->sha1 : ""});
@@ -226,6 +236,71 @@ target_links(struct target *target, const char *uid,
                                                 .expires = l->expires,
                                                 .has_password = l->has_password});
     return r;
+}
+
+static int
+give_grant(const struct fake_grant *g, int (*each)(void *arg, const struct target_grant *grant),
+           void *arg)
+{
+    return each(arg, &(struct target_grant){.node_id = g->node,
+                                            .grantee_id = g->grantee,
+                                            .group = g->group,
+                                            .permissions = g->permissions,
+                                            .expires = g->expires,
+                                            .share_id = g->listed ? g->listed : ""});
+}
+
+int
+target_shares_on(struct target *target, const char *uid, const char *const *node_ids, size_t n,
+                 int (*each)(void *arg, const struct target_grant *share), void *arg,
+                 struct ls_err *err)
+{
+    int r = 0;
+
+    (void)target;
+    fake.asked++;
+    if (fails("shares-on", err))
+        return -1;
+    for (const struct fake_grant *g = fake.grants; g && g->uid && r == 0; g++)
+        for (size_t i = 0; i < n && r == 0; i++)
+            if (g->listed && same(g->uid, uid) && same(g->node, node_ids[i]))
+                r = give_grant(g, each, arg);
+    return r;
+}
+
+int
+target_grants(struct target *target, const char *uid, const char *node_id,
+              int (*each)(void *arg, const struct target_grant *grant), void *arg,
+              struct ls_err *err)
+{
+    int r = 0;
+
+    (void)target;
+    fake.asked++;
+    if (fails("grants", err))
+        return -1;
+    for (const struct fake_grant *g = fake.grants; g && g->uid && r == 0; g++)
+        if (!g->listed && same(g->uid, uid) && same(g->node, node_id) && !same(g->grantee, uid))
+            r = give_grant(g, each, arg);
+    return r;
+}
+
+bool
+target_grant_fits(const struct target_grant *grant, const struct target_grant *share)
+{
+    return grant->permissions == share->permissions && grant->expires == share->expires;
+}
+
+int
+target_grantee(struct target *target, const char *uid, const char *id, bool group,
+               char ret_name[256], struct ls_err *err)
+{
+    (void)uid;
+    (void)target;
+    if (fails("grantee", err))
+        return -1;
+    snprintf(ret_name, 256, "%s%s", group ? "g-" : "", id);
+    return strncmp(id, "nobody", 6) != 0;
 }
 
 int

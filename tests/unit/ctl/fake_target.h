@@ -40,6 +40,12 @@ struct fake_share {
     int state;
     const char *id; /* NULL: "share" */
 };
+struct fake_grant { /* on a node of that user's, or what its list of shares says */
+    const char *uid, *node, *grantee; /* nobody has an id that begins with "nobody" */
+    bool group;
+    int64_t permissions, expires;
+    const char *listed; /* the share's id; NULL: it is the grant */
+};
 struct fake_link {
     const char *uid, *id, *node, *label;
     int64_t permissions, expires;
@@ -60,6 +66,8 @@ struct fake {
     const struct fake_version *versions;
     const struct fake_share *shares;
     const struct fake_link *links;
+    const struct fake_grant *grants;
+    int asked;                          /* how often shares or grants of nodes were asked for */
     int64_t quota;                      /* of everybody; -1: not told */
     bool no_hashes;                     /* nobody there who may read them */
     const struct fake_content *content; /* ends with a NULL node */
