@@ -8,7 +8,8 @@
  * An exact writer makes ids that are known beforehand. Before it is asked to make something, that
  * id is written down as an intent: when the answer is lost with us, and the source wants it no more
  * by then, it is taken away by that. One id stands there, so what may have been made by it goes
- * before another one is written down.
+ * before another one is written down. Over the sharing API no id is known before the answer; there
+ * it is written down for whom it is made, for a group may be gone by then, or be another one.
  */
 #include "apply/ocis/share_files.h"
 #include "apply/plan/shares_parts.h"
@@ -51,12 +52,20 @@ ap_mark_same(struct ap_core *core, const struct ap_job *job, struct ap_key key)
                      "iis", (int64_t)key.kind, key.id, job->mark) == 1;
 }
 
+static void
+mark_set(struct ap_core *core, struct ap_key key, const char *text)
+{
+    ap_exec(core->ledger, "INSERT OR REPLACE INTO exact(kind, id, mark) VALUES(?, ?, ?)", "iis",
+            (int64_t)key.kind, key.id, text);
+}
+
 void
 ap_mark_keep(struct ap_core *core, const struct ap_job *job)
 {
     if (job->mark[0])
-        ap_exec(core->ledger, "INSERT OR REPLACE INTO exact(kind, id, mark) VALUES(?, ?, ?)", "iis",
-                (int64_t)job->who.kind, job->who.id, job->mark);
+        mark_set(core, job->who, job->mark);
+    else
+        ap_mark_drop(core, job); /* it was made, so the intent is done */
 }
 
 void
@@ -84,12 +93,16 @@ ap_share_number_gone(struct ap_core *core, const struct ap_space *space, const c
                      "iiisi", row, of.fileid, of.type, of.grantee, ls_now_us() / 1000000) != 1;
 }
 
-/* Stands where the mark will: "?<storage> <id>". */
+/* Stands where the mark will: "?<storage> <id>", or over the sharing API "@<id of the grantee>". */
 void
 ap_intent_keep(struct ap_core *core, const struct ap_job *job, struct ap_key key)
 {
     char id[AP_ID_SIZE], text[AP_ID_SIZE + 32];
 
+    if (!core->writer->exact && key.kind == AP_GRANT) {
+        snprintf(text, sizeof(text), "@%s", job->person_id);
+        mark_set(core, key, text);
+    }
     if (!core->writer->exact || job->share_id[0])
         return;
     if (key.kind == AP_LINK)
@@ -97,22 +110,41 @@ ap_intent_keep(struct ap_core *core, const struct ap_job *job, struct ap_key key
     else if (ap_share_id_of(job->space.storage_id, job->space.space_id, job->row, id) < 0)
         return;
     snprintf(text, sizeof(text), "?%lld %s", (long long)job->op.storage, id);
-    ap_exec(core->ledger, "INSERT OR REPLACE INTO exact(kind, id, mark) VALUES(?, ?, ?)", "iis",
-            (int64_t)key.kind, key.id, text);
+    mark_set(core, key, text);
+}
+
+static bool
+mark_get(struct ap_core *core, struct ap_key key, char *out, size_t size)
+{
+    sqlite3_stmt *s = ap_query(core->ledger, "SELECT mark FROM exact WHERE kind = ? AND id = ?",
+                               "ii", (int64_t)key.kind, key.id);
+
+    if (!ap_step(core->ledger, s))
+        return false;
+    ap_text(s, 0, out, size);
+    ap_done(s);
+    return true;
+}
+
+bool
+ap_intent_grantee(struct ap_core *core, struct ap_key key, char ret_id[AP_ID_SIZE])
+{
+    char text[AP_ID_SIZE + 32];
+
+    if (!mark_get(core, key, text, sizeof(text)) || text[0] != '@')
+        return false;
+    snprintf(ret_id, AP_ID_SIZE, "%.*s", AP_ID_SIZE - 1, text + 1);
+    return true;
 }
 
 bool
 ap_intent_get(struct ap_core *core, struct ap_key key, int64_t *ret_storage,
               char ret_id[AP_ID_SIZE])
 {
-    sqlite3_stmt *s = ap_query(core->ledger, "SELECT mark FROM exact WHERE kind = ? AND id = ?",
-                               "ii", (int64_t)key.kind, key.id);
-    char text[AP_ID_SIZE + 32] = "", *blank;
+    char text[AP_ID_SIZE + 32], *blank;
 
-    if (!ap_step(core->ledger, s))
+    if (!mark_get(core, key, text, sizeof(text)))
         return false;
-    ap_text(s, 0, text, sizeof(text));
-    ap_done(s);
     blank = strchr(text, ' ');
     if (text[0] != '?' || !blank)
         return false;
@@ -160,7 +192,7 @@ ap_shares_make_exact(struct ap_core *core)
             AP_WORK_OPEN
             "6, id, storage, 0, ?1, ?1 * 1000, 0, 0, 0 FROM grants AS g"
             " WHERE share_id <> '' AND NOT EXISTS (SELECT 1 FROM exact WHERE kind = 6 AND"
-            " exact.id = g.id)" AP_UNLESS_OPEN,
+            " exact.id = g.id AND mark NOT LIKE '@%')" AP_UNLESS_OPEN,
             "i", now);
     ap_exec(core->ledger,
             AP_WORK_OPEN

@@ -400,9 +400,10 @@ grant_get(struct ap_core *core, int64_t id, struct grant *ret)
     return true;
 }
 
-/* What a share that nobody has the id of is found by. False: it cannot be found. */
+/* What a share that nobody has the id of is found by: also by him or the group that it was made
+ * for, who may be gone by now, or another one. False: it cannot be found. */
 static bool
-grantee_fill(struct ap_core *core, const struct grant *g, struct ap_job *job)
+grantee_fill(struct ap_core *core, struct ap_key key, const struct grant *g, struct ap_job *job)
 {
     struct ap_applied node;
     struct ap_space_row space;
@@ -411,7 +412,8 @@ grantee_fill(struct ap_core *core, const struct grant *g, struct ap_job *job)
 
     if (!ap_node_of(core->ledger, g->fileid, &node) ||
         !ap_space_get(core->ledger, node.storage, &space) ||
-        !person_target(core, group ? CS3_GROUP : CS3_USER, g->grantee, job->person_id, &ignored))
+        (!ap_intent_grantee(core, key, job->person_id) &&
+         !person_target(core, group ? CS3_GROUP : CS3_USER, g->grantee, job->person_id, &ignored)))
         return false;
     memcpy(job->node_id, node.target, sizeof(job->node_id));
     job->space = space.target;
@@ -465,7 +467,7 @@ grant_remove(struct ap_core *core, struct ap_work *work, struct grant *g, struct
         ap_intent_get(core, work->key, &g->storage, g->share_id); /* before that on record */
 
     job->half = false;
-    if (!g->share_id[0] && work->doubt && grantee_fill(core, g, job)) {
+    if (!g->share_id[0] && work->doubt && grantee_fill(core, work->key, g, job)) {
         if (ap_node_of(core->ledger, g->fileid, &node) &&
             ap_space_get(core->ledger, node.storage, &space) &&
             waits_for_owner(core, work, &space, next))
@@ -478,7 +480,7 @@ grant_remove(struct ap_core *core, struct ap_work *work, struct grant *g, struct
         waits_for_recipient(core, work->key.id, next) || waits_for_owner(core, work, &space, next))
         return;
     job_share(job, next, AP_SHARE_REMOVE, NULL);
-    job->half = (half || !core->writer->exact) && grantee_fill(core, g, job) &&
+    job->half = (half || !core->writer->exact) && grantee_fill(core, work->key, g, job) &&
                 strcmp(job->space.space_id, space.target.space_id) == 0;
     if (job->half && !half && g->node[0])
         memcpy(job->node_id, g->node, sizeof(job->node_id));
@@ -505,6 +507,7 @@ ap_grant_next(struct ap_core *core, struct ap_work *work, struct ap_next *next, 
     struct grant g;
     struct ap_fold fold;
     struct basis basis;
+    char made_for[AP_ID_SIZE];
 
     if (!grant_get(core, work->key.id, &g))
         return;
@@ -530,7 +533,9 @@ ap_grant_next(struct ap_core *core, struct ap_work *work, struct ap_next *next, 
     if (!person_target(core, g.type == CS3_SHARE_USER ? CS3_USER : CS3_GROUP, g.grantee,
                        job->person_id, next))
         return;
-    if (ap_intent_is_other(core, work->key, &basis.space, fold.row)) {
+    if (ap_intent_is_other(core, work->key, &basis.space, fold.row) ||
+        (work->doubt && ap_intent_grantee(core, work->key, made_for) &&
+         strcmp(made_for, job->person_id) != 0)) {
         grant_remove(core, work, &g, next, job);
         return;
     }

@@ -39,6 +39,9 @@ void ap_mark_drop(struct ap_core *core, const struct ap_job *job);
 void ap_intent_keep(struct ap_core *core, const struct ap_job *job, struct ap_key key);
 bool ap_intent_get(struct ap_core *core, struct ap_key key, int64_t *ret_storage,
                    char ret_id[AP_ID_SIZE]);
+/* Over the sharing API: for whom the grant's share was last to be made, while nobody knows whether
+ * it was. */
+bool ap_intent_grantee(struct ap_core *core, struct ap_key key, char ret_id[AP_ID_SIZE]);
 /* What may have been made of a grant was made in another space than this one, or with the number of
  * another row: it goes before a new one comes. */
 bool ap_intent_is_other(struct ap_core *core, struct ap_key key, const struct ap_space_row *space,

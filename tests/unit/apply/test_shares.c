@@ -801,6 +801,57 @@ a_group_that_came_back_gets_a_share_of_its_own(void **state)
     }
 }
 
+/* Nobody has the id of the share, and the group that it is for has none any more. */
+static void
+a_share_in_doubt_is_removed_although_its_group_went_first(void **state)
+{
+    static struct world w;
+
+    (void)state;
+    for (int i = 0; i < 8; i++) {
+        bool again = i & 1, known = i & 2, killed = i & 4; /* known: made anew, of one on record */
+        start_world(&w, false);
+        give_share(&w, 7, CS3_SHARE_GROUP, 0, "g", 1, CS3_SHARE_ACCEPTED, CS3_UPSERT);
+        if (known) {
+            finish(&w, 0);
+            give_share(&w, 7, CS3_SHARE_GROUP, 0, "g", 1, CS3_SHARE_ACCEPTED, CS3_DELETE);
+            call_and_die(&w);
+            assert_int_equal(in_use(&w), 0);
+            give_share(&w, 8, CS3_SHARE_GROUP, 0, "g", 1, CS3_SHARE_ACCEPTED, CS3_UPSERT);
+        }
+        share_and_die(&w);
+        assert_int_equal(in_use(&w), 1);
+        w.target.busy = 1000; /* so that it is tried again, but later */
+        do
+            round_once(&w);
+        while (run_some(&w, 1) == 0);
+        round_once(&w);
+        w.target.busy = 0;
+        give_person(&w, CS3_GROUP, "", "g", "", CS3_DELETE);
+        while (w.target.groups_removed == 0) {
+            round_once(&w);
+            run_some(&w, 1);
+        }
+        assert_int_equal(in_use(&w), 1);
+        if (killed) {
+            close_world(&w);
+            open_world(&w);
+        }
+        if (again)
+            give_person(&w, CS3_GROUP, "", "g", "", CS3_UPSERT);
+        else
+            give_share(&w, known ? 8 : 7, CS3_SHARE_GROUP, 0, "g", 1, CS3_SHARE_ACCEPTED,
+                       CS3_DELETE);
+        finish(&w, 0);
+        assert_int_equal(in_use(&w), again);
+        if (again)
+            assert_string_equal(w.target.shares[w.target.n_shares - 1].grantee, "Gg.1");
+        assert_int_equal(ap_number(w.ledger, 0, "SELECT count(*) FROM exact WHERE kind = 6", NULL),
+                         0);
+        stop_world(&w);
+    }
+}
+
 /* The call to remove it is out when it comes back with its member, who was never taken out. */
 static void
 a_group_that_came_back_beside_its_removal_has_its_members(void **state)
@@ -1517,6 +1568,7 @@ main(void)
             a_link_made_over_the_api_is_the_same_one_in_another_space_once_links_are_exact),
         cmocka_unit_test(a_share_outlives_its_group_on_record_and_is_removed_with_its_row),
         cmocka_unit_test(a_group_that_came_back_gets_a_share_of_its_own),
+        cmocka_unit_test(a_share_in_doubt_is_removed_although_its_group_went_first),
         cmocka_unit_test(a_group_that_came_back_beside_its_removal_has_its_members),
         cmocka_unit_test(who_is_a_member_again_has_what_was_shared_with_the_group_meanwhile),
         cmocka_unit_test(
