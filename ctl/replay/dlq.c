@@ -350,7 +350,7 @@ ctl_dlq(const struct ls_config *config, const struct dlq_args *args, const struc
         return LS_EXIT_USAGE;
     }
     ls_schemas_attach(config);
-    if (letters_read(config, key, &letters, &err) < 0) {
+    if (letters_read(config, key, args->filter.user != NULL, &letters, &err) < 0) {
         ls_log_err(LS_ERROR, "dlq", &err);
         status = LS_EXIT_KAFKA;
     } else if (!strcmp(args->action, "list")) {

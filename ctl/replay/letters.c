@@ -86,27 +86,36 @@ letters_free(struct letters *letters)
 
 /* ---- what a record says */
 
-json_t *
-letter_record_json(const char *topic, struct ls_str value, bool secrets, struct ls_arena *arena)
+int
+letter_record_read(const char *topic, struct ls_str value, bool secrets, struct ls_arena *arena,
+                   json_t **ret, struct ls_err *err)
 {
     static const char rows[] = "oc10.oc_";
     const struct cs3_type *type = cs3_type_of(topic);
     const struct ls_table *table = NULL;
     struct ls_envelope *envelope = NULL;
-    struct ls_err ignored = {0};
     void *record = NULL;
 
     if (strncmp(topic, rows, sizeof(rows) - 1) == 0)
         table = ls_table_by_name(topic + sizeof(rows) - 1, strlen(topic) - sizeof(rows) + 1);
+    *ret = NULL;
     if (!value.n || (!type && !table))
-        return NULL;
-    if (type)
-        return cs3_decode(type, value, arena, &record, &ignored) < 0
-                   ? NULL
-                   : cs3_json(type, record, secrets);
-    return ls_envelope_decode(table, value, arena, &envelope, &ignored) < 0
-               ? NULL
-               : ls_envelope_json(envelope, secrets);
+        return 0;
+    if (type && cs3_decode(type, value, arena, &record, err) < 0)
+        return -1;
+    if (!type && ls_envelope_decode(table, value, arena, &envelope, err) < 0)
+        return -1;
+    *ret = type ? cs3_json(type, record, secrets) : ls_envelope_json(envelope, secrets);
+    return 0;
+}
+
+json_t *
+letter_record_json(const char *topic, struct ls_str value, bool secrets, struct ls_arena *arena)
+{
+    struct ls_err ignored = {0};
+    json_t *record;
+
+    return letter_record_read(topic, value, secrets, arena, &record, &ignored) < 0 ? NULL : record;
 }
 
 static const json_t *
@@ -345,11 +354,26 @@ struct reading {
     const struct ls_config *config;
     struct ls_str prefix, key;
     struct letters *letters;
-    struct whose *whose;
+    struct whose *whose; /* NULL: nobody can tell just now */
+    bool users;          /* ... which is an error */
     const struct letter_filter *filter;
     letter_fn *each;
     void *arg;
 };
+
+/* Asked no more: each time could take a minute. */
+static int
+blind(struct reading *r, const struct ls_err *why, struct ls_err *err)
+{
+    if (r->users) {
+        *err = *why;
+        return -1;
+    }
+    ls_log_err(LS_WARN, "owner-unknown", why);
+    whose_free(r->whose);
+    r->whose = NULL;
+    return 0;
+}
 
 static int
 take_letter(void *arg, const struct ls_message *m, struct ls_err *err)
@@ -357,14 +381,18 @@ take_letter(void *arg, const struct ls_message *m, struct ls_err *err)
     struct reading *r = arg;
     struct letters *all = r->letters;
     size_t n = all->n;
-    char user[256];
+    struct ls_err why = {0};
+    char user[256] = "";
 
     if (letters_add(all, r->prefix, m, err) < 0)
         return -1;
     if (all->n == n)
         return 0;
     struct letter *l = &all->letter[n];
-    whose_record(r->whose, l->topic, l->key, m->value, user, sizeof(user));
+    if (r->whose &&
+        whose_record(r->whose, l->topic, l->key, m->value, user, sizeof(user), &why) < 0 &&
+        blind(r, &why, err) < 0)
+        return -1;
     free(l->user);
     l->user = copy(ls_str_of(user));
     return l->user ? 0 : ls_fail(err, LS_ERR_FATAL, ENOMEM, "out of memory");
@@ -410,17 +438,19 @@ ctl_topic_read(const struct ls_config *config, const char *name,
 }
 
 int
-letters_read(const struct ls_config *config, struct ls_str key, struct letters *ret,
+letters_read(const struct ls_config *config, struct ls_str key, bool users, struct letters *ret,
              struct ls_err *err)
 {
     struct reading r = {.config = config,
                         .prefix = ls_str_of(ls_config_str(config, "lockstep", "prefix")),
                         .key = key,
+                        .users = users,
                         .letters = ret};
+    struct ls_err why = {0};
     int status = -1;
 
     *ret = (struct letters){0};
-    if (whose_new(config, &r.whose, err) == 0 &&
+    if ((whose_new(config, &r.whose, &why) == 0 || blind(&r, &why, err) == 0) &&
         ctl_topic_read(config, "dlq", take_letter, &r, err) == 0 &&
         ctl_topic_read(config, LS_REPLAY_TOPIC, take_replay, &r, err) == 0)
         status = 0;

@@ -55,8 +55,9 @@ struct letter_filter {
 size_t letters_absent(const struct letters *letters, const struct letter_filter *filter);
 bool letter_matches(const struct letter_filter *filter, const struct letter *letter);
 
-/* All letters, oldest first, with their states. `key` may be null: then states stand unproven. */
-int letters_read(const struct ls_config *config, struct ls_str key, struct letters *ret,
+/* All letters, oldest first, with their states. `key` may be null: then states stand unproven.
+ * users: it is an error when nobody can tell just now whose they are. */
+int letters_read(const struct ls_config *config, struct ls_str key, bool users, struct letters *ret,
                  struct ls_err *err);
 /* Once more through the topic: `each` for the chosen letters, with their bytes. */
 typedef int letter_fn(void *arg, const struct letter *letter, struct ls_err *err);
@@ -75,8 +76,11 @@ int letters_add(struct letters *letters, struct ls_str prefix, const struct ls_m
 /* What a record of <p>.replay says was done with a letter. */
 void letters_note(struct letters *letters, const struct ls_replay *replay);
 
-/* What the record says, secrets masked unless asked for; null when it cannot be read. `user`: of
- * the record itself (not of the storage that it names), else "". */
+/* What the record says, secrets masked unless asked for; null for no value, or of no topic of ours.
+ * -1 when it cannot be read: never (POISON), or not now. The other: null then, too. */
+int letter_record_read(const char *topic, struct ls_str value, bool secrets, struct ls_arena *arena,
+                       json_t **ret, struct ls_err *err);
+/* `user`: of the record itself (not of the storage that it names), else "". */
 json_t *letter_record_json(const char *topic, struct ls_str value, bool secrets,
                            struct ls_arena *arena);
 void letter_user(const char *topic, const json_t *record, char *out, size_t size,

@@ -226,21 +226,29 @@ struct choosing {
 };
 
 /* A share of something of which some share differs. */
-static bool
-is_beside(struct choosing *c, const struct ls_message *m)
+static int
+is_beside(struct choosing *c, const struct ls_message *m, struct ls_err *err)
 {
-    json_t *record = letter_record_json(c->topic, m->value, false, c->arena);
-    bool beside =
-        repair_plan_has_shares_of(c->plan, json_integer_value(json_object_get(record, "fileid")));
+    json_t *record = NULL;
+    struct ls_err why = {0};
+    int beside;
 
+    if (letter_record_read(c->topic, m->value, false, c->arena, &record, &why) < 0 &&
+        why.kind != LS_ERR_POISON) {
+        *err = why;
+        beside = -1;
+    } else {
+        beside = repair_plan_has_shares_of(c->plan,
+                                           json_integer_value(json_object_get(record, "fileid")));
+    }
     json_decref(record);
     ls_arena_reset(c->arena);
     return beside;
 }
 
 /* A deletion is no record of what the source has. */
-static bool
-is_chosen(void *arg, const struct ls_message *m)
+static int
+is_chosen(void *arg, const struct ls_message *m, struct ls_err *err)
 {
     struct choosing *c = arg;
     bool person = strcmp(c->topic, "cs3.person") == 0;
@@ -254,10 +262,11 @@ is_chosen(void *arg, const struct ls_message *m)
         return true;
     }
     if (strcmp(c->topic, "cs3.share") == 0)
-        return is_beside(c, m);
+        return is_beside(c, m, err);
     if (!person && strcmp(c->topic, "cs3.space") != 0)
         return false;
-    whose_record(c->whose, c->topic, m->key, m->value, user, sizeof user);
+    if (whose_record(c->whose, c->topic, m->key, m->value, user, sizeof user, err) < 0)
+        return -1;
     if (person && m->value.p && m->key.p[0] == 'u') /* an account */
         repair_plan_found(c->plan, "user", ls_str_of(user));
     return repair_plan_has_user(c->plan, user);
@@ -268,18 +277,28 @@ send_all(const struct ls_config *config, struct repair_plan *plan, struct resend
          struct replay_done *done, struct ls_err *err)
 {
     static const char *const topics[] = {"cs3.person", "cs3.space", "cs3.resource", "cs3.share"};
+    static const char *const left[] = {"cs3.person, cs3.space, cs3.resource and cs3.share",
+                                       "cs3.space, cs3.resource and cs3.share",
+                                       "cs3.resource and cs3.share", "cs3.share"};
     struct choosing choosing = {.plan = plan, .arena = ls_arena_new(ARENA_CAP)};
     int r = choosing.arena ? whose_new(config, &choosing.whose, err)
                            : ls_fail(err, LS_ERR_FATAL, 0, "out of memory");
+    size_t at = 0;
 
     for (size_t i = 0; r == 0 && i < sizeof topics / sizeof topics[0]; i++) {
         choosing.topic = topics[i];
         r = replay_again(config, &(struct replay_choice){topics[i], true, is_chosen, &choosing},
                          resend, done, err);
+        at = i;
     }
+    if (r == 0 && resend)
+        r = resend_flush(resend, err);
+    if (r < 0 && resend)
+        replay_unsent(left[at], done, err);
+    done->unread = whose_unread(choosing.whose);
     whose_free(choosing.whose);
     ls_arena_free(choosing.arena);
-    return r == 0 && resend ? resend_flush(resend, err) : r;
+    return r;
 }
 
 static void
@@ -309,11 +328,12 @@ say(const struct verify *verify, const struct repair_counts *n, const struct rep
     json_int_t different = (json_int_t)verify->differences.n - (json_int_t)n->unseen;
 
     if (flags->json) {
-        json_t *json = json_pack(
-            "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "different", different, "again",
-            (json_int_t)n->again, "carried", (json_int_t)n->carried, "unseen",
-            (json_int_t)n->unseen, "left", left, "absent", (json_int_t)absent, "entities",
-            (json_int_t)done->entities, "sent", (json_int_t)done->sent, "dry_run", dry_run);
+        json_t *json =
+            json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "different", different,
+                      "again", (json_int_t)n->again, "carried", (json_int_t)n->carried, "unseen",
+                      (json_int_t)n->unseen, "left", left, "absent", (json_int_t)absent, "entities",
+                      (json_int_t)done->entities, "sent", (json_int_t)done->sent, "unread",
+                      (json_int_t)done->unread, "dry_run", dry_run);
         if (resend)
             json_object_set_new(json, "run", json_string(resend_run(resend)));
         json_dumpf(json, out, JSON_SORT_KEYS | JSON_INDENT(2));
@@ -333,6 +353,9 @@ say(const struct verify *verify, const struct repair_counts *n, const struct rep
                 n->unseen);
     if (done->left > 0)
         fprintf(out, "%zu left: too large to be sent again\n", done->left);
+    if (done->unread > 0)
+        fprintf(out, "%zu accounts or spaces cannot be read, so nobody knows whose they are\n",
+                done->unread);
     if (absent > 0)
         fprintf(out,
                 "%zu are in no record of the topics: `lockstep snapshot start --user U` reads them "
@@ -397,7 +420,7 @@ ctl_repair(const struct ls_config *config, const struct repair_args *args,
         goto out;
     absent = n.again > 0 ? repair_plan_absent(plan) : 0;
     say(&verify, &n, &done, absent, resend, why, flags, args->dry_run, out);
-    status = n.foreign + done.left + absent > 0 || (args->dry_run && n.again > 0)
+    status = n.foreign + done.left + done.unread + absent > 0 || (args->dry_run && n.again > 0)
                  ? LS_EXIT_DIFFERENT
              : n.unseen > 0 ? LS_EXIT_UNSEEN
                             : LS_EXIT_OK;

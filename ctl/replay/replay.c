@@ -111,13 +111,15 @@ look(void *arg, const struct ls_message *m, struct ls_err *err)
     struct entity *e = NULL;
     char name[2048];
     size_t n = name_of(m, name, sizeof name);
-    bool chosen;
+    int chosen;
 
     if (n == 0)
         return 0;
     HASH_FIND(hh, r->entities, name, n, e);
-    chosen = r->choice->chosen(r->choice->arg, m);
-    r->done->records += chosen;
+    chosen = r->choice->chosen(r->choice->arg, m, err);
+    if (chosen < 0)
+        return -1;
+    r->done->records += (size_t)chosen;
     if (!e && chosen) {
         e = calloc(1, sizeof(*e) + n + 1);
         if (!e)
@@ -165,6 +167,16 @@ give(void *arg, const struct ls_message *m, struct ls_err *err)
     return 0;
 }
 
+void
+replay_unsent(const char *topics_left, const struct replay_done *done, struct ls_err *err)
+{
+    struct ls_err why = *err;
+
+    ls_fail_cause(err, why.kind, why.code, why.cause,
+                  "%.140s; %zu records went out before that, the others of %s did not", why.msg,
+                  done->sent, topics_left);
+}
+
 int
 replay_again(const struct ls_config *config, const struct replay_choice *choice,
              struct resend *resend, struct replay_done *done, struct ls_err *err)
@@ -193,17 +205,18 @@ struct range {
     struct replay_seen seen;
 };
 
-static bool
-is_chosen(void *arg, const struct ls_message *m)
+static int
+is_chosen(void *arg, const struct ls_message *m, struct ls_err *err)
 {
     struct range *r = arg;
     char user[256];
 
     if (!replay_in_range(r->args, m, &r->seen))
-        return false;
+        return 0;
     if (!r->args->user)
-        return true;
-    whose_record(r->whose, r->args->topic, m->key, m->value, user, sizeof user);
+        return 1;
+    if (whose_record(r->whose, r->args->topic, m->key, m->value, user, sizeof user, err) < 0)
+        return -1;
     return strcmp(user, r->args->user) == 0;
 }
 
@@ -223,10 +236,11 @@ say(const struct replay_args *args, const struct replay_done *done, const struct
     size_t i;
 
     if (as_json) {
-        json_t *json = json_pack("{s:s, s:I, s:I, s:I, s:I, s:b}", "topic", args->topic, "records",
-                                 (json_int_t)done->records, "entities", (json_int_t)done->entities,
-                                 "sent", (json_int_t)done->sent, "left", (json_int_t)done->left,
-                                 "dry_run", args->dry_run);
+        json_t *json =
+            json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:b}", "topic", args->topic, "records",
+                      (json_int_t)done->records, "entities", (json_int_t)done->entities, "sent",
+                      (json_int_t)done->sent, "left", (json_int_t)done->left, "unread",
+                      (json_int_t)done->unread, "dry_run", args->dry_run);
         if (resend)
             json_object_set_new(json, "run", json_string(resend_run(resend)));
         if (json_array_size(notes) > 0)
@@ -250,6 +264,9 @@ say(const struct replay_args *args, const struct replay_done *done, const struct
         fprintf(out, "%zu sent, run %s\n", done->sent, resend_run(resend));
     if (done->left > 0)
         fprintf(out, "%zu left: too large to be sent again\n", done->left);
+    if (done->unread > 0)
+        fprintf(out, "%zu cannot be read, so nobody knows whose they are: not sent\n",
+                done->unread);
 }
 
 /* To compare with the target is to write over what somebody has changed there: so it asks, for
@@ -286,6 +303,7 @@ ctl_replay(const struct ls_config *config, const struct replay_args *args,
     struct replay_done done = {0};
     struct resend *resend = NULL;
     struct ls_err err = {0};
+    size_t spaces, before;
     int status = LS_EXIT_OK;
 
     ls_schemas_attach(config);
@@ -294,22 +312,28 @@ ctl_replay(const struct ls_config *config, const struct replay_args *args,
     if (resend)
         resend_rate(resend, args->rate);
     if (args->user && whose_new(config, &range.whose, &err) < 0) {
+        replay_unsent(args->topic, &done, &err);
         ls_log_err(LS_ERROR, "replay", &err);
         status = LS_EXIT_KAFKA;
         goto out;
     }
+    spaces = whose_unread(range.whose);
     status = may_reconcile(config, &choice, &range);
+    before = whose_unread(range.whose); /* it has read the topic, too */
     if (status != LS_EXIT_OK)
         goto out;
     if (replay_again(config, &choice, resend, &done, &err) < 0 ||
         (resend && resend_flush(resend, &err) < 0)) {
+        if (resend)
+            replay_unsent(args->topic, &done, &err);
         ls_log_err(LS_ERROR, "replay", &err);
         status = LS_EXIT_KAFKA;
     } else {
         json_t *notes = replay_range_notes(args, &range.seen);
+        done.unread = spaces + whose_unread(range.whose) - before;
         say(args, &done, resend, notes, flags->json, out);
         json_decref(notes);
-        if (done.left > 0 || (done.records == 0 && is_part(args)))
+        if (done.left + done.unread > 0 || (done.records == 0 && is_part(args)))
             status = LS_EXIT_DIFFERENT;
     }
 out:

@@ -29,13 +29,16 @@ struct resend;
 struct replay_choice {
     const char *topic; /* without the prefix */
     bool reconcile;
-    bool (*chosen)(void *arg, const struct ls_message *m);
+    int (*chosen)(void *arg, const struct ls_message *m, struct ls_err *err); /* 1, 0, -1 */
     void *arg;
 };
 struct replay_done {
     size_t records, entities; /* chosen */
     size_t sent, left;        /* left: too large for Kafka */
+    size_t unread;            /* nobody can read them, and so tell whose they are */
 };
+/* Into an error that ended it: what was not sent. */
+void replay_unsent(const char *topics_left, const struct replay_done *done, struct ls_err *err);
 /* Adds to *done. `resend` NULL: only counted. The caller flushes. */
 int replay_again(const struct ls_config *config, const struct replay_choice *choice,
                  struct resend *resend, struct replay_done *done, struct ls_err *err);

@@ -1,5 +1,9 @@
 /*
  * Owners by storage, from <p>.cs3.space, and what a record itself says.
+ *
+ * What can go wrong: a record whose schema cannot be had just now, as while the registry is away.
+ * Then nobody knows whose it is, and whoever sends "all of a user's" would send fewer: that is an
+ * error. One that nobody can ever read is counted.
  */
 #include "ctl/replay/whose.h"
 #include "common/log.h"
@@ -21,6 +25,7 @@ struct owner {
 struct whose {
     struct ls_arena *arena;
     struct owner *owners; /* by storage */
+    size_t unread;
 };
 
 static void
@@ -28,6 +33,17 @@ owner_drop(struct whose *w, struct owner *owner)
 {
     HASH_DEL(w->owners, owner);
     free(owner);
+}
+
+/* Nobody knows whose a record is: never, or (-1) not now. */
+static int
+unread(struct whose *w, const char *topic, const struct ls_err *why, struct ls_err *err)
+{
+    if (why->kind != LS_ERR_POISON)
+        return ls_fail_cause(err, why->kind, why->code, why->cause,
+                             "whose a record of %s is cannot be told: %.100s", topic, why->msg);
+    w->unread++;
+    return 0;
 }
 
 static int
@@ -47,8 +63,8 @@ owner_set(struct whose *w, int64_t storage, struct ls_str name, struct ls_err *e
     return 0;
 }
 
-static int
-take_space(void *arg, const struct ls_message *m, struct ls_err *err)
+int
+whose_take(void *arg, const struct ls_message *m, struct ls_err *err)
 {
     struct whose *w = arg;
     const struct cs3_space *space;
@@ -59,7 +75,9 @@ take_space(void *arg, const struct ls_message *m, struct ls_err *err)
     if (!m->value.p)
         return 0;
     if (cs3_decode(&cs3_space_type_, m->value, w->arena, &record, &why) < 0) {
-        ls_log_err(LS_WARN, "owner-unknown", &why); /* apply makes a dead letter of it */
+        r = unread(w, "cs3.space", &why, err);
+        if (r == 0)
+            ls_log_err(LS_WARN, "owner-unknown", &why); /* apply makes a dead letter of it */
     } else {
         space = record;
         if (space->head.kind == CS3_UPSERT && space->owner.n)
@@ -70,7 +88,7 @@ take_space(void *arg, const struct ls_message *m, struct ls_err *err)
 }
 
 int
-whose_new(const struct ls_config *config, struct whose **ret, struct ls_err *err)
+whose_empty(struct whose **ret, struct ls_err *err)
 {
     struct whose *w = calloc(1, sizeof(*w));
 
@@ -80,12 +98,29 @@ whose_new(const struct ls_config *config, struct whose **ret, struct ls_err *err
         whose_free(w);
         return ls_fail(err, LS_ERR_FATAL, ENOMEM, "out of memory");
     }
-    if (ctl_topic_read(config, "cs3.space", take_space, w, err) < 0) {
+    *ret = w;
+    return 0;
+}
+
+int
+whose_new(const struct ls_config *config, struct whose **ret, struct ls_err *err)
+{
+    struct whose *w = NULL;
+
+    if (whose_empty(&w, err) < 0)
+        return -1;
+    if (ctl_topic_read(config, "cs3.space", whose_take, w, err) < 0) {
         whose_free(w);
         return -1;
     }
     *ret = w;
     return 0;
+}
+
+size_t
+whose_unread(const struct whose *w)
+{
+    return w ? w->unread : 0;
 }
 
 void
@@ -101,14 +136,18 @@ whose_free(struct whose *w)
     free(w);
 }
 
-void
+int
 whose_record(struct whose *w, const char *topic, struct ls_str key, struct ls_str value, char *out,
-             size_t size)
+             size_t size, struct ls_err *err)
 {
-    json_t *record = letter_record_json(topic, value, false, w->arena);
     struct owner *owner = NULL;
+    struct ls_err why = {0};
+    json_t *record = NULL;
     int64_t storage;
+    int r = 0;
 
+    if (letter_record_read(topic, value, false, w->arena, &record, &why) < 0)
+        r = unread(w, topic, &why, err);
     letter_user(topic, record, out, size, &storage);
     json_decref(record);
     ls_arena_reset(w->arena);
@@ -118,4 +157,5 @@ whose_record(struct whose *w, const char *topic, struct ls_str key, struct ls_st
         HASH_FIND(hh, w->owners, &storage, sizeof(storage), owner);
     if (owner)
         snprintf(out, size, "%s", owner->name);
+    return r;
 }
