@@ -72,6 +72,7 @@ struct tf_pipeline {
     int64_t waited_since_ms;               /* its oldest row, as far as we know */
     int64_t commit_begun_ms, committed_ms; /* the last one */
     int64_t in_batch;
+    int64_t counted; /* of these the transaction's counters know */
     bool pushed;
     int64_t told_ms;
     struct ls_err broken;  /* a rebalance could not commit; kind NONE: all is well */
@@ -330,8 +331,22 @@ batch_begin(struct tf_pipeline *p, struct ls_err *err)
     /* what is there at once came while we were committing, and has waited for that */
     if (now_ms - p->committed_ms <= AT_ONCE_MS)
         p->waited_since_ms = p->commit_begun_ms;
-    p->in_batch = 0;
+    p->in_batch = p->counted = 0;
     p->pushed = false;
+    return 0;
+}
+
+/*
+ * The counters go into the transaction behind its first row, too: each partition that a transaction
+ * has not used yet is a question to the coordinator, which the commit would wait for; now it is the
+ * same as the row's.
+ */
+static int
+batch_count(struct tf_pipeline *p, struct ls_err *err)
+{
+    if (tf_store_put(p->config, p->producer, &p->counts, err) < 0)
+        return -1;
+    p->counted = p->in_batch;
     return 0;
 }
 
@@ -344,7 +359,7 @@ batch_commit(struct tf_pipeline *p, struct ls_err *err)
 
     if (!p->open)
         return 0;
-    if (tf_store_put(p->config, p->producer, &p->counts, err) < 0)
+    if (p->counted < p->in_batch && batch_count(p, err) < 0)
         return -1;
     p->suspect = true;
     if (ls_producer_send_offsets(p->producer, p->consumer, err) < 0 ||
@@ -575,7 +590,8 @@ step(struct tf_pipeline *p, int64_t now_ms, struct ls_err *err)
         ls_arena_reset(p->arena);
         if ((again ? take_replay(p, m, err) : take(p, table, m, err)) < 0)
             goto out;
-        p->in_batch++;
+        if (++p->in_batch == 1 && batch_count(p, err) < 0)
+            goto out;
     }
     now_ms = ls_mono_ms();
     if (batch_is_due(p, now_ms)) {

@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 
 #define WAIT_MS 60000
+#define ROWS 40 /* of one transaction */
 
 static struct mock mock;
 static const struct ls_config *config;
@@ -85,15 +86,35 @@ goes_through(struct ls_producer *producer, const char *row)
     return !wanted[0];
 }
 
+/* Another process of the loop's name, which has joined the group. */
+static void
+end_by_a_rival(pthread_t thread)
+{
+    int64_t until = ls_mono_ms() + WAIT_MS;
+    struct ls_producer *rivals = NULL;
+    struct tf_counts counts;
+    struct tf_mark mark = {0};
+    struct ls_err err = {0};
+
+    ok(ls_producer_new(config, "t-rival", &rivals, &err));
+    ok(tf_store_get(config, rivals, &counts, &mark, &err));
+    rd_kafka_mock_push_request_errors(mock.cluster, MOCK_HEARTBEAT, 1,
+                                      RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID);
+    while (!atomic_load(&has_ended) && ls_mono_ms() < until)
+        ls_run_sleep_ms(50);
+    assert_true(atomic_load(&has_ended));
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(ended.kind, LS_ERR_FATAL);
+    assert_string_equal(ended.cause, "fenced");
+    ls_producer_free(rivals);
+}
+
 static void
 it_ends_for_one_of_its_name_and_not_for_a_broker_that_cannot_tell(void **state)
 {
     struct tf_status *status = NULL;
-    struct ls_producer *plain = NULL, *rivals = NULL;
-    struct tf_counts counts;
-    struct tf_mark mark = {0};
+    struct ls_producer *plain = NULL;
     struct ls_err err = {0};
-    int64_t until;
     pthread_t thread;
 
     (void)state;
@@ -117,19 +138,48 @@ it_ends_for_one_of_its_name_and_not_for_a_broker_that_cannot_tell(void **state)
     if (!goes_through(plain, "third"))
         fail_msg("%s", ended.msg);
 
-    /* another process of its name, which has joined the group: nothing need be sent */
-    assert_int_equal(ls_producer_new(config, "t-rival", &rivals, &err), 0);
-    assert_int_equal(tf_store_get(config, rivals, &counts, &mark, &err), 0);
-    rd_kafka_mock_push_request_errors(mock.cluster, MOCK_HEARTBEAT, 1,
-                                      RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID);
-    for (until = ls_mono_ms() + WAIT_MS; !atomic_load(&has_ended) && ls_mono_ms() < until;)
-        ls_run_sleep_ms(50);
-    assert_true(atomic_load(&has_ended));
-    assert_int_equal(pthread_join(thread, NULL), 0);
-    assert_int_equal(ended.kind, LS_ERR_FATAL);
-    assert_string_equal(ended.cause, "fenced");
+    end_by_a_rival(thread); /* nothing need be sent */
+    ls_producer_free(plain);
+    tf_pipeline_free(pipeline);
+    tf_status_free(status);
+    mock_stop(&mock);
+}
 
-    ls_producer_free(rivals);
+static int
+see_counters(void *arg, const struct ls_message *message, struct ls_err *err)
+{
+    return ls_str_is(message->key, "transform/1") ? tf_counts_parse(message->value, arg, err) : 0;
+}
+
+static void
+the_counters_that_a_transaction_has_last_hold_all_of_its_rows(void **state)
+{
+    int64_t until = ls_mono_ms() + WAIT_MS;
+    struct tf_counts counts = {0};
+    struct tf_status *status = NULL;
+    struct ls_producer *plain = NULL;
+    struct ls_err err = {0};
+    pthread_t thread;
+
+    (void)state;
+    atomic_store(&has_ended, false);
+    cluster_make();
+    ok(tf_status_new(config, &status, &err));
+    ok(ls_producer_new(config, NULL, &plain, &err));
+    for (int i = 0; i < ROWS; i++)
+        ok(ls_producer_send(plain, ls_config_topic(config, "oc10.oc_share"), 0, LS_STR("k"),
+                            LS_STR("row"), NULL, 0, &err));
+    ok(ls_producer_flush(plain, 10000, &err));
+    ok(tf_pipeline_new(config, status, &pipeline, &err)); /* it finds them all at once */
+    assert_int_equal(pthread_create(&thread, NULL, loop, NULL), 0);
+    while (counts.in < ROWS && ls_mono_ms() < until) {
+        ls_run_sleep_ms(50);
+        (void)ls_topic_read(config, ls_config_topic(config, "counters"), see_counters, &counts,
+                            &err);
+    }
+    assert_int_equal(counts.in, ROWS);
+    assert_int_equal(tf_counts_sum(&counts, TF_COUNT_DEAD), ROWS);
+    end_by_a_rival(thread);
     ls_producer_free(plain);
     tf_pipeline_free(pipeline);
     tf_status_free(status);
@@ -255,6 +305,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_ends_for_one_of_its_name_and_not_for_a_broker_that_cannot_tell),
+        cmocka_unit_test(the_counters_that_a_transaction_has_last_hold_all_of_its_rows),
         cmocka_unit_test(
             a_start_that_is_fenced_ends_for_one_of_its_name_and_not_for_a_transaction_that_timed_out),
         /* the last one: it asks this process to stop */
