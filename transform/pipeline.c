@@ -2,14 +2,15 @@
  * The loop of lockstep-transform, the only place with policy.
  *
  * A batch is one Kafka transaction: the records made, the dead letters, the counters and the
- * offsets of what was read. It is committed after commit_ms or commit_records; with a good deal of
- * rows at hand commit_ms does not count, for the newest of these are old already, and many small
- * transactions would only make them later. Whatever fails with
- * RETRY throws the whole batch away: abort, counters back to the committed ones, the consumer back
- * to the committed offsets, and the same rows come again. A producer that cannot even abort (or
- * fails again at once) is replaced; then the counters are read back, as at a start, because its
- * last commit may have succeeded without telling us. So is one that the broker has fenced for
- * sleeping over its transaction; one that another process has fenced is the end.
+ * offsets of what was read. It is committed after commit_ms or commit_records: its end is meant, so
+ * it begins as much earlier as a commit takes of late. With a good deal of rows at hand commit_ms
+ * does not count, for the newest of these are old already, and many small transactions would only
+ * make them later. Whatever fails with RETRY throws the whole batch away: abort, counters back to
+ * the committed ones, the consumer back to the committed offsets, and the same rows come again. A
+ * producer that cannot even abort (or fails again at once) is replaced; then the counters are read
+ * back, as at a start, because its last commit may have succeeded without telling us. So is one
+ * that the broker has fenced for sleeping over its transaction; one that another process has fenced
+ * is the end.
  *
  * When the group takes partitions away, the batch is committed first, inside the rebalance: later
  * the offsets of those partitions could no longer be part of it and their records would be sent
@@ -40,6 +41,7 @@
 #define BEHIND_MS 500   /* ... then the most between two commits */
 #define PUSH_MS 5       /* before its commit a batch sets out: fewer are then waited for */
 #define AT_ONCE_MS 1    /* behind a commit */
+#define TAKES_OF 8      /* commits: what one takes is known of so many */
 #define TELL_MS 50      /* between two looks at the status */
 #define FENCED_MS 2000  /* for the one who fenced us to leave a sign */
 #define FAILED_MOST 2   /* batches, one behind another: one alone is no trouble */
@@ -65,6 +67,7 @@ struct tf_pipeline {
     struct tf_once *once;
     int partitions;
     int64_t commit_ms, commit_records;
+    double takes_ms; /* a commit, of late */
 
     bool open;    /* a transaction is */
     bool suspect; /* the producer failed; whether its last commit succeeded is not known */
@@ -368,6 +371,7 @@ batch_commit(struct tf_pipeline *p, struct ls_err *err)
     p->open = p->suspect = false;
     p->commit_begun_ms = start;
     p->committed_ms = ls_mono_ms();
+    p->takes_ms += ((double)(p->committed_ms - start) - p->takes_ms) / TAKES_OF;
     p->committed = p->counts;
     p->failed = 0;
     tf_reach_keep(p->reach);
@@ -536,6 +540,20 @@ batch_throw_away(struct tf_pipeline *p, const struct ls_err *why, struct ls_err 
 
 /* ---- the loop */
 
+int64_t
+tf_gather_ms(int64_t commit_ms, double takes_ms)
+{
+    int64_t most = commit_ms / 2;
+
+    return commit_ms - (takes_ms < (double)most ? (int64_t)takes_ms : most);
+}
+
+static int64_t
+gather_ms(const struct tf_pipeline *p)
+{
+    return tf_gather_ms(p->commit_ms, p->takes_ms);
+}
+
 static bool
 batch_is_due(const struct tf_pipeline *p, int64_t now_ms)
 {
@@ -544,7 +562,7 @@ batch_is_due(const struct tf_pipeline *p, int64_t now_ms)
 
     if (!p->open || p->in_batch >= p->commit_records)
         return p->open;
-    if (now_ms - p->waited_since_ms < p->commit_ms)
+    if (now_ms - p->waited_since_ms < gather_ms(p))
         return false;
     /* those that came during the last commit go together */
     waiting = ls_consumer_waiting(p->consumer);
@@ -555,7 +573,7 @@ batch_is_due(const struct tf_pipeline *p, int64_t now_ms)
 static void
 batch_push(struct tf_pipeline *p, int64_t now_ms)
 {
-    if (!p->open || p->pushed || now_ms - p->waited_since_ms < p->commit_ms - PUSH_MS ||
+    if (!p->open || p->pushed || now_ms - p->waited_since_ms < gather_ms(p) - PUSH_MS ||
         ls_consumer_waiting(p->consumer) >= BEHIND_ROWS)
         return;
     ls_producer_push(p->producer);
@@ -573,7 +591,7 @@ step(struct tf_pipeline *p, int64_t now_ms, struct ls_err *err)
     int r = -1;
 
     if (p->open) {
-        wait = p->waited_since_ms + p->commit_ms - (p->pushed ? 0 : PUSH_MS) - now_ms;
+        wait = p->waited_since_ms + gather_ms(p) - (p->pushed ? 0 : PUSH_MS) - now_ms;
         wait = wait < 0 ? 0 : wait;
     }
     if (ls_consumer_poll(p->consumer, (int)wait, &m, err) < 0)

@@ -19,4 +19,8 @@ void tf_pipeline_free(struct tf_pipeline *pipeline); /* NULL is fine */
 /* Runs until a stop is asked for (0, everything taken is committed) or until it cannot (-1). */
 int tf_pipeline_run(struct tf_pipeline *pipeline, struct ls_err *err);
 
+/* How long a batch gathers rows before its commit begins, when one takes so long. At least half of
+ * the time, however long that is. */
+int64_t tf_gather_ms(int64_t commit_ms, double takes_ms);
+
 #endif

@@ -186,6 +186,18 @@ the_counters_that_a_transaction_has_last_hold_all_of_its_rows(void **state)
     mock_stop(&mock);
 }
 
+static void
+a_commit_begins_as_much_before_its_time_as_it_takes_but_not_in_the_first_half(void **state)
+{
+    (void)state;
+    assert_int_equal(tf_gather_ms(20, 0), 20);
+    assert_int_equal(tf_gather_ms(20, 7.9), 13);
+    assert_int_equal(tf_gather_ms(20, 10), 10);
+    assert_int_equal(tf_gather_ms(20, 1e9), 10);
+    assert_int_equal(tf_gather_ms(1, 7), 1);
+    assert_int_equal(tf_gather_ms(10000, 7), 9993);
+}
+
 static atomic_int new_r;
 
 static void *
@@ -305,6 +317,8 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_ends_for_one_of_its_name_and_not_for_a_broker_that_cannot_tell),
+        cmocka_unit_test(
+            a_commit_begins_as_much_before_its_time_as_it_takes_but_not_in_the_first_half),
         cmocka_unit_test(the_counters_that_a_transaction_has_last_hold_all_of_its_rows),
         cmocka_unit_test(
             a_start_that_is_fenced_ends_for_one_of_its_name_and_not_for_a_transaction_that_timed_out),
