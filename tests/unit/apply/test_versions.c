@@ -555,15 +555,12 @@ plan(struct world *w)
     ledger_begin(w->ledger);
 }
 
-/* The first version's upload makes the node; by then nobody is waiting for it any more. */
-static void
-a_file_deleted_while_its_first_version_goes_up_is_deleted(void **state)
+/* The first upload that is due, its answer held back; all calls before it are made. */
+static struct ap_job *
+first_upload(struct world *w)
 {
-    struct world *w = *state;
     struct ap_job *job = NULL;
 
-    give_file(w, FIRST, FILES, "a", 2, 2000);
-    give_version(w, FIRST + 1, VERSIONS, "a", 1000, 1, 0);
     for (int i = 0; i < 1000 && !(job && job->call == AP_PUT_FILE); i++) {
         plan(w);
         job = ap_job_next(w->core);
@@ -573,6 +570,19 @@ a_file_deleted_while_its_first_version_goes_up_is_deleted(void **state)
         }
     }
     assert_true(job && job->version);
+    return job;
+}
+
+/* The first version's upload makes the node; by then nobody is waiting for it any more. */
+static void
+a_file_deleted_while_its_first_version_goes_up_is_deleted(void **state)
+{
+    struct world *w = *state;
+    struct ap_job *job;
+
+    give_file(w, FIRST, FILES, "a", 2, 2000);
+    give_version(w, FIRST + 1, VERSIONS, "a", 1000, 1, 0);
+    job = first_upload(w);
     give_gone(w, FIRST);
     for (int i = 0; i < 20; i++)
         plan(w);
@@ -581,6 +591,38 @@ a_file_deleted_while_its_first_version_goes_up_is_deleted(void **state)
     run(w);
     assert_int_equal(w->target.puts, 1);
     assert_string_equal(seen(w, "a"), "none");
+}
+
+/* What is trashed and not there yet is made at the top and deleted: not beside the node that the
+ * version's upload makes in the folder where the file was. */
+static void
+a_file_trashed_while_its_first_version_goes_up_is_made_once(void **state)
+{
+    struct world *w = *state;
+    struct ap_job *job, *other;
+
+    folder(w, 50, FILES, "d");
+    folder(w, 51, VERSIONS, "d");
+    give_file(w, FIRST, 50, "a", 2, 2000);
+    give_version(w, FIRST + 1, 51, "a", 1000, 1, 0);
+    job = first_upload(w);
+    give_file(w, FIRST, TRASH_FILES, "a.d5000", 2, 2000);
+    for (int i = 0; i < 20; i++) {
+        plan(w);
+        other = ap_job_next(w->core);
+        if (other) {
+            assert_int_not_equal(other->call, AP_PUT_FILE);
+            ap_job_run(&w->target.writer, other);
+            ap_job_back(w->core, other);
+        }
+    }
+    ap_job_run(&w->target.writer, job);
+    ap_job_back(w->core, job);
+    run(w);
+    assert_int_equal(
+        ap_number(w->ledger, -1, "SELECT count(*) FROM node WHERE fileid = ?", "i", FIRST), 1);
+    assert_int_equal(w->target.trashes, 1);
+    assert_string_equal(seen(w, "a"), "1@1000 = 2@2000");
 }
 
 /* ---- snapshots */
@@ -969,6 +1011,7 @@ main(void)
         T(a_version_restored_at_the_source_is_a_new_content),
         T(an_expired_version_takes_nothing_with_it),
         T(a_file_deleted_while_its_first_version_goes_up_is_deleted),
+        T(a_file_trashed_while_its_first_version_goes_up_is_made_once),
         T(what_a_snapshot_of_a_storage_brings_waits_for_its_end_and_the_stream_does_not),
         T(what_a_snapshot_brings_does_not_wait_for_one_that_was_cancelled),
         T(what_became_a_revision_is_mirrored),
