@@ -249,15 +249,17 @@ name_extra(struct verify *verify, const struct links *links)
     for (link = links->by_id; link; link = link->hh.next) {
         struct side_node *node = link->matched ? NULL : verify_live(verify, link->node_id);
         struct side_user *owner = node ? side_owner(verify->side, node, NULL) : NULL;
+        struct verify_user *user = owner ? verify_user_of(verify, owner) : NULL;
 
         if (link->matched)
             continue;
-        if (!node) {
+        /* a picked user made it on a file of one whose rows were not compared */
+        if (!node || (user && !user->picked)) {
             verify_left(verify, NULL, verify->some ? VL_UNPICKED : VL_TARGET_ONLY);
             continue;
         }
         link_text(link, text, sizeof text);
-        verify_differ(verify, owner ? verify_user_of(verify, owner) : NULL,
+        verify_differ(verify, user,
                       &(struct verify_difference){.kind = VD_LINK,
                                                   .fileid = node->fileid,
                                                   .target_id = link->node_id,

@@ -120,6 +120,27 @@ what_a_picked_user_received_of_another_is_found_and_what_he_should_not_have_is_c
 }
 
 static void
+a_link_of_a_picked_user_on_the_file_of_another_is_counted_and_no_difference(void **state)
+{
+    struct fake_link bobs[] = {{"bob", "l", "n-a", "press", 0, 0, false, "tOkEn", NULL}, {0}};
+    struct verify_run run;
+    size_t kept[VK_MAX], left[VL_MAX];
+
+    (void)state;
+    begin(&run);
+    bobs[0].permissions = links[0].permissions;
+    fake.links = bobs;
+    /* its id is known, as in a second look */
+    side_node_by_id(run.verify.side, 12)->target_id = side_printf(run.verify.side, "n-a");
+    assert_int_equal(verify_pick(&run.verify, "bob"), 0);
+    verify_all(&run);
+    assert_int_equal(run.verify.differences.n, 0);
+    verify_sum_up(&run.verify, kept, left);
+    assert_int_equal(left[VL_UNPICKED], 1);
+    verify_end(&run);
+}
+
+static void
 what_of_a_picked_user_is_not_compared_is_counted(void **state)
 {
     static const struct {
@@ -734,6 +755,8 @@ main(void)
         cmocka_unit_test(users_and_groups_are_picked_together_and_who_is_not_there_is_said),
         cmocka_unit_test(
             what_a_picked_user_received_of_another_is_found_and_what_he_should_not_have_is_counted),
+        cmocka_unit_test(
+            a_link_of_a_picked_user_on_the_file_of_another_is_counted_and_no_difference),
         cmocka_unit_test(what_of_a_picked_user_is_not_compared_is_counted),
         cmocka_unit_test(a_shared_file_that_is_missing_is_told_by_whoever_was_asked_for),
         cmocka_unit_test(a_difference_names_the_rows_it_is_about),
