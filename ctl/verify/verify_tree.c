@@ -9,6 +9,7 @@
  */
 #include "apply/content/blobs.h"
 #include "apply/cs3/cs3.h"
+#include "apply/plan/converge.h"
 #include "common/run.h"
 #include "ctl/verify/verify.h"
 #include <errno.h>
@@ -263,6 +264,25 @@ compare_child(struct verify *verify, struct verify_user *user, struct side_node 
     return verify_versions(verify, user, child, place, seen->mtime, seen->size, err);
 }
 
+/* Of several rows of one place those that users do not see: apply keeps a copy of each beside the
+ * one that they see, under a free name (n_doubled counts them). */
+static void
+leave_doubled(struct seen *listing, const struct side_node *folder)
+{
+    for (const struct side_node *child = folder ? folder->first : NULL; child;
+         child = child->next) {
+        struct seen *seen = NULL;
+        char name[256];
+
+        if (!child->doubled)
+            continue;
+        ap_aside_name(name, sizeof name, child->name, child->fileid);
+        HASH_FIND_STR(listing, name, seen);
+        if (seen)
+            seen->matched = true;
+    }
+}
+
 /* `folder` NULL: the source has none, so whatever is there is too much. */
 static int
 compare_folder(struct verify *verify, struct verify_user *user, struct side_node *folder,
@@ -291,6 +311,7 @@ compare_folder(struct verify *verify, struct verify_user *user, struct side_node
          child = child->next)
         if (!child->doubled)
             r = compare_child(verify, user, child, listing, err);
+    leave_doubled(listing, folder);
     for (seen = listing; seen; seen = seen->hh.next) {
         const char *place =
             seen->matched || r < 0 ? NULL : side_printf(verify->side, "%s/%s", above, seen->name);

@@ -185,6 +185,45 @@ missing_extra_and_another_type_are_named(void **state)
 }
 
 static void
+the_copy_of_a_second_row_of_one_place_has_its_free_name_and_is_no_difference(void **state)
+{
+    /* as ownCloud leaves them when a folder is moved and the file written again */
+    static const struct fake_row rows[] = {
+        USER("alice", "1"),
+        HOME("1", "alice"),
+        DIR("1", "1", "-1", "", ""),
+        DIR("10", "1", "1", "files", "files"),
+        FILE_ROW("12", "1", "10", "x.txt", "files/q/x.txt", "1", "70"),
+        FILE_ROW("13", "1", "10", "x.txt", "files/x.txt", "5", "70"),
+        DIR("14", "1", "10", "box", "files/q/box"),
+        DIR("15", "1", "10", "box", "files/box"),
+        {T_FOLDER_TYPE, {"2"}},
+        END};
+    struct fake_node nodes[] = {{"alice", NULL, "n-x", "x.txt", false, 5, 70, SHA_A},
+                                {"alice", NULL, "n-box", "box", true, 0, 0, NULL},
+                                {"alice", NULL, "n-2", "x.txt (lockstep 12)", false, 1, 70, SHA_B},
+                                {"alice", NULL, "n-3", "box (lockstep 14)", true, 0, 0, NULL},
+                                {0}};
+    struct verify_run run;
+
+    (void)state;
+    fake.nodes = nodes;
+    verify_begin(&run, rows);
+    verify_all(&run);
+    assert_int_equal(run.verify.side->n_doubled, 2);
+    assert_string_equal(verify_difference(&run, 0), "");
+    verify_end(&run);
+
+    nodes[2].name = "x.txt (lockstep 13)"; /* the row that users see: it has its own name */
+    fake.nodes = nodes;
+    verify_begin(&run, rows);
+    verify_all(&run);
+    assert_string_equal(verify_difference(&run, 0), "alice|extra|files/x.txt (lockstep 13)||file");
+    assert_int_equal(run.verify.differences.n, 1);
+    verify_end(&run);
+}
+
+static void
 what_is_encrypted_is_missing_and_says_why(void **state)
 {
     static const struct fake_row rows[] = {
@@ -1029,6 +1068,8 @@ main(void)
         cmocka_unit_test(equal_sides_have_no_difference_and_say_what_is_not_kept),
         cmocka_unit_test(size_content_and_mtime_are_differences),
         cmocka_unit_test(missing_extra_and_another_type_are_named),
+        cmocka_unit_test(
+            the_copy_of_a_second_row_of_one_place_has_its_free_name_and_is_no_difference),
         cmocka_unit_test(what_is_encrypted_is_missing_and_says_why),
         cmocka_unit_test(a_folder_that_goes_while_it_is_read_is_a_difference),
         cmocka_unit_test(what_fails_for_one_thing_is_told_and_the_rest_is_compared),
