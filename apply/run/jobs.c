@@ -63,7 +63,7 @@ collide(const struct ap_job *a, const struct ap_job *b)
         return true;
     if (takes_subtree(b->call) && in_chain(a, b->op.node))
         return true;
-    /* A file's first version makes its node, maybe elsewhere than where the file shall be by now. */
+    /* A file's first version makes its node, maybe elsewhere than where the file shall be now. */
     if (has_place(a->call) && has_place(b->call) && a->op.node == 0 && b->op.node == 0 &&
         a->op.fileid != 0 && a->op.fileid == b->op.fileid)
         return true;
