@@ -43,20 +43,21 @@ class Half(asyncio.Protocol):
 
 
 class Inner(Half):
-    """The side towards the server. Known by its port before the server can have read from it: a call
-    is to find the connection on which it came."""
+    """The side towards the server. Known by both its ports before the server can have read from it: a
+    call is to find the connection on which it came. One port alone is not enough: connections to two
+    servers may have the same one at this end."""
 
     def __init__(self, outer, pairs):
         super().__init__(outer)
-        self.pairs, self.port = pairs, None
+        self.pairs, self.ends = pairs, None
 
     def connection_made(self, transport):
-        self.port = transport.get_extra_info("sockname")[1]
-        self.pairs[self.port] = self.other
+        self.ends = tuple(transport.get_extra_info(end)[1] for end in ("peername", "sockname"))
+        self.pairs[self.ends] = self.other
         super().connection_made(transport)
 
     def connection_lost(self, exc):
-        self.pairs.pop(self.port, None)
+        self.pairs.pop(self.ends, None)
         super().connection_lost(exc)
 
 
@@ -66,7 +67,7 @@ class Front:
         self.loop = asyncio.new_event_loop()
         self.ports = {}  # name -> (public, private)
         self.servers = {}
-        self.pairs = {}  # local port of the inner connection -> outer Half
+        self.pairs = {}  # (the server's port, the inner connection's own) -> outer Half
         self.outer = {}  # name -> set of outer halves
         threading.Thread(target=self.loop.run_forever, daemon=True).start()
 
@@ -113,10 +114,11 @@ class Front:
         outer.other = Inner(outer, self.pairs)
         return outer
 
-    def cut(self, inner_port):
-        """Cuts the connection whose inner side has this local port: on return nothing passes it."""
+    def cut(self, private, inner_port):
+        """Cuts the connection that the server at that port knows by this one: on return nothing
+        passes it."""
         async def do():
-            outer = self.pairs.get(inner_port)  # None: its client has hung up
+            outer = self.pairs.get((private, inner_port))  # None: its client has hung up
             if outer:
                 outer.transport.abort()
         self._run(do())

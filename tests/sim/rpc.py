@@ -171,7 +171,7 @@ class Handler(grpc.GenericRpcHandler):
             after.append(refuse)
         elif effect in ("drop-before", "drop-after"):
             def cut():
-                self.server.front.cut(int(context.peer().rsplit(":", 1)[1]))
+                self.server.front.cut(self.server.port, int(context.peer().rsplit(":", 1)[1]))
             if effect == "drop-after":
                 after.append(cut)
             else:
@@ -199,6 +199,6 @@ class RpcServer:
         self.server.add_generic_rpc_handlers((Handler(self, descriptor, service),))
 
     def start(self):
-        port = self.server.add_insecure_port("127.0.0.1:0")
+        self.port = self.server.add_insecure_port("127.0.0.1:0")
         self.server.start()
-        return port
+        return self.port
