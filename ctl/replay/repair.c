@@ -354,7 +354,7 @@ say(const struct verify *verify, const struct repair_counts *n, const struct rep
     if (done->left > 0)
         fprintf(out, "%zu left: too large to be sent again\n", done->left);
     if (done->unread > 0)
-        fprintf(out, "%zu accounts or spaces cannot be read, so nobody knows whose they are\n",
+        fprintf(out, "%zu accounts or spaces can never be read, so nobody knows whose they are\n",
                 done->unread);
     if (absent > 0)
         fprintf(out,
@@ -420,7 +420,7 @@ ctl_repair(const struct ls_config *config, const struct repair_args *args,
         goto out;
     absent = n.again > 0 ? repair_plan_absent(plan) : 0;
     say(&verify, &n, &done, absent, resend, why, flags, args->dry_run, out);
-    status = n.foreign + done.left + done.unread + absent > 0 || (args->dry_run && n.again > 0)
+    status = n.foreign + done.left + absent > 0 || (args->dry_run && n.again > 0)
                  ? LS_EXIT_DIFFERENT
              : n.unseen > 0 ? LS_EXIT_UNSEEN
                             : LS_EXIT_OK;

@@ -265,7 +265,7 @@ say(const struct replay_args *args, const struct replay_done *done, const struct
     if (done->left > 0)
         fprintf(out, "%zu left: too large to be sent again\n", done->left);
     if (done->unread > 0)
-        fprintf(out, "%zu cannot be read, so nobody knows whose they are: not sent\n",
+        fprintf(out, "%zu can never be read, so nobody knows whose they are: not sent\n",
                 done->unread);
 }
 
@@ -333,7 +333,7 @@ ctl_replay(const struct ls_config *config, const struct replay_args *args,
         done.unread = spaces + whose_unread(range.whose) - before;
         say(args, &done, resend, notes, flags->json, out);
         json_decref(notes);
-        if (done.left + done.unread > 0 || (done.records == 0 && is_part(args)))
+        if (done.left > 0 || (done.records == 0 && is_part(args)))
             status = LS_EXIT_DIFFERENT;
     }
 out:
