@@ -86,12 +86,15 @@ take_below(struct looking *l, struct side_node *folder)
 /* ---- what is on them */
 
 static int
-entry_add(struct entries *entries, const struct target_grant *what, int64_t row)
+entry_add(const struct looking *l, struct entries *entries, const struct target_grant *what,
+          int64_t row)
 {
     struct entry *grown;
 
-    if (strlen(what->grantee_id) >= AP_ID_SIZE)
+    if (strlen(what->grantee_id) >= AP_ID_SIZE) { /* nobody of oCIS's own */
+        verify_left(l->verify, l->user, VL_GRANTS_OF_NOBODY);
         return 0;
+    }
     grown = realloc(entries->each, (entries->n + 1) * sizeof *grown);
     if (!grown)
         return -1;
@@ -109,13 +112,15 @@ take_share(void *arg, const struct target_grant *share)
     struct opened *at = NULL;
 
     HASH_FIND_STR(l->by_id, share->node_id, at);
-    return at ? entry_add(&at->shares, share, verify_row_of(share->share_id)) : 0;
+    return at ? entry_add(l, &at->shares, share, verify_row_of(share->share_id)) : 0;
 }
 
 static int
 take_grant(void *arg, const struct target_grant *grant)
 {
-    return entry_add(((struct looking *)arg)->grants, grant, -1);
+    struct looking *l = arg;
+
+    return entry_add(l, l->grants, grant, -1);
 }
 
 static const struct entry *

@@ -155,6 +155,26 @@ a_grant_of_the_owner_or_of_somebody_who_does_not_exist_is_none(void **state)
 }
 
 static void
+a_grantee_whose_id_is_longer_than_any_of_ours_is_counted(void **state)
+{
+    static char far[400];
+    const struct fake_grant grants[] = {
+        {"alice", "n-a", "bob", false, READ, "s:p:7"},
+        {"alice", "n-a", "bob", false, READ, NULL},
+        {"alice", "n-b", far, false, READ, NULL},
+        {0},
+    };
+    struct verify_run run;
+
+    (void)state;
+    memset(far, 'x', sizeof(far) - 1);
+    look(&run, grants);
+    assert_string_equal(verify_difference(&run, 0), "");
+    assert_int_equal(left(&run, VL_GRANTS_OF_NOBODY), 1);
+    verify_end(&run);
+}
+
+static void
 nodes_without_shares_and_grants_are_not_asked_about(void **state)
 {
     static const struct fake_row none[] = {
@@ -261,6 +281,7 @@ main(void)
             a_grant_that_no_share_has_is_a_difference_also_where_nothing_was_ever_shared),
         cmocka_unit_test(a_grant_that_gives_something_else_than_its_share_is_a_difference),
         cmocka_unit_test(a_grant_of_the_owner_or_of_somebody_who_does_not_exist_is_none),
+        cmocka_unit_test(a_grantee_whose_id_is_longer_than_any_of_ours_is_counted),
         cmocka_unit_test(nodes_without_shares_and_grants_are_not_asked_about),
         cmocka_unit_test(
             what_is_shared_on_one_side_costs_a_list_and_one_call_for_each_node_with_grants),
