@@ -36,6 +36,7 @@ PARTS = ("stream", "unwatched", "latency", "snapshot", "large")
 REPEAT = 3  # of what takes seconds
 LARGE_ROWS = 2000000
 LATENCY_ROWS, LATENCY_RATE = 10000, 500
+ALONE = "lockstep-capture, by itself"
 LIVE_ROWS = 5000  # of the database that is written to while it is followed
 
 
@@ -236,14 +237,20 @@ class Bench:
         self.keep("unwatched", "lockstep-capture", median(runs))
 
     def latency(self):
-        lockstep = Lockstep(self.bed, self.live, "latency")
+        """Beside Debezium, at the same time; then ours by itself, which is how it will run."""
+        if peers.Debezium in self.peers:
+            self.timed("beside", {"lockstep-capture": "beside.oc10.oc_filecache",
+                                  peers.Debezium.name: "debezium-latency.owncloud.oc_filecache"})
+        self.timed("alone", {ALONE: "alone.oc10.oc_filecache"})
+
+    def timed(self, prefix, topics):
+        """Commit to consumer, for each of these readers."""
+        lockstep, debezium = Lockstep(self.bed, self.live, prefix), None
         lockstep.begin_at(self.live._place())
         lockstep.start()
-        topics, debezium = {"lockstep-capture": "latency.oc10.oc_filecache"}, None
         try:
             lockstep.site.wait_ready("capture")
-            if peers.Debezium in self.peers:
-                topics[peers.Debezium.name] = "debezium-latency.owncloud.oc_filecache"
+            if peers.Debezium.name in topics:
                 debezium = measure.Lines(self.debezium("latency", 0, self.live._place(), self.live),
                                          self.log("debezium-latency"))
                 self.wake(debezium)
@@ -325,7 +332,7 @@ class Bench:
                 "cpu_vs_packets": ratio("stream", "cpu_s", "packets only"),
                 "unwatched_vs_packets": ratio("unwatched", "cpu_s", "packets only"),
                 "latency_p99_vs_debezium": ratio("latency", "p99_ms", debezium),
-                "latency_p99_ms": self.results.get("latency", {}).get(ours, {}).get("p99_ms"),
+                "latency_p99_ms": self.results.get("latency", {}).get(ALONE, {}).get("p99_ms"),
                 "snapshot_vs_debezium": ratio("snapshot", "rows_per_s", debezium),
                 "row_in_large_vs_small": large and round(
                     large["us_per_row_in_large"] / large["us_per_row_in_small"], 2) or None}
