@@ -4,9 +4,10 @@
  * Changes one row of oc_filecache a transaction, RATE times a second and COUNT times, each time to
  * another etag, while readers of committed records wait at the topics, one thread each. A record is
  * recognised by the number in its etag, whatever the format around it; when it holds two, before
- * and after, the higher one is the new one. Prints, in JSON, for each topic how many of the changes
- * came and the percentiles of the time between the commit's acknowledgement and the arrival,
- * without the first tenth: a virtual machine's warming up is not its latency.
+ * and after, the higher one is the new one. The mark before the number is another one in each run:
+ * the last run's etags are still in the table. Prints, in JSON, for each topic how many of the
+ * changes came and the percentiles of the time between the commit's acknowledgement and the
+ * arrival, without the first tenth: a virtual machine's warming up is not its latency.
  */
 #include <inttypes.h>
 #include <librdkafka/rdkafka.h>
@@ -20,7 +21,6 @@
 #include <string.h>
 #include <time.h>
 
-#define MARK "bench-"
 #define ROWS 500
 #define MAX_TOPICS 4
 #define QUIET_S 10 /* after the last commit */
@@ -35,6 +35,7 @@ struct reader {
 
 static int64_t *committed_ns;
 static long count;
+static char mark[24];
 static atomic_bool over;
 
 static int64_t
@@ -68,9 +69,9 @@ number_in(const char *p, size_t n)
     const char *end = p + n;
     long highest = -1;
 
-    while ((p = memmem(p, (size_t)(end - p), MARK, strlen(MARK))) != NULL) {
+    while ((p = memmem(p, (size_t)(end - p), mark, strlen(mark))) != NULL) {
         long number = 0;
-        for (p += strlen(MARK); p < end && *p >= '0' && *p <= '9'; p++)
+        for (p += strlen(mark); p < end && *p >= '0' && *p <= '9'; p++)
             number = number * 10 + (*p - '0');
         if (number > highest)
             highest = number;
@@ -183,9 +184,8 @@ write_rows(MYSQL *mysql, long rate)
     for (long i = 0; i < count; i++) {
         sleep_until(begin + i * (1000000000 / rate));
         (void)snprintf(sql, sizeof(sql),
-                       "UPDATE oc_filecache SET etag='" MARK "%ld',mtime=mtime+1 WHERE fileid="
-                       "%" PRId64,
-                       i, ids[i % n]);
+                       "UPDATE oc_filecache SET etag='%s%ld',mtime=mtime+1 WHERE fileid=%" PRId64,
+                       mark, i, ids[i % n]);
         if (mysql_query(mysql, sql))
             die("query", mysql_error(mysql));
         committed_ns[i] = now_ns();
@@ -232,6 +232,7 @@ main(int argc, char **argv)
     if (argc < 9 || n > MAX_TOPICS)
         die("usage", "latency PORT USER PASSWORD DATABASE BOOTSTRAP COUNT RATE TOPIC...");
     count = atol(argv[6]);
+    (void)snprintf(mark, sizeof(mark), "b%" PRIx64 "-", now_ns());
     committed_ns = calloc((size_t)count, sizeof(*committed_ns));
     if (!committed_ns || !mysql_real_connect(mysql, "127.0.0.1", argv[2], argv[3], argv[4],
                                              (unsigned)atoi(argv[1]), NULL, 0))
