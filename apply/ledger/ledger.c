@@ -250,6 +250,9 @@ ap_ledger_open(const char *path, struct ap_ledger **ret, struct ls_err *err)
         goto fail;
     }
     sqlite3_busy_timeout(ledger->db, 10000);
+    /* else a statement whose value might decide for a partial index (parent = ?: desired_root) is
+     * prepared anew for every value that it is given */
+    sqlite3_db_config(ledger->db, SQLITE_DBCONFIG_ENABLE_QPSG, 1, NULL);
     if (ap_astray_register(ledger->db) != SQLITE_OK ||
         sqlite3_exec(ledger->db,
                      "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-16384;"

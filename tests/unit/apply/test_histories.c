@@ -108,6 +108,31 @@ a_host_that_is_lost_when_all_is_done_costs_no_call(void **state)
     stop_world(&w);
 }
 
+/* SQLite prepares anew what might use another index with another value, if it may. */
+static void
+no_statement_is_prepared_for_each_value(void **state)
+{
+    static struct world w;
+    sqlite3_stmt *s = NULL;
+    sqlite3 *db;
+    int seen = 0;
+
+    (void)state;
+    srandom(11);
+    start_world(&w);
+    for (int n = 0; n < 200; n++)
+        model_act(&w.model);
+    finish(&w, 0);
+    db = sqlite3_db_handle(ap_query(w.ledger, "SELECT 1", NULL));
+    while ((s = sqlite3_next_stmt(db, s))) {
+        seen++;
+        if (sqlite3_stmt_status(s, SQLITE_STMTSTATUS_REPREPARE, 0) > 0)
+            fail_msg("prepared anew: %s", sqlite3_sql(s));
+    }
+    assert_true(seen > 20);
+    stop_world(&w);
+}
+
 static void
 a_snapshot_of_any_state_is_copied(void **state)
 {
@@ -250,6 +275,7 @@ main(void)
         cmocka_unit_test(kills_at_any_moment_change_nothing_in_the_end),
         cmocka_unit_test(a_ledger_made_of_its_mirror_goes_on_where_the_lost_one_was),
         cmocka_unit_test(a_host_that_is_lost_when_all_is_done_costs_no_call),
+        cmocka_unit_test(no_statement_is_prepared_for_each_value),
         cmocka_unit_test(a_snapshot_of_any_state_is_copied),
         cmocka_unit_test(nothing_that_somebody_wrote_at_the_target_is_lost),
     };
