@@ -3,9 +3,13 @@
  *
  * It knows nothing of Kafka or of the target. What can go wrong: the disk (full, damaged, slow) and
  * a second process on the same file. The first error sticks until the end of the transaction, which
- * then fails as FATAL: a ledger that cannot be written must never let a call go out. WAL with
- * synchronous=FULL: a commit that returned survives a power cut, so an offset is never ahead of the
- * work it stands for. A lock on a file beside it keeps a second apply off; reading it is free.
+ * then fails as FATAL: a ledger that cannot be written must never let a call go out. A power cut
+ * takes commits from the end only, and an offset is one commit with the work it stands for. Without
+ * a mirror it takes none that returned (WAL, synchronous=FULL). With one it may take records, which
+ * come again, and answers, which are looked up, but no call: that waits for the mirror, and the
+ * mirror for the disk (ap_mirror_read). So the disk, which may be the target's too, is waited for
+ * once in a transaction of the mirror and not once a round. A lock on a file beside it keeps a
+ * second apply off; reading it is free.
  */
 #include "apply/ledger/ledger.h"
 #include "apply/latency.h"
@@ -282,6 +286,12 @@ ap_ledger_close(struct ap_ledger *ledger)
     if (ledger->lock >= 0)
         close(ledger->lock);
     free(ledger);
+}
+
+int
+ap_ledger_synced_by_mirror(struct ap_ledger *ledger, struct ls_err *err)
+{
+    return ap_ledger_script(ledger, "PRAGMA synchronous=NORMAL", err);
 }
 
 void

@@ -102,6 +102,8 @@ ap_ledger_close(struct ap_ledger *ledger); /* NULL is fine; an open transaction 
 void ap_ledger_measure(struct ap_ledger *ledger, struct ap_latency *latency);
 /* Its size on disk, with what is written ahead; -1: not known. */
 int64_t ap_ledger_bytes(struct ap_ledger *ledger);
+/* From now on no commit waits for the disk: who reads for the mirror does (ap_mirror_read). */
+int ap_ledger_synced_by_mirror(struct ap_ledger *ledger, struct ls_err *err);
 int ap_ledger_begin(struct ap_ledger *ledger, struct ls_err *err);
 int ap_ledger_commit(struct ap_ledger *ledger, struct ls_err *err);
 /* Statements of a text that is made at run time, without rows. */

@@ -467,6 +467,10 @@ ap_mirror_follow(struct ap_mirror *m, struct ap_ledger *ledger, enum ap_mirror_t
     if (ap_ledger_commit(ledger, err) < 0 ||
         ap_mirror_reader_new(ls_config_str(m->config, "apply", "ledger"), &reader, err) < 0)
         return -1;
+    if (ap_ledger_synced_by_mirror(ledger, err) < 0) {
+        ap_mirror_reader_free(reader);
+        return -1;
+    }
     pthread_mutex_lock(&m->lock);
     m->wake = wake;
     m->wake_arg = arg;

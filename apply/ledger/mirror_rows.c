@@ -419,6 +419,21 @@ give_row(struct ap_mirror_reader *r, const char *kind, struct ls_str id, ap_mirr
     return result;
 }
 
+/* What this connection has read outlives a power cut. The log is that of all connections. */
+static int
+log_sync(struct ap_mirror_reader *r, struct ls_err *err)
+{
+    sqlite3_file *log = NULL;
+    int code = sqlite3_file_control(r->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+
+    if (code == SQLITE_OK)
+        code = log && log->pMethods ? log->pMethods->xSync(log, SQLITE_SYNC_NORMAL) : SQLITE_MISUSE;
+    if (code == SQLITE_OK)
+        return 0;
+    return ls_fail_cause(err, LS_ERR_FATAL, code, "ledger", "the ledger's disk did not take it: %s",
+                         sqlite3_errstr(code));
+}
+
 int
 ap_mirror_read(struct ap_mirror_reader *r, int64_t from, int64_t most, ap_mirror_fn *each,
                void *arg, int64_t *upto, bool *whole, struct ls_err *err)
@@ -444,6 +459,8 @@ ap_mirror_read(struct ap_mirror_reader *r, int64_t from, int64_t most, ap_mirror
     }
     if (result == 0 && code != SQLITE_DONE)
         result = reader_fail(r, err);
+    if (result == 0)
+        result = log_sync(r, err);
 out:
     sqlite3_reset(r->bounds);
     sqlite3_reset(r->changes);

@@ -26,7 +26,8 @@ void ap_mirror_reader_free(struct ap_mirror_reader *reader);
 /*
  * The rows that changed after `from`, as they are now (a row that is gone: value.p NULL), each
  * once; at most about `most` changes. *upto: how far it came; *whole: that is all there are, so
- * that what was given is the ledger at one moment.
+ * that what was given is the ledger at one moment. What was given outlives a power cut here, too,
+ * when this returns 0; FATAL "ledger": the disk did not take it.
  */
 int ap_mirror_read(struct ap_mirror_reader *reader, int64_t from, int64_t most, ap_mirror_fn *each,
                    void *arg, int64_t *upto, bool *whole, struct ls_err *err);

@@ -38,6 +38,8 @@ open_world(struct world *w)
     ap_recover(w->core);
     ap_shares_make_exact(w->core);
     assert_int_equal(ap_ledger_commit(w->ledger, &err), 0);
+    if (w->mirror)
+        assert_int_equal(ap_ledger_synced_by_mirror(w->ledger, &err), 0);
 }
 
 void
@@ -230,6 +232,7 @@ mirror_begin(struct world *w)
     assert_int_equal(ap_mirror_watch(w->ledger, &err), 0);
     assert_int_equal(ap_mirror_change_all(w->ledger, &err), 0);
     ledger_commit(w->ledger);
+    assert_int_equal(ap_ledger_synced_by_mirror(w->ledger, &err), 0);
     w->mirrored = 0;
 }
 
