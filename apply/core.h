@@ -262,9 +262,9 @@ int ap_workers_start(struct ap_core *core, struct ls_err *err);
 void ap_workers_stop(struct ap_core *core);
 /* Calls that have nothing out at the target for now: others go out in their stead. */
 int ap_waiting(const struct ap_core *core);
-/* Waits for answers, and then for more of them, for as long and while the workers have enough to
- * do: each round is a commit. True: there are some. Also returns when somebody has nudged. */
-bool ap_wait_answers(struct ap_core *core, int64_t ms);
+/* Waits for an answer for `ms`; for `busy_ms`, and for more of them, while the workers have enough
+ * to do: each round is a commit. True: there are some. Also returns when somebody has nudged. */
+bool ap_wait_answers(struct ap_core *core, int64_t ms, int64_t busy_ms);
 /* The workers are told what may be out from now on; ap_send does so too. */
 void ap_limit_tell(struct ap_core *core);
 /* What no worker has begun is not begun; it stands in the ledger as sent, and is looked up. */

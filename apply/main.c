@@ -26,7 +26,8 @@
 
 #define ARENA_CAP (16u << 20)
 #define STOP_MS 30000
-#define ROUND_MS 40 /* one commit for the answers of this time, while the workers are busy */
+#define ROUND_MS 40 /* one commit for the answers of this time... */
+#define BUSY_MS 100 /* ... and of this one, while the workers have enough to do */
 
 /* The last is no part of a ledger that is made anew: its records were acted upon. */
 static const char *const topic_names[] = {"cs3.person", "cs3.space",      "cs3.resource",
@@ -553,7 +554,8 @@ ap_round(struct apply *a, bool stopping, struct ls_err *err)
     }
 
     if (idle > 0 && (calls_out(a->core) || ap_held(a->core) > 0)) {
-        ap_wait_answers(a->core, idle < ROUND_MS ? idle : ROUND_MS);
+        ap_wait_answers(a->core, idle < ROUND_MS ? idle : ROUND_MS,
+                        idle < BUSY_MS ? idle : BUSY_MS);
         idle = 0;
     }
     if (!stopping && a->subscribed && batch_fill(a, idle, err) < 0)

@@ -32,7 +32,7 @@
 #define MOST 100000 /* changes in one transaction */
 #define URGENT_MS 2 /* what changes within this time goes together... */
 #define GATHER_MS                                                                                  \
-    200         /* ... when nobody waits for it: a transaction costs Kafka more than its rows */
+    500         /* ... when nobody waits for it: a transaction costs Kafka more than its rows */
 #define BEATS 4 /* signs in the time of a lease */
 #define LEAVE_MS 10000
 

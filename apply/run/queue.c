@@ -99,6 +99,13 @@ ap_core_free(struct ap_core *core)
     free(core);
 }
 
+/* The workers, to do. Locked. */
+static bool
+have_enough(const struct ap_queue *q)
+{
+    return q->n_todo > q->limit / 2;
+}
+
 static int
 busy_of_lane(const struct ap_queue *q, int64_t lane)
 {
@@ -194,7 +201,8 @@ ap_job_back(struct ap_core *core, struct ap_job *job)
         }
     q->done[q->n_done++] = job;
     q->n_idle += mine != NULL;
-    pthread_cond_signal(&q->answers);
+    if (!have_enough(q))
+        pthread_cond_signal(&q->answers);
     call_worker(core);
     pthread_mutex_unlock(&q->lock);
 }
@@ -334,7 +342,7 @@ worker(void *arg)
         while (!q->stop && !(job = pick(q, q->limit)))
             pthread_cond_wait(&q->work, &q->lock);
         q->n_idle--;
-        if (!q->stop && q->n_todo <= q->limit / 2)
+        if (!q->stop && !have_enough(q))
             pthread_cond_signal(&q->answers);
         pthread_mutex_unlock(&q->lock);
         if (!job)
@@ -412,15 +420,16 @@ ap_workers_stop(struct ap_core *core)
 }
 
 bool
-ap_wait_answers(struct ap_core *core, int64_t ms)
+ap_wait_answers(struct ap_core *core, int64_t ms, int64_t busy_ms)
 {
     struct ap_queue *q = core->queue;
-    struct timespec until = ls_mono_after(ms);
-    bool some;
+    struct timespec until = ls_mono_after(ms), busy_until = ls_mono_after(busy_ms);
+    bool some, busy;
 
     pthread_mutex_lock(&q->lock);
-    while ((q->n_done == 0 || q->n_todo > q->limit / 2) && !q->nudged &&
-           pthread_cond_clockwait(&q->answers, &q->lock, CLOCK_MONOTONIC, &until) == 0)
+    while (((busy = have_enough(q)) || q->n_done == 0) && !q->nudged &&
+           pthread_cond_clockwait(&q->answers, &q->lock, CLOCK_MONOTONIC,
+                                  busy ? &busy_until : &until) == 0)
         ;
     q->nudged = false;
     some = q->n_done > 0;

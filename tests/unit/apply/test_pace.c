@@ -343,7 +343,7 @@ hall_run(bool tells, bool one_by_one)
     }
     ap_send(d.core);
     for (int n = 0; n < TOGETHER;) {
-        ap_wait_answers(d.core, 100);
+        ap_wait_answers(d.core, 100, 100);
         while ((job = ap_answer(d.core)) != NULL) {
             assert_int_equal(job->result, 0);
             assert_true(job->waited_us >= 0 && job->waited_us <= job->took_us);
@@ -352,6 +352,40 @@ hall_run(bool tells, bool one_by_one)
         ap_send(d.core);
     }
     assert_int_equal(ap_waiting(d.core), 0);
+    ap_workers_stop(d.core);
+    desk_close(&d);
+}
+
+static void
+answers_are_gathered_while_the_workers_have_enough_to_do(void **state)
+{
+    enum { JOBS = 40, TWO = 2 };
+    static const struct ap_writer_ops ops = {.user_enable = meet};
+    static struct desk d;
+    struct ls_err err = {0};
+    int answers = 0;
+
+    (void)state;
+    hall.writer = (struct ap_writer){.ops = &ops};
+    hall.tells = false;
+    desk_open_with(&d, &hall.writer, TWO);
+    assert_int_equal(ap_workers_start(d.core, &err), 0);
+    for (int i = 0; i < JOBS; i++) {
+        struct ap_job *job = calloc(1, sizeof(*job));
+        assert_non_null(job);
+        job->call = AP_USER_ENABLE;
+        d.core->jobs[d.core->n_jobs++] = job;
+    }
+    ap_send(d.core);
+    assert_true(ap_wait_answers(d.core, 0, 60000));
+    while (ap_answer(d.core) != NULL)
+        answers++;
+    assert_true(answers >= JOBS - TWO - TWO / 2);
+    while (answers < JOBS) {
+        ap_wait_answers(d.core, 100, 100);
+        while (ap_answer(d.core) != NULL)
+            answers++;
+    }
     ap_workers_stop(d.core);
     desk_close(&d);
 }
@@ -438,7 +472,7 @@ yard_close(struct desk *d, int jobs)
     pthread_cond_broadcast(&yard.changed);
     pthread_mutex_unlock(&yard.lock);
     while (jobs > 0) {
-        ap_wait_answers(d->core, 100);
+        ap_wait_answers(d->core, 100, 100);
         while (ap_answer(d->core) != NULL)
             jobs--;
     }
@@ -528,6 +562,7 @@ main(void)
         cmocka_unit_test(a_lane_whose_calls_are_answered_goes_on_where_it_was),
         cmocka_unit_test(what_waits_in_the_queue_does_not_go_out_while_all_is_paused),
         cmocka_unit_test(what_no_worker_has_begun_is_taken_back),
+        cmocka_unit_test(answers_are_gathered_while_the_workers_have_enough_to_do),
         cmocka_unit_test(calls_that_wait_for_one_another_hold_no_place_of_those_to_come),
         cmocka_unit_test(a_call_that_comes_while_all_others_wait_is_begun),
         cmocka_unit_test(calls_that_are_out_are_never_more_than_the_limit),
