@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#define FOLLOWED 5000 /* waits, at most */
 #define LOOK 0
 #define REMOVED_DAYS 90
 #define SEEN_IN_TRASH 1 /* and looked at again when it has come out */
@@ -289,14 +290,19 @@ waits_for(struct ap_core *core, struct ap_key on, struct ap_next *next)
            wait_on(next, "look", on);
 }
 
+static struct ap_key
+person_key(struct ap_core *core, enum cs3_person_type type, const char *name)
+{
+    return (struct ap_key){AP_PERSON,
+                           ap_number(core->ledger, 0, "SELECT id FROM person WHERE key = ? || ?",
+                                     "ss", type == CS3_USER ? "u:" : "g:", name)};
+}
+
 static bool
 waits_for_person(struct ap_core *core, enum cs3_person_type type, const char *name,
                  struct ap_next *next)
 {
-    int64_t id = ap_number(core->ledger, 0, "SELECT id FROM person WHERE key = ? || ?", "ss",
-                           type == CS3_USER ? "u:" : "g:", name);
-
-    return waits_for(core, (struct ap_key){AP_PERSON, id}, next);
+    return waits_for(core, person_key(core, type, name), next);
 }
 
 static bool
@@ -438,6 +444,29 @@ person_next(struct ap_core *core, struct ap_key key, struct ap_next *next, struc
     return true;
 }
 
+/* He waits, over whomever, for a dead letter. */
+static bool
+hangs_on_the_dead(struct ap_core *core, struct ap_key key)
+{
+    struct ap_work work;
+
+    for (int n = 0; n < FOLLOWED; n++, key = work.on)
+        if (!ap_work_get(core->ledger, key, &work))
+            return ap_is_dead(core->ledger, key);
+        else if (work.state != AP_WAITING)
+            return false;
+    return false;
+}
+
+/* What is taken away is not held up by whom nobody can look at: those it was shared with see it as
+ * long. */
+static bool
+share_waits_for(struct ap_core *core, const struct ap_share_about *about, struct ap_key on,
+                struct ap_next *next)
+{
+    return (about->wanted || !hangs_on_the_dead(core, on)) && waits_for(core, on, next);
+}
+
 /* What a share or link hangs on comes first. Then it is given once more as one whose last answer is
  * not known: the writer looks, and writes what is missing. One that was taken away is named again,
  * to be taken away if it is back. */
@@ -450,12 +479,14 @@ share_next(struct ap_core *core, struct ap_work *work, struct ap_next *next)
         ap_look_done(core, work->key);
         return false;
     }
-    if (waits_for(core, (struct ap_key){AP_NODE, about.fileid}, next) ||
-        waits_for(core, (struct ap_key){AP_SPACE, about.storage}, next) ||
+    if (share_waits_for(core, &about, (struct ap_key){AP_NODE, about.fileid}, next) ||
+        share_waits_for(core, &about, (struct ap_key){AP_SPACE, about.storage}, next) ||
         (about.grantee[0] &&
-         waits_for_person(core, about.group ? CS3_GROUP : CS3_USER, about.grantee, next)) ||
+         share_waits_for(core, &about,
+                         person_key(core, about.group ? CS3_GROUP : CS3_USER, about.grantee),
+                         next)) ||
         (work->key.kind == AP_RECEIVED &&
-         waits_for(core, (struct ap_key){AP_GRANT, about.grant}, next)))
+         share_waits_for(core, &about, (struct ap_key){AP_GRANT, about.grant}, next)))
         return true;
     ap_look_done(core, work->key);
     if (!about.there && !about.wanted && !ap_share_revive(core, work->key))

@@ -438,8 +438,8 @@ waits_for_recipient(struct ap_core *core, int64_t grant, struct ap_next *next)
 
 /* Who takes away acts as the owner of that space. One who is disabled is enabled first, as for all
  * that is his, so that the ledger knows of it; nor does anything go beside a call that may disable
- * him. Where he cannot be enabled in a few tries the call goes as it is: those he shared with see
- * it all as long as it is there. */
+ * him. Where he cannot be enabled in a few tries, or is refused and so a dead letter, the call goes
+ * as it is: those he shared with see it all as long as it is there. */
 static bool
 waits_for_owner(struct ap_core *core, struct ap_work *work, const struct ap_space_row *space,
                 struct ap_next *next)
@@ -449,6 +449,7 @@ waits_for_owner(struct ap_core *core, struct ap_work *work, const struct ap_spac
 
     work->storage = space->storage;
     if (!core->view.owner_off(core->ledger, space, &person) ||
+        ap_is_dead(core->ledger, (struct ap_key){AP_PERSON, person}) ||
         (ap_work_get(core->ledger, (struct ap_key){AP_PERSON, person}, &other) &&
          other.attempts >= OWNER_TRIES && other.state != AP_IN_FLIGHT))
         return false;
@@ -520,14 +521,14 @@ ap_grant_next(struct ap_core *core, struct ap_work *work, struct ap_next *next, 
     if (fold.first_end != 0)
         ap_exec(core->ledger, "INSERT INTO expiry(grant_id, at) VALUES(?, ?)", "ii", work->key.id,
                 fold.first_end);
+    if (g.share_id[0] && g.permissions == AP_OTHER_GRANTEE) { /* whatever the new one waits for */
+        grant_remove(core, work, &g, next, job);
+        return;
+    }
     if (!basis_find(core, work, g.fileid, &basis, next))
         return;
     if (g.type == CS3_SHARE_USER && strcmp(g.grantee, basis.space.owner) == 0) {
         grant_remove(core, work, &g, next, job); /* the owner has it anyway */
-        return;
-    }
-    if (g.share_id[0] && g.permissions == AP_OTHER_GRANTEE) {
-        grant_remove(core, work, &g, next, job);
         return;
     }
     if (!person_target(core, g.type == CS3_SHARE_USER ? CS3_USER : CS3_GROUP, g.grantee,

@@ -1338,6 +1338,14 @@ nobody_is_acted_for_while_he_is_being_disabled(void **state)
     stop_world(&w);
 }
 
+static int
+enable_refused(struct ap_writer *w, const char *user_id, bool enabled, struct ls_err *err)
+{
+    if (enabled)
+        return ls_fail_cause(err, LS_ERR_POISON, 403, "refused", "not that one");
+    return fake_user_enable(w, user_id, enabled, err);
+}
+
 static int enables_fail;
 
 static int
@@ -1375,6 +1383,117 @@ a_removal_waits_a_few_tries_for_its_owner_to_be_enabled_and_no_longer(void **sta
         assert_false(w.target.shares[0].used);
         assert_int_equal(as_disabled, never);
         finish(&w, 0);
+        stop_world(&w);
+    }
+}
+
+/* So long that all which can happen has happened; what waits may wait. */
+static void
+pass_time(struct world *w)
+{
+    for (int i = 0; i < 1000; i++) {
+        round_once(w);
+        run_some(w, 10);
+    }
+}
+
+/* u1 is disabled, and will not be enabled but by a person who retries his letter. */
+static void
+refuse_enabling(struct world *w)
+{
+    static struct ap_writer_ops ops;
+
+    watch_who_acts(w);
+    ops = *w->target.writer.ops;
+    ops.user_enable = enable_refused;
+    w->target.writer.ops = &ops;
+    give_account(w, "u1", false, 0);
+    assert_off_in_the_end(w);
+}
+
+/* What was shared is seen as long as it is there. */
+static void
+what_is_taken_away_of_an_owner_whom_the_target_refuses_to_enable_does_not_wait_for_it(void **state)
+{
+    static const enum cs3_share_type types[] = {CS3_SHARE_USER, CS3_SHARE_GROUP, CS3_SHARE_LINK};
+    static struct world w;
+
+    (void)state;
+    for (int i = 0; i < 12; i++) {
+        enum cs3_share_type type = types[i % 3];
+        const char *grantee[] = {"u2", "g", NULL};
+        bool exact = i / 3 & 1, letter_first = i / 6 & 1;
+
+        start_world(&w, exact);
+        give_share(&w, 7, type, 0, grantee[i % 3], 1, CS3_SHARE_ACCEPTED, CS3_UPSERT);
+        give_share(&w, 9, CS3_SHARE_USER, 0, "u3", 1, CS3_SHARE_ACCEPTED, CS3_UPSERT);
+        finish(&w, 0);
+        refuse_enabling(&w);
+        if (letter_first) {
+            give_share(&w, 9, CS3_SHARE_USER, 0, "u3", 1, CS3_SHARE_ACCEPTED, CS3_DELETE);
+            pass_time(&w);
+        }
+        give_share(&w, 7, type, 0, grantee[i % 3], 1, CS3_SHARE_ACCEPTED, CS3_DELETE);
+        finish(&w, 0);
+        assert_int_equal(in_use(&w), !letter_first);
+        /* an exact writer's links have no need of him */
+        assert_int_equal(ap_number(w.ledger, 0, "SELECT count(*) FROM dead WHERE kind = 4", NULL),
+                         !(exact && type == CS3_SHARE_LINK && !letter_first));
+        stop_world(&w);
+    }
+}
+
+static void
+what_is_taken_away_does_not_wait_for_a_look_that_nobody_can_make(void **state)
+{
+    static struct world w;
+
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        bool link = i & 1;
+
+        start_world(&w, i & 2);
+        give_either(&w, link, 1);
+        finish(&w, 0);
+        refuse_enabling(&w);
+        ledger_begin(w.ledger);
+        ap_reconcile_mark(w.core, (struct ap_key){AP_SPACE, 1});
+        ap_reconcile_mark(w.core, (struct ap_key){AP_NODE, FILE_ID});
+        ap_reconcile_mark(w.core, (struct ap_key){AP_SHARE, 7});
+        ledger_commit(w.ledger);
+        pass_time(&w);
+        assert_int_equal(ap_number(w.ledger, 0, "SELECT count(*) FROM dead WHERE kind = 4", NULL),
+                         1);
+        assert_int_equal(in_use(&w), 1);
+        give_share(&w, 7, link ? CS3_SHARE_LINK : CS3_SHARE_USER, 0, link ? NULL : "u2", 1,
+                   CS3_SHARE_ACCEPTED, CS3_DELETE);
+        pass_time(&w);
+        assert_int_equal(in_use(&w), 0);
+        stop_world(&w);
+    }
+}
+
+/* The new group's share has to wait for the owner; the old one's goes, in a directory it lives on.
+ */
+static void
+what_was_shared_with_another_group_goes_although_the_new_one_has_to_wait(void **state)
+{
+    static struct world w;
+
+    (void)state;
+    for (int exact = 0; exact < 2; exact++) {
+        start_world(&w, exact);
+        give_share(&w, 7, CS3_SHARE_GROUP, 0, "g", 1, CS3_SHARE_ACCEPTED, CS3_UPSERT);
+        finish(&w, 0);
+        refuse_enabling(&w);
+        give_person(&w, CS3_GROUP, "", "g", "", CS3_DELETE);
+        finish(&w, 0);
+        assert_int_equal(in_use(&w), 1);
+        give_person(&w, CS3_GROUP, "", "g", "", CS3_UPSERT);
+        pass_time(&w);
+        assert_int_equal(ap_number(w.ledger, 0, "SELECT count(*) FROM dead WHERE kind = 4", NULL),
+                         1);
+        assert_int_equal(in_use(&w), 0);
         stop_world(&w);
     }
 }
@@ -1540,6 +1659,10 @@ main(void)
             what_a_disabled_owner_shares_is_made_also_when_the_target_was_busy_many_times),
         cmocka_unit_test(nobody_is_acted_for_while_he_is_being_disabled),
         cmocka_unit_test(a_removal_waits_a_few_tries_for_its_owner_to_be_enabled_and_no_longer),
+        cmocka_unit_test(
+            what_is_taken_away_of_an_owner_whom_the_target_refuses_to_enable_does_not_wait_for_it),
+        cmocka_unit_test(what_is_taken_away_does_not_wait_for_a_look_that_nobody_can_make),
+        cmocka_unit_test(what_was_shared_with_another_group_goes_although_the_new_one_has_to_wait),
         cmocka_unit_test(nothing_is_taken_away_for_somebody_while_he_is_being_disabled),
         cmocka_unit_test(the_state_of_a_recipient_that_is_on_its_way_goes_before_the_removal),
         cmocka_unit_test(a_share_that_waits_for_a_recipients_state_is_made_anew_after_a_kill),
