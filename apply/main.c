@@ -346,7 +346,7 @@ mirror_step(struct apply *a, struct ls_err *err)
     if (!a->core->target.paused && !ap_lease_held()) {
         ls_log(LS_WARN, "no-lease", LS_S("why", "no answer from Kafka; nothing is called"));
         a->core->target.paused = true;
-        a->core->target.until = ls_now_us() / 1000 + 500;
+        a->core->target.until = ls_now_ms() + 500;
         snprintf(a->core->target.why, sizeof(a->core->target.why), "no-lease");
     }
     return 0;

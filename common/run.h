@@ -26,6 +26,11 @@ void ls_run_notify_state(const char *state);
 
 int64_t ls_now_us(void);  /* wall clock, microseconds since 1970 */
 int64_t ls_mono_ms(void); /* monotonic */
+static inline int64_t
+ls_now_ms(void)
+{
+    return ls_now_us() / 1000;
+}
 /* By how much the wall's clock was set back since the last look; 0: not, or by less than a second.
  * *ahead_us is the caller's to keep, 0 before the first look. */
 int64_t ls_clock_back_us(int64_t *ahead_us);

@@ -19,12 +19,6 @@
 #define RESOURCE "cs3.resource"
 #define TRASH "cs3.resource:trash" /* in place of a topic: brackets of trash entries */
 
-static int64_t
-now_ms(void)
-{
-    return ls_now_us() / 1000;
-}
-
 void
 ap_superseded(struct ap_core *core)
 {
@@ -139,7 +133,7 @@ ready_at(const struct ap_core *core, int64_t source_us)
 {
     int64_t behind_us = source_us > 0 ? ls_now_us() - source_us : 0;
 
-    return now_ms() + ap_window_ms(core->options.window_ms, behind_us);
+    return ls_now_ms() + ap_window_ms(core->options.window_ms, behind_us);
 }
 
 static void
@@ -164,7 +158,7 @@ content_again(struct ap_core *core, int64_t storage)
     ap_exec(core->ledger,
             "UPDATE work SET ready_at = ?1 WHERE state = 0 AND storage = ?2 AND ready_at > ?1"
             " AND trouble = 1 AND cause LIKE 'content-%'",
-            "ii", now_ms(), storage);
+            "ii", ls_now_ms(), storage);
 }
 
 /* A loop ends with the record of one of its rows; those that lead through that one have none. */
@@ -179,7 +173,7 @@ loops_again(struct ap_core *core, int64_t fileid)
             "1, d.fileid, d.storage, 0, ?2, ?2 * 1000, 0, 0, 0 FROM below b"
             " JOIN dead x ON x.kind = 1 AND x.id = b.id JOIN desired d ON d.fileid = b.id"
             " WHERE x.cause = 'loop'" AP_UNLESS_OPEN,
-            "ii", fileid, now_ms());
+            "ii", fileid, ls_now_ms());
 }
 
 static void
@@ -341,7 +335,7 @@ ap_take_space(struct ap_core *core, const struct ap_origin *at, const struct cs3
                 "itttiiii", (int64_t)r->type, &r->source_id, &r->owner, &r->reason,
                 (int64_t)seq.epoch, seq.counter, (int64_t)seq.part, r->storage);
     ap_work_record(core->ledger, (struct ap_key){AP_SPACE, r->storage}, AP_LANE_SPACES,
-                   r->head.source_ts_us, now_ms());
+                   r->head.source_ts_us, ls_now_ms());
     ap_wake(core->ledger, (struct ap_key){AP_SPACE, r->storage});
 }
 
@@ -423,7 +417,7 @@ ap_take_tombstone(struct ap_core *core, const struct ap_origin *at, struct ls_st
     if (*end || !ap_desired_get(core->ledger, id, &row) || ls_seq_cmp(row.seq, seq) >= 0)
         return;
     node_delete(core, at, id, seq, LS_NO_STORAGE, row.source_us);
-    ap_work_open(core->ledger, (struct ap_key){AP_NODE, id}, row.storage, now_ms());
+    ap_work_open(core->ledger, (struct ap_key){AP_NODE, id}, row.storage, ls_now_ms());
     ap_wake(core->ledger, (struct ap_key){AP_NODE, id});
 }
 
@@ -460,7 +454,7 @@ sweep_resources(struct ap_core *core, int32_t partition, struct ls_seq begin)
             AP_WORK_OPEN
             "1, fileid, storage, 0, ?4, ?4 * 1000, 0, 0, 0 FROM desired"
             " WHERE partition = ?3 AND (deleted = 0 OR moved_to <> ?5) AND" OLDER AP_WAITING_AGAIN,
-            "iiiii", (int64_t)begin.epoch, begin.counter, (int64_t)partition, now_ms(),
+            "iiiii", (int64_t)begin.epoch, begin.counter, (int64_t)partition, ls_now_ms(),
             LS_NO_STORAGE);
     return ap_exec(core->ledger,
                    "UPDATE desired SET deleted = 1, moved_to = ?4, epoch = ?1, counter = ?2,"
@@ -486,8 +480,9 @@ sweep_shares(struct ap_core *core, struct ls_seq begin)
                     "UPDATE share SET deleted = 1, epoch = ?, counter = ?, part = 0 WHERE id = ?",
                     "iii", (int64_t)begin.epoch, begin.counter, ids[i]);
             ap_share_details_drop(core, ids[i]);
-            ap_share_touch(core, ids[i], now_ms());
-            ap_work_open(core->ledger, (struct ap_key){AP_SHARE, ids[i]}, AP_LANE_SHARES, now_ms());
+            ap_share_touch(core, ids[i], ls_now_ms());
+            ap_work_open(core->ledger, (struct ap_key){AP_SHARE, ids[i]}, AP_LANE_SHARES,
+                         ls_now_ms());
         }
         swept += n;
     } while (n == 256);

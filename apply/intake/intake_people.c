@@ -96,8 +96,7 @@ take_ldap(struct ap_core *core, const struct cs3_person *r)
                          OF_GROUPS(r->type) ? "g:" : "u:", &name)
              : 0;
     if (id) { /* somebody may have waited for it */
-        ap_work_open(core->ledger, (struct ap_key){AP_PERSON, id}, AP_LANE_PEOPLE,
-                     ls_now_us() / 1000);
+        ap_work_open(core->ledger, (struct ap_key){AP_PERSON, id}, AP_LANE_PEOPLE, ls_now_ms());
         ap_wake(core->ledger, (struct ap_key){AP_PERSON, id});
     }
 }
@@ -186,7 +185,7 @@ ap_take_person(struct ap_core *core, const struct ap_origin *at, const struct cs
     if (r->type == CS3_USER)
         ap_person_match(core, id);
     ap_work_record(core->ledger, (struct ap_key){AP_PERSON, id}, AP_LANE_PEOPLE,
-                   r->head.source_ts_us, ls_now_us() / 1000);
+                   r->head.source_ts_us, ls_now_ms());
     ap_wake(core->ledger, (struct ap_key){AP_PERSON, id});
 }
 
@@ -223,8 +222,7 @@ ap_people_sweep(struct ap_core *core, enum cs3_person_type type, struct ls_seq b
                 AP_WORK_OPEN "4, id, ?4, 0, ?3, ?3 * 1000, 0, 0, 0 FROM person WHERE type = 1"
                              " AND gid IN (SELECT name FROM ldap_group WHERE deleted = 0"
                              " AND" OLDER ")" AP_WAITING_AGAIN,
-                "iiii", (int64_t)begin.epoch, begin.counter, ls_now_us() / 1000,
-                (int64_t)AP_LANE_PEOPLE);
+                "iiii", (int64_t)begin.epoch, begin.counter, ls_now_ms(), (int64_t)AP_LANE_PEOPLE);
     if (type == CS3_LDAP || OF_GROUPS(type))
         return ap_exec(core->ledger,
                        MAPPING_SQL(type, "UPDATE", SWEPT " WHERE deleted = 0 AND" OLDER), "ii",
@@ -232,8 +230,8 @@ ap_people_sweep(struct ap_core *core, enum cs3_person_type type, struct ls_seq b
     ap_exec(core->ledger,
             AP_WORK_OPEN "4, id, ?4, 0, ?3, ?3 * 1000, 0, 0, 0 FROM person"
                          " WHERE deleted = 0 AND type = ?5 AND" OLDER AP_WAITING_AGAIN,
-            "iiiii", (int64_t)begin.epoch, begin.counter, ls_now_us() / 1000,
-            (int64_t)AP_LANE_PEOPLE, (int64_t)type);
+            "iiiii", (int64_t)begin.epoch, begin.counter, ls_now_ms(), (int64_t)AP_LANE_PEOPLE,
+            (int64_t)type);
     return ap_exec(core->ledger, "UPDATE person" SWEPT " WHERE deleted = 0 AND type = ?3 AND" OLDER,
                    "iii", (int64_t)begin.epoch, begin.counter, (int64_t)type);
 }

@@ -49,7 +49,7 @@ superseded(struct ap_core *core)
 static void
 share_ends(struct ap_core *core, int64_t id, struct ls_seq seq)
 {
-    int64_t now = ls_now_us() / 1000;
+    int64_t now = ls_now_ms();
 
     if (ap_exec(core->ledger,
                 "UPDATE share SET deleted = 1, epoch = ?, counter = ?, part = ? WHERE id = ?",

@@ -22,12 +22,6 @@
 
 #define KEY_MAX 800
 
-static int64_t
-now_ms(void)
-{
-    return ls_now_us() / 1000;
-}
-
 /* ---- which entity */
 
 /* AP_NONE: nothing that could be open (kept only, or not known). */
@@ -129,8 +123,8 @@ reopen(struct ap_core *core, struct ap_key key, const struct known *known)
     struct ap_work work;
 
     if (key.kind == AP_SHARE)
-        ap_share_touch(core, key.id, now_ms());
-    ap_work_open(core->ledger, key, known->lane, now_ms());
+        ap_share_touch(core, key.id, ls_now_ms());
+    ap_work_open(core->ledger, key, known->lane, ls_now_ms());
     if (!ap_work_get(core->ledger, key, &work))
         return;
     if (counted && work.counted)
@@ -141,7 +135,7 @@ reopen(struct ap_core *core, struct ap_key key, const struct known *known)
     work.attempts = work.tries = 0;
     work.trouble = false;
     if (work.state == AP_READY)
-        work.ready_at = now_ms();
+        work.ready_at = ls_now_ms();
     ap_work_save(core->ledger, &work);
     ap_exec(core->ledger, "DELETE FROM gone WHERE kind = ? AND id = ?", "ii", (int64_t)key.kind,
             key.id);

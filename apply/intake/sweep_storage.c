@@ -43,7 +43,7 @@ sweep(struct ap_core *core, int64_t storage, int64_t partition, struct ls_seq be
         core->ledger,
         AP_WORK_OPEN
         "1, fileid, storage, 0, ?5, ?5 * 1000, 0, 0, 0 FROM desired WHERE" GONE AP_WAITING_AGAIN,
-        "iiiii", (int64_t)begin.epoch, begin.counter, storage, partition, ls_now_us() / 1000);
+        "iiiii", (int64_t)begin.epoch, begin.counter, storage, partition, ls_now_ms());
     ap_exec(core->ledger,
             "UPDATE desired SET deleted = 1, moved_to = ?5, epoch = ?1, counter = ?2, part = 0"
             " WHERE" GONE,

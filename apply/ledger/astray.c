@@ -55,7 +55,7 @@ ap_astray_register(sqlite3 *db)
 static void
 twins_of_name(struct ap_core *core, int64_t parent, const struct ls_str *name)
 {
-    int64_t now = ls_now_us() / 1000;
+    int64_t now = ls_now_ms();
 
     if (ap_number(core->ledger, 0,
                   "SELECT count(*) FROM (SELECT 1 FROM desired WHERE parent = ? AND name = ?"
@@ -72,7 +72,7 @@ twins_of_name(struct ap_core *core, int64_t parent, const struct ls_str *name)
 static void
 twins_below(struct ap_core *core, int64_t parent)
 {
-    int64_t now = ls_now_us() / 1000;
+    int64_t now = ls_now_ms();
 
     ap_exec(core->ledger,
             AP_WORK_OPEN

@@ -803,7 +803,7 @@ ap_wake(struct ap_ledger *ledger, struct ap_key key)
     ap_exec(ledger,
             "UPDATE work SET state = 0, ready_at = ?, on_kind = 0, on_id = 0, trouble = 0"
             " WHERE on_kind = ? AND on_id = ? AND +state = 1",
-            "iii", ls_now_us() / 1000, (int64_t)key.kind, key.id);
+            "iii", ls_now_ms(), (int64_t)key.kind, key.id);
 }
 
 bool

@@ -587,7 +587,7 @@ ap_mirror_restore(struct ap_ledger *ledger, struct ls_str key, struct ls_str val
 void
 ap_mirror_restored(struct ap_ledger *ledger)
 {
-    int64_t now = ls_now_us() / 1000;
+    int64_t now = ls_now_ms();
 
     ap_exec(ledger,
             "UPDATE work SET state = 0, ready_at = ?1, since_us = ?1 * 1000, on_kind = 0,"
@@ -606,7 +606,7 @@ ap_mirror_restored(struct ap_ledger *ledger)
 void
 ap_mirror_caught_up(struct ap_ledger *ledger)
 {
-    int64_t now = ls_now_us() / 1000;
+    int64_t now = ls_now_ms();
 
     ap_exec(ledger,
             AP_WORK_OPEN

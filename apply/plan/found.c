@@ -17,12 +17,6 @@
 
 #define UNKNOWN "?" /* as checksum, as etag: other than any */
 
-static int64_t
-now_ms(void)
-{
-    return ls_now_us() / 1000;
-}
-
 /* ---- nodes */
 
 /* Old contents that the ledger believed the target to keep of a node. Without these rows it is
@@ -198,12 +192,12 @@ space_forget(struct ap_core *core, int64_t storage)
             AP_WORK_OPEN "1, n.fileid, n.storage, 0, ?2, ?2 * 1000, 0, 0, 0 FROM node n"
                          " JOIN desired d ON d.fileid = n.fileid WHERE n.storage = ?1 AND "
                          "n.leftover = 0" AP_WAITING_AGAIN,
-            "ii", storage, now_ms());
+            "ii", storage, ls_now_ms());
     ap_exec(core->ledger,
             AP_WORK_OPEN "2, n.id, n.storage, 0, ?2, ?2 * 1000, 0, 0, 0 FROM node n"
                          " JOIN dead x ON x.kind = 2 AND x.id = n.id WHERE n.storage = ?1"
                          " AND n.leftover = 1" AP_UNLESS_OPEN,
-            "ii", storage, now_ms());
+            "ii", storage, ls_now_ms());
     ap_exec(core->ledger, "DELETE FROM reconcile WHERE storage = ? AND kind IN (1, 2)", "i",
             storage);
     ap_exec(core->ledger,
@@ -236,7 +230,7 @@ quota_found(struct ap_core *core, int64_t storage, const char *owner, int64_t qu
     ap_exec(core->ledger, "UPDATE quota SET bytes = ? WHERE storage = ?", "ii", quota, storage);
     ap_work_open(core->ledger,
                  (struct ap_key){AP_PERSON, ap_person_find(core, CS3_USER, owner, "")},
-                 AP_LANE_PEOPLE, now_ms());
+                 AP_LANE_PEOPLE, ls_now_ms());
     return true;
 }
 

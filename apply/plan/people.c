@@ -288,7 +288,7 @@ ap_space_full(struct ap_core *core, int64_t storage)
     if (ap_space_get(core->ledger, storage, &space) && space.owner[0])
         ap_work_open(core->ledger,
                      (struct ap_key){AP_PERSON, ap_person_find(core, CS3_USER, space.owner, "")},
-                     AP_LANE_PEOPLE, ls_now_us() / 1000);
+                     AP_LANE_PEOPLE, ls_now_ms());
 }
 
 /* A quota of the preferences: done with its user. */
@@ -476,7 +476,7 @@ group_grants_open(struct ap_core *core, const char *gid)
     ap_exec(core->ledger,
             AP_WORK_OPEN "6, id, storage, 0, ?2, ?2 * 1000, 0, 0, 0 FROM grants WHERE type = 1"
                          " AND grantee = ?1 AND share_id <> ''" AP_UNLESS_OPEN,
-            "si", gid, ls_now_us() / 1000);
+            "si", gid, ls_now_ms());
 }
 
 static void
@@ -586,7 +586,7 @@ members_open(struct ap_core *core, const char *gid)
     ap_exec(core->ledger,
             AP_WORK_OPEN "4, id, ?2, 0, ?3, ?3 * 1000, 0, 0, 0 FROM person WHERE type = 2"
                          " AND gid = ?1 AND deleted = 0" AP_UNLESS_OPEN,
-            "sii", gid, (int64_t)AP_LANE_PEOPLE, ls_now_us() / 1000);
+            "sii", gid, (int64_t)AP_LANE_PEOPLE, ls_now_ms());
 }
 
 /* Another group than it was. It was removed, and its answer lost; or what is for the new one had
@@ -665,7 +665,7 @@ ap_people_settled(struct ap_core *core, const struct ap_job *job)
         ap_exec(core->ledger, "DELETE FROM quota WHERE storage = ?", "i", job->who.id);
         ap_work_open(core->ledger,
                      (struct ap_key){AP_PERSON, ap_person_find(core, CS3_USER, job->uid, "")},
-                     AP_LANE_PEOPLE, ls_now_us() / 1000);
+                     AP_LANE_PEOPLE, ls_now_ms());
         break;
     case AP_SPACE_QUOTA:
         ap_exec(core->ledger, "INSERT OR REPLACE INTO quota(storage, bytes) VALUES(?, ?)", "ii",

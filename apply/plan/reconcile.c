@@ -25,12 +25,6 @@
 #define REMOVED_DAYS 90
 #define SEEN_IN_TRASH 1 /* and looked at again when it has come out */
 
-static int64_t
-now_ms(void)
-{
-    return ls_now_us() / 1000;
-}
-
 /* ---- marks */
 
 static void
@@ -40,7 +34,7 @@ mark(struct ap_core *core, struct ap_key key, int64_t storage, int64_t lane)
             "INSERT INTO reconcile(kind, id, storage, state) VALUES(?, ?, ?, 0)"
             " ON CONFLICT(kind, id) DO UPDATE SET state = 0, storage = excluded.storage",
             "iii", (int64_t)key.kind, key.id, storage);
-    ap_work_open(core->ledger, key, lane, now_ms());
+    ap_work_open(core->ledger, key, lane, ls_now_ms());
 }
 
 void
@@ -124,9 +118,9 @@ ap_removed_forget(struct ap_core *core)
 {
     int64_t today = ls_now_us() / 1000000 / 86400, before = today - REMOVED_DAYS, last;
 
-    if (now_ms() < core->removed_at)
+    if (ls_now_ms() < core->removed_at)
         return;
-    core->removed_at = now_ms() + 3600000;
+    core->removed_at = ls_now_ms() + 3600000;
     ap_exec(core->ledger,
             "INSERT OR IGNORE INTO removed_day(day, n) SELECT ?, coalesce(max(n), 0) FROM removed",
             "i", today);

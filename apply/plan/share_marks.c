@@ -184,7 +184,7 @@ ap_secrets_get(struct ap_core *core, int64_t share, struct ap_job *job)
 void
 ap_shares_make_exact(struct ap_core *core)
 {
-    int64_t now = ls_now_us() / 1000;
+    int64_t now = ls_now_ms();
 
     if (!core->writer->exact)
         return;

@@ -133,7 +133,7 @@ ap_share_touch(struct ap_core *core, int64_t share, int64_t ready_at)
 void
 ap_node_made(struct ap_core *core, int64_t fileid, int64_t storage)
 {
-    int64_t now = ls_now_us() / 1000;
+    int64_t now = ls_now_ms();
 
     ap_exec(core->ledger,
             AP_WORK_OPEN
@@ -158,7 +158,7 @@ wake_below(struct ap_core *core, const char *statement, int64_t top)
     /* by the kind: of all that waits there may be millions */
     if (ap_number(core->ledger, 0, "SELECT 1 FROM work WHERE kind IN (6, 8) AND +state = 1 LIMIT 1",
                   NULL) == 1)
-        ap_exec(core->ledger, statement, "ii", top, ls_now_us() / 1000);
+        ap_exec(core->ledger, statement, "ii", top, ls_now_ms());
 }
 
 void
@@ -196,7 +196,7 @@ ap_member_touch(struct ap_core *core, const char *uid, const char *gid)
         ap_done(s);
         for (int i = 0; i < n; i++)
             reopen(core, (struct ap_key){AP_RECEIVED, received_of(core, grants[i], uid)},
-                   AP_LANE_SHARES, ls_now_us() / 1000);
+                   AP_LANE_SHARES, ls_now_ms());
         last = n > 0 ? grants[n - 1] : last;
     } while (n == 256);
 }
@@ -217,7 +217,7 @@ receivers_open(struct ap_core *core, int64_t grant, int64_t type, const char *gr
 
     if (type == CS3_SHARE_USER) {
         reopen(core, (struct ap_key){AP_RECEIVED, received_of(core, grant, grantee)},
-               AP_LANE_SHARES, ls_now_us() / 1000);
+               AP_LANE_SHARES, ls_now_ms());
         return;
     }
     do {
@@ -231,7 +231,7 @@ receivers_open(struct ap_core *core, int64_t grant, int64_t type, const char *gr
         ap_done(s);
         for (int i = 0; i < n; i++)
             reopen(core, (struct ap_key){AP_RECEIVED, received_of(core, grant, uids[i])},
-                   AP_LANE_SHARES, ls_now_us() / 1000);
+                   AP_LANE_SHARES, ls_now_ms());
         if (n > 0)
             memcpy(last, uids[n - 1], sizeof(last));
     } while (n == 64);

@@ -106,7 +106,7 @@ wait_on(struct ap_core *core, struct ap_next *next, int64_t fileid, int64_t stor
     struct ap_work work;
 
     if (!ap_work_get(core->ledger, key, &work))
-        ap_work_open(core->ledger, key, storage, ls_now_us() / 1000);
+        ap_work_open(core->ledger, key, storage, ls_now_ms());
     memset(next, 0, sizeof(*next));
     next->verdict = AP_WAIT;
     next->cause = "look";
@@ -414,7 +414,7 @@ ap_sought_settled(struct ap_core *core, const struct ap_job *job)
 void
 ap_sought_below(struct ap_core *core, int64_t top)
 {
-    int64_t now = ls_now_us() / 1000;
+    int64_t now = ls_now_ms();
 
     if (ap_number(core->ledger, 0, "SELECT 1 FROM node WHERE parent = ? AND target = '' LIMIT 1",
                   "i", top) == 0)

@@ -53,14 +53,14 @@ ap_version_take(struct ap_core *core, const struct cs3_resource *r)
                 "1, d.fileid, d.storage, 0, ?2, ?2 * 1000, 0, 0, 0 FROM below b"
                 " JOIN version v ON v.fileid = b.fileid JOIN desired d ON d.fileid = b.fileid"
                 " WHERE 1" AP_UNLESS_OPEN,
-                "ii", r->fileid, ls_now_us() / 1000);
+                "ii", r->fileid, ls_now_ms());
     if (!r->folder)
         ap_exec(l,
                 AP_WORK_OPEN
                 "1, d.fileid, d.storage, 0, ?3, ?3 * 1000, 0, 0, 0 FROM desired d"
                 " WHERE d.fileid IN (SELECT fileid FROM version WHERE of = ?1 UNION ALL"
                 " SELECT fileid FROM version WHERE of = 0 AND base = ?2)" AP_UNLESS_OPEN,
-                "iti", r->fileid, &r->name, ls_now_us() / 1000);
+                "iti", r->fileid, &r->name, ls_now_ms());
 }
 
 int64_t

@@ -197,7 +197,7 @@ wait_for(struct ap_core *core, const char *cause, int64_t fileid, int64_t storag
 
     if (!ap_work_get(core->ledger, key, &work) || work.state != AP_WAITING ||
         strcmp(work.cause, OLDER) != 0)
-        ap_work_open(core->ledger, key, storage, ls_now_us() / 1000);
+        ap_work_open(core->ledger, key, storage, ls_now_ms());
     *next = (struct ap_next){.verdict = AP_WAIT, .cause = cause, .on = key};
 }
 
@@ -411,8 +411,7 @@ ap_versions_settled(struct ap_core *core, const struct ap_job *job, const struct
     if (!core->options.versions)
         return;
     if (job->version) /* its content is due again */
-        ap_work_open(core->ledger, (struct ap_key){AP_NODE, op->fileid}, op->storage,
-                     ls_now_us() / 1000);
+        ap_work_open(core->ledger, (struct ap_key){AP_NODE, op->fileid}, op->storage, ls_now_ms());
     if (job->reverted)
         ap_exec(core->ledger,
                 "DELETE FROM revision WHERE id = (SELECT id FROM revision WHERE node = ?"

@@ -38,12 +38,6 @@ struct ap_queue {
     int n_threads;
 };
 
-static int64_t
-now_ms(void)
-{
-    return ls_now_us() / 1000;
-}
-
 int
 ap_core_new(struct ap_ledger *ledger, struct ap_writer *writer, const struct ls_config *config,
             const struct ap_options *options, struct ap_core **ret, struct ls_err *err)
@@ -263,7 +257,7 @@ is_alone(const struct ap_core *core, const struct ap_job *job)
 bool
 ap_is_hungry(const struct ap_core *core)
 {
-    int64_t now = now_ms();
+    int64_t now = ls_now_ms();
     int out = 0, held = 0;
 
     for (int i = 0; i < core->n_jobs; i++) {
@@ -310,7 +304,7 @@ ap_take_back(struct ap_core *core)
 void
 ap_send(struct ap_core *core)
 {
-    int64_t now = now_ms();
+    int64_t now = ls_now_ms();
 
     ap_limit_tell(core);
     if (core->target.ping && !core->target.ping->queued)

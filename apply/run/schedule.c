@@ -29,12 +29,6 @@
 #define CLOCK_BACK_MS 1000 /* less is waited for */
 #define LONGEST_MS 120000  /* a timer beside retry_max_ms */
 
-static int64_t
-now_ms(void)
-{
-    return ls_now_us() / 1000;
-}
-
 int64_t
 ap_backoff(const struct ap_options *options, int attempts)
 {
@@ -101,7 +95,7 @@ ap_node_leave(struct ap_core *core, int64_t fileid)
     if (!ap_node_of(core->ledger, fileid, &node))
         return;
     ap_exec(core->ledger, "UPDATE node SET leftover = 1 WHERE id = ?", "i", node.id);
-    ap_work_open(core->ledger, (struct ap_key){AP_LEFTOVER, node.id}, node.storage, now_ms());
+    ap_work_open(core->ledger, (struct ap_key){AP_LEFTOVER, node.id}, node.storage, ls_now_ms());
     ap_wake(core->ledger, (struct ap_key){AP_NODE, fileid});
     /* Children's rows normally come by themselves; those that oC10 forgot are found here. */
     sqlite3_stmt *s =
@@ -118,7 +112,7 @@ ap_node_leave(struct ap_core *core, int64_t fileid)
         ap_done(s);
         for (int i = 0; i < n; i++)
             ap_work_open(core->ledger, (struct ap_key){AP_NODE, below[i].fileid}, below[i].storage,
-                         now_ms());
+                         ls_now_ms());
     } while (n == 256 && !ap_ledger_failed(core->ledger));
 }
 
@@ -245,7 +239,7 @@ start(struct ap_core *core, struct ap_work *work, struct ap_next *next, struct a
             (!ap_job_fill(core, job, &err) || !ap_job_has_ids(job))) {
             work->attempts++;
             work->trouble = true;
-            work->ready_at = now_ms() + ap_backoff(&core->options, work->attempts);
+            work->ready_at = ls_now_ms() + ap_backoff(&core->options, work->attempts);
             snprintf(work->cause, sizeof(work->cause), "%s",
                      !ap_job_has_ids(job)                  ? "no-id"
                      : strcmp(err.cause, "no-bucket") == 0 ? err.cause
@@ -328,7 +322,7 @@ look_at(struct ap_core *core, struct ap_key key, struct ap_job *job)
         ap_wait_park(core, &work, &next);
         return 0;
     case AP_LATER:
-        work.ready_at = now_ms() + 1000;
+        work.ready_at = ls_now_ms() + 1000;
         work.trouble = true;
         snprintf(work.cause, sizeof(work.cause), "%s", next.cause);
         ap_work_save(core->ledger, &work);
@@ -378,7 +372,7 @@ next_lane(struct ap_core *core, int64_t *ret)
 static void
 ping_when_due(struct ap_pause *pause, struct ap_objects *objects)
 {
-    if (!pause->paused || pause->ping || now_ms() < pause->until)
+    if (!pause->paused || pause->ping || ls_now_ms() < pause->until)
         return;
     pause->ping = calloc(1, sizeof(*pause->ping));
     if (!pause->ping)
@@ -395,7 +389,7 @@ enum room { NO_ROOM, ROOM_FOR_A_NEW_LANE, ROOM };
 static enum room
 room(const struct ap_core *core)
 {
-    int64_t now = now_ms();
+    int64_t now = ls_now_ms();
     int out = 0, held = 0, limit = ap_pace_limit(&core->pace);
 
     /* As many as are out wait in the queue, and some for the mirror, so that neither a commit nor
@@ -445,7 +439,7 @@ is_stuck(const struct ap_core *core, int64_t lane)
 static void
 expired(struct ap_core *core)
 {
-    int64_t now = now_ms(), grant;
+    int64_t now = ls_now_ms(), grant;
 
     while ((grant = ap_number(core->ledger, 0,
                               "SELECT grant_id FROM expiry WHERE at < ? ORDER BY at LIMIT 1", "i",
@@ -463,9 +457,9 @@ half_moves(struct ap_core *core)
 {
     int64_t read_us, partitions = 0;
 
-    if (now_ms() < core->half_moves_at)
+    if (ls_now_ms() < core->half_moves_at)
         return;
-    core->half_moves_at = now_ms() + 1000;
+    core->half_moves_at = ls_now_ms() + 1000;
     if (core->config)
         partitions = ls_config_int(core->config, "lockstep", "partitions");
     read_us = ap_number(core->ledger, 0,
@@ -515,7 +509,7 @@ ap_plan(struct ap_core *core)
 {
     int budget = ROUND_BUDGET, idle = 0, new_lanes = NEW_LANES;
     struct ap_job *job = NULL;
-    int64_t now = now_ms();
+    int64_t now = ls_now_ms();
 
     clock_follow(core, now);
     ping_when_due(&core->target, NULL);
@@ -572,7 +566,7 @@ ap_plan(struct ap_core *core)
 int64_t
 ap_idle_ms(struct ap_core *core, int64_t most)
 {
-    int64_t now = now_ms(), at = now + most, t;
+    int64_t now = ls_now_ms(), at = now + most, t;
 
     if (core->target.paused)
         return core->target.until > now
@@ -605,7 +599,7 @@ op_drop(struct ap_core *core, struct ap_job *job)
     ap_exec(core->ledger, "DELETE FROM op WHERE id = ?", "i", job->op_id);
     ap_exec(core->ledger,
             "UPDATE work SET state = 0, ready_at = ? WHERE kind = ? AND id = ? AND state = 2",
-            "iii", now_ms(), (int64_t)job->who.kind, job->who.id);
+            "iii", ls_now_ms(), (int64_t)job->who.kind, job->who.id);
     ap_wake(core->ledger, job->who);
     ap_job_forget(core, job);
 }
@@ -621,14 +615,14 @@ ap_recover(struct ap_core *core)
             "UPDATE work SET state = 0, ready_at = ?, on_kind = 0, on_id = 0, trouble = 0 WHERE"
             " state = 1 AND (on_kind, on_id) IN (SELECT kind, id FROM work AS out WHERE state = 2"
             " AND NOT EXISTS (SELECT 1 FROM op WHERE op.kind = out.kind AND op.entity = out.id))",
-            "i", now_ms());
+            "i", ls_now_ms());
     ap_exec(core->ledger,
             "UPDATE work SET state = 0, ready_at = ? WHERE state = 2 AND NOT EXISTS"
             " (SELECT 1 FROM op WHERE op.kind = work.kind AND op.entity = work.id)",
-            "i", now_ms());
+            "i", ls_now_ms());
     /* nobody waits for that long: the clock was set back meanwhile */
     ap_exec(core->ledger, "UPDATE work SET ready_at = ?1 WHERE state = 0 AND ready_at > ?1 + ?2",
-            "ii", now_ms(), core->options.retry_max_ms + LONGEST_MS);
+            "ii", ls_now_ms(), core->options.retry_max_ms + LONGEST_MS);
     ap_bucket_wake(core); /* its options may be others now */
     s = ap_query(
         core->ledger,

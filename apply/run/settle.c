@@ -25,12 +25,6 @@
 #define PACE_BYTES 65536
 #define BUCKET_PARKED_MS 60000 /* at most; they are woken */
 
-static int64_t
-now_ms(void)
-{
-    return ls_now_us() / 1000;
-}
-
 /* ---- the applied tree */
 
 static void
@@ -43,7 +37,7 @@ node_forget(struct ap_core *core, int64_t id)
             "1, n.fileid, n.storage, 0, ?2, ?2 * 1000, 0, 0, 0 FROM below b"
             " JOIN node n ON n.id = b.id JOIN desired d ON d.fileid = n.fileid"
             " WHERE n.leftover = 0 AND d.deleted = 0" AP_UNLESS_OPEN,
-            "ii", id, now_ms());
+            "ii", id, ls_now_ms());
     /* A dead letter about a node that goes with this one is about nothing any more. */
     ap_exec(core->ledger,
             "WITH RECURSIVE below(id) AS (SELECT ?1 UNION ALL SELECT n.id FROM node n"
@@ -51,7 +45,7 @@ node_forget(struct ap_core *core, int64_t id)
             "2, x.id, n.storage, 0, ?2, ?2 * 1000, 0, 0, 0 FROM below b"
             " JOIN dead x ON x.kind = 2 AND x.id = b.id JOIN node n ON n.id = b.id"
             " WHERE 1" AP_UNLESS_OPEN,
-            "ii", id, now_ms());
+            "ii", id, ls_now_ms());
     ap_exec(core->ledger,
             "WITH RECURSIVE below(id) AS (SELECT ?1 UNION ALL SELECT n.id FROM node n"
             " JOIN below b ON n.parent = b.id) DELETE FROM trashed WHERE node IN"
@@ -113,7 +107,7 @@ tree_done(struct ap_core *core, const struct ap_job *job)
             node_add(core, job);
             if (job->version) /* the file itself may have been looked at, and deleted, meanwhile */
                 ap_work_open(core->ledger, (struct ap_key){AP_NODE, op->fileid}, op->storage,
-                             now_ms());
+                             ls_now_ms());
             break;
         }
         if (ap_node_get(core->ledger, op->node, &old))
@@ -131,7 +125,8 @@ tree_done(struct ap_core *core, const struct ap_job *job)
         ap_exec(core->ledger, "UPDATE node SET parent = ?, name = ? WHERE id = ?", "isi",
                 op->parent, op->name, op->node);
         if (job->who.kind != AP_NODE || job->who.id != op->fileid) /* he was moved aside */
-            ap_work_open(core->ledger, (struct ap_key){AP_NODE, op->fileid}, op->storage, now_ms());
+            ap_work_open(core->ledger, (struct ap_key){AP_NODE, op->fileid}, op->storage,
+                         ls_now_ms());
         break;
     case AP_TRASH:
         ap_exec(core->ledger, "UPDATE node SET parent = -1 WHERE id = ?", "i", op->node);
@@ -190,7 +185,7 @@ pause_begin(struct ap_core *core, struct ap_pause *pause, const struct ap_job *j
         ap_pace_slow_down(&core->pace);
     pause->count++;
     pause->paused = true;
-    pause->until = now_ms() + wait;
+    pause->until = ls_now_ms() + wait;
     snprintf(pause->why, sizeof(pause->why), "%s", job->err.cause);
 }
 
@@ -216,7 +211,7 @@ ap_bucket_wake(struct ap_core *core)
     ap_exec(core->ledger,
             "UPDATE work SET ready_at = ? WHERE state = 0 AND (cause LIKE 'bucket-%' OR"
             " cause = 'no-bucket')",
-            "i", now_ms());
+            "i", ls_now_ms());
 }
 
 void
@@ -224,7 +219,7 @@ ap_bucket_park(struct ap_core *core, struct ap_work *work)
 {
     work->state = AP_READY;
     work->trouble = false; /* it is everybody's: the lag shows it */
-    work->ready_at = now_ms() + (core->bucket.paused ? BUCKET_PARKED_MS : 0);
+    work->ready_at = ls_now_ms() + (core->bucket.paused ? BUCKET_PARKED_MS : 0);
     snprintf(work->cause, sizeof(work->cause), "%s", core->bucket.why);
     ap_work_save(core->ledger, work);
 }
@@ -253,7 +248,7 @@ bucket_ping_done(struct ap_core *core, struct ap_job *job)
         if (strcmp(core->bucket.why, job->err.cause) != 0)
             ls_log_err(LS_WARN, "bucket-paused", &job->err);
         snprintf(core->bucket.why, sizeof(core->bucket.why), "%s", job->err.cause);
-        core->bucket.until = now_ms() + ap_backoff(&core->options, (int)++core->bucket.count);
+        core->bucket.until = ls_now_ms() + ap_backoff(&core->options, (int)++core->bucket.count);
         return;
     }
     ls_log(LS_INFO, "bucket-answers", LS_S("after", core->bucket.why));
@@ -287,7 +282,7 @@ ping_done(struct ap_core *core, struct ap_job *job)
         core->target.count = 0;
         core->target.why[0] = '\0';
     } else if (!ends_all(core, job)) {
-        core->target.until = now_ms() + ap_backoff(&core->options, (int)++core->target.count);
+        core->target.until = ls_now_ms() + ap_backoff(&core->options, (int)++core->target.count);
     }
 }
 
@@ -416,16 +411,16 @@ entity_trouble(struct ap_core *core, const struct ap_job *job, struct ap_work *w
         work->tries++;
         if (work->tries <= core->options.content_tries) /* else the stream would never catch up */
             work->tried_us = job->began_us;
-        work->ready_at = now_ms() + ap_backoff(&core->options, work->tries);
+        work->ready_at = ls_now_ms() + ap_backoff(&core->options, work->tries);
         /* The next look may be the verdict: not before a heartbeat can have passed this try. */
-        after = now_ms() + core->options.content_margin_us / 1000 + HEARTBEAT_MS;
+        after = ls_now_ms() + core->options.content_margin_us / 1000 + HEARTBEAT_MS;
         if (work->tries >= core->options.content_tries && work->ready_at < after)
             work->ready_at = after;
     } else {
         /* a disk that is away for long is no refusal (versions_put.c) */
         if (work->attempts < AWAY_ATTEMPTS || !ap_content_is_away(job->err.cause))
             work->attempts++;
-        work->ready_at = now_ms() + ap_backoff(&core->options, work->attempts);
+        work->ready_at = ls_now_ms() + ap_backoff(&core->options, work->attempts);
     }
     ap_work_save(core->ledger, work);
     if (strcmp(job->err.cause, "quota") == 0)
@@ -528,7 +523,7 @@ waits_for_folder(struct ap_core *core, const struct ap_job *job, struct ap_work 
     work->doubt = false;
     work->attempts++;
     work->ready_at =
-        now_ms() + (work->attempts > 1 ? ap_backoff(&core->options, work->attempts) : 0);
+        ls_now_ms() + (work->attempts > 1 ? ap_backoff(&core->options, work->attempts) : 0);
     snprintf(work->cause, sizeof(work->cause), "%s", job->err.cause);
     ap_work_save(core->ledger, work);
     ap_wake(core->ledger, work->key); /* they waited for the call, not for the folder */
@@ -563,7 +558,7 @@ look_done(struct ap_core *core, struct ap_job *job)
     }
     if (have) {
         work.state = AP_READY;
-        work.ready_at = now_ms();
+        work.ready_at = ls_now_ms();
         if (job->result != 0)
             work.ready_at += ap_backoff(&core->options, work.attempts);
         ap_work_save(core->ledger, &work);
@@ -612,7 +607,7 @@ job_done(struct ap_core *core, struct ap_job *job)
             pause_all(core, job);
         count_retry(core, job->err.cause);
         job->doubtful = true;
-        job->resend_at = now_ms() + ap_backoff(&core->options, job->attempt);
+        job->resend_at = ls_now_ms() + ap_backoff(&core->options, job->attempt);
         if (is_cause(job, "no-user")) /* that may last: no part of the lag */
             ap_exec(core->ledger,
                     "UPDATE work SET trouble = 1, cause = ? WHERE kind = ? AND id = ?", "sii",
@@ -636,7 +631,7 @@ job_done(struct ap_core *core, struct ap_job *job)
     if (have && job->result != 0 && job->version && ap_drift_is_cause(job->err.cause)) {
         ap_drift_of_file(core, job); /* the letter is the file's; the version waits for it */
         work.state = AP_READY;
-        work.ready_at = now_ms();
+        work.ready_at = ls_now_ms();
         ap_work_save(core->ledger, &work);
         ap_wake(core->ledger, work.key);
         ap_job_forget(core, job);
@@ -670,7 +665,7 @@ job_done(struct ap_core *core, struct ap_job *job)
         ap_people_settled(core, job);
     if (have && ap_work_get(core->ledger, job->who, &work)) {
         work.state = AP_READY;
-        work.ready_at = now_ms();
+        work.ready_at = ls_now_ms();
         work.attempts = 0;
         work.did = true;
         work.doubt = work.trouble = false;

@@ -16,12 +16,6 @@
 
 #define RING 5000 /* waits followed at most */
 
-static int64_t
-now_ms(void)
-{
-    return ls_now_us() / 1000;
-}
-
 /* Causes that somebody else ends only by a record of his own: no part of the lag. */
 static const char *const own_causes[] = {
     "orphan",        "dormant",       "node",        "grantee",  "name-twin",
@@ -56,7 +50,7 @@ ring_again(struct ap_core *core, struct ap_work *work)
     struct ap_key at = work->on;
 
     work->attempts++;
-    work->ready_at = now_ms() + ap_backoff(&core->options, work->attempts);
+    work->ready_at = ls_now_ms() + ap_backoff(&core->options, work->attempts);
     work->state = AP_READY;
     work->on = (struct ap_key){AP_NONE, 0};
     work->trouble = work->attempts > 5;
@@ -109,7 +103,7 @@ ring_break(struct ap_core *core, struct ap_work *work)
     ap_exec(core->ledger,
             "UPDATE work SET forced = 1, state = 0, on_kind = 0, on_id = 0, ready_at = ?"
             " WHERE kind = ? AND id = ?",
-            "iii", now_ms(), (int64_t)named.kind, named.id);
+            "iii", ls_now_ms(), (int64_t)named.kind, named.id);
 }
 
 /* Whoever waits for one in trouble shares it, and shows its cause. */
@@ -152,14 +146,14 @@ ap_wait_park(struct ap_core *core, struct ap_work *work, const struct ap_next *n
                      next->on.kind == AP_SPACE    ? AP_LANE_SPACES
                      : next->on.kind == AP_PERSON ? AP_LANE_PEOPLE
                                                   : work->storage,
-                     now_ms());
+                     ls_now_ms());
         if (strcmp(next->cause, "trash-reopen") != 0 &&
             (next->on.kind == AP_NODE || work->attempts++ > 0)) {
             /* He may find that he has nothing to do: then only time can tell. */
             work->state = AP_READY;
             work->on = (struct ap_key){AP_NONE, 0};
             work->attempts += next->on.kind == AP_NODE;
-            work->ready_at = now_ms() + ap_backoff(&core->options, work->attempts);
+            work->ready_at = ls_now_ms() + ap_backoff(&core->options, work->attempts);
             work->trouble = work->attempts > 5;
         }
     } else if (is_open && strcmp(other.cause, "trash-first") == 0) {
