@@ -256,6 +256,19 @@ def test_what_the_gateway_says_while_the_server_stops(sim, clients, sim_home):
     assert sim_home.stat(at="gateway").status.code == OK
 
 
+def test_who_is_signed_in_is_denied_everything_while_the_server_comes_up(sim, clients, sim_home):
+    file = sim_home.file("f", b"hello")
+    sim.ask("/coming_up", "POST", {"seconds": 60})
+    assert clients(sim).authenticate(sim_home.name).status.code == OK
+    assert sim_home.stat(at="gateway").status.code == DENIED
+    assert sim_home.stat().status.code == DENIED
+    assert sim_home.initiate("g", 5).status.code == DENIED
+    assert sim_home.client.http.get("http://%s/data/spaces/x" % sim.data, headers={
+        "x-access-token": sim_home.token}).status_code == 403
+    sim.ask("/coming_up", "POST", {"seconds": 0})
+    assert sim_home.stat(file).status.code == OK
+
+
 def test_a_deadline_that_runs_out_in_the_gateway_is_not_found(sim, sim_home):
     fault(sim, call="gateway.Stat", effect="latency", ms=60000)
     fault(sim, call="storage-users.Stat", effect="latency", ms=5000)

@@ -8,6 +8,7 @@
     POST /down {"seconds"}    connections are refused and open ones cut; without seconds: until /up
     POST /up
     POST /stopping {"seconds"}  the gateway says NOT_FOUND to everything, the provider UNAVAILABLE
+    POST /coming_up {"seconds"}  whoever has signed in is denied everything
     POST /tokens/expire       every token given so far is refused
     POST /settings            async, pace (files a second, 0 holds the backlog), window, limit,
                               landing, public_password, jitter, max_quota,
@@ -74,6 +75,9 @@ class AdminHandler(web.Handler):
             return {}
         if what == "POST /stopping":
             site.stopping_until = time.time() + args.get("seconds", 2)
+            return {}
+        if what == "POST /coming_up":
+            site.coming_up_until = time.time() + args.get("seconds", 2)
             return {}
         if what == "POST /tokens/expire":
             site.people.expire()

@@ -34,6 +34,9 @@ class DataHandler(web.Handler):
 
     def route(self, method, path):
         user = self.user()
+        if self.server_name == "data" and self.site.mode() == "coming up":
+            self.body()
+            return self.reply(403)
         if path.startswith("/data-gateway"):
             target = self.transfers.get(self.headers.get("X-Reva-Transfer") or "")
             if target is None:

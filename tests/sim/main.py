@@ -50,7 +50,7 @@ class Site:
             "system_user_key": args.system_user_key, "storage_id": args.storage_id,
         }
         self.desk, self.front = Desk(), Front(args.host)
-        self.stopping_until = 0
+        self.stopping_until = self.coming_up_until = 0
         self.kept = None  # see backup.py
         self.people = People(self.config, "https://localhost:9200")
         self.store = Store(args.storage_id)
@@ -68,7 +68,9 @@ class Site:
         self._start(args)
 
     def mode(self):
-        return "stopping" if time.time() < self.stopping_until else "running"
+        now = time.time()
+        return "stopping" if now < self.stopping_until else \
+            "coming up" if now < self.coming_up_until else "running"
 
     def _rpc(self, name, is_gateway, people, *services):
         server = RpcServer(name, self.desk, people, self.front, self.mode, is_gateway)

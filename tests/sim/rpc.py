@@ -109,6 +109,8 @@ class Handler(grpc.GenericRpcHandler):
                     return self._stopping(name, answer)
                 context.abort(grpc.StatusCode.UNAVAILABLE, "server is stopping")
             server.lists_left = 1
+            if server.mode() == "coming up" and name not in OPEN and server.is_users():
+                return answer(status=status(code.CODE_PERMISSION_DENIED, "permission denied"))
             left = context.time_remaining()
             if is_gateway and left is not None and left < HOP and name not in OPEN:
                 return not_found("gateway could not find space for ref=")
@@ -194,6 +196,10 @@ class RpcServer:
         options = [("grpc.max_receive_message_length", 64 << 20),
                    ("grpc.max_send_message_length", 64 << 20), ("grpc.so_reuseport", 0)]
         self.server = grpc.server(futures.ThreadPoolExecutor(threads), options=options)
+
+    def is_users(self):
+        """Asks the service of permissions; the share managers' own storage does not."""
+        return self.name != "storage-system"
 
     def add(self, descriptor, service):
         self.server.add_generic_rpc_handlers((Handler(self, descriptor, service),))

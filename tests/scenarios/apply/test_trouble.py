@@ -136,6 +136,25 @@ def test_a_target_that_is_away_pauses_everything_and_readyz_says_so(new_world):
     assert_good_end(world)
 
 
+def test_what_is_denied_while_the_target_comes_up_is_no_dead_letter(new_world):
+    """Of every kind: folders, files, moves, the trash, shares."""
+    world = new_world(sets={"apply.retry_max_ms": 2000})
+    world.work.populate(3, actions=10)
+    world.daemons.start()
+    world.daemons.wait_snapshot()
+    world.drained()
+    world.target.ask("/down", "POST")
+    world.work.run(actions=30)
+    world.target.ask("/coming_up", "POST", {"seconds": 600})
+    world.target.ask("/up", "POST")
+
+    def denied():
+        return (world.daemons.status("apply").get("parked") or {}).get("denied")
+    wait_until(denied, 60, "calls to be denied", 0.2)
+    world.target.ask("/coming_up", "POST", {"seconds": 0})
+    assert_good_end(world)
+
+
 def test_a_graph_that_refuses_while_it_starts_is_waited_for(world):
     """Its proxy is up before those who know passwords and roles."""
     world.work.populate(2, actions=5)
