@@ -394,41 +394,68 @@ ap_name_free(const char *wanted, bool (*taken)(void *arg, const char *name), voi
 struct mount_look {
     const json_t *doc, *same;
     const char *ssid, *id;
-    bool near; /* a share of the same space has it, of which `same` would tell more */
+    json_t *taken; /* names; true: by a share of the same space, of which `same` would tell more */
+    bool near;     /* such a one was met */
 };
 
-/* Has another accepted share of his that name? */
-static bool
-mount_taken(void *arg, const char *name)
+static int
+mount_add(json_t *names, const char *name, bool near)
 {
-    struct mount_look *look = arg;
-    const char *ssid, *id;
-    json_t *space, *is;
-    bool taken = false;
+    return json_object_set_new(names, name,
+                               json_boolean(near || json_is_true(json_object_get(names, name))));
+}
+
+/* The names of his other accepted shares; `only`: this one, if it is one of them. */
+static json_t *
+mounts_gather(const struct mount_look *look, const char *only)
+{
+    json_t *names = json_object(), *space, *is;
+    const char *ssid, *id, *name;
 
     json_object_foreach(json_object_get(look->doc, "Spaces"), ssid, space)
     {
         bool near = strcmp(ssid, look->ssid) == 0;
         json_object_foreach(json_object_get(space, "States"), id, is)
         {
-            if (number_of(json_object_get(is, "State")) != STATE_ACCEPTED ||
-                strcmp(text_at(json_object_get(is, "MountPoint"), "path"), name) != 0 ||
+            name = text_at(json_object_get(is, "MountPoint"), "path");
+            if ((only && strcmp(name, only) != 0) || !*name ||
+                number_of(json_object_get(is, "State")) != STATE_ACCEPTED ||
                 (near && (!strcmp(id, look->id) || json_object_get(look->same, id))))
                 continue;
-            look->near = look->near || (near && !look->same);
-            taken = true;
+            if (mount_add(names, name, near && !look->same) < 0) {
+                json_decref(names);
+                return NULL;
+            }
         }
     }
-    return taken;
+    return names;
+}
+
+/* Has another accepted share of his that name? */
+static bool
+mount_taken(void *arg, const char *name)
+{
+    struct mount_look *look = arg;
+    const json_t *taken = json_object_get(look->taken, name);
+
+    look->near = look->near || json_is_true(taken);
+    return taken != NULL;
 }
 
 /* 1 or 0; -1: memory is out. *ret_ask: see the header, and nothing is changed. */
 static int
 mount_set(json_t *is, struct mount_look *look, const char *wanted, bool *ret_ask)
 {
-    char *name = ap_name_free(wanted, mount_taken, look);
     bool changed = false;
+    char *name;
 
+    look->taken = mounts_gather(look, wanted);
+    if (json_object_size(look->taken) > 0) { /* it is: the others are wanted, too, once for all */
+        json_decref(look->taken);
+        look->taken = mounts_gather(look, NULL);
+    }
+    name = look->taken ? ap_name_free(wanted, mount_taken, look) : NULL;
+    json_decref(look->taken);
     if (!name)
         return -1;
     *ret_ask = look->near;

@@ -175,12 +175,13 @@ class Tree:
 
     def folders(self, name, count):
         made = [self.folder(f"{name} {i:06d}") for i in range(count)]
-        self.shared = [fileid for fileid, _ in made]
+        self.shared = [(fileid, f"/{name} {i:06d}") for i, (fileid, _) in enumerate(made)]
         return [line for _, line in made]
 
     def shares(self, grantee):
-        return [f"share\t{next(self.ids)}\t{fileid}\t{self.uid}\t{grantee}"
-                for fileid in self.shared]
+        """Each is called by a name of its own at its recipient, as ownCloud sees to it."""
+        return [f"share\t{next(self.ids)}\t{fileid}\t{self.uid}\t{grantee}\t{mount}"
+                for fileid, mount in self.shared]
 
     def row(self, name, parent, size, sha1, mtime=MTIME):
         fileid = next(self.ids)

@@ -8,7 +8,7 @@
  *     folder FILEID STORAGE PARENT NAME            PARENT -1: the root of the storage
  *     file FILEID STORAGE PARENT NAME SIZE MTIME ETAG SHA1
  *     gone FILEID STORAGE PARENT NAME
- *     share ID FILEID OWNER GRANTEE                a folder, to be read
+ *     share ID FILEID OWNER GRANTEE MOUNT          a folder, to be read
  *     flush                                        prints "flushed" when all is acknowledged
  * The topics must be there. Any failure ends the program with its words.
  */
@@ -163,7 +163,7 @@ share(char **f, struct ls_buf *buf)
                           .source_permissions = 1,
                           .stime = 1700000000,
                           .state = CS3_SHARE_ACCEPTED,
-                          .mount_point = LS_STR("/shared")};
+                          .mount_point = ls_str_of(f[5])};
 
     put(shares, 0, f[1], &cs3_share_type_, &s, buf);
 }
@@ -175,7 +175,7 @@ line_take(char *line, struct ls_buf *buf)
         const char *word;
         int least;
     } kinds[] = {{"user", 2}, {"space", 3}, {"folder", 5}, {"file", 5},
-                 {"gone", 5}, {"share", 5}, {"flush", 1},  {NULL, 0}};
+                 {"gone", 5}, {"share", 6}, {"flush", 1},  {NULL, 0}};
     char *f[FIELDS] = {NULL}, key[300];
     int n = 0, k = 0;
 

@@ -190,6 +190,33 @@ no_two_accepted_shares_have_one_name(void **state)
 }
 
 static void
+many_shares_of_one_name_are_numbered_one_after_the_other(void **state)
+{
+    json_t *doc = json_object(), *same = json_object();
+    struct ap_received_record share = {CS3_SHARE_ACCEPTED, "Photos", false, same};
+    char id[16], name[24] = "Photos";
+    bool ask;
+
+    (void)state;
+    for (int i = 0; i < 400; i++) {
+        snprintf(id, sizeof(id), "i%d", i);
+        if (i > 0)
+            snprintf(name, sizeof(name), "Photos (%d)", i);
+        assert_int_equal(ap_received_file_put(doc, i % 2 ? "st:sp" : "st:other", id, &share, &ask),
+                         1);
+        assert_false(ask);
+        json_t *states =
+            json_object_get(json_object_get(doc, "Spaces"), i % 2 ? "st:sp" : "st:other");
+        states = json_object_get(json_object_get(states, "States"), id);
+        assert_string_equal(
+            json_string_value(json_object_get(json_object_get(states, "MountPoint"), "path")),
+            name);
+    }
+    json_decref(same);
+    json_decref(doc);
+}
+
+static void
 no_share_is_accepted_without_a_name(void **state)
 {
     json_t *doc = doc_of("{\"Spaces\":{\"st:sp\":{\"States\":{}}}}");
@@ -463,6 +490,7 @@ main(void)
         cmocka_unit_test(what_is_not_ours_in_a_share_stays),
         cmocka_unit_test(lists_and_states_take_null_for_empty),
         cmocka_unit_test(no_two_accepted_shares_have_one_name),
+        cmocka_unit_test(many_shares_of_one_name_are_numbered_one_after_the_other),
         cmocka_unit_test(no_share_is_accepted_without_a_name),
         cmocka_unit_test(the_shares_of_one_node_are_known_by_the_file_of_its_space),
         cmocka_unit_test(a_time_that_the_target_cannot_read_or_show_is_not_written),
