@@ -99,6 +99,7 @@ static const char *const schema =
     /* the address of a user that the target was given last, which it tells nobody */
     "CREATE TABLE IF NOT EXISTS mailed(person INTEGER PRIMARY KEY, address TEXT);"
     "CREATE INDEX IF NOT EXISTS person_gid ON person(gid, type);"
+    "CREATE INDEX IF NOT EXISTS person_target ON person(target) WHERE type = 0;"
     /* what a space was given; below 0: no limit */
     "CREATE TABLE IF NOT EXISTS quota(storage INTEGER PRIMARY KEY, bytes INT);"
     /* kept for matching: local accounts, LDAP mappings */

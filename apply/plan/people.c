@@ -411,11 +411,42 @@ name_wanted(const struct person *p)
     return p->display_name[0] || !had ? p->display_name : p->uid;
 }
 
+/* A deleted user of whom the target has made somebody else: oCIS takes "Ann" and "ann" for one.
+ * Whether he is enabled is the living one's to say. */
+static bool
+is_on(struct ap_core *core, const struct person *p)
+{
+    int64_t heir = p->deleted && p->target[0]
+                       ? ap_number(core->ledger, -1,
+                                   "SELECT coalesce(enabled, 0) FROM person WHERE target = ?"
+                                   " AND id <> ? AND type = 0 AND deleted = 0",
+                                   "si", p->target, p->id)
+                       : -1;
+
+    return heir >= 0 ? heir != 0 : p->enabled && !(p->deleted && core->options.disable_deleted);
+}
+
+/* Of two calls that are out for one account, nobody knows which one came last. */
+static bool
+is_being_enabled(const struct ap_core *core, const struct person *p)
+{
+    for (int i = 0; i < core->n_jobs; i++)
+        if (core->jobs[i]->call == AP_USER_ENABLE && core->jobs[i]->who.id != p->id &&
+            strcmp(core->jobs[i]->person_id, p->target) == 0)
+            return true;
+    return false;
+}
+
 /* What is planned while it is on its way finds him disabled. */
 static void
 enable_next(struct ap_core *core, const struct person *p, struct ap_next *next,
             const struct ap_job *job)
 {
+    if (is_being_enabled(core, p)) {
+        next->verdict = AP_LATER;
+        next->cause = "drain";
+        return;
+    }
     if (!job->enabled && p->applied_enabled)
         ap_exec(core->ledger, "UPDATE person SET applied_enabled = ? WHERE id = ?", "ii",
                 (int64_t)DISABLING, p->id);
@@ -429,8 +460,8 @@ static void
 user_next(struct ap_core *core, const struct person *p, bool doubt, struct ap_next *next,
           struct ap_job *job)
 {
-    bool busy, on = p->enabled && !(p->deleted && core->options.disable_deleted);
     const char *name = name_wanted(p);
+    bool busy, on;
 
     if (p->ldap) {
         directory_user_next(core, p, next, job);
@@ -439,6 +470,7 @@ user_next(struct ap_core *core, const struct person *p, bool doubt, struct ap_ne
     if (p->deleted && !p->target[0])
         return;
     busy = is_busy(core, p->uid);
+    on = is_on(core, p);
     job->enabled = busy || on;
     if (p->target[0] && doubt) {
         enable_next(core, p, next, job);
@@ -611,6 +643,20 @@ is_still(struct ap_core *core, const char *kind, const char *name, const char *t
                      "sss", kind, name, target) == 1;
 }
 
+/* Who was somebody else until now is enabled or not as that one was. */
+static void
+user_taken_over(struct ap_core *core, const struct ap_job *job)
+{
+    int64_t was = ap_number(core->ledger, -1,
+                            "SELECT min(applied_enabled = 1) FROM person WHERE target = ?"
+                            " AND id <> ? AND type = 0",
+                            "si", job->person.id, job->who.id);
+
+    if (was >= 0)
+        ap_exec(core->ledger, "UPDATE person SET applied_enabled = ? WHERE id = ?", "ii", was,
+                job->who.id);
+}
+
 /* One of a directory has the address that stands there. */
 static void
 user_mailed(struct ap_core *core, const struct ap_job *job)
@@ -634,13 +680,16 @@ ap_people_settled(struct ap_core *core, const struct ap_job *job)
                 job->person.id, job->directory_uuid[0] ? job->directory_uuid : job->display_name,
                 job->who.id);
         if (job->call == AP_USER_ENSURE) {
+            user_taken_over(core, job);
             ap_person_match(core, job->who.id);
             user_mailed(core, job);
         }
         break;
     case AP_USER_ENABLE:
-        ap_exec(core->ledger, "UPDATE person SET applied_enabled = ? WHERE id = ?", "ii",
-                (int64_t)job->enabled, job->who.id);
+        ap_exec(core->ledger,
+                "UPDATE person SET applied_enabled = ?1 WHERE id = ?2"
+                " OR (target = ?3 AND type = 0)",
+                "iis", (int64_t)job->enabled, job->who.id, job->person_id);
         break;
     case AP_GROUP_REMOVE:
         ap_removed_keep(core, job->who, job->group_id, LS_NO_STORAGE, false);

@@ -157,6 +157,52 @@ who_is_nobody_any_more_at_the_source_takes_nobodys_place(void **state)
     assert_int_equal(ap_number(w->ledger, 0, "SELECT count(*) FROM dead", NULL), 0);
 }
 
+/* oCIS knows "Ann" and "ann" as one: what the fake target makes of one name is another's here. */
+static void
+known_as(struct world *w, const char *uid, const char *now)
+{
+    char key[64];
+
+    snprintf(key, sizeof(key), "u:%s", now);
+    ap_exec(w->ledger, "UPDATE person SET uid = ?, key = ? WHERE uid = ?", "sss", now, key, uid);
+}
+
+static void
+who_takes_a_deleted_users_place_can_sign_in_also_when_the_other_is_disabled_last(void **state)
+{
+    struct world *w = *state;
+    struct cs3_person ann = user("ann"), old = user("old"), older = user("older");
+
+    give(w, ann);
+    run(w);
+    known_as(w, "ann", "older");
+    older.head.kind = CS3_DELETE;
+    give(w, older);
+    run(w);
+    assert_false(fake_said(&w->target, "user Uann", true));
+    give(w, ann); /* he is disabled when he is found */
+    run(w);
+    assert_true(fake_said(&w->target, "user Uann", true));
+
+    known_as(w, "ann", "old");
+    old.head.kind = CS3_DELETE;
+    give(w, old);
+    ann.head = (struct cs3_head){0};
+    give(w, ann); /* both at once */
+    run(w);
+    assert_true(fake_said(&w->target, "user Uann", true));
+    give(w, older); /* once more: nothing is his any longer */
+    run(w);
+    assert_true(fake_said(&w->target, "user Uann", true));
+
+    ann.head = (struct cs3_head){.kind = CS3_DELETE};
+    give(w, ann);
+    run(w);
+    assert_false(fake_said(&w->target, "user Uann", true));
+    assert_int_equal(ap_number(w->ledger, 0, "SELECT count(*) FROM work", NULL), 0);
+    assert_int_equal(ap_balance(w->ledger), 0);
+}
+
 static void
 after_a_start_the_writer_is_told_of_everybody(void **state)
 {
@@ -497,6 +543,7 @@ main(void)
         T(a_user_of_ldap_is_found_by_the_id_of_his_mapping_and_never_made_or_changed),
         T(a_user_whose_mapping_names_another_id_is_nobody_until_that_one_is_found),
         T(who_is_nobody_any_more_at_the_source_takes_nobodys_place),
+        T(who_takes_a_deleted_users_place_can_sign_in_also_when_the_other_is_disabled_last),
         T(after_a_start_the_writer_is_told_of_everybody),
         T(by_name_nobody_is_told_of_and_a_mapping_changes_nothing),
         T(no_password_hash_is_in_the_ledger),
