@@ -56,6 +56,24 @@ fake_share_name(const struct fake_target *f, int i, char ret_id[AP_ID_SIZE])
         snprintf(ret_id, AP_ID_SIZE, "s%d", i);
 }
 
+/* What stands under the id that an exact writer would give, and is another share, goes first. */
+static void
+fake_leftover_drop(struct fake_target *f, const struct ap_share_want *want)
+{
+    char own[AP_ID_SIZE + 32];
+    int node = fake_index(f, want->node_id), i;
+
+    snprintf(own, sizeof(own), "st:%s:%lld", f->nodes[node].space, (long long)want->row);
+    i = fake_share_index(f, own);
+    if (i < 0 || (f->shares[i].node == node && f->shares[i].group == want->group &&
+                  strcmp(f->shares[i].grantee, want->grantee_id) == 0))
+        return;
+    f->shares[i].used = false;
+    for (int k = 0; k < f->n_received; k++)
+        if (f->received[k].share == i)
+            f->received[k].used = false;
+}
+
 static int
 fake_share_set(struct ap_writer *w, const struct ap_share_want *want, char share_id[AP_ID_SIZE],
                bool doubtful, struct ls_err *err)
@@ -68,6 +86,8 @@ fake_share_set(struct ap_writer *w, const struct ap_share_want *want, char share
     if (r < 0 && !happens)
         return r;
     f->share_sets++;
+    if (f->writer.exact && !share_id[0])
+        fake_leftover_drop(f, want);
     i = fake_share_index(f, share_id);
     if (i >= 0 && !f->shares[i].used)
         i = -1;
