@@ -8,6 +8,7 @@
 #include "common/run.h"
 #include "fake_target.h"
 #include "steps.h"
+#include "tests/unit/clock.h"
 #include <unistd.h>
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -41,6 +42,7 @@ setup(void **state)
     struct world *w = calloc(1, sizeof(*w));
     struct ls_err err = {0};
 
+    clock_hold();
     fake_init(&w->target);
     snprintf(w->path, sizeof(w->path), "%s/apply-people-%d-%d.db",
              access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", (int)getpid(), n++);
@@ -68,6 +70,7 @@ teardown(void **state)
     }
     fake_free(&w->target);
     free(w);
+    clock_release();
     return 0;
 }
 
@@ -86,6 +89,7 @@ run(struct world *w)
             ap_job_run(&w->target.writer, job);
             ap_job_back(w->core, job);
         }
+        clock_pass_us(200);
         ledger_begin(w->ledger);
     }
 }
