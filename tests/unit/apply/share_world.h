@@ -9,6 +9,7 @@
 #include "apply/plan/reconcile.h"
 #include "common/run.h"
 #include "fake_target.h"
+#include "options.h"
 #include "steps.h"
 #include "tests/unit/clock.h"
 #include <unistd.h>
@@ -21,18 +22,6 @@ struct world {
     int64_t seq;
 };
 
-static const struct ap_options options = {
-    .drift_stop = true,
-    .workers = 8,
-    .retry_first_ms = 1,
-    .retry_max_ms = 2,
-    .content_tries = 3,
-    .content_margin_us = 1000,
-    .sweep_max_percent = 100,
-    .sweep_max_items = 1000000,
-    .disable_deleted = true,
-};
-
 #define FILE_ID 101 /* a folder "a" of u1 */
 
 static inline void
@@ -41,7 +30,8 @@ open_world(struct world *w)
     struct ls_err err = {0};
 
     assert_int_equal(ap_ledger_open(w->path, &w->ledger, &err), 0);
-    assert_int_equal(ap_core_new(w->ledger, &w->target.writer, NULL, &options, &w->core, &err), 0);
+    assert_int_equal(
+        ap_core_new(w->ledger, &w->target.writer, NULL, &usual_options, &w->core, &err), 0);
     ledger_begin(w->ledger);
     ap_recover(w->core);
     ledger_commit(w->ledger);

@@ -9,23 +9,12 @@
 #include "world.h"
 #include "apply/ledger/mirror_rows.h"
 #include "common/run.h"
+#include "options.h"
 #include "tests/unit/clock.h"
 #include <unistd.h>
 
 /* what a round and a call of it take; retries wait for 1 or 2 ms */
 enum { ROUND_US = 200, CALL_US = 50 };
-
-static const struct ap_options options = {
-    .drift_stop = true,
-    .workers = 8,
-    .retry_first_ms = 1,
-    .retry_max_ms = 2,
-    .content_tries = 3,
-    .content_margin_us = 1000,
-    .sweep_max_percent = 100,
-    .sweep_max_items = 1000000,
-    .disable_deleted = true,
-};
 
 void
 open_world(struct world *w)
@@ -33,7 +22,8 @@ open_world(struct world *w)
     struct ls_err err = {0};
 
     assert_int_equal(ap_ledger_open(w->path, &w->ledger, &err), 0);
-    assert_int_equal(ap_core_new(w->ledger, &w->target.writer, NULL, &options, &w->core, &err), 0);
+    assert_int_equal(
+        ap_core_new(w->ledger, &w->target.writer, NULL, &usual_options, &w->core, &err), 0);
     assert_int_equal(ap_ledger_begin(w->ledger, &err), 0);
     ap_recover(w->core);
     ap_shares_make_exact(w->core);
@@ -265,7 +255,8 @@ lose_host(struct world *w)
     close_world(w);
     remove_files(w);
     assert_int_equal(ap_ledger_open(w->path, &w->ledger, &err), 0);
-    assert_int_equal(ap_core_new(w->ledger, &w->target.writer, NULL, &options, &w->core, &err), 0);
+    assert_int_equal(
+        ap_core_new(w->ledger, &w->target.writer, NULL, &usual_options, &w->core, &err), 0);
     ledger_begin(w->ledger);
     assert_int_equal(sqlite3_prepare_v2(w->mirror, "SELECT key, value FROM mirror", -1, &s, NULL),
                      SQLITE_OK);

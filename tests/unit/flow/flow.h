@@ -20,6 +20,7 @@
 #include "apply/core.h"
 #include "common/run.h"
 #include "tests/unit/apply/fake_target.h"
+#include "tests/unit/apply/options.h"
 #include "tests/unit/clock.h"
 #include "transform/route.h"
 #include <unistd.h>
@@ -475,17 +476,6 @@ flow_setup(void **state)
         "size=9",
         "I oc_filecache fileid=46 parent=11 name='Box' path='files/Box'",
     };
-    static const struct ap_options options = {
-        .drift_stop = true,
-        .workers = 8,
-        .retry_first_ms = 1,
-        .retry_max_ms = 2,
-        .content_tries = 3,
-        .content_margin_us = 1000,
-        .sweep_max_percent = 100,
-        .sweep_max_items = 1000000,
-        .disable_deleted = true,
-    };
     static int n;
     struct flow *f = calloc(1, sizeof(*f));
     struct ls_err err = {0};
@@ -506,7 +496,8 @@ flow_setup(void **state)
     snprintf(f->path, sizeof(f->path), "%s/flow-%d-%d.db",
              access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", (int)getpid(), n++);
     assert_int_equal(ap_ledger_open(f->path, &f->ledger, &err), 0);
-    assert_int_equal(ap_core_new(f->ledger, &f->target.writer, NULL, &options, &f->core, &err), 0);
+    assert_int_equal(
+        ap_core_new(f->ledger, &f->target.writer, NULL, &usual_options, &f->core, &err), 0);
     flow_row(f, "I oc_mimetypes id=2 mimetype='httpd/unix-directory'");
     flow_row(f, "I oc_mimetypes id=3 mimetype='text/plain'");
     flow_user(f, 1, "alice");
