@@ -21,7 +21,8 @@
 #define AP_LANE_SHARES (-11)
 #define AP_MAX_CHAIN 2100
 #define AP_RETRY_CAUSES 32
-#define AP_ABOVE 16 /* folders around a node that a call is told of */
+#define AP_ABOVE 16        /* folders around a node that a call is told of */
+#define AP_WAITS_MOST 5000 /* waits of one another that are followed */
 /* grants.permissions: the share on record is for a group of that name which is gone */
 #define AP_OTHER_GRANTEE ((int64_t)-1)
 

@@ -20,7 +20,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define FOLLOWED 5000 /* waits, at most */
 #define LOOK 0
 #define REMOVED_DAYS 90
 #define SEEN_IN_TRASH 1 /* and looked at again when it has come out */
@@ -444,7 +443,7 @@ hangs_on_the_dead(struct ap_core *core, struct ap_key key)
 {
     struct ap_work work;
 
-    for (int n = 0; n < FOLLOWED; n++, key = work.on)
+    for (int n = 0; n < AP_WAITS_MOST; n++, key = work.on)
         if (!ap_work_get(core->ledger, key, &work))
             return ap_is_dead(core->ledger, key);
         else if (work.state != AP_WAITING)

@@ -14,8 +14,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define RING 5000 /* waits followed at most */
-
 /* Causes that somebody else ends only by a record of his own: no part of the lag. */
 static const char *const own_causes[] = {
     "orphan",        "dormant",       "node",        "grantee",  "name-twin",
@@ -55,7 +53,7 @@ ring_again(struct ap_core *core, struct ap_work *work)
     work->on = (struct ap_key){AP_NONE, 0};
     work->trouble = work->attempts > 5;
     snprintf(work->cause, sizeof(work->cause), "ring");
-    for (int n = 0; n < RING && !same_key(at, work->key); n++) {
+    for (int n = 0; n < AP_WAITS_MOST && !same_key(at, work->key); n++) {
         if (!ap_work_get(core->ledger, at, &next))
             return;
         at = next.on;
@@ -77,7 +75,7 @@ ring_break(struct ap_core *core, struct ap_work *work)
 
     if (strcmp(work->cause, "name") == 0)
         named = work->key;
-    for (int n = 0; n < RING && !same_key(at, work->key); n++) {
+    for (int n = 0; n < AP_WAITS_MOST && !same_key(at, work->key); n++) {
         if (!ap_work_get(core->ledger, at, &next) || next.state != AP_WAITING ||
             same_key(at, next.on))
             return;
