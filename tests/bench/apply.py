@@ -28,6 +28,7 @@ from bed.daemons import BIN  # noqa: E402
 from bed.target import Ocis, Simulator, real_ocis  # noqa: E402
 
 import appliers  # noqa: E402
+import measure  # noqa: E402
 from appliers import Apply, Tree  # noqa: E402
 from source import Broker, machine, write_docs  # noqa: E402
 
@@ -230,21 +231,17 @@ class Bench:
             except (KeyError, ZeroDivisionError):
                 return None
 
-        def paired(part, a, b):
-            """The middle of the rounds' own ratios."""
-            try:
-                a, b = self.results[part][a]["rounds"], self.results[part][b]["rounds"]
-                return round(statistics.median(x / y for x, y in zip(a, b, strict=True)), 3)
-            except (KeyError, ZeroDivisionError):
-                return None
+        def in_turn(part, a, b):
+            figures = self.results.get(part, {})
+            return measure.paired(figures.get(a, {}), figures.get(b, {}))
         return {
             "small_files_vs_rclone": ratio("files", "1 KiB, apply", "1 KiB, rclone"),
-            "small_files_vs_bare_client": paired("files", "1 KiB, apply", "1 KiB, bare"),
+            "small_files_vs_bare_client": in_turn("files", "1 KiB, apply", "1 KiB, bare"),
             "files_100k_vs_rclone": ratio("files", "100 KiB, apply", "100 KiB, rclone"),
             "files_10m_vs_rclone": ratio("files", "10 MiB, apply", "10 MiB, rclone"),
             "files_1g_vs_rclone": ratio("files", "1 GiB, apply", "1 GiB, rclone"),
-            "with_mirror_vs_without": paired("mirror", "apply.mirror = true",
-                                             "apply.mirror = false"),
+            "with_mirror_vs_without": in_turn("mirror", "apply.mirror = true",
+                                              "apply.mirror = false"),
             "shares_vs_api": ratio("shares", "apply", "sharing API"),
             "shares_vs_grants_alone": ratio("shares", "apply", "AddGrant alone"),
             "small_space_p99_busy_vs_idle": ratio("fairness", "under a bulk load", "idle",

@@ -34,6 +34,7 @@ BENCH = fetch.ROOT / "build" / "bench"
 TOOLS = BENCH / "bin"
 PARTS = ("stream", "unwatched", "latency", "snapshot", "large")
 REPEAT = 3  # of what takes seconds
+ROUNDS = 5  # of what takes a fraction of one
 LARGE_ROWS = 2000000
 LATENCY_ROWS, LATENCY_RATE = 10000, 500
 ALONE = "lockstep-capture, by itself"
@@ -167,8 +168,7 @@ class Bench:
     def packets(self, source):
         command = [TOOLS / "packets", source.port, source.user, source.password,
                    *source.start_at[:2]]
-        return median([measure.first_to_end(command, self.log("packets"), self.rows_in(source))
-                       for _ in range(REPEAT)])
+        return measure.first_to_end(command, self.log("packets"), self.rows_in(source))
 
     @staticmethod
     def rows_in(source):
@@ -186,13 +186,13 @@ class Bench:
             lockstep.stop()
 
     def stream(self):
-        self.keep("stream", "packets only", self.packets(self.busy))
-        runs, commits = [], None
+        runs, packets = [], []
         for i in range(REPEAT):
+            packets.append(self.packets(self.busy))
             figures, last = self.follow(self.busy, f"stream{i}", published)
             runs.append(figures)
-        self.keep("stream", "lockstep-capture", {**median(runs), "cpu_of_all_runs": [
-            r["cpu_s"] for r in runs]})
+        for name, taken in (("packets only", packets), ("lockstep-capture", runs)):
+            self.keep("stream", name, {**median(taken), "rounds": [r["cpu_s"] for r in taken]})
         watched = last["counters"]["watched"]
         if published(last) != watched:
             raise BedError(f"capture published {published(last)} of {watched} rows")
@@ -224,17 +224,19 @@ class Bench:
             idle.stop()
 
     def unwatched(self):
-        """CPU seconds beyond those of a capture that has nothing to read for as long."""
-        self.keep("unwatched", "packets only", self.packets(self.noise))
-        runs = []
-        for i in range(REPEAT):
+        """CPU seconds beyond those of a capture that has nothing to read for as long, in rounds."""
+        runs = {"packets only": [], "lockstep-capture": []}
+        for i in range(ROUNDS):
+            runs["packets only"].append(self.packets(self.noise))
             began = time.time()
             figures, _ = self.follow(self.noise, f"unwatched{i}", published)
             idle = self.idle_cpu(f"idle{i}", time.time() - began)
-            runs.append({"rows": self.rows_in(self.noise), "idle_cpu_s": round(idle, 2),
-                         "cpu_s": round(figures["cpu_s"] - idle, 2),
-                         "max_rss_mb": figures["max_rss_mb"], "load": figures["load"]})
-        self.keep("unwatched", "lockstep-capture", median(runs))
+            runs["lockstep-capture"].append({
+                "rows": self.rows_in(self.noise), "idle_cpu_s": round(idle, 3),
+                "cpu_s": round(figures["cpu_s"] - idle, 3), "max_rss_mb": figures["max_rss_mb"],
+                "load": figures["load"]})
+        for name, taken in runs.items():
+            self.keep("unwatched", name, {**median(taken), "rounds": [r["cpu_s"] for r in taken]})
 
     def latency(self):
         """Beside Debezium, at the same time; then ours by itself, which is how it will run."""
@@ -326,11 +328,15 @@ class Bench:
             except KeyError:
                 return None
             return round(b / a if turn else a / b, 4) if a and b else None
+
+        def in_turn(part):
+            figures = self.results.get(part, {})
+            return measure.paired(figures.get(ours, {}), figures.get("packets only", {}))
         large = self.results.get("large", {}).get(ours, {})
         return {"cpu_vs_debezium": ratio("stream", "cpu_s", debezium),
                 "wall_vs_debezium": ratio("stream", "wall_s", debezium),
-                "cpu_vs_packets": ratio("stream", "cpu_s", "packets only"),
-                "unwatched_vs_packets": ratio("unwatched", "cpu_s", "packets only"),
+                "cpu_vs_packets": in_turn("stream"),
+                "unwatched_vs_packets": in_turn("unwatched"),
                 "latency_p99_vs_debezium": ratio("latency", "p99_ms", debezium),
                 "latency_p99_ms": self.results.get("latency", {}).get(ALONE, {}).get("p99_ms"),
                 "snapshot_vs_debezium": ratio("snapshot", "rows_per_s", debezium),

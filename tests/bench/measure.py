@@ -8,6 +8,7 @@ and of the children it waited for, and the most memory it ever held.
 
 import os
 import selectors
+import statistics
 import subprocess
 import time
 
@@ -17,9 +18,11 @@ TICK = os.sysconf("SC_CLK_TCK")
 
 
 def cpu_seconds(pid):
+    """By the process's own clock, to the nanosecond; of its children by the kernel's ticks."""
     with open(f"/proc/{pid}/stat") as f:
         fields = f.read().rsplit(")", 1)[1].split()
-    return sum(int(n) for n in fields[11:15]) / TICK
+    clock = ~pid << 3 | 2  # clock_getcpuclockid(3): CPUCLOCK_SCHED of a process
+    return time.clock_gettime(clock) + sum(int(n) for n in fields[13:15]) / TICK
 
 
 def peak_mb(pid):
@@ -34,8 +37,17 @@ def taken(pid, began, first, last, rows):
     """The figures of one run. Wall time is from the first row to the last; the start is apart."""
     wall = max(last - first, 0.01)
     return {"rows": rows, "start_s": round(first - began, 2), "wall_s": round(wall, 2),
-            "cpu_s": round(cpu_seconds(pid), 2), "max_rss_mb": peak_mb(pid),
+            "cpu_s": round(cpu_seconds(pid), 3), "max_rss_mb": peak_mb(pid),
             "rows_per_s": round(rows / wall), "load": round(os.getloadavg()[0], 2)}
+
+
+def paired(one, other):
+    """Of two that were measured in turn, the middle of the rounds' own ratios; None without both."""
+    try:
+        return round(statistics.median(
+            a / b for a, b in zip(one["rounds"], other["rounds"], strict=True)), 3)
+    except (KeyError, ZeroDivisionError):
+        return None
 
 
 class Lines:
