@@ -3,7 +3,7 @@
 ## check         clang-format, warnings as errors, clang-tidy, cppcheck, unit tests under ASan and UBSan, the fuzz targets
 ## test          everything CI runs
 ## test-SUITE    one suite: contract, scenarios, recordings, ... (python3 tests/run.py --list)
-## soak          the tests of capture's and transform's edges with their full counts (tests/soak); hours
+## soak          the tests of each stage's edges, and random days, with their full counts (tests/soak); a day
 ## demo          the main job on throwaway servers; demo-stop cleans up
 PYTHON    ?= /usr/bin/python3
 OUR_C     := $(wildcard $(foreach f,$(FOLDERS),$(f)/*.c $(f)/*/*.c))

@@ -1,22 +1,18 @@
 """
 What happens at an ownCloud less often than its daily work, through the whole chain: stories of people
 and administrators, all at one site at once. Each stops where both sides shall be equal; when all have
-stopped, that is looked at, and they go on. And a day that mixes all of it by chance.
+stopped, that is looked at, and they go on.
 """
-
-import os
 
 import pytest
 from bed.world import World
 from workload import consistency
 from workload.shares import ACCEPTED, GROUP, MEMBER, REJECTED
-from workload.unusual import Unusual, UnusualWorkload
+from workload.unusual import Unusual
 
 PEOPLE = ("ann", "ben", "cleo", "dora", "emil", "fred")
 GROUPS = {"staff": ("ben", "cleo"), "choir": ("cleo",), "crew": ("fred", "ann")}
 EXACT = {"apply.shares": "exact", "capture.link_secrets": "true"}
-SEED = int(os.environ.get("SOAK_SEED", "1"))
-ACTIONS = int(os.environ.get("SOAK_ACTIONS", "200"))
 NAMES = ("n" * 250, "ü" * 120, "🎉" * 60, "ends with dots...", "ends with a blank ", " begins",
          "100% & + # ? = ;", "it's \"quoted\"", "two\nlines", "tab\there", "back\\slash", "con.txt",
          "x.v1600000000", "y.d1600000000", "z.part2", "~$lock", "%2e%2e", "0", "name.tar.gz.d5")
@@ -458,21 +454,6 @@ def world(bed, tmp_path_factory):
         world.daemons.wait_snapshot()
         yield world
         world.assert_balanced()
-
-
-# before the stories: they have the same database
-def test_a_day_of_all_that_converges(new_world):
-    world = new_world(sets=EXACT)
-    work = UnusualWorkload(world.site, SEED)
-    work.populate(5)
-    world.daemons.start()
-    world.daemons.wait_snapshot()
-    work.run(actions=ACTIONS)
-    work.finish()
-    assert len(work.done) > 30, work.done
-    world.drained(90)
-    settled(world)
-    world.assert_balanced()
 
 
 def test_stories_of_the_unusual_end_as_they_shall(world):

@@ -1,6 +1,6 @@
 """
-The tests of tests/scenarios/exact and of transform/test_exact.py with their full counts, and a table
-of what was done.
+The tests of tests/scenarios/exact, of transform/test_exact.py and test_histories.py with their full
+counts, and a table of what was done.
 
     make soak                                    everything
     make soak SOAK="-k snapshots"                pytest's own options
@@ -31,6 +31,8 @@ COUNTS = {
     "SOAK_ROWS": (2000000, "rows in one transaction"),
     "SOAK_TRANSFORM_KILLS": (200, "SIGKILL of transform at random moments under load"),
     "SOAK_TRANSFORM_MEMBERS": (60, "instances of transform that join, leave, crash and sleep"),
+    "SOAK_HISTORIES": (500, "random days through the whole chain, apply killed at random moments"),
+    "SOAK_HISTORY_ACTIONS": (2000, "actions in each of them"),
 }
 
 
@@ -52,7 +54,7 @@ def main():
         start = time.monotonic()
         status = subprocess.run(
             [sys.executable, "tests/pytest_venv.py", "tests/scenarios/exact",
-             "tests/scenarios/transform/test_exact.py", *shlex.split(env.get("SOAK", ""))],
+             "tests/scenarios/transform/test_exact.py", "tests/scenarios/test_histories.py", *shlex.split(env.get("SOAK", ""))],
             cwd=ROOT, env=env).returncode
         print(f"\nsoak, {time.monotonic() - start:.0f} s, seed {env.get('SOAK_SEED', '4')}: "
               f"{'all passed' if status == 0 else 'FAILED'}")

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 import work
-from counts import count, seeded, summary, those
+from soak.counts import count, seeded, summary, those
 from replay import Table, differences
 from servers import source
 

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 import work
-from counts import count, seeded, summary, those
+from soak.counts import count, seeded, summary, those
 from replay import Table, differences
 from servers import source
 

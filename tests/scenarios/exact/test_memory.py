@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import work
-from counts import count, summary
+from soak.counts import count, summary
 
 CAP_KB = 128 << 10
 

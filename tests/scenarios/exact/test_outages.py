@@ -7,7 +7,7 @@ Each second time the broker is killed.
 import signal
 import time
 
-from counts import count, summary
+from soak.counts import count, summary
 
 TIMES = count("outages", 1)
 SESSION_S = 6

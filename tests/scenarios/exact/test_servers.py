@@ -9,7 +9,7 @@ comes first, so that the table is known, and the records are played into it one 
 
 import pytest
 import work
-from counts import summary
+from soak.counts import summary
 from replay import Table, differences
 from servers import SOURCES, source
 

@@ -9,7 +9,7 @@ the sweep must take exactly these.
 
 import pytest
 import work
-from counts import count, seeded, summary, those
+from soak.counts import count, seeded, summary, those
 from replay import Table, differences
 from servers import source
 

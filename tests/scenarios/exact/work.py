@@ -7,7 +7,7 @@ import threading
 
 import envelopes
 import pymysql
-from counts import seeded
+from soak.counts import seeded
 
 from bed import DATABASE
 

@@ -9,7 +9,7 @@ import time
 
 import story
 from bed.process import wait_until
-from counts import SEED, count, seeded, summary
+from soak.counts import SEED, count, seeded, summary
 
 SMALL_SITE = 5  # rows
 
