@@ -404,11 +404,18 @@ class Unusual:
             self.sql("DELETE FROM oc_share WHERE share_type = %s AND parent = %s", MEMBER, number)
         self.sql("DELETE FROM oc_share WHERE share_type = %s AND share_with = %s", GROUP, gid)
 
+    def _handed_over(self, giver, receiver):
+        """The name of what he gives; two may come within a second."""
+        name = f"transferred from {giver} on {self.site.now()}"
+        while name in self.site.files(receiver).children:
+            name += " again"
+        return name
+
     def transfer_folder(self, node, receiver):
         """occ files:transfer-ownership --path: a folder's move, then a row of each share in it."""
         site = self.site
         giver = site.owner(node)
-        place = site.mkdir(site.files(receiver), f"transferred from {giver} on {site.now()}")
+        place = site.mkdir(site.files(receiver), self._handed_over(giver, receiver))
         rows = self._shares_in(node, giver)
         site.move(node, place, node.name)
         self._hand_over(rows, giver, receiver, node.name)
@@ -418,7 +425,7 @@ class Unusual:
         """Without --path: the row of `files` itself goes, and the giver gets a new one. Versions stay."""
         site, c = self.site, self.site.cache
         old, root = site.files(giver), site.root(giver)
-        name = f"transferred from {giver} on {site.now()}"
+        name = self._handed_over(giver, receiver)
         rows = self._shares_in(old, giver)
         site._shift(old, site.files(receiver), name)
         (site.data / giver / "files").mkdir()
