@@ -76,6 +76,17 @@ folder_of(struct ap_core *core, const struct ap_desired *file, const struct ap_p
     return at;
 }
 
+/* ownCloud copies a version in a bucket only when the content is written over already, and gives
+ * the copy the checksum that the file's row still has: that of the content before. */
+static bool
+has_false_checksums(struct ap_core *core, int64_t storage)
+{
+    struct ap_space_row space;
+
+    return ap_space_get(core->ledger, storage, &space) &&
+           ap_objects_hold(space.source_id, space.owner);
+}
+
 /* The versions of a file, oldest first. */
 static void
 olds_find(struct ap_core *core, const struct ap_desired *file, struct olds *ret)
@@ -85,6 +96,7 @@ olds_find(struct ap_core *core, const struct ap_desired *file, struct olds *ret)
     int64_t folder, trash_time;
     struct ls_str text;
     sqlite3_stmt *s;
+    bool unsure;
 
     ret->n = 0;
     ap_place_find(&core->view, file, &place);
@@ -93,6 +105,7 @@ olds_find(struct ap_core *core, const struct ap_desired *file, struct olds *ret)
     folder = folder_of(core, file, &place, base, sizeof(base), &trash_time);
     if (folder == 0)
         return;
+    unsure = has_false_checksums(core, file->storage);
     snprintf(from, sizeof(from), "%s.v", base);
     snprintf(to, sizeof(to), "%s.w", base);
     text = ls_str_of(base);
@@ -109,6 +122,8 @@ olds_find(struct ap_core *core, const struct ap_desired *file, struct olds *ret)
         v->time = sqlite3_column_int64(s, 1);
         v->size = sqlite3_column_int64(s, 2);
         ap_text(s, 3, v->sha1, sizeof(v->sha1));
+        if (unsure)
+            v->sha1[0] = '\0';
     }
     ap_done(s);
 }
@@ -265,6 +280,8 @@ put_old(struct ap_core *core, int64_t fileid, const struct old *old, const struc
     next->op.parent = file->op.parent;
     memcpy(next->op.name, file->op.name, sizeof(next->op.name));
     next->op.mtime = old->time;
+    if (has_false_checksums(core, row.storage))
+        next->op.sha1[0] = next->op.md5[0] = next->op.adler32[0] = '\0';
 }
 
 /* The file has its content and lies where it belongs, live: an older one may be put over it, and
