@@ -271,17 +271,31 @@ role_give(struct ap_ocis *ocis, const char *uid, struct ls_err *err)
     return 0;
 }
 
+/* oCIS answers OK for a home that was there before only while its gateway remembers having made it
+ * (five minutes, and until it is started again); then it says so. */
+static int
+home_call(struct ap_ocis *ocis, const char *uid, struct ls_err *err)
+{
+    struct ls_err why = {0};
+
+    if (cs3_create_home(ocis->cs3, uid, &why) == 0 || ap_cause_is(&why, "taken"))
+        return 0;
+    if (err)
+        *err = why;
+    return -1;
+}
+
 static int
 home_make(struct ap_ocis *ocis, const char *uid, struct ls_err *err)
 {
     struct ls_err why = {0};
-    int r = cs3_create_home(ocis->cs3, uid, &why);
+    int r = home_call(ocis, uid, &why);
 
     if (r < 0 && ap_cause_is(&why, "denied")) {
         why = (struct ls_err){0};
         r = role_give(ocis, uid, &why);
         if (r == 0)
-            r = cs3_create_home(ocis->cs3, uid, &why);
+            r = home_call(ocis, uid, &why);
         /* The role is not known everywhere yet, or gives no space, or nobody can say while oCIS
          * starts; or an admin has to give it. */
         if (r < 0 && (ap_cause_is(&why, "denied") || why.kind == LS_ERR_POISON ||
