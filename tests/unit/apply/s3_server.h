@@ -34,6 +34,8 @@ static struct {
     int fd, port;
     pthread_t thread;
     pthread_mutex_t lock;
+    pthread_cond_t ended; /* a connection did */
+    int n_open;
     const char *content;
     size_t n;
     struct s3_plan plan[S3_PLANNED]; /* of the requests for the object, in their order */
@@ -160,6 +162,10 @@ s3_connection(void *arg)
     }
 out:
     close(fd);
+    pthread_mutex_lock(&s3.lock);
+    s3.n_open--;
+    pthread_cond_signal(&s3.ended);
+    pthread_mutex_unlock(&s3.lock);
     return NULL;
 }
 
@@ -173,9 +179,11 @@ s3_accept(void *arg)
     while ((fd = accept(s3.fd, NULL, NULL)) >= 0) {
         pthread_mutex_lock(&s3.lock);
         s3.n_connections++;
+        s3.n_open++;
         pthread_mutex_unlock(&s3.lock);
-        if (pthread_create(&thread, NULL, s3_connection, (void *)(intptr_t)fd) == 0)
-            pthread_detach(thread);
+        if (pthread_create(&thread, NULL, s3_connection, (void *)(intptr_t)fd) != 0)
+            abort();
+        pthread_detach(thread);
     }
     return NULL;
 }
@@ -188,6 +196,7 @@ s3_start(void **state)
 
     (void)state;
     pthread_mutex_init(&s3.lock, NULL);
+    pthread_cond_init(&s3.ended, NULL);
     s3.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (s3.fd < 0 || bind(s3.fd, (struct sockaddr *)&at, sizeof(at)) < 0 || listen(s3.fd, 16) < 0 ||
         getsockname(s3.fd, (struct sockaddr *)&at, &len) < 0)
@@ -196,6 +205,8 @@ s3_start(void **state)
     return pthread_create(&s3.thread, NULL, s3_accept, NULL);
 }
 
+/* When those who asked have hung up: a body may still be on its way to one of them, and its content
+ * is the test's own. */
 static int
 s3_stop(void **state)
 {
@@ -203,6 +214,10 @@ s3_stop(void **state)
     shutdown(s3.fd, SHUT_RDWR);
     pthread_join(s3.thread, NULL);
     close(s3.fd);
+    pthread_mutex_lock(&s3.lock);
+    while (s3.n_open > 0)
+        pthread_cond_wait(&s3.ended, &s3.lock);
+    pthread_mutex_unlock(&s3.lock);
     return 0;
 }
 

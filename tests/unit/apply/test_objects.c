@@ -65,10 +65,13 @@ setup(void **state)
 static int
 teardown(void **state)
 {
+    int r;
+
     ap_objects_free(objects);
     ls_config_free(config);
+    r = s3_stop(state);
     free(big);
-    return s3_stop(state);
+    return r;
 }
 
 static struct ap_blob_want
