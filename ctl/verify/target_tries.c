@@ -64,8 +64,14 @@ give_up_away(struct target *target, struct ls_err *err)
 bool
 target_once_more(struct target *target, struct ls_err *err, struct target_tries *tries)
 {
-    if (err->kind != LS_ERR_RETRY || strcmp(err->cause, "no-user") == 0 ||
-        (strcmp(err->cause, "gone") == 0 && target_is_there(target, err)))
+    bool gone = strcmp(err->cause, "gone") == 0, there = true;
+
+    if (err->kind != LS_ERR_RETRY || strcmp(err->cause, "no-user") == 0)
+        return false;
+    /* a gateway says both also while the services behind it are away */
+    if (gone || strcmp(err->cause, "internal") == 0)
+        there = target_is_there(target, err);
+    if (gone && there)
         return false;
     if (target_is_away(target, err)) {
         if (tries->away_ms == 0)

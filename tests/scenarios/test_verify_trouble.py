@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "contract"))
 from client import INVALID, OK, Client  # noqa: E402
 
 EQUAL, DIFFERENT, DATA, UNSEEN = 0, 3, 9, 11
-LIST, RECEIVED = "storage-users.ListContainer", "gateway.ListReceivedShares"
+LIST, RECEIVED, SHARES = "storage-users.ListContainer", "gateway.ListReceivedShares", "gateway.ListShares"
 
 
 def first(world):
@@ -70,6 +70,23 @@ def test_a_target_that_is_restarted_beside_a_comparison_is_waited_for(still, tro
     still.target.ask(trouble[0], "POST", trouble[1])
     status, document = verify.ended()
     assert status == EQUAL and document["differences"] == [], (status, document, verify.log.read_text())
+    assert '"event":"target-away"' in verify.log.read_text()
+
+
+def test_a_gateway_that_tells_of_no_shares_while_it_stops_is_asked_again(still):
+    """Its first answer then is a list without any, its next ones are INTERNAL: all longer than what is tried again."""
+    site, uid = still.site, first(still)
+    other = next(u for u in sorted(site.storages) if u != uid)
+    still.work.shares.to_user(site.files(uid).children["kept.txt"], other, 1)
+    still.drained()
+    still.assert_equal()
+    still.daemons.stop("apply")
+    still.target.ask("/faults", "POST", {"call": SHARES, "effect": "latency", "ms": 2000})
+    verify = Verify(still, "--wait", "0")
+    verify.wait_calls(SHARES)
+    still.target.ask("/stopping", "POST", {"seconds": 10})
+    status, document = verify.ended()
+    assert (status, document["differences"]) == (EQUAL, []), (status, document, verify.log.read_text())
     assert '"event":"target-away"' in verify.log.read_text()
 
 
