@@ -19,11 +19,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 from client import Client  # noqa: E402
 
 
+HOMES_S = 2  # for so long, and not for 300 s, a gateway remembers what it answered to CreateHome
+
+
 class RealOcis(Ocis):
     """Remembers the addresses that only these tests need."""
 
     def _environment(self):
-        env = super()._environment()
+        env = dict(super()._environment(), GATEWAY_CREATE_HOME_CACHE_TTL=f"{HOMES_S}s")
         self.data = env["STORAGE_USERS_HTTP_ADDR"]
         self.sharing = env["SHARING_GRPC_ADDR"]
         self.system_data = env["STORAGE_SYSTEM_HTTP_ADDR"]
@@ -47,6 +50,7 @@ class Sim(Simulator):
         self.system_data = "127.0.0.1:%d" % ports["system-data"]
         self.links = "http://127.0.0.1:%d" % ports["links"]
         self.service = (self.ready["service_id"], self.ready["service_secret"])
+        self.ask("/settings", "POST", {"homes": HOMES_S})
 
 
 def start(kind, folder):

@@ -6,7 +6,8 @@ import hashlib
 import uuid
 
 import pytest
-from client import DENIED, EDITOR, FILE_EDITOR, NOT_FOUND, OK, UNKNOWN_ID, VIEWER, grpc_code
+from bed import wait_until
+from client import DENIED, EDITOR, EXISTS, FILE_EDITOR, NOT_FOUND, OK, UNKNOWN_ID, VIEWER, grpc_code
 from probe import Probe, bits
 
 
@@ -140,6 +141,12 @@ def test_a_space_is_the_users_own_and_making_it_again_is_the_same(site):
     again = site.probe("space_ensure", uid=site.name)["space"]
     assert again == site.space
     assert (again["space_id"], again["root_id"]) == (site.see.uid, site.see.uid)
+
+
+def test_a_space_that_was_there_before_is_the_one_when_the_target_has_forgotten_making_it(site):
+    wait_until(lambda: site.see.client.create_home(site.see.token).status.code == EXISTS, 30,
+               "the gateway to forget")
+    assert site.probe("space_ensure", uid=site.name)["space"] == site.space
 
 
 @pytest.mark.parametrize("mode", ["create", "match"])

@@ -525,13 +525,6 @@ def test_a_home_that_may_not_be_made_yet_is_waited_for(site):
     site.probe("space_ensure", uid=site.name)
 
 
-def test_a_home_that_was_there_before_is_the_one(site):
-    """So says a target that was started since it was made, or has forgotten it after five minutes."""
-    first = site.probe("space_ensure", uid=site.name)
-    fault(site, call="gateway.CreateHome", times=2, effect="code", code=7)
-    assert site.probe("space_ensure", uid=site.name) == first
-
-
 @pytest.mark.parametrize("effect", ["http", "drop-before"])
 def test_a_user_whose_making_was_cut_off_before_his_role_has_a_space_all_the_same(site, effect):
     name = site.name + "x"

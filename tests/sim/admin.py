@@ -12,7 +12,8 @@
     POST /tokens/expire       every token given so far is refused
     POST /settings            async, pace (files a second, 0 holds the backlog), window, limit,
                               landing, public_password, jitter, max_quota,
-                              room (bytes left, null: not told)
+                              room (bytes left, null: not told),
+                              homes (seconds for which the gateway remembers an answer to CreateHome)
     POST /directory {"users": [{"name", "id", "display", "role"}], "groups": [{"name", "id",
                               "members"}]}   of a directory, which Graph may only read from then
                               on; role: he has signed in before; members: by their ids

@@ -24,6 +24,7 @@ def put_back(site, kept):
          site.people.users, site.people.groups) = copy.deepcopy(kept)
         site.people.admin = site.people.users[site.people.admin.id]
         site.files.known.clear()
+        site.gateway.homes.clear()
         for uploads in (site.uploads, site.files.uploads):
             uploads.sessions.clear()
             uploads.queue.clear()

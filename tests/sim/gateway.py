@@ -6,6 +6,7 @@ never to be taken for the truth about a file. A listing that is larger than its 
 fails. Shares are in sharing.py, links in links.py.
 """
 import secrets
+import time
 
 import cs3.gateway.v1beta1.gateway_api_pb2 as gateway_api
 import cs3.identity.group.v1beta1.group_api_pb2 as group_api
@@ -35,6 +36,7 @@ class Gateway(Sharing, Links):
         self.files, self.desk = files, desk
         self.provider, self.people, self.config, self.limit = provider, people, config, limit
         self.transfers = {}  # token -> endpoint behind the data gateway
+        self.homes, self.homes_s = {}, 300  # user -> (until, what CreateHome answered), and for how long
         for name in PASSED:
             setattr(self, name, self._passed(name))
 
@@ -141,13 +143,20 @@ class Gateway(Sharing, Links):
         if person is not None and not person.role:
             return api.CreateHomeResponse(status=status(code.CODE_PERMISSION_DENIED,
                                                         "permission denied"))
-        if not user.service:
-            try:
-                self.provider.create_space(user, "personal", person.display if person else "",
-                                           user.uid)
-            except AlreadyExists:
-                pass
-        return api.CreateHomeResponse(status=OK)
+        if user.service:
+            return api.CreateHomeResponse(status=OK)
+        until, answer = self.homes.get(user.uid, (0, None))
+        if time.monotonic() >= until:
+            answer = self._create_home(user, person)
+            self.homes[user.uid] = (time.monotonic() + self.homes_s, answer)
+        return api.CreateHomeResponse(status=answer)
+
+    def _create_home(self, user, person):
+        try:
+            self.provider.create_space(user, "personal", person.display if person else "", user.uid)
+            return OK
+        except AlreadyExists:
+            return status(code.CODE_ALREADY_EXISTS, "already exists")
 
     # ---- content goes through the data gateway, with a token of its own
     def _transfer(self, endpoint):

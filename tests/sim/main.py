@@ -124,6 +124,8 @@ class Site:
                 self.gateway.need_password = value
             elif key == "limit":
                 self.gateway.limit = value
+            elif key == "homes":
+                self.gateway.homes_s = value
             else:
                 raise ValueError("no setting " + key)
         return args
