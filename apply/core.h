@@ -95,6 +95,7 @@ struct ap_job {
     bool enabled, group, folder, has_password;
     bool keep_mail; /* USER_ENSURE: his address is as it shall be */
     bool half;      /* SHARE_REMOVE: it may be there in part, or by another id */
+    bool left;      /* SHARE_REMOVE: of a node in the trash, where its grant stays */
     bool received;  /* SHARE_SET: and its recipient has his state of it */
     int64_t quota_storage, quota_bytes; /* below 0: no limit */
     int64_t permissions, expires;

@@ -137,6 +137,7 @@ static const char *const schema =
     "CREATE TABLE IF NOT EXISTS expiry(grant_id INTEGER PRIMARY KEY, at INT);"
     "CREATE INDEX IF NOT EXISTS expiry_at ON expiry(at);"
     "CREATE INDEX IF NOT EXISTS grants_grantee ON grants(grantee, type);"
+    "CREATE INDEX IF NOT EXISTS grants_left ON grants(fileid) WHERE share_id = '' AND node <> '';"
     "CREATE TABLE IF NOT EXISTS received(id INTEGER PRIMARY KEY, grant_id INT, uid TEXT,"
     " share_id TEXT DEFAULT '', state INT, mount TEXT, UNIQUE(grant_id, uid));"
     "CREATE TABLE IF NOT EXISTS link(id INTEGER PRIMARY KEY, fileid INT, storage INT, node TEXT,"

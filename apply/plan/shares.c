@@ -168,6 +168,7 @@ ap_shares_below_node(struct ap_core *core, int64_t node)
                WAKE_BELOW("(id, fileid) AS (SELECT id, fileid FROM node WHERE parent = ?1 UNION ALL"
                           " SELECT n.id, n.fileid FROM node n JOIN below b ON n.parent = b.id)"),
                node);
+    ap_left_below_node(core, node);
 }
 
 void
@@ -463,25 +464,26 @@ grant_remove(struct ap_core *core, struct ap_work *work, struct grant *g, struct
 {
     struct ap_applied node;
     struct ap_space_row space;
-
-    bool half =
-        ap_intent_get(core, work->key, &g->storage, g->share_id); /* before that on record */
+    /* before that on record */
+    bool half = ap_intent_get(core, work->key, &g->storage, g->share_id);
+    bool left = !g->share_id[0] && g->node[0] && ap_left_can_go(core, g->fileid, g->node);
 
     job->half = false;
-    if (!g->share_id[0] && work->doubt && grantee_fill(core, work->key, g, job)) {
+    if (!g->share_id[0] && (work->doubt || left) && grantee_fill(core, work->key, g, job)) {
         if (ap_node_of(core->ledger, g->fileid, &node) &&
             ap_space_get(core->ledger, node.storage, &space) &&
             waits_for_owner(core, work, &space, next))
             return;
         job_share(job, next, AP_SHARE_REMOVE, NULL); /* it may be there all the same */
-        job->half = !core->writer->exact;
+        job->half = left || !core->writer->exact;
         return;
     }
     if (!g->share_id[0] || !ap_space_get(core->ledger, g->storage, &space) ||
         waits_for_recipient(core, work->key.id, next) || waits_for_owner(core, work, &space, next))
         return;
     job_share(job, next, AP_SHARE_REMOVE, NULL);
-    job->half = (half || !core->writer->exact) && grantee_fill(core, work->key, g, job) &&
+    job->left = ap_left_stays(core, g->fileid, g->node);
+    job->half = (half || work->doubt || !core->writer->exact) && grantee_fill(core, work->key, g, job) &&
                 strcmp(job->space.space_id, space.target.space_id) == 0;
     if (job->half && !half && g->node[0])
         memcpy(job->node_id, g->node, sizeof(job->node_id));
@@ -783,6 +785,24 @@ grantee_is(struct ap_core *core, const struct ap_job *job)
                      "is", job->who.id, job->person_id) == 1;
 }
 
+static void
+removal_settled(struct ap_core *core, const struct ap_job *job)
+{
+    struct grant g;
+
+    if (!grant_get(core, job->who.id, &g))
+        return;
+    ap_mark_drop(core, job);
+    ap_removed_keep(core, job->who, job->share_id, g.storage, false);
+    if (strcmp(g.share_id, job->share_id) == 0)
+        ap_exec(core->ledger, "UPDATE grants SET share_id = '', node = ? WHERE id = ?", "si",
+                job->left || ap_left_stays(core, g.fileid, g.node) ? g.node : "", job->who.id);
+    ap_exec(core->ledger,
+            "UPDATE received SET share_id = '', state = NULL WHERE grant_id = ?"
+            " AND share_id <> ''",
+            "i", job->who.id);
+}
+
 void
 ap_shares_settled(struct ap_core *core, const struct ap_job *job)
 {
@@ -799,18 +819,7 @@ ap_shares_settled(struct ap_core *core, const struct ap_job *job)
             recipient_settled(core, job);
         break;
     case AP_SHARE_REMOVE:
-        ap_mark_drop(core, job);
-        ap_removed_keep(
-            core, job->who, job->share_id,
-            ap_number(core->ledger, 0, "SELECT storage FROM grants WHERE id = ?", "i", job->who.id),
-            false);
-        ap_exec(core->ledger,
-                "UPDATE grants SET share_id = '', node = '' WHERE id = ? AND share_id = ?", "is",
-                job->who.id, job->share_id);
-        ap_exec(core->ledger,
-                "UPDATE received SET share_id = '', state = NULL WHERE grant_id = ?"
-                " AND share_id <> ''",
-                "i", job->who.id);
+        removal_settled(core, job);
         break;
     case AP_RECEIVED_SET:
         ap_exec(core->ledger, "UPDATE received SET share_id = ?, state = ?, mount = ? WHERE id = ?",

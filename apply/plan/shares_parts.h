@@ -30,6 +30,13 @@ bool ap_share_about(struct ap_core *core, struct ap_key key, struct ap_share_abo
 /* What we took away last is on record again; false: nothing was. */
 bool ap_share_revive(struct ap_core *core, struct ap_key key);
 
+/* share_left.c, of the grant on a file's node `target`: the target keeps it, since the node lies in
+ * its trash; it can be taken away. Neither, where the file has that node no more. */
+bool ap_left_stays(struct ap_core *core, int64_t fileid, const char *target);
+bool ap_left_can_go(struct ap_core *core, int64_t fileid, const char *target);
+/* This node has come out of the trash with all below it. */
+void ap_left_below_node(struct ap_core *core, int64_t node);
+
 /* share_marks.c */
 void ap_mark_make(struct ap_core *core, struct ap_job *job);
 bool ap_mark_same(struct ap_core *core, const struct ap_job *job, struct ap_key key);

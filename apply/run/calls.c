@@ -127,7 +127,7 @@ run_share_remove(struct ap_writer *w, struct ap_job *job, const struct ap_share_
     const struct ap_writer_ops *ops = w->ops;
     bool known = job->share_id[0] != '\0';
 
-    if (!known) {
+    if (!known && job->doubtful) {
         job->result = ops->share_find(w, share, job->share_id, &job->err);
         if (job->result < 0)
             return;

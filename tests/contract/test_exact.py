@@ -197,6 +197,21 @@ def test_the_share_of_a_trashed_or_purged_node_is_removed_all_the_same(pair):
         assert len(pair.see.received()) == 0 and len(pair.site.see.my_shares()) == 0
 
 
+def test_the_grant_of_a_share_that_ended_in_the_trash_can_go_after_the_restore(pair):
+    for others in (False, True):
+        node = pair.site.folder("A%d" % others)
+        who = {"node_id": node, "group": False, "grantee_id": pair.uid, "sharer": pair.site.name}
+        sid = share(pair, node, EDITOR)
+        pair.site.call("trash", node_id=node)
+        pair.site.call("share_remove", sharer=pair.site.name, share_id=sid)
+        pair.site.call("restore", top_id=node, parent_id=pair.site.root, name="B%d" % others)
+        assert len(pair.site.see.grants(node)) == 1
+        if others:  # somebody shares it again, in oCIS itself
+            share(pair, node, EDITOR, row=18)
+        pair.site.call("share_clear", share_id="", **who)
+        assert len(pair.site.see.grants(node)) == len(pair.see.received()) == others
+
+
 def test_a_share_with_a_node_that_is_not_there_leaves_nothing_behind(pair):
     node = pair.site.folder("A")
     pair.site.call("trash", node_id=node)

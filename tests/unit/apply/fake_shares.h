@@ -133,13 +133,13 @@ fake_share_clear(struct ap_writer *w, const struct ap_share_want *want, const ch
     f->cleared += happens && share_id[0] && fake_index(f, want->node_id) && want->grantee_id[0];
     for (int i = 0; happens && i < f->n_shares; i++)
         if (f->shares[i].node == fake_index(f, want->node_id) &&
-            f->shares[i].group == want->group &&
+            !fake_in_trash(f, f->shares[i].node) && f->shares[i].group == want->group &&
             strcmp(f->shares[i].grantee, want->grantee_id) == 0)
             f->shares[i].grant_left = false;
     return r;
 }
 
-/* The grant goes last, but where shares are written exactly. */
+/* The grant goes last, but where shares are written exactly; in the trash it does not go. */
 static int
 fake_share_remove(struct ap_writer *w, const struct ap_space *space, const char *sharer,
                   const char *share_id, bool doubtful, struct ls_err *err)
@@ -151,8 +151,9 @@ fake_share_remove(struct ap_writer *w, const struct ap_space *space, const char 
     (void)space, (void)sharer, (void)doubtful;
     snprintf(f->removed, sizeof(f->removed), "%s", share_id);
     if (happens && i >= 0) {
-        f->shares[i].grant_left =
-            (cut || r < 0) && f->shares[i].used && !f->shares[i].link && !w->exact;
+        if (f->shares[i].used && !f->shares[i].link)
+            f->shares[i].grant_left =
+                fake_in_trash(f, f->shares[i].node) || ((cut || r < 0) && !w->exact);
         f->shares[i].used = false;
     }
     f->removals_cut -= cut;

@@ -131,10 +131,11 @@ give_account(struct world *w, const char *uid, bool enabled, int64_t quota)
 }
 
 static inline void
-give_node(struct world *w, int64_t storage, int64_t fileid, int64_t parent, const char *name)
+tell_node(struct world *w, int64_t storage, int64_t fileid, int64_t parent, const char *name,
+          enum cs3_kind kind)
 {
     static const struct ap_origin at = {.topic = "cs3.resource"};
-    struct cs3_resource r = {.head = {.kind = CS3_UPSERT, .seq = {1, ++w->seq, 0}},
+    struct cs3_resource r = {.head = {.kind = kind, .seq = {1, ++w->seq, 0}},
                              .what = CS3_NODE,
                              .storage = storage,
                              .fileid = fileid,
@@ -147,6 +148,12 @@ give_node(struct world *w, int64_t storage, int64_t fileid, int64_t parent, cons
     ledger_begin(w->ledger);
     ap_take_resource(w->core, &at, &r);
     ledger_commit(w->ledger);
+}
+
+static inline void
+give_node(struct world *w, int64_t storage, int64_t fileid, int64_t parent, const char *name)
+{
+    tell_node(w, storage, fileid, parent, name, CS3_UPSERT);
 }
 
 static inline void

@@ -446,10 +446,110 @@ a_share_that_waits_for_a_recipients_state_is_made_anew_after_a_kill(void **state
     stop_world(&w);
 }
 
+static int
+grants_left(const struct world *w)
+{
+    int n = 0;
+
+    for (int i = 0; i < w->target.n_shares; i++)
+        n += w->target.shares[i].grant_left;
+    return n;
+}
+
+/* The folder that is shared, or that around it, is deleted; then the share is. */
+static void
+share_ends_in_the_trash(struct world *w, bool group, int64_t fileid)
+{
+    enum cs3_share_type type = group ? CS3_SHARE_GROUP : CS3_SHARE_USER;
+    const char *grantee = group ? "g" : "u2";
+
+    give_node(w, 1, 12, 10, "files_trashbin");
+    give_node(w, 1, 13, 12, "files");
+    give_node(w, 1, 100, 11, "d");
+    give_node(w, 1, FILE_ID, 100, "a");
+    give_share(w, 7, type, 0, grantee, 1, CS3_SHARE_ACCEPTED, CS3_UPSERT);
+    finish(w, 0);
+    assert_int_equal(in_use(w), 1);
+    give_node(w, 1, fileid, 13, "x.d1700000000");
+    finish(w, 0);
+    give_share(w, 7, type, 0, grantee, 1, CS3_SHARE_ACCEPTED, CS3_DELETE);
+}
+
+static void
+the_grant_of_a_share_that_ended_in_the_trash_goes_when_the_file_comes_back(void **state)
+{
+    static struct world w;
+
+    (void)state;
+    for (int i = 0; i < 16; i++) {
+        bool exact = i & 1, group = i & 2, killed = i & 8;
+        int64_t fileid = i & 4 ? 100 : FILE_ID;
+
+        start_world(&w, exact);
+        share_ends_in_the_trash(&w, group, fileid);
+        if (killed)
+            call_and_die(&w);
+        else
+            finish(&w, 0);
+        give_node(&w, 1, fileid, fileid == 100 ? 11 : 100, "x");
+        finish(&w, 0);
+        assert_int_equal(in_use(&w) + grants_left(&w), 0);
+        assert_int_equal(ap_number(w.ledger, 0, "SELECT 1 FROM grants WHERE node <> ''", NULL), 0);
+        stop_world(&w);
+    }
+}
+
+static void
+a_share_made_in_oCIS_of_a_file_that_came_back_stays(void **state)
+{
+    static struct world w;
+
+    (void)state;
+    for (int exact = 0; exact < 2; exact++) {
+        start_world(&w, exact);
+        share_ends_in_the_trash(&w, false, FILE_ID);
+        finish(&w, 0);
+        give_node(&w, 1, FILE_ID, 100, "a");
+        for (int i = 0; w.target.restores == 0; i++) {
+            assert_true(i < 10000);
+            round_once(&w);
+            run_some(&w, 1);
+        }
+        w.target.shares[0].used = true; /* by somebody, before we look */
+        finish(&w, 0);
+        assert_int_equal(in_use(&w), 1);
+        stop_world(&w);
+    }
+}
+
+static void
+what_was_left_of_a_share_is_forgotten_when_its_file_is_purged(void **state)
+{
+    static struct world w;
+
+    (void)state;
+    start_world(&w, false);
+    share_ends_in_the_trash(&w, false, FILE_ID);
+    finish(&w, 0);
+    assert_int_equal(ap_number(w.ledger, 0, "SELECT count(*) FROM grants WHERE node <> ''", NULL),
+                     1);
+    tell_node(&w, 1, FILE_ID, 13, "x.d1700000000", CS3_DELETE);
+    give_node(&w, 1, 100, 13, "d.d1700000001");
+    finish(&w, 0);
+    give_node(&w, 1, 100, 11, "d");
+    finish(&w, 0);
+    assert_int_equal(ap_number(w.ledger, 0, "SELECT count(*) FROM grants WHERE node <> ''", NULL),
+                     0);
+    stop_world(&w);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_grant_of_a_share_that_ended_in_the_trash_goes_when_the_file_comes_back),
+        cmocka_unit_test(a_share_made_in_oCIS_of_a_file_that_came_back_stays),
+        cmocka_unit_test(what_was_left_of_a_share_is_forgotten_when_its_file_is_purged),
         cmocka_unit_test(
             what_a_disabled_owner_shared_is_taken_away_while_the_ledger_has_him_enabled),
         cmocka_unit_test(
