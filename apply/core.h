@@ -95,7 +95,7 @@ struct ap_job {
     bool enabled, group, folder, has_password;
     bool keep_mail; /* USER_ENSURE: his address is as it shall be */
     bool half;      /* SHARE_REMOVE: it may be there in part, or by another id */
-    bool left;      /* SHARE_REMOVE: of a node in the trash, where its grant stays */
+    bool left;      /* SHARE_REMOVE: of a node in the trash, where its grant stays. The ledger's */
     bool received;  /* SHARE_SET: and its recipient has his state of it */
     int64_t quota_storage, quota_bytes; /* below 0: no limit */
     int64_t permissions, expires;
@@ -334,6 +334,8 @@ void ap_node_made(struct ap_core *core, int64_t fileid, int64_t storage);
  * shared in it and waits is looked at. */
 void ap_shares_below_node(struct ap_core *core, int64_t node);
 void ap_shares_below_row(struct ap_core *core, int64_t fileid);
+/* A node has gone into the trash: what is out by now to take its shares away may come behind. */
+void ap_left_trashed(struct ap_core *core);
 void ap_shares_make_exact(struct ap_core *core); /* at start, in a transaction */
 void ap_member_touch(struct ap_core *core, const char *uid, const char *gid);
 

@@ -5,37 +5,61 @@
  */
 #include "apply/plan/shares_parts.h"
 #include "common/run.h"
-#include <string.h>
 
-/* It is the node that the file has; not another one, in another space or made anew. */
+/* It, or a folder around it, is being deleted by a call whose answer is not there yet. */
 static bool
-node_get(struct ap_core *core, int64_t fileid, const char *target, struct ap_applied *ret)
+being_deleted(struct ap_core *core, int64_t node, struct ap_key *ret_who)
 {
-    return ap_node_of(core->ledger, fileid, ret) && strcmp(ret->target, target) == 0;
+    sqlite3_stmt *s = ap_query(core->ledger,
+                               "WITH RECURSIVE up(id) AS (SELECT ?1 UNION ALL SELECT n.parent"
+                               " FROM node n JOIN up ON n.id = up.id WHERE n.parent > 0)"
+                               " SELECT op.kind, op.entity FROM op JOIN up ON op.node = up.id"
+                               " WHERE op.call = ?2 LIMIT 1",
+                               "ii", node, (int64_t)AP_TRASH);
+
+    if (!ap_step(core->ledger, s))
+        return false;
+    ret_who->kind = (enum ap_kind)sqlite3_column_int(s, 0);
+    ret_who->id = sqlite3_column_int64(s, 1);
+    ap_done(s);
+    return true;
 }
 
-static bool
-lies_in_trash(struct ap_core *core, const struct ap_applied *node)
+enum ap_left
+ap_left_where(struct ap_core *core, int64_t grant, struct ap_key *ret_who)
 {
+    struct ap_applied node;
     char relative[AP_PATH_SIZE];
+    int64_t fileid =
+        ap_number(core->ledger, 0,
+                  "SELECT fileid FROM grants g WHERE id = ? AND (coalesce(node, '') = '' OR EXISTS"
+                  " (SELECT 1 FROM node n WHERE n.target = g.node AND n.fileid = g.fileid))",
+                  "i", grant);
 
-    return ap_applied_top(&core->view, node, relative, sizeof(relative)) != AP_ROOT;
+    if (fileid == 0 || !ap_node_of(core->ledger, fileid, &node))
+        return AP_LEFT_NOWHERE;
+    if (ap_applied_top(&core->view, &node, relative, sizeof(relative)) != AP_ROOT)
+        return AP_LEFT_IN_TRASH;
+    return being_deleted(core, node.id, ret_who) ? AP_LEFT_BUSY : AP_LEFT_LIVE;
 }
 
 bool
-ap_left_stays(struct ap_core *core, int64_t fileid, const char *target)
+ap_left_stays(struct ap_core *core, int64_t grant)
 {
-    struct ap_applied node;
+    struct ap_key ignored;
+    enum ap_left where = ap_left_where(core, grant, &ignored);
 
-    return node_get(core, fileid, target, &node) && lies_in_trash(core, &node);
+    return where == AP_LEFT_IN_TRASH || where == AP_LEFT_BUSY;
 }
 
-bool
-ap_left_can_go(struct ap_core *core, int64_t fileid, const char *target)
+void
+ap_left_trashed(struct ap_core *core)
 {
-    struct ap_applied node;
-
-    return node_get(core, fileid, target, &node) && !lies_in_trash(core, &node);
+    for (int i = 0; i < core->n_jobs; i++) {
+        struct ap_job *job = core->jobs[i];
+        if (job->call == AP_SHARE_REMOVE && !job->left)
+            job->left = ap_left_stays(core, job->who.id);
+    }
 }
 
 /* Those of nodes that are purged are forgotten, so that where none is left no tree is walked. */
@@ -51,10 +75,9 @@ ap_left_below_node(struct ap_core *core, int64_t node)
             NULL);
     ap_exec(core->ledger,
             AP_WORK_OPEN
-            "6, g.id, g.storage, 0, ?2, ?2 * 1000, 0, 0, 0 FROM grants g WHERE g.share_id = ''"
-            " AND g.node <> '' AND g.fileid IN (WITH RECURSIVE below(id, fileid) AS"
-            " (SELECT id, fileid FROM node WHERE id = ?1 UNION ALL SELECT n.id, n.fileid"
-            " FROM node n JOIN below b ON n.parent = b.id) SELECT fileid FROM below)"
-            AP_WAITING_AGAIN,
+            "6, g.id, n.storage, 0, ?2, ?2 * 1000, 0, 0, 0 FROM grants g JOIN node n ON"
+            " n.target = g.node WHERE g.share_id = '' AND g.node <> '' AND n.id IN (WITH RECURSIVE"
+            " below(id) AS (SELECT ?1 UNION ALL SELECT c.id FROM node c JOIN below b"
+            " ON c.parent = b.id) SELECT id FROM below)" AP_WAITING_AGAIN,
             "ii", node, ls_now_ms());
 }

@@ -466,8 +466,16 @@ grant_remove(struct ap_core *core, struct ap_work *work, struct grant *g, struct
     struct ap_space_row space;
     /* before that on record */
     bool half = ap_intent_get(core, work->key, &g->storage, g->share_id);
-    bool left = !g->share_id[0] && g->node[0] && ap_left_can_go(core, g->fileid, g->node);
+    enum ap_left where = AP_LEFT_NOWHERE;
+    bool left;
 
+    if (!g->share_id[0] && g->node[0])
+        where = ap_left_where(core, work->key.id, &next->on);
+    if (where == AP_LEFT_BUSY) {
+        wait_for(next, "busy", next->on.kind, next->on.id);
+        return;
+    }
+    left = where == AP_LEFT_LIVE;
     job->half = false;
     if (!g->share_id[0] && (work->doubt || left) && grantee_fill(core, work->key, g, job)) {
         if (ap_node_of(core->ledger, g->fileid, &node) &&
@@ -476,13 +484,14 @@ grant_remove(struct ap_core *core, struct ap_work *work, struct grant *g, struct
             return;
         job_share(job, next, AP_SHARE_REMOVE, NULL); /* it may be there all the same */
         job->half = left || !core->writer->exact;
+        job->left = ap_left_stays(core, work->key.id);
         return;
     }
     if (!g->share_id[0] || !ap_space_get(core->ledger, g->storage, &space) ||
         waits_for_recipient(core, work->key.id, next) || waits_for_owner(core, work, &space, next))
         return;
     job_share(job, next, AP_SHARE_REMOVE, NULL);
-    job->left = ap_left_stays(core, g->fileid, g->node);
+    job->left = ap_left_stays(core, work->key.id);
     job->half = (half || work->doubt || !core->writer->exact) && grantee_fill(core, work->key, g, job) &&
                 strcmp(job->space.space_id, space.target.space_id) == 0;
     if (job->half && !half && g->node[0])
@@ -794,9 +803,13 @@ removal_settled(struct ap_core *core, const struct ap_job *job)
         return;
     ap_mark_drop(core, job);
     ap_removed_keep(core, job->who, job->share_id, g.storage, false);
-    if (strcmp(g.share_id, job->share_id) == 0)
+    if (!job->left && !ap_left_stays(core, job->who.id))
+        g.node[0] = '\0';
+    else if (!g.node[0] && job->half) /* a share of which nobody knew whether it was made */
+        memcpy(g.node, job->node_id, sizeof(g.node));
+    if (g.share_id[0] == '\0' || strcmp(g.share_id, job->share_id) == 0)
         ap_exec(core->ledger, "UPDATE grants SET share_id = '', node = ? WHERE id = ?", "si",
-                job->left || ap_left_stays(core, g.fileid, g.node) ? g.node : "", job->who.id);
+                g.node, job->who.id);
     ap_exec(core->ledger,
             "UPDATE received SET share_id = '', state = NULL WHERE grant_id = ?"
             " AND share_id <> ''",

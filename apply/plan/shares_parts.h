@@ -30,10 +30,17 @@ bool ap_share_about(struct ap_core *core, struct ap_key key, struct ap_share_abo
 /* What we took away last is on record again; false: nothing was. */
 bool ap_share_revive(struct ap_core *core, struct ap_key key);
 
-/* share_left.c, of the grant on a file's node `target`: the target keeps it, since the node lies in
- * its trash; it can be taken away. Neither, where the file has that node no more. */
-bool ap_left_stays(struct ap_core *core, int64_t fileid, const char *target);
-bool ap_left_can_go(struct ap_core *core, int64_t fileid, const char *target);
+/* share_left.c: where the grant of a share is that was taken away, or is to be; where its node was
+ * never on record, that is the one that its file has. */
+enum ap_left {
+    AP_LEFT_NOWHERE, /* its file does not have that node any more */
+    AP_LEFT_LIVE,
+    AP_LEFT_BUSY, /* the node is being deleted, by the work of `ret_who` */
+    AP_LEFT_IN_TRASH,
+};
+enum ap_left ap_left_where(struct ap_core *core, int64_t grant, struct ap_key *ret_who);
+/* It may be that the target keeps it. */
+bool ap_left_stays(struct ap_core *core, int64_t grant);
 /* This node has come out of the trash with all below it. */
 void ap_left_below_node(struct ap_core *core, int64_t node);
 

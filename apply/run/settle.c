@@ -131,6 +131,7 @@ tree_done(struct ap_core *core, const struct ap_job *job)
     case AP_TRASH:
         ap_exec(core->ledger, "UPDATE node SET parent = -1 WHERE id = ?", "i", op->node);
         ap_drift_deleted_at(core, op->node, job->node.deleted_at);
+        ap_left_trashed(core);
         break;
     case AP_RESTORE:
         ap_exec(core->ledger, "UPDATE node SET parent = ?, name = ? WHERE id = ?", "isi",
