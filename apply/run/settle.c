@@ -19,7 +19,7 @@
 #include <string.h>
 
 #define GONE_TRIES 3
-#define DENIED_TRIES 10
+#define REFUSED_TRIES 10
 #define HEARTBEAT_MS 1500 /* they come once a second, and travel */
 #define AWAY_ATTEMPTS 10  /* by then the pauses are as long as they get */
 #define PACE_BYTES 65536
@@ -360,16 +360,29 @@ refused_in_part(struct ap_job *job)
     snprintf(job->err.cause, sizeof(job->err.cause), "in-part");
 }
 
-/* Whoever has no right is told the same as everybody while the service of permissions comes up: it
- * is believed when it was the answer so often, one time after the other. */
-static void
-denied_for_now(struct ap_job *job, struct ap_work *work)
+/* Is it a refusal that may be none in a while? Whoever has no right is told the same as everybody
+ * while the service of permissions comes up. And what is another one's may be so for as long as that
+ * one's end is on its way in another partition: a user deleted and made again has a new storage. */
+static bool
+is_for_now(const struct ap_job *job)
 {
-    if (job->result == 0 || job->err.kind != LS_ERR_POISON || !is_cause(job, "denied"))
+    static const char *const causes[] = {"denied", "space-taken", "user-taken", "group-taken"};
+
+    for (size_t i = 0; i < sizeof(causes) / sizeof(causes[0]); i++)
+        if (is_cause(job, causes[i]))
+            return true;
+    return false;
+}
+
+/* Such a one is believed when it was the answer so often, one time after the other. */
+static void
+refused_for_now(struct ap_job *job, struct ap_work *work)
+{
+    if (job->result == 0 || job->err.kind != LS_ERR_POISON || !is_for_now(job))
         return;
-    if (strcmp(work->cause, "denied") != 0)
+    if (strcmp(work->cause, job->err.cause) != 0)
         work->attempts = 0;
-    if (work->attempts + 1 < DENIED_TRIES)
+    if (work->attempts + 1 < REFUSED_TRIES)
         job->err.kind = LS_ERR_RETRY;
 }
 
@@ -377,7 +390,8 @@ denied_for_now(struct ap_job *job, struct ap_work *work)
 static bool
 is_settled(const struct ap_job *job)
 {
-    static const char *const settled[] = {"gone", "parent-gone", "taken", "quota"};
+    static const char *const settled[] = {"gone",        "parent-gone", "taken",      "quota",
+                                          "space-taken", "user-taken",  "group-taken"};
 
     for (size_t i = 0; i < sizeof(settled) / sizeof(settled[0]); i++)
         if (is_cause(job, settled[i]))
@@ -639,7 +653,7 @@ job_done(struct ap_core *core, struct ap_job *job)
         return;
     }
     if (have)
-        denied_for_now(job, &work);
+        refused_for_now(job, &work);
     if (have && job->result != 0 && job->err.kind == LS_ERR_POISON) {
         ls_log_err(LS_WARN, "refused", &job->err);
         ap_work_dead(core, &work, job->err.cause[0] ? job->err.cause : "refused", job->err.msg);

@@ -451,7 +451,7 @@ rows_of_a_deleted_storage_without_a_space_cost_nothing_while_they_wait(void **st
     (void)state;
     start_world(&w);
     ledger_begin(w.ledger);
-    give_space(&w, 9, "u1");
+    give_space(&w, 9, "u1", CS3_UPSERT);
     gone.head.seq = (struct ls_seq){1, ++w.seq, 0};
     ap_take_space(w.core, &space_origin, &gone);
     ledger_commit(w.ledger);
@@ -578,12 +578,39 @@ a_storage_whose_space_is_taken_is_a_dead_letter(void **state)
     start_world(&w);
     finish(&w, 0);
     ledger_begin(w.ledger);
-    give_space(&w, 9, "u1"); /* object::user:u1 beside home::u1 */
+    give_space(&w, 9, "u1", CS3_UPSERT); /* object::user:u1 beside home::u1 */
     ledger_commit(w.ledger);
     finish(&w, 0);
     assert_int_equal(
         ap_number(w.ledger, 0, "SELECT count(*) FROM dead WHERE cause = 'space-taken'", NULL), 1);
     assert_int_equal(ap_number(w.ledger, 0, "SELECT ready FROM space WHERE storage = 9", NULL), 0);
+    stop_world(&w);
+}
+
+/* The user was deleted and made again; of his two storages the end of the old one comes last. */
+static void
+a_space_that_is_taken_until_the_other_storage_goes_is_no_dead_letter(void **state)
+{
+    static struct world w;
+
+    (void)state;
+    start_world(&w);
+    finish(&w, 0);
+    ledger_begin(w.ledger);
+    give_space(&w, 9, "u1", CS3_UPSERT);
+    ledger_commit(w.ledger);
+    for (int i = 0; i < 20; i++) {
+        round_once(&w, 0);
+        run_some(&w, 10);
+    }
+    assert_int_equal(ap_number(w.ledger, 0, "SELECT count(*) FROM work WHERE kind = 3 AND id = 9"
+                                            " AND cause = 'space-taken'", NULL), 1);
+    ledger_begin(w.ledger);
+    give_space(&w, 9, "u1", CS3_DELETE);
+    ledger_commit(w.ledger);
+    finish(&w, 0);
+    assert_int_equal(ap_number(w.ledger, 0, "SELECT count(*) FROM dead", NULL), 0);
+    assert_equal_trees(&w);
     stop_world(&w);
 }
 
@@ -941,6 +968,7 @@ main(void)
         cmocka_unit_test(a_loop_is_dead_letters_until_the_record_of_one_of_its_rows_ends_it),
         cmocka_unit_test(encrypted_content_is_a_dead_letter_and_a_newer_row_takes_it_back),
         cmocka_unit_test(a_storage_whose_space_is_taken_is_a_dead_letter),
+        cmocka_unit_test(a_space_that_is_taken_until_the_other_storage_goes_is_no_dead_letter),
         cmocka_unit_test(a_parent_is_forgotten_after_three_answers_of_that_kind_only),
         cmocka_unit_test(a_file_at_the_target_is_never_taken_for_the_folder_of_that_name),
         cmocka_unit_test(what_was_made_is_not_forgotten_while_its_owner_cannot_sign_in),

@@ -67,9 +67,9 @@ give_person(struct world *w, enum cs3_person_type type, const char *uid, const c
 }
 
 void
-give_space(struct world *w, int64_t storage, const char *owner)
+give_space(struct world *w, int64_t storage, const char *owner, enum cs3_kind kind)
 {
-    struct cs3_space s = {.head = {.kind = CS3_UPSERT, .seq = {1, ++w->seq, 0}},
+    struct cs3_space s = {.head = {.kind = kind, .seq = {1, ++w->seq, 0}},
                           .storage = storage,
                           .type = CS3_SPACE_PERSONAL,
                           .owner = ls_str_of(owner)};
@@ -83,7 +83,7 @@ give_users(struct world *w)
 
     for (int64_t s = 1; s <= MODEL_USERS; s++) {
         snprintf(owner, sizeof(owner), "u%d", (int)s);
-        give_space(w, s, owner);
+        give_space(w, s, owner, CS3_UPSERT);
         give_person(w, CS3_USER, owner, "", CS3_UPSERT);
     }
 }

@@ -37,7 +37,7 @@ static const struct ap_origin person_origin = {.topic = "cs3.person"},
                               share_origin = {.topic = "cs3.share"};
 void give_person(struct world *w, enum cs3_person_type type, const char *uid, const char *gid,
                  enum cs3_kind kind);
-void give_space(struct world *w, int64_t storage, const char *owner);
+void give_space(struct world *w, int64_t storage, const char *owner, enum cs3_kind kind);
 /* The next one of the model in this partition; false: it has no more. */
 bool give_next(struct world *w, int32_t partition);
 bool given_all(struct world *w);
