@@ -243,6 +243,17 @@ in_use(const struct world *w)
     return n;
 }
 
+/* Shares that are gone, and what they had given is not. */
+static inline int
+grants_left(const struct world *w)
+{
+    int n = 0;
+
+    for (int i = 0; i < w->target.n_shares; i++)
+        n += w->target.shares[i].grant_left;
+    return n;
+}
+
 /* The calls up to one that makes a share happen; that one's answer is never read. */
 static inline void
 share_and_die(struct world *w)

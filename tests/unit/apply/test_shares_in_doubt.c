@@ -129,16 +129,6 @@ a_share_made_in_doubt_that_nobody_has_the_id_of_is_found_and_removed(void **stat
     }
 }
 
-static int
-grants_left(const struct world *w)
-{
-    int n = 0;
-
-    for (int i = 0; i < w->target.n_shares; i++)
-        n += w->target.shares[i].grant_left;
-    return n;
-}
-
 static void
 a_removal_that_was_cut_off_leaves_nobody_what_he_was_given(void **state)
 {

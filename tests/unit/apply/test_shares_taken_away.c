@@ -446,16 +446,6 @@ a_share_that_waits_for_a_recipients_state_is_made_anew_after_a_kill(void **state
     stop_world(&w);
 }
 
-static int
-grants_left(const struct world *w)
-{
-    int n = 0;
-
-    for (int i = 0; i < w->target.n_shares; i++)
-        n += w->target.shares[i].grant_left;
-    return n;
-}
-
 /* The folder that is shared, or that around it, is deleted; then the share is. */
 static void
 share_ends_in_the_trash(struct world *w, bool group, int64_t fileid)
