@@ -361,8 +361,9 @@ refused_in_part(struct ap_job *job)
 }
 
 /* Is it a refusal that may be none in a while? Whoever has no right is told the same as everybody
- * while the service of permissions comes up. And what is another one's may be so for as long as that
- * one's end is on its way in another partition: a user deleted and made again has a new storage. */
+ * while the service of permissions comes up. And what is another one's may be so for as long as
+ * that one's end is on its way in another partition: a user deleted and made again has a new
+ * storage. */
 static bool
 is_for_now(const struct ap_job *job)
 {

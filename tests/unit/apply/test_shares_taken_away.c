@@ -537,7 +537,8 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_grant_of_a_share_that_ended_in_the_trash_goes_when_the_file_comes_back),
+        cmocka_unit_test(
+            the_grant_of_a_share_that_ended_in_the_trash_goes_when_the_file_comes_back),
         cmocka_unit_test(a_share_made_in_oCIS_of_a_file_that_came_back_stays),
         cmocka_unit_test(what_was_left_of_a_share_is_forgotten_when_its_file_is_purged),
         cmocka_unit_test(

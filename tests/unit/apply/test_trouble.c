@@ -603,8 +603,11 @@ a_space_that_is_taken_until_the_other_storage_goes_is_no_dead_letter(void **stat
         round_once(&w, 0);
         run_some(&w, 10);
     }
-    assert_int_equal(ap_number(w.ledger, 0, "SELECT count(*) FROM work WHERE kind = 3 AND id = 9"
-                                            " AND cause = 'space-taken'", NULL), 1);
+    assert_int_equal(ap_number(w.ledger, 0,
+                               "SELECT count(*) FROM work WHERE kind = 3 AND id = 9"
+                               " AND cause = 'space-taken'",
+                               NULL),
+                     1);
     ledger_begin(w.ledger);
     give_space(&w, 9, "u1", CS3_DELETE);
     ledger_commit(w.ledger);
