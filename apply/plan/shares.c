@@ -492,8 +492,7 @@ grant_remove(struct ap_core *core, struct ap_work *work, struct grant *g, struct
         return;
     job_share(job, next, AP_SHARE_REMOVE, NULL);
     job->left = ap_left_stays(core, work->key.id);
-    job->half = (half || work->doubt || !core->writer->exact) &&
-                grantee_fill(core, work->key, g, job) &&
+    job->half = (half || !core->writer->exact) && grantee_fill(core, work->key, g, job) &&
                 strcmp(job->space.space_id, space.target.space_id) == 0;
     if (job->half && !half && g->node[0])
         memcpy(job->node_id, g->node, sizeof(job->node_id));
