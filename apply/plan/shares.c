@@ -464,19 +464,19 @@ grant_remove(struct ap_core *core, struct ap_work *work, struct grant *g, struct
 {
     struct ap_applied node;
     struct ap_space_row space;
-    /* before that on record */
+    struct ap_key deleting;
+    /* that of a try comes before the one on record */
     bool half = ap_intent_get(core, work->key, &g->storage, g->share_id);
-    enum ap_left where = AP_LEFT_NOWHERE;
-    bool left;
+    bool left = !g->share_id[0] && g->node[0]; /* nothing is known of it but its grant */
+    enum ap_left where = ap_left_where(core, work->key.id, &deleting);
 
-    if (!g->share_id[0] && g->node[0])
-        where = ap_left_where(core, work->key.id, &next->on);
-    if (where == AP_LEFT_BUSY) {
-        wait_for(next, "busy", next->on.kind, next->on.id);
+    if (left && where == AP_LEFT_BUSY) {
+        wait_for(next, "busy", deleting.kind, deleting.id);
         return;
     }
-    left = where == AP_LEFT_LIVE;
+    left = left && where == AP_LEFT_LIVE;
     job->half = false;
+    job->left = where == AP_LEFT_BUSY || where == AP_LEFT_IN_TRASH;
     if (!g->share_id[0] && (work->doubt || left) && grantee_fill(core, work->key, g, job)) {
         if (ap_node_of(core->ledger, g->fileid, &node) &&
             ap_space_get(core->ledger, node.storage, &space) &&
@@ -484,14 +484,12 @@ grant_remove(struct ap_core *core, struct ap_work *work, struct grant *g, struct
             return;
         job_share(job, next, AP_SHARE_REMOVE, NULL); /* it may be there all the same */
         job->half = left || !core->writer->exact;
-        job->left = ap_left_stays(core, work->key.id);
         return;
     }
     if (!g->share_id[0] || !ap_space_get(core->ledger, g->storage, &space) ||
         waits_for_recipient(core, work->key.id, next) || waits_for_owner(core, work, &space, next))
         return;
     job_share(job, next, AP_SHARE_REMOVE, NULL);
-    job->left = ap_left_stays(core, work->key.id);
     job->half = (half || !core->writer->exact) && grantee_fill(core, work->key, g, job) &&
                 strcmp(job->space.space_id, space.target.space_id) == 0;
     if (job->half && !half && g->node[0])

@@ -178,6 +178,15 @@ is_cause(const struct ap_job *job, const char *cause)
     return strcmp(job->err.cause, cause) == 0;
 }
 
+/* The list ends with NULL. */
+static bool
+is_one_of(const struct ap_job *job, const char *const *causes)
+{
+    while (*causes && !is_cause(job, *causes))
+        causes++;
+    return *causes != NULL;
+}
+
 static void
 pause_begin(struct ap_core *core, struct ap_pause *pause, const struct ap_job *job, bool slow,
             int64_t wait)
@@ -360,26 +369,17 @@ refused_in_part(struct ap_job *job)
     snprintf(job->err.cause, sizeof(job->err.cause), "in-part");
 }
 
-/* Is it a refusal that may be none in a while? Whoever has no right is told the same as everybody
- * while the service of permissions comes up. And what is another one's may be so for as long as
- * that one's end is on its way in another partition: a user deleted and made again has a new
- * storage. */
-static bool
-is_for_now(const struct ap_job *job)
-{
-    static const char *const causes[] = {"denied", "space-taken", "user-taken", "group-taken"};
-
-    for (size_t i = 0; i < sizeof(causes) / sizeof(causes[0]); i++)
-        if (is_cause(job, causes[i]))
-            return true;
-    return false;
-}
-
-/* Such a one is believed when it was the answer so often, one time after the other. */
+/* A refusal may be none in a while: it is believed when it was the answer so often, one time after
+ * the other. Whoever has no right is told the same as everybody while the service of permissions
+ * comes up. And what is another one's may be so for as long as that one's end is on its way in
+ * another partition: a user deleted and made again has a new storage. */
 static void
 refused_for_now(struct ap_job *job, struct ap_work *work)
 {
-    if (job->result == 0 || job->err.kind != LS_ERR_POISON || !is_for_now(job))
+    static const char *const causes[] = {"denied", "space-taken", "user-taken", "group-taken",
+                                         NULL};
+
+    if (job->result == 0 || job->err.kind != LS_ERR_POISON || !is_one_of(job, causes))
         return;
     if (strcmp(work->cause, job->err.cause) != 0)
         work->attempts = 0;
@@ -391,13 +391,10 @@ refused_for_now(struct ap_job *job, struct ap_work *work)
 static bool
 is_settled(const struct ap_job *job)
 {
-    static const char *const settled[] = {"gone",        "parent-gone", "taken",      "quota",
-                                          "space-taken", "user-taken",  "group-taken"};
+    static const char *const settled[] = {"gone",        "parent-gone", "taken",       "quota",
+                                          "space-taken", "user-taken",  "group-taken", NULL};
 
-    for (size_t i = 0; i < sizeof(settled) / sizeof(settled[0]); i++)
-        if (is_cause(job, settled[i]))
-            return true;
-    return false;
+    return is_one_of(job, settled);
 }
 
 /* The answer does not say that nothing was done, by this try or an earlier one; the next call is
@@ -461,15 +458,14 @@ holds_new_link(struct ap_core *core, const struct ap_job *job)
 static bool
 outcome_unknown(struct ap_core *core, const struct ap_job *job)
 {
-    static const char *const unknown[] = {"timeout", "target-down", "slow-down", "sign-in"};
+    static const char *const unknown[] = {"timeout", "target-down", "slow-down", "sign-in", NULL};
 
     if (job->err.kind != LS_ERR_RETRY)
         return false;
     if (is_cause(job, "in-part"))
         return on_tree(job); /* the source may change its mind about the others meanwhile */
-    for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++)
-        if (is_cause(job, unknown[i]))
-            return true;
+    if (is_one_of(job, unknown))
+        return true;
     return (on_tree(job) || holds_new_link(core, job)) && job->doubtful &&
            strncmp(job->err.cause, "content-", 8) != 0 && !ap_is_bucket_cause(job->err.cause) &&
            !is_settled(job);
